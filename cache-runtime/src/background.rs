@@ -1,0 +1,45 @@
+//! A small tokio runtime of our own, on a thread of its own: timers, renewals and connections
+//! that must go on whatever the caller's executor is, and after it has ended.
+
+use std::future::Future;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Handle};
+use tokio::time::Timeout;
+
+use crate::error::{Error, ErrorKind};
+
+/// The runtime's handle; it is started at first use and lives as long as the process.
+pub(crate) fn handle() -> Result<&'static Handle, Error> {
+    static RUNTIME: OnceLock<Option<Handle>> = OnceLock::new();
+    RUNTIME.get_or_init(start).as_ref().ok_or_else(|| {
+        Error::new(
+            ErrorKind::Unavailable,
+            "the cache's background thread could not be started",
+        )
+    })
+}
+
+fn start() -> Option<Handle> {
+    let runtime = Builder::new_current_thread().enable_all().build().ok()?;
+    let handle = runtime.handle().clone();
+    std::thread::Builder::new()
+        .name("recached".into())
+        .spawn(move || runtime.block_on(std::future::pending::<()>()))
+        .ok()?;
+    Some(handle)
+}
+
+/// Runs `future` there, detached.
+pub(crate) fn spawn(future: impl Future<Output = ()> + Send + 'static) {
+    if let Ok(handle) = handle() {
+        drop(handle.spawn(future));
+    }
+}
+
+/// `future` with a deadline, timed by our runtime: usable from any executor and from none.
+pub(crate) fn timeout<F: Future>(limit: Duration, future: F) -> Result<Timeout<F>, Error> {
+    let _context = handle()?.enter();
+    Ok(tokio::time::timeout(limit, future))
+}

@@ -1,0 +1,132 @@
+//! For plain functions and threads: the same operations, waiting on the spot.
+//!
+//! They may be used from threads with no runtime and from inside any. In a runtime they block
+//! the thread they are called on, as every plain function does.
+
+use std::fmt;
+use std::future::Future;
+use std::time::Duration;
+
+use crate::cache::{Cache, Invalidated};
+use crate::companion::{Place, refreshing};
+use crate::error::Error;
+use crate::key::Key;
+use crate::returns::Returns;
+use crate::store::Caller;
+
+/// Waits for `future` on this thread.
+pub(crate) fn wait<F: Future>(future: F) -> F::Output {
+    // Inside a tokio task its budget would run out and never be filled up again.
+    pollster::block_on(tokio::task::unconstrained(future))
+}
+
+/// As [`Cache::invalidate`], on the installed cache.
+///
+/// # Errors
+///
+/// As [`Cache::invalidate`].
+pub fn invalidate(pattern: &str) -> Result<Invalidated, Error> {
+    wait(Cache::installed().invalidate_from(Caller::Blocking, pattern))
+}
+
+/// As [`Cache::invalidate_keys`], on the installed cache.
+///
+/// # Errors
+///
+/// As [`Cache::invalidate_keys`].
+pub fn invalidate_keys(pattern: &str) -> Result<Invalidated, Error> {
+    wait(Cache::installed().invalidate_keys_from(Caller::Blocking, pattern))
+}
+
+/// As [`Cache::invalidate_all`], on the installed cache.
+///
+/// # Errors
+///
+/// As [`Cache::invalidate_all`].
+pub fn invalidate_all() -> Result<Invalidated, Error> {
+    wait(Cache::installed().invalidate_all_from(Caller::Blocking))
+}
+
+/// As [`Cache::purge`], on the installed cache.
+///
+/// # Errors
+///
+/// As [`Cache::purge`].
+pub fn purge(pattern: &str) -> Result<Invalidated, Error> {
+    wait(Cache::installed().purge_from(Caller::Blocking, pattern))
+}
+
+/// The cache entry of one call of an annotated plain function, as its companion gives it.
+///
+/// `F` is the call itself, not yet begun.
+#[must_use = "an entry does nothing until it is asked"]
+pub struct Entry<R, const KIND: u8, F> {
+    pub(crate) place: Place<R, KIND>,
+    pub(crate) compute: F,
+}
+
+impl<R: Returns<KIND>, const KIND: u8, F: FnOnce() -> R> Entry<R, KIND, F> {
+    /// The key in Redis.
+    ///
+    /// # Errors
+    ///
+    /// An argument that can't enter a key; a function name that is taken.
+    pub fn key(&self) -> Result<&Key, Error> {
+        self.place.key()
+    }
+
+    /// The stored value; nothing is computed.
+    ///
+    /// # Errors
+    ///
+    /// As [`key`](Self::key); a server that does not answer.
+    pub fn peek(&self) -> Result<Option<R::Value>, Error> {
+        wait(self.place.peek(Caller::Blocking))
+    }
+
+    /// Stores a value, with the function's lifetime. A computation of the call that is under
+    /// way is not stored any more.
+    ///
+    /// # Errors
+    ///
+    /// As [`peek`](Self::peek); a value that can't be written.
+    pub fn put(&self, value: R::Value) -> Result<(), Error> {
+        wait(self.place.put(Caller::Blocking, value))
+    }
+
+    /// The remaining life of what is stored.
+    ///
+    /// # Errors
+    ///
+    /// As [`peek`](Self::peek).
+    pub fn ttl(&self) -> Result<Option<Duration>, Error> {
+        wait(self.place.ttl(Caller::Blocking))
+    }
+
+    /// Invalidates this call; whether something was stored.
+    ///
+    /// # Errors
+    ///
+    /// As [`peek`](Self::peek); only this process has forgotten then.
+    pub fn invalidate(&self) -> Result<bool, Error> {
+        wait(self.place.invalidate(Caller::Blocking))
+    }
+
+    /// Calls the function whether or not its value is stored, and stores the new one. Until
+    /// then others are served the old one.
+    pub fn refresh(self) -> R {
+        let Self { place, compute } = self;
+        match place.key() {
+            Ok(key) => refreshing(key, compute),
+            Err(_) => compute(),
+        }
+    }
+}
+
+impl<R, const KIND: u8, F> fmt::Debug for Entry<R, KIND, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry")
+            .field("key", &self.place.key)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,267 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::cache::{Cache, Defaults, Inner};
+use crate::error::{Error, ErrorKind};
+use crate::flight::Flights;
+use crate::function::Registry;
+use crate::store::memory::Memory;
+use crate::store::redis::{Redis, Settings};
+use crate::store::{Listener, Store};
+
+/// Builds a [`Cache`].
+///
+/// | setting | default |
+/// |---|---|
+/// | [`redis`](Self::redis) | the environment's `REDIS_URL`, else none: in-process |
+/// | [`namespace`](Self::namespace) | `recached` |
+/// | [`capacity`](Self::capacity) | 100,000 entries in the process |
+/// | [`connect_timeout`](Self::connect_timeout) | 1 s |
+/// | [`command_timeout`](Self::command_timeout) | 80 ms |
+/// | [`lease`](Self::lease) | 5 s |
+/// | [`wait`](Self::wait) | 10 s |
+#[derive(Clone)]
+#[must_use = "a builder does nothing until `build` or `install`"]
+pub struct Builder {
+    place: Place,
+    namespace: String,
+    capacity: usize,
+    connect_timeout: Duration,
+    command_timeout: Duration,
+    defaults: Defaults,
+}
+
+#[derive(Clone)]
+enum Place {
+    Environment,
+    Process,
+    Url(String),
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            place: Place::Environment,
+            namespace: "recached".to_owned(),
+            capacity: 100_000,
+            connect_timeout: Duration::from_secs(1),
+            command_timeout: Duration::from_millis(80),
+            defaults: Defaults {
+                lease: Duration::from_secs(5),
+                wait: Duration::from_secs(10),
+            },
+        }
+    }
+}
+
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Not the url: it may hold a password.
+        f.debug_struct("Builder")
+            .field("namespace", &self.namespace)
+            .field("capacity", &self.capacity)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("command_timeout", &self.command_timeout)
+            .field("defaults", &self.defaults)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Builder {
+    /// The server: `redis://[user:password@]host[:port][/database]` or
+    /// `unix:///path/to/socket`.
+    pub fn redis(mut self, url: impl Into<String>) -> Self {
+        self.place = Place::Url(url.into());
+        self
+    }
+
+    /// No server, whatever the environment says.
+    pub fn in_process(mut self) -> Self {
+        self.place = Place::Process;
+        self
+    }
+
+    /// What all keys begin with; caches of different namespaces share nothing. Letters,
+    /// digits, `_`, `-` and `.`.
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace = namespace.into();
+        self
+    }
+
+    /// How many entries this process holds at most.
+    pub fn capacity(mut self, entries: usize) -> Self {
+        self.capacity = entries;
+        self
+    }
+
+    /// The deadline of an attempt to connect. No call waits for it: a call's own deadline is
+    /// the command's.
+    pub fn connect_timeout(mut self, limit: Duration) -> Self {
+        self.connect_timeout = limit;
+        self
+    }
+
+    /// The deadline of one exchange with the server. A call whose exchange is overdue computes
+    /// without the cache, and so do all others until the server answers again.
+    pub fn command_timeout(mut self, limit: Duration) -> Self {
+        self.command_timeout = limit;
+        self
+    }
+
+    /// The life of a lease between renewals where a function does not say: how long a holder
+    /// that was killed delays others.
+    pub fn lease(mut self, life: Duration) -> Self {
+        self.defaults.lease = life;
+        self
+    }
+
+    /// How long a call waits for another holder where its function does not say; then it
+    /// computes for itself.
+    pub fn wait(mut self, longest: Duration) -> Self {
+        self.defaults.wait = longest;
+        self
+    }
+
+    /// Builds the cache. Connects in the background: an absent server is no error.
+    ///
+    /// # Errors
+    ///
+    /// A setting that can't be used.
+    pub fn build(self) -> Result<Cache, Error> {
+        self.check()?;
+        let url = match &self.place {
+            Place::Process => None,
+            Place::Url(url) => Some(url.clone()),
+            Place::Environment => match std::env::var("REDIS_URL") {
+                Ok(url) if !url.is_empty() => Some(url),
+                Ok(_) | Err(std::env::VarError::NotPresent) => None,
+                Err(std::env::VarError::NotUnicode(_)) => {
+                    return Err(invalid("REDIS_URL is not valid unicode"));
+                }
+            },
+        };
+        match url {
+            None => Ok(self.of_defaults()),
+            Some(url) => {
+                let server = Redis::parse(&url)?;
+                Ok(self.cache(|builder, flights| {
+                    let settings = Settings {
+                        namespace: builder.namespace.as_str().into(),
+                        server,
+                        connect_timeout: builder.connect_timeout,
+                        command_timeout: builder.command_timeout,
+                    };
+                    let listener: Arc<dyn Listener> = flights;
+                    Redis::start(settings, listener).map(Store::Redis)
+                })?)
+            }
+        }
+    }
+
+    /// Builds the cache and makes it the process's default.
+    ///
+    /// # Errors
+    ///
+    /// As [`build`](Self::build); or there is a default already, which a cached function that
+    /// was called before has made.
+    pub fn install(self) -> Result<(), Error> {
+        self.build()?.install()
+    }
+
+    /// An in-process cache; needs nothing that could fail.
+    pub(crate) fn of_defaults(&self) -> Cache {
+        let store = Store::Memory(Arc::new(Memory::new(self.capacity)));
+        self.assemble(store, Arc::new(Flights::new()))
+    }
+
+    fn cache(
+        &self,
+        store: impl FnOnce(&Self, Arc<Flights>) -> Result<Store, Error>,
+    ) -> Result<Cache, Error> {
+        let flights = Arc::new(Flights::new());
+        let store = store(self, Arc::clone(&flights))?;
+        Ok(self.assemble(store, flights))
+    }
+
+    fn assemble(&self, store: Store, flights: Arc<Flights>) -> Cache {
+        Cache {
+            inner: Arc::new(Inner {
+                namespace: self.namespace.as_str().into(),
+                store,
+                flights,
+                registry: Registry::new(&self.namespace),
+                defaults: self.defaults,
+            }),
+        }
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+        if self.namespace.is_empty() || !self.namespace.chars().all(plain) {
+            return Err(invalid(format!(
+                "the namespace `{}` can't be used: it takes letters, digits, `_`, `-` and `.`",
+                self.namespace.escape_debug()
+            )));
+        }
+        if self.capacity == 0 {
+            return Err(invalid("a capacity of 0 holds nothing: give at least 1"));
+        }
+        for (name, limit) in [
+            ("connect_timeout", self.connect_timeout),
+            ("command_timeout", self.command_timeout),
+        ] {
+            if limit < Duration::from_millis(1) {
+                return Err(invalid(format!("a {name} below 1 ms lets nothing succeed")));
+            }
+        }
+        if self.defaults.lease < Duration::from_millis(100) {
+            return Err(invalid(
+                "a lease below 100 ms ends before it can be renewed: give at least 100 ms",
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn invalid(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Config, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(builder: Builder) -> String {
+        let error = builder.build().expect_err("this can't be used");
+        assert_eq!(error.kind(), ErrorKind::Config);
+        error.to_string()
+    }
+
+    #[test]
+    fn an_unusable_setting_is_an_error_that_names_it() {
+        let builder = || Cache::builder().in_process();
+        assert!(refusal(builder().namespace("a:b")).contains("namespace `a:b`"));
+        assert!(refusal(builder().namespace("")).contains("namespace"));
+        assert!(refusal(builder().capacity(0)).contains("capacity"));
+        assert!(refusal(builder().command_timeout(Duration::ZERO)).contains("command_timeout"));
+        assert!(refusal(builder().connect_timeout(Duration::ZERO)).contains("connect_timeout"));
+        assert!(refusal(builder().lease(Duration::from_millis(1))).contains("lease"));
+    }
+
+    #[test]
+    fn an_unusable_url_is_an_error_without_its_credentials() {
+        for url in [
+            "",
+            "nonsense",
+            "http://ada:hunter2@localhost/",
+            "redis://ada:hunter2@/",
+            "redis://ada:hunter2@localhost:port/",
+            "redis://ada:hunter2@localhost/database",
+            "rediss://ada:hunter2@localhost/",
+        ] {
+            let text = refusal(Cache::builder().redis(url));
+            assert!(text.contains("redis url"), "{url}: {text}");
+            assert!(!text.contains("hunter2"), "{url}: {text}");
+        }
+    }
+}

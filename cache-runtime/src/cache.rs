@@ -1,0 +1,380 @@
+use std::fmt;
+use std::future::Future;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use crate::builder::Builder;
+use crate::compute::Request;
+use crate::error::{Error, ErrorKind};
+use crate::flight::Flights;
+use crate::function::{Registry, State};
+use crate::group::Group;
+use crate::key::Key;
+use crate::pattern::{KeyPattern, NamePattern};
+use crate::policy::Policy;
+use crate::returns::{OWNED, RESULT, Storable};
+use crate::stats::Stats;
+use crate::store::redis::Change;
+use crate::store::{Caller, Listener, Session, Store, Tier};
+
+/// A cache: a handle that is cheap to clone, all clones being one.
+///
+/// Annotated functions use the installed one unless they name another with `cache = …`.
+#[derive(Clone)]
+pub struct Cache {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) namespace: Arc<str>,
+    pub(crate) store: Store,
+    pub(crate) flights: Arc<Flights>,
+    pub(crate) registry: Registry,
+    pub(crate) defaults: Defaults,
+}
+
+/// What holds where a policy says nothing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Defaults {
+    pub(crate) lease: Duration,
+    pub(crate) wait: Duration,
+}
+
+/// What an invalidation by pattern has reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Invalidated {
+    /// The names of the functions that matched, sorted.
+    pub functions: Vec<String>,
+    /// Entries whose memory was freed; 0 where a new generation has put them out of reach.
+    pub freed: u64,
+}
+
+static INSTALLED: OnceLock<Cache> = OnceLock::new();
+
+impl Cache {
+    /// Starts to build a cache.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// The process's default cache: the installed one, or else one made now from `REDIS_URL`,
+    /// or else one in this process.
+    #[must_use]
+    pub fn installed() -> &'static Self {
+        INSTALLED.get_or_init(|| {
+            Self::builder().build().unwrap_or_else(|error| {
+                tracing::error!(
+                    "REDIS_URL can't be used, so this process caches for itself: {error}"
+                );
+                Builder::default().in_process().of_defaults()
+            })
+        })
+    }
+
+    pub(crate) fn install(self) -> Result<(), Error> {
+        INSTALLED.set(self).map_err(|_| {
+            Error::new(
+                ErrorKind::Config,
+                "a cache is installed already, or a cached function was called before: install once, first thing in `main`",
+            )
+        })
+    }
+
+    /// Invalidates every function whose name matches: a pattern without a dot is held against
+    /// the last segment, one with a dot against the whole name. `*` is any text, `?` any
+    /// character.
+    ///
+    /// Costs the same for one entry and for a million.
+    ///
+    /// # Errors
+    ///
+    /// A pattern that can't be understood; a server that could not be told, in which case only
+    /// this process has forgotten.
+    pub async fn invalidate(&self, pattern: &str) -> Result<Invalidated, Error> {
+        self.invalidate_from(Caller::Async, pattern).await
+    }
+
+    /// Invalidates every call whose key matches, arguments included: `user*:42:*`. Scans all
+    /// keys of the server in batches.
+    ///
+    /// # Errors
+    ///
+    /// As for [`invalidate`](Self::invalidate).
+    pub async fn invalidate_keys(&self, pattern: &str) -> Result<Invalidated, Error> {
+        self.invalidate_keys_from(Caller::Async, pattern).await
+    }
+
+    /// Invalidates everything in the namespace.
+    ///
+    /// # Errors
+    ///
+    /// As for [`invalidate`](Self::invalidate).
+    pub async fn invalidate_all(&self) -> Result<Invalidated, Error> {
+        self.invalidate_all_from(Caller::Async).await
+    }
+
+    /// Invalidates as [`invalidate`](Self::invalidate) does, then frees the memory by a scan.
+    ///
+    /// # Errors
+    ///
+    /// As for [`invalidate`](Self::invalidate).
+    pub async fn purge(&self, pattern: &str) -> Result<Invalidated, Error> {
+        self.purge_from(Caller::Async, pattern).await
+    }
+
+    /// A snapshot of the counters.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.inner.registry.stats()
+    }
+
+    /// The value stored under `key`, or the computed one, with all the guarantees of an
+    /// annotated function. The text before the first `:` of the key is its function's name.
+    ///
+    /// The value is computed even if the key or the store can't be used.
+    pub async fn get_or_compute<T, F>(
+        &self,
+        key: &str,
+        policy: Policy,
+        compute: impl FnOnce() -> F,
+    ) -> T
+    where
+        T: Storable + Clone,
+        F: Future<Output = T>,
+    {
+        match self.by_hand(key) {
+            Ok((state, key)) => {
+                Request::<T, OWNED>::new(&self.inner, &state, &key, &policy, Caller::Async)
+                    .get_or_compute(|_| true, async { compute().await })
+                    .await
+            }
+            Err(error) => {
+                tracing::error!("computed without the cache: {error}");
+                compute().await
+            }
+        }
+    }
+
+    /// As [`get_or_compute`](Self::get_or_compute) for what can fail: only an `Ok` is stored.
+    ///
+    /// # Errors
+    ///
+    /// Those of `compute`.
+    pub async fn try_get_or_compute<T, E, F>(
+        &self,
+        key: &str,
+        policy: Policy,
+        compute: impl FnOnce() -> F,
+    ) -> Result<T, E>
+    where
+        T: Storable + Clone,
+        F: Future<Output = Result<T, E>>,
+    {
+        match self.by_hand(key) {
+            Ok((state, key)) => {
+                Request::<Result<T, E>, RESULT>::new(
+                    &self.inner,
+                    &state,
+                    &key,
+                    &policy,
+                    Caller::Async,
+                )
+                .get_or_compute(|_| true, async { compute().await })
+                .await
+            }
+            Err(error) => {
+                tracing::error!("computed without the cache: {error}");
+                compute().await
+            }
+        }
+    }
+
+    /// The value stored under `key`; `None` if there is none, or one of another type.
+    ///
+    /// # Errors
+    ///
+    /// A key that can't be used; a server that does not answer.
+    pub async fn get<T: Storable + Clone>(&self, key: &str) -> Result<Option<T>, Error> {
+        let (state, key) = self.by_hand(key)?;
+        let policy = Policy::new(Duration::ZERO);
+        Request::<T, OWNED>::new(&self.inner, &state, &key, &policy, Caller::Async)
+            .peek()
+            .await
+    }
+
+    /// Stores a value. A computation of the same key that is under way is not stored any more.
+    ///
+    /// # Errors
+    ///
+    /// A key or a value that can't be used; a server that does not answer.
+    pub async fn put<T: Storable + Clone>(
+        &self,
+        key: &str,
+        policy: Policy,
+        value: T,
+    ) -> Result<(), Error> {
+        let (state, key) = self.by_hand(key)?;
+        Request::<T, OWNED>::new(&self.inner, &state, &key, &policy, Caller::Async)
+            .put(value)
+            .await
+    }
+
+    /// Removes what is stored under `key`; whether there was something.
+    ///
+    /// # Errors
+    ///
+    /// A key that can't be used; a server that does not answer.
+    pub async fn remove(&self, key: &str) -> Result<bool, Error> {
+        let (_, key) = self.by_hand(key)?;
+        self.inner.remove(Caller::Async, &key).await
+    }
+
+    /// The remaining life of what is stored under `key`.
+    ///
+    /// # Errors
+    ///
+    /// A key that can't be used; a server that does not answer.
+    pub async fn ttl(&self, key: &str) -> Result<Option<Duration>, Error> {
+        let (_, key) = self.by_hand(key)?;
+        self.inner.store.session(Caller::Async).left(&key).await
+    }
+
+    fn by_hand(&self, key: &str) -> Result<(Arc<State>, Key), Error> {
+        let key = Key::by_hand(&self.inner.namespace, key)?;
+        let state = self.inner.registry.by_hand(key.name())?;
+        state.check()?;
+        Ok((state, key))
+    }
+
+    pub(crate) async fn invalidate_from(
+        &self,
+        caller: Caller,
+        pattern: &str,
+    ) -> Result<Invalidated, Error> {
+        let pattern = NamePattern::parse(pattern)?;
+        let inner = &self.inner;
+        let session = inner.store.session(caller);
+        let matching = |names: Vec<String>| names.into_iter().filter(|name| pattern.matches(name));
+        let mut functions: Vec<String> = matching(inner.registry.names()).collect();
+        let fleet = session.functions().await;
+        let told = match fleet {
+            Ok(names) => {
+                functions.extend(matching(names));
+                functions.sort();
+                functions.dedup();
+                Ok(())
+            }
+            Err(error) => Err(error),
+        };
+        let groups: Vec<Group> = functions
+            .iter()
+            .map(|name| Group::function(&inner.namespace, name))
+            .collect();
+        let changed = inner.change(&session, &groups).await;
+        told.and(changed)?;
+        Ok(Invalidated {
+            functions,
+            freed: 0,
+        })
+    }
+
+    pub(crate) async fn invalidate_keys_from(
+        &self,
+        caller: Caller,
+        pattern: &str,
+    ) -> Result<Invalidated, Error> {
+        let pattern = KeyPattern::parse(pattern)?;
+        let inner = &self.inner;
+        let session = inner.store.session(caller);
+        let freed = session.remove_matching(&pattern).await;
+        inner.flights.retire_where(|key, _| pattern.matches(key));
+        inner.store.forget(&Change::Calls);
+        let functions = inner
+            .registry
+            .names()
+            .into_iter()
+            .filter(|name| pattern.matches_name(name));
+        Ok(Invalidated {
+            functions: functions.collect(),
+            freed: freed?,
+        })
+    }
+
+    pub(crate) async fn invalidate_all_from(&self, caller: Caller) -> Result<Invalidated, Error> {
+        let inner = &self.inner;
+        let session = inner.store.session(caller);
+        let everything = [Group::everything(&inner.namespace)];
+        let changed = inner.change(&session, &everything).await;
+        let mut functions = inner.registry.names();
+        functions.extend(session.functions().await.unwrap_or_default());
+        functions.sort();
+        functions.dedup();
+        changed.map(|()| Invalidated {
+            functions,
+            freed: 0,
+        })
+    }
+
+    pub(crate) async fn purge_from(
+        &self,
+        caller: Caller,
+        pattern: &str,
+    ) -> Result<Invalidated, Error> {
+        let mut invalidated = self.invalidate_from(caller, pattern).await?;
+        let session = self.inner.store.session(caller);
+        let pattern = KeyPattern::of_functions(pattern)?;
+        invalidated.freed = session.remove_matching(&pattern).await?;
+        self.inner.store.forget(&Change::Calls);
+        Ok(invalidated)
+    }
+}
+
+impl fmt::Debug for Cache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache")
+            .field("namespace", &self.inner.namespace)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    /// Gives the groups a new generation; this process forgets the old one before it returns,
+    /// whether or not the server could be told.
+    async fn change(&self, session: &Session, groups: &[Group]) -> Result<(), Error> {
+        let told = session.change(groups).await;
+        for group in groups {
+            self.store.forget(&Change::Group(group.key()));
+        }
+        self.flights
+            .retire_where(|_, of| of.iter().any(|group| groups.contains(group)));
+        told
+    }
+
+    pub(crate) async fn remove(&self, caller: Caller, key: &Key) -> Result<bool, Error> {
+        let removed = self.store.session(caller).remove(key).await;
+        self.forget_call(key);
+        removed
+    }
+
+    /// Whoever reads or computes this call now does so with what was before.
+    pub(crate) fn forget_call(&self, key: &Key) {
+        self.flights.retire(key.as_str());
+        self.store.forget(&Change::Call(key.as_str()));
+    }
+}
+
+/// Invalidations by others reach the flights of this process.
+impl Listener for Flights {
+    fn call_changed(&self, key: &str) {
+        self.retire(key);
+    }
+
+    fn group_changed(&self, group: &str) {
+        self.retire_where(|_, groups| groups.iter().any(|of| of.key() == group));
+    }
+
+    fn everything_changed(&self) {
+        self.retire_where(|_, _| true);
+    }
+}

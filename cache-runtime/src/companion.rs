@@ -1,0 +1,154 @@
+use std::cell::RefCell;
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::cache::Cache;
+use crate::compute::Request;
+use crate::error::Error;
+use crate::function::State;
+use crate::key::Key;
+use crate::policy::Policy;
+use crate::returns::Returns;
+use crate::store::{Caller, Tier};
+
+/// The cache entry of one call of an annotated function, as its companion gives it.
+///
+/// `F` is the call itself, not yet begun.
+#[must_use = "an entry does nothing until it is asked"]
+pub struct Entry<R, const KIND: u8, F> {
+    pub(crate) place: Place<R, KIND>,
+    pub(crate) compute: F,
+}
+
+/// Where a call's entry is.
+pub(crate) struct Place<R, const KIND: u8> {
+    pub(crate) cache: Cache,
+    pub(crate) state: Arc<State>,
+    pub(crate) key: Result<Key, Error>,
+    pub(crate) policy: Policy,
+    pub(crate) returns: PhantomData<fn() -> R>,
+}
+
+impl<R: Returns<KIND>, const KIND: u8> Place<R, KIND> {
+    pub(crate) fn key(&self) -> Result<&Key, Error> {
+        self.state.check()?;
+        self.key.as_ref().map_err(Error::again)
+    }
+
+    fn request(&self, caller: Caller) -> Result<Request<'_, R, KIND>, Error> {
+        let key = self.key()?;
+        let inner = &self.cache.inner;
+        Ok(Request::new(inner, &self.state, key, &self.policy, caller))
+    }
+
+    pub(crate) async fn peek(&self, caller: Caller) -> Result<Option<R::Value>, Error> {
+        self.request(caller)?.peek().await
+    }
+
+    pub(crate) async fn put(&self, caller: Caller, value: R::Value) -> Result<(), Error> {
+        self.request(caller)?.put(value).await
+    }
+
+    pub(crate) async fn ttl(&self, caller: Caller) -> Result<Option<Duration>, Error> {
+        let session = self.cache.inner.store.session(caller);
+        session.left(self.key()?).await
+    }
+
+    pub(crate) async fn invalidate(&self, caller: Caller) -> Result<bool, Error> {
+        self.cache.inner.remove(caller, self.key()?).await
+    }
+}
+
+impl<R: Returns<KIND>, const KIND: u8, F: Future<Output = R>> Entry<R, KIND, F> {
+    /// The key in Redis.
+    ///
+    /// # Errors
+    ///
+    /// An argument that can't enter a key; a function name that is taken.
+    pub fn key(&self) -> Result<&Key, Error> {
+        self.place.key()
+    }
+
+    /// The stored value; nothing is computed.
+    ///
+    /// # Errors
+    ///
+    /// As [`key`](Self::key); a server that does not answer.
+    pub async fn peek(&self) -> Result<Option<R::Value>, Error> {
+        self.place.peek(Caller::Async).await
+    }
+
+    /// Stores a value, with the function's lifetime. A computation of the call that is under
+    /// way is not stored any more.
+    ///
+    /// # Errors
+    ///
+    /// As [`peek`](Self::peek); a value that can't be written.
+    pub async fn put(&self, value: R::Value) -> Result<(), Error> {
+        self.place.put(Caller::Async, value).await
+    }
+
+    /// The remaining life of what is stored.
+    ///
+    /// # Errors
+    ///
+    /// As [`peek`](Self::peek).
+    pub async fn ttl(&self) -> Result<Option<Duration>, Error> {
+        self.place.ttl(Caller::Async).await
+    }
+
+    /// Invalidates this call; whether something was stored.
+    ///
+    /// # Errors
+    ///
+    /// As [`peek`](Self::peek); only this process has forgotten then.
+    pub async fn invalidate(&self) -> Result<bool, Error> {
+        self.place.invalidate(Caller::Async).await
+    }
+
+    /// Calls the function whether or not its value is stored, and stores the new one. Until
+    /// then others are served the old one.
+    pub async fn refresh(self) -> R {
+        let Self { place, compute } = self;
+        let Ok(key) = place.key().cloned() else {
+            return compute.await;
+        };
+        let mut compute = pin!(compute);
+        // At every poll, because the call may begin at any of them.
+        std::future::poll_fn(|context| refreshing(&key, || compute.as_mut().poll(context))).await
+    }
+}
+
+impl<R, const KIND: u8, F> fmt::Debug for Entry<R, KIND, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry")
+            .field("key", &self.place.key)
+            .finish_non_exhaustive()
+    }
+}
+
+thread_local! {
+    static REFRESHING: RefCell<Option<Key>> = const { RefCell::new(None) };
+}
+
+/// Runs `work`, in which the first call of `key` to begin is a refresh.
+pub(crate) fn refreshing<T>(key: &Key, work: impl FnOnce() -> T) -> T {
+    /// Gives the outer refresh its mark back, also when `work` panics.
+    struct Outer(Option<Key>);
+    impl Drop for Outer {
+        fn drop(&mut self) {
+            REFRESHING.set(self.0.take());
+        }
+    }
+    let _outer = Outer(REFRESHING.replace(Some(key.clone())));
+    work()
+}
+
+/// Whether this call of `key` was asked for as a refresh.
+pub(crate) fn is_refresh(key: &Key) -> bool {
+    REFRESHING.with_borrow_mut(|refreshing| refreshing.take_if(|asked| asked == key).is_some())
+}

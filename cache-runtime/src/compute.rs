@@ -1,0 +1,378 @@
+//! Get or compute: the protocol of one call, from the look at the store to the stored value.
+
+use std::future::Future;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crate::background;
+use crate::cache::Inner;
+use crate::codec::Codec;
+use crate::entry::Mark;
+use crate::error::Error;
+use crate::flight::{Follower, Landing, Lead, Role};
+use crate::function::State;
+use crate::key::Key;
+use crate::lease::Lease;
+use crate::nonce::Nonce;
+use crate::policy::Policy;
+use crate::returns::{Returns, ValueKind};
+use crate::store::{Caller, Claim, Claimed, Reach, Read, Session, Stored, Tier};
+
+const CODEC: Codec = Codec::Json;
+
+/// The shortest and the longest pause of a waiter that no push will wake.
+const POLL: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(50));
+
+/// One call on its way through the cache.
+pub(crate) struct Request<'a, R, const KIND: u8> {
+    inner: &'a Arc<Inner>,
+    state: &'a State,
+    key: &'a Key,
+    policy: &'a Policy,
+    session: Session,
+    returns: PhantomData<fn() -> R>,
+}
+
+type Kind<R, const KIND: u8> = <R as Returns<KIND>>::Kind;
+type Held<R, const KIND: u8> = <Kind<R, KIND> as ValueKind>::Held;
+
+/// What the leader may do about a call that is not stored.
+enum Turn<H> {
+    /// Compute and store.
+    Ours(Lease, Mark),
+    /// Compute and store nothing: the store is away, or somebody else is at it for too long.
+    Unstored,
+    /// Somebody else has computed it.
+    Theirs(H),
+}
+
+impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
+    pub(crate) fn new(
+        inner: &'a Arc<Inner>,
+        state: &'a State,
+        key: &'a Key,
+        policy: &'a Policy,
+        caller: Caller,
+    ) -> Self {
+        Self {
+            inner,
+            state,
+            key,
+            policy,
+            session: inner.store.session(caller),
+            returns: PhantomData,
+        }
+    }
+
+    /// The stored value, or the computed one: once in the fleet, as far as the store can tell.
+    pub(crate) async fn get_or_compute<C, F>(self, cache_if: C, compute: F) -> R
+    where
+        C: Fn(&R::Value) -> bool,
+        F: Future<Output = R>,
+    {
+        // In the process's own memory a look costs less than a flight.
+        if self.session.is_typed()
+            && let Ok(read) = self.session.read(self.key, &self.state.groups).await
+            && let Some(held) = self.value(&read)
+        {
+            self.state.counters.near_hits.count();
+            return give(held);
+        }
+        let deadline = Instant::now() + self.wait();
+        loop {
+            match self.inner.flights.join(self.key, &self.state.groups) {
+                Role::Lead(lead) => return self.lead(lead, deadline, cache_if, compute).await,
+                Role::Follow(follower) => match self.follow(&follower, deadline).await {
+                    Some(Landing::Landed(value)) => {
+                        if let Some(held) = Kind::<R, KIND>::restore(value) {
+                            self.state.counters.joined.count();
+                            return give(held);
+                        }
+                        // The key serves another type too: this caller is on its own.
+                        return self.alone(compute).await;
+                    }
+                    // One of those who waited leads the next flight.
+                    Some(Landing::Abandoned) => {}
+                    // What has just failed is not tried again one by one.
+                    Some(Landing::Failed) => {
+                        let _turn = follower.turn().await;
+                        return self.alone(compute).await;
+                    }
+                    None => {
+                        let lead = self.inner.flights.supersede(self.key, &self.state.groups);
+                        return self.lead(lead, deadline, cache_if, compute).await;
+                    }
+                },
+            }
+        }
+    }
+
+    /// Computes in any case and replaces what is stored.
+    pub(crate) async fn refresh<C, F>(self, cache_if: C, compute: F) -> R
+    where
+        C: Fn(&R::Value) -> bool,
+        F: Future<Output = R>,
+    {
+        let lead = self.inner.flights.supersede(self.key, &self.state.groups);
+        let turn = match self.session.stamp(&self.state.groups).await {
+            Ok(stamp) => {
+                let mark = self.mark(stamp);
+                self.claim(mark, Reach::Force, Instant::now() + self.wait(), &lead)
+                    .await
+            }
+            Err(error) => self.failed(&error),
+        };
+        self.compute(lead, turn, cache_if, compute).await
+    }
+
+    /// The stored value; nothing is computed.
+    pub(crate) async fn peek(self) -> Result<Option<R::Value>, Error> {
+        let read = self.session.read(self.key, &self.state.groups).await?;
+        Ok(self.value(&read).map(Kind::<R, KIND>::give))
+    }
+
+    /// Stores a value from elsewhere; computations under way are not stored any more.
+    pub(crate) async fn put(self, value: R::Value) -> Result<(), Error> {
+        self.announce().await?;
+        let stamp = self.session.stamp(&self.state.groups).await?;
+        let held = Kind::<R, KIND>::hold(value);
+        let life = self.policy.life(Kind::<R, KIND>::is_none(&held));
+        let outcome = if life.as_millis() == 0 {
+            self.session.remove(self.key).await.map(drop)
+        } else {
+            let entry = self.entry(&self.mark(stamp), &held, life, Duration::ZERO)?;
+            self.session.put(self.key, entry, life).await
+        };
+        self.inner.forget_call(self.key);
+        outcome
+    }
+
+    async fn follow(&self, follower: &Follower, deadline: Instant) -> Option<Landing> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match background::timeout(left, follower.landing()) {
+            Ok(landing) => landing.await.ok(),
+            Err(_) => None,
+        }
+    }
+
+    async fn lead<C, F>(&self, lead: Lead, deadline: Instant, cache_if: C, compute: F) -> R
+    where
+        C: Fn(&R::Value) -> bool,
+        F: Future<Output = R>,
+    {
+        let read = self.session.read(self.key, &self.state.groups).await;
+        let turn = match read {
+            Ok(read) => {
+                if let Some(held) = self.value(&read) {
+                    if self.session.is_typed() {
+                        self.state.counters.near_hits.count();
+                    } else {
+                        self.state.counters.redis_hits.count();
+                    }
+                    lead.finish(|| Kind::<R, KIND>::erase(held.clone()));
+                    return give(held);
+                }
+                self.state.counters.misses.count();
+                self.claim(self.mark(read.stamp), Reach::Normal, deadline, &lead)
+                    .await
+            }
+            Err(error) => {
+                self.state.counters.misses.count();
+                self.failed(&error)
+            }
+        };
+        self.compute(lead, turn, cache_if, compute).await
+    }
+
+    /// Takes the lease, or waits for whoever holds it.
+    async fn claim(
+        &self,
+        mut mark: Mark,
+        mut reach: Reach,
+        deadline: Instant,
+        lead: &Lead,
+    ) -> Turn<Held<R, KIND>> {
+        if let Err(error) = self.announce().await {
+            return self.failed(&error);
+        }
+        let token = Nonce::fresh();
+        let life = self.lease();
+        let mut watch = self.session.watch(self.key);
+        let mut pause = POLL.0;
+        let mut waited = false;
+        loop {
+            let claimed = Claimed {
+                key: self.key,
+                groups: &self.state.groups,
+                mark: &mark,
+                token,
+                life,
+                reach,
+            };
+            match self.session.claim(&claimed).await {
+                Ok(Claim::Granted) => {
+                    let flights = &self.inner.flights;
+                    let lease = Lease::keep(&self.session, self.key, token, life, watch, flights);
+                    return Turn::Ours(lease, mark);
+                }
+                Ok(Claim::Found(entry)) => match entry.value::<Kind<R, KIND>>(&mark, CODEC) {
+                    Some(held) => return Turn::Theirs(held),
+                    None => reach = Reach::IgnoreEntry,
+                },
+                Ok(Claim::Stale) => match self.session.stamp(&self.state.groups).await {
+                    Ok(stamp) => mark = self.mark(stamp),
+                    Err(error) => return self.failed(&error),
+                },
+                Ok(Claim::Held(left)) => {
+                    if !waited {
+                        waited = true;
+                        self.state.counters.lease_waits.count();
+                    }
+                    let patience = deadline.saturating_duration_since(Instant::now());
+                    let mut nap = patience.min(left + Duration::from_millis(1));
+                    if !self.session.pushes() {
+                        nap = nap.min(pause);
+                        pause = (pause * 2).min(POLL.1);
+                    }
+                    if let Ok(nap) = background::timeout(nap, watch.changed()) {
+                        let _ = nap.await;
+                    }
+                }
+                Err(error) => return self.failed(&error),
+            }
+            if Instant::now() >= deadline {
+                // It holds no lease, so no push would tell it of an invalidation.
+                lead.leave();
+                return Turn::Unstored;
+            }
+        }
+    }
+
+    async fn compute<C, F>(
+        &self,
+        mut lead: Lead,
+        turn: Turn<Held<R, KIND>>,
+        cache_if: C,
+        compute: F,
+    ) -> R
+    where
+        C: Fn(&R::Value) -> bool,
+        F: Future<Output = R>,
+    {
+        let lease = match turn {
+            Turn::Theirs(held) => {
+                lead.finish(|| Kind::<R, KIND>::erase(held.clone()));
+                return give(held);
+            }
+            Turn::Ours(lease, mark) => Some((lease, mark)),
+            Turn::Unstored => None,
+        };
+        let begun = Instant::now();
+        self.state.counters.computations.count();
+        let result = compute.await;
+        let cost = begun.elapsed();
+        let held = match result.split() {
+            Ok(value) => Kind::<R, KIND>::hold(value),
+            Err(failure) => {
+                lead.fail();
+                if let Some((lease, _)) = lease {
+                    self.note(lease.release().await);
+                }
+                return failure;
+            }
+        };
+        let keep = cache_if(Kind::<R, KIND>::view(&held));
+        // Those who wait have it at once; those who come while it is being stored, too.
+        lead.land(Kind::<R, KIND>::erase(held.clone()));
+        if let Some((lease, mark)) = lease {
+            let life = self.policy.life(Kind::<R, KIND>::is_none(&held));
+            let stored = if keep && life.as_millis() > 0 {
+                match self.entry(&mark, &held, life, cost) {
+                    Ok(entry) => lease.fill(entry, life).await.map(drop),
+                    Err(error) => {
+                        self.note(lease.release().await);
+                        Err(error)
+                    }
+                }
+            } else {
+                lease.release().await
+            };
+            self.note(stored);
+        }
+        drop(lead);
+        give(held)
+    }
+
+    /// Computes beside the cache.
+    async fn alone<F: Future<Output = R>>(&self, compute: F) -> R {
+        self.state.counters.misses.count();
+        self.state.counters.computations.count();
+        compute.await
+    }
+
+    /// What is stored under this name must be within the reach of a pattern: the name first.
+    async fn announce(&self) -> Result<(), Error> {
+        if !self.state.announced.load(Ordering::Acquire) {
+            self.session.announce(&self.state.name).await?;
+            self.state.announced.store(true, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    fn failed<H>(&self, error: &Error) -> Turn<H> {
+        self.state.counters.errors.count();
+        tracing::debug!(
+            function = &*self.state.name,
+            "computed without the cache: {error}"
+        );
+        Turn::Unstored
+    }
+
+    fn note(&self, outcome: Result<(), Error>) {
+        if let Err(error) = outcome {
+            self.state.counters.errors.count();
+            tracing::debug!(function = &*self.state.name, "not stored: {error}");
+        }
+    }
+
+    fn mark(&self, stamp: crate::group::Stamp) -> Mark {
+        Mark::new(CODEC, Kind::<R, KIND>::shape(), stamp)
+    }
+
+    fn value(&self, read: &Read) -> Option<Held<R, KIND>> {
+        let entry = read.entry.as_ref()?;
+        entry.value::<Kind<R, KIND>>(&self.mark(read.stamp), CODEC)
+    }
+
+    fn entry(
+        &self,
+        mark: &Mark,
+        held: &Held<R, KIND>,
+        life: Duration,
+        cost: Duration,
+    ) -> Result<Stored, Error> {
+        if self.session.is_typed() {
+            return Ok(Stored::Typed(*mark, Kind::<R, KIND>::erase(held.clone())));
+        }
+        let mut entry = mark.header(life, cost);
+        Kind::<R, KIND>::encode(held, CODEC, &mut entry)?;
+        Ok(Stored::Encoded(entry))
+    }
+
+    fn wait(&self) -> Duration {
+        // Far beyond any patience, near enough for the clock to add.
+        let wait = self.policy.wait.unwrap_or(self.inner.defaults.wait);
+        wait.min(Duration::from_secs(365 * 24 * 3_600))
+    }
+
+    fn lease(&self) -> Duration {
+        let life = self.policy.lease.unwrap_or(self.inner.defaults.lease);
+        life.max(Duration::from_millis(100))
+    }
+}
+
+fn give<R: Returns<KIND>, const KIND: u8>(held: Held<R, KIND>) -> R {
+    R::join(Kind::<R, KIND>::give(held))
+}

@@ -1,0 +1,73 @@
+use std::error::Error as StdError;
+use std::fmt;
+
+/// What went wrong in the cache.
+///
+/// A cached function never returns this: its callers get the function's own result. It is
+/// returned where somebody asks something of the cache itself: building it, invalidating,
+/// reading or writing by hand.
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+}
+
+/// The kinds of [`Error`], for programs that act on them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A setting can't be used; the message names it and the fix.
+    Config,
+    /// No connection to the server at the moment.
+    Unavailable,
+    /// The server did not answer within the deadline.
+    Timeout,
+    /// The server answered with an error.
+    Server,
+    /// An argument or a key text can't be made into a key.
+    Key,
+    /// A value can't be written in its codec.
+    Encode,
+    /// What is stored can't be read as the type asked for.
+    Decode,
+    /// Two places use one function name.
+    NameTaken,
+    /// A pattern can't be understood.
+    Pattern,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+        }
+    }
+
+    /// The same error for one more reader.
+    pub(crate) fn again(&self) -> Self {
+        Self::new(self.kind, self.message.as_str())
+    }
+
+    /// The kind of the error.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.kind)
+            .field("message", &self.message)
+            .finish()
+    }
+}
+
+impl StdError for Error {}

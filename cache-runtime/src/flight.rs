@@ -1,0 +1,225 @@
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
+
+use crate::group::Group;
+use crate::key::Key;
+use crate::returns::Erased;
+
+const SHARDS: usize = 16;
+
+/// The flights of this process, by key. At most one of a key takes joiners.
+///
+/// Bounded by the callers themselves: a flight lives inside the future that leads it.
+pub(crate) struct Flights {
+    hasher: RandomState,
+    shards: [Mutex<HashMap<Key, Arc<Flight>>>; SHARDS],
+}
+
+/// The one computation of a call now running in this process.
+pub(crate) struct Flight {
+    groups: Arc<[Group]>,
+    followers: AtomicUsize,
+    state: Mutex<State>,
+    changed: Notify,
+    width: Semaphore,
+}
+
+enum State {
+    Flying,
+    Over(Landing),
+}
+
+/// How a flight ended.
+#[derive(Clone)]
+pub(crate) enum Landing {
+    /// With a value for all.
+    Landed(Erased),
+    /// With a failure that is the leader's own: nothing can be said about the next attempt.
+    Failed,
+    /// Not at all: the leader panicked or was dropped.
+    Abandoned,
+}
+
+/// Followers of a failed flight that try for themselves at a time.
+const WIDTH: usize = 16;
+
+/// What a caller is told when it asks for a call.
+pub(crate) enum Role {
+    Lead(Lead),
+    Follow(Follower),
+}
+
+impl Flights {
+    pub(crate) fn new() -> Self {
+        Self {
+            hasher: RandomState::new(),
+            shards: std::array::from_fn(|_| Mutex::default()),
+        }
+    }
+
+    /// Joins the flight of `key`, or opens one to lead.
+    pub(crate) fn join(self: &Arc<Self>, key: &Key, groups: &Arc<[Group]>) -> Role {
+        match self.shard(key).entry(key.clone()) {
+            Entry::Occupied(entry) => {
+                let flight = Arc::clone(entry.get());
+                flight.followers.fetch_add(1, Ordering::Relaxed);
+                Role::Follow(Follower { flight })
+            }
+            Entry::Vacant(entry) => {
+                let flight = Flight::new(groups);
+                entry.insert(Arc::clone(&flight));
+                Role::Lead(Lead::new(self, key, flight))
+            }
+        }
+    }
+
+    /// Opens a flight in the place of whichever there is; that one takes no more joiners.
+    pub(crate) fn supersede(self: &Arc<Self>, key: &Key, groups: &Arc<[Group]>) -> Lead {
+        let flight = Flight::new(groups);
+        self.shard(key).insert(key.clone(), Arc::clone(&flight));
+        Lead::new(self, key, flight)
+    }
+
+    /// The flight of `key`, if any, takes no more joiners.
+    pub(crate) fn retire(&self, key: &str) {
+        self.lock(self.index(key)).remove(key);
+    }
+
+    /// No flight for which `gone` holds takes any more joiners.
+    pub(crate) fn retire_where(&self, gone: impl Fn(&Key, &[Group]) -> bool) {
+        for shard in 0..SHARDS {
+            self.lock(shard)
+                .retain(|key, flight| !gone(key, &flight.groups));
+        }
+    }
+
+    fn index(&self, key: &str) -> usize {
+        self.hasher.hash_one(key) as usize % SHARDS
+    }
+
+    fn shard(&self, key: &Key) -> MutexGuard<'_, HashMap<Key, Arc<Flight>>> {
+        self.lock(self.index(key.as_str()))
+    }
+
+    fn lock(&self, shard: usize) -> MutexGuard<'_, HashMap<Key, Arc<Flight>>> {
+        // Nothing in a critical section can panic half-way: a poisoned map is whole.
+        self.shards[shard]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Flight {
+    fn new(groups: &Arc<[Group]>) -> Arc<Self> {
+        Arc::new(Self {
+            groups: Arc::clone(groups),
+            followers: AtomicUsize::new(0),
+            state: Mutex::new(State::Flying),
+            changed: Notify::new(),
+            width: Semaphore::new(WIDTH),
+        })
+    }
+
+    fn end(&self, landing: Landing) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = State::Over(landing);
+        self.changed.notify_waiters();
+    }
+}
+
+/// A caller that waits for somebody else's flight.
+pub(crate) struct Follower {
+    flight: Arc<Flight>,
+}
+
+impl Follower {
+    /// The flight's end, once it has come.
+    pub(crate) async fn landing(&self) -> Landing {
+        loop {
+            let mut changed = std::pin::pin!(self.flight.changed.notified());
+            // Registered before looking, so that a landing in between is not missed.
+            changed.as_mut().enable();
+            match &*self
+                .flight
+                .state
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+            {
+                State::Flying => {}
+                State::Over(landing) => return landing.clone(),
+            }
+            changed.await;
+        }
+    }
+
+    /// Waits for one of the places of those who try for themselves after a failure.
+    pub(crate) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.flight.width.acquire().await.ok()
+    }
+}
+
+/// The leader's hold on its flight. Dropped at any point, it abandons a flight that has not
+/// landed, and one follower takes over.
+pub(crate) struct Lead {
+    flights: Arc<Flights>,
+    key: Key,
+    flight: Arc<Flight>,
+    over: bool,
+}
+
+impl Lead {
+    fn new(flights: &Arc<Flights>, key: &Key, flight: Arc<Flight>) -> Self {
+        Self {
+            flights: Arc::clone(flights),
+            key: key.clone(),
+            flight,
+            over: false,
+        }
+    }
+
+    /// Gives the value to all who wait, and to all who come until this lead is dropped.
+    pub(crate) fn land(&mut self, value: Erased) {
+        self.over = true;
+        self.flight.end(Landing::Landed(value));
+    }
+
+    /// Ends the flight with a failure: those who wait try for themselves.
+    pub(crate) fn fail(&mut self) {
+        self.over = true;
+        self.leave();
+        self.flight.end(Landing::Failed);
+    }
+
+    /// Ends the flight with a value. With no follower, nobody else gets to hold it.
+    pub(crate) fn finish(mut self, value: impl FnOnce() -> Erased) {
+        self.leave();
+        if self.flight.followers.load(Ordering::Relaxed) > 0 {
+            self.land(value());
+        }
+        self.over = true;
+    }
+
+    /// Takes no more joiners.
+    pub(crate) fn leave(&self) {
+        let mut shard = self.flights.shard(&self.key);
+        if shard
+            .get(&self.key)
+            .is_some_and(|flight| Arc::ptr_eq(flight, &self.flight))
+        {
+            shard.remove(&self.key);
+        }
+    }
+}
+
+impl Drop for Lead {
+    fn drop(&mut self) {
+        self.leave();
+        if !self.over {
+            self.flight.end(Landing::Abandoned);
+        }
+    }
+}

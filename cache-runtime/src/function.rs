@@ -1,0 +1,232 @@
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+
+use crate::error::{Error, ErrorKind};
+use crate::group::Group;
+use crate::name::function_name;
+use crate::stats::{Counters, Stats};
+
+/// Where an annotated function stands. Two statics of one site are one function.
+#[derive(Debug)]
+pub struct Site {
+    /// The function's identifier.
+    pub function: &'static str,
+    /// The `name` option.
+    pub name: Option<&'static str>,
+    /// The `version` option, or nothing.
+    pub version: &'static str,
+    /// The path of an item inside the function.
+    pub path: fn() -> &'static str,
+    /// The file of the attribute.
+    pub file: &'static str,
+    /// Its line.
+    pub line: u32,
+    /// Its column.
+    pub column: u32,
+}
+
+/// One `#[cached]` site, in a static beside the function's body.
+pub struct Function {
+    site: Site,
+    // The first cache that asks is nearly always the only one.
+    first: OnceLock<(u64, Arc<State>)>,
+}
+
+impl Function {
+    /// A function at `site`.
+    pub const fn new(site: Site) -> Self {
+        Self {
+            site,
+            first: OnceLock::new(),
+        }
+    }
+
+    /// What one cache knows of this function.
+    pub(crate) fn state(&self, registry: &Registry) -> Arc<State> {
+        match self.first.get() {
+            Some((id, state)) if *id == registry.id => Arc::clone(state),
+            _ => {
+                let state = registry.of_site(&self.site);
+                let _ = self.first.set((registry.id, Arc::clone(&state)));
+                state
+            }
+        }
+    }
+}
+
+/// What one cache knows of one function.
+pub(crate) struct State {
+    pub(crate) name: Arc<str>,
+    /// `{namespace}:{name}[@{version}]`: how its keys begin.
+    pub(crate) prefix: String,
+    /// The namespace and the function itself.
+    pub(crate) groups: Arc<[Group]>,
+    pub(crate) counters: Counters,
+    /// Whether the fleet knows the name, so that a pattern can reach what is stored under it.
+    pub(crate) announced: AtomicBool,
+    /// Another function has the name: nothing is cached.
+    refused: Option<String>,
+    place: Place,
+}
+
+/// What tells functions of one name apart.
+#[derive(Clone, PartialEq, Eq)]
+enum Place {
+    Site(String),
+    ByHand,
+}
+
+impl State {
+    fn new(
+        namespace: &str,
+        name: &str,
+        version: &str,
+        place: Place,
+        refused: Option<String>,
+    ) -> Self {
+        let prefix = match version {
+            "" => format!("{namespace}:{name}"),
+            version => format!("{namespace}:{name}@{version}"),
+        };
+        Self {
+            name: name.into(),
+            prefix,
+            groups: [
+                Group::everything(namespace),
+                Group::function(namespace, name),
+            ]
+            .into(),
+            counters: Counters::default(),
+            announced: AtomicBool::new(false),
+            refused,
+            place,
+        }
+    }
+
+    /// An error if another function has the name.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        match &self.refused {
+            None => Ok(()),
+            Some(message) => Err(Error::new(ErrorKind::NameTaken, message.as_str())),
+        }
+    }
+
+    pub(crate) fn is_refused(&self) -> bool {
+        self.refused.is_some()
+    }
+}
+
+/// The functions one cache has seen.
+pub(crate) struct Registry {
+    id: u64,
+    namespace: Arc<str>,
+    functions: RwLock<HashMap<String, Vec<Arc<State>>>>,
+}
+
+/// Names used by hand come from the program's data at times; sites never do.
+const MOST_BY_HAND: usize = 10_000;
+
+impl Registry {
+    pub(crate) fn new(namespace: &str) -> Self {
+        static IDS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+        Self {
+            id: IDS.fetch_add(1, Ordering::Relaxed),
+            namespace: namespace.into(),
+            functions: RwLock::default(),
+        }
+    }
+
+    fn of_site(&self, site: &Site) -> Arc<State> {
+        let name = match site.name {
+            Some(name) => name.to_owned(),
+            None => function_name((site.path)(), site.function),
+        };
+        let place = Place::Site(format!(
+            "{} at {}:{}:{}",
+            site.function, site.file, site.line, site.column
+        ));
+        self.of(&name, site.version, place)
+    }
+
+    /// The function of keys used by hand.
+    pub(crate) fn by_hand(&self, name: &str) -> Result<Arc<State>, Error> {
+        let functions = self
+            .functions
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        let known = functions.get(name).is_some_and(|states| !states.is_empty());
+        if !known && functions.len() >= MOST_BY_HAND {
+            return Err(Error::new(
+                ErrorKind::Key,
+                format!(
+                    "more than {MOST_BY_HAND} names: put what varies behind a `:`, as in `user:42`"
+                ),
+            ));
+        }
+        drop(functions);
+        Ok(self.of(name, "", Place::ByHand))
+    }
+
+    fn of(&self, name: &str, version: &str, place: Place) -> Arc<State> {
+        let find = |states: &Vec<Arc<State>>| states.iter().find(|s| s.place == place).cloned();
+        let functions = self
+            .functions
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(state) = functions.get(name).and_then(find) {
+            return state;
+        }
+        drop(functions);
+        let mut functions = self
+            .functions
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let states = functions.entry(name.to_owned()).or_default();
+        if let Some(state) = find(states) {
+            return state;
+        }
+        let refused = states.first().map(|owner| {
+            let show = |place: &Place| match place {
+                Place::Site(site) => site.clone(),
+                Place::ByHand => "a key used by hand".to_owned(),
+            };
+            format!(
+                "two functions are named `{name}`: {} has the name, so {} is not cached; give one of them another with `name = \"…\"`",
+                show(&owner.place),
+                show(&place)
+            )
+        });
+        if let Some(message) = &refused {
+            tracing::error!("{message}");
+        }
+        let state = Arc::new(State::new(&self.namespace, name, version, place, refused));
+        states.push(Arc::clone(&state));
+        state
+    }
+
+    /// The names in use, sorted.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let functions = self
+            .functions
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        let mut names: Vec<String> = functions.keys().cloned().collect();
+        names.sort();
+        names
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let functions = self
+            .functions
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        Stats::of(
+            functions
+                .values()
+                .flatten()
+                .map(|state| (state.name.to_string(), state.counters.snapshot()))
+                .collect(),
+        )
+    }
+}

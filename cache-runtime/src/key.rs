@@ -1,0 +1,153 @@
+//! Keys: which entry is whose.
+//!
+//! `{namespace}:{name}[@{version}][<{types}>]:{arguments}`. Two different calls never share a
+//! key, and a call has the same key in every process.
+
+mod arguments;
+mod escape;
+mod serializer;
+mod types;
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::sync::Arc;
+
+pub use arguments::{Arguments, KeyPart};
+
+use crate::error::{Error, ErrorKind};
+
+/// The key of one call, as it stands in Redis.
+///
+/// `Display` gives the whole text, `Debug` only the function's name: arguments may be personal.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key(Arc<str>);
+
+/// Names whose keys the cache needs for itself.
+const RESERVED: [&str; 3] = ["functions", "gen", "settings"];
+
+impl Key {
+    pub(crate) fn new(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// The key of an entry by hand: `name` or `name:rest`.
+    pub(crate) fn by_hand(namespace: &str, text: &str) -> Result<Self, Error> {
+        let (name, rest) = text.split_once(':').unwrap_or((text, ""));
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+        if name.is_empty() || !name.chars().all(plain) || RESERVED.contains(&name) {
+            return Err(Error::new(
+                ErrorKind::Key,
+                "a key begins with a name of letters, digits, `_`, `-` and `.`, other than `gen`, `functions` and `settings`, as in `user:42`",
+            ));
+        }
+        let mut arguments = String::with_capacity(rest.len());
+        escape::template(rest, &mut arguments);
+        Ok(arguments::assemble(
+            &format!("{namespace}:{name}"),
+            "",
+            &arguments,
+        ))
+    }
+
+    /// The whole text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The function's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        let (_, rest) = self.0.split_once(':').unwrap_or(("", &self.0));
+        split(rest).0
+    }
+
+    /// The key of the call's lease: in braces, so that both have one slot in a cluster.
+    pub(crate) fn lease(&self) -> String {
+        let mut lease = String::with_capacity(self.0.len() + 8);
+        lease.push('{');
+        lease.push_str(&self.0);
+        lease.push_str("}:lease");
+        lease
+    }
+
+    /// The call's key, if `key` is that of a lease.
+    pub(crate) fn of_lease(key: &str) -> Option<&str> {
+        key.strip_prefix('{')?.strip_suffix("}:lease")
+    }
+}
+
+/// Name and arguments of a key without its namespace; version and types belong to neither.
+pub(crate) fn split(key: &str) -> (&str, &str) {
+    let name = key.find(['@', '<', ':']).unwrap_or(key.len());
+    let arguments = key.find(':').map_or("", |colon| &key[colon + 1..]);
+    (&key[..name], arguments)
+}
+
+impl Borrow<str> for Key {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({}:…)", self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_by_hand_keeps_its_colons_and_escapes_the_rest() {
+        let key = |text| {
+            Key::by_hand("ns", text)
+                .map(|key| key.to_string())
+                .map_err(|e| e.kind())
+        };
+        assert_eq!(key("user:42:en").as_deref(), Ok("ns:user:42:en"));
+        assert_eq!(key("user").as_deref(), Ok("ns:user:"));
+        assert_eq!(key("a:{*}é").as_deref(), Ok("ns:a:%7B%2A%7D%C3%A9"));
+        for bad in [
+            "",
+            ":1",
+            "gen:1",
+            "functions",
+            "settings:x",
+            "a b:1",
+            "a@2:1",
+        ] {
+            assert_eq!(key(bad), Err(ErrorKind::Key), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_lease_and_its_key_lead_to_each_other() {
+        let key = Key::new("ns:user:42");
+        assert_eq!(key.lease(), "{ns:user:42}:lease");
+        assert_eq!(Key::of_lease(&key.lease()), Some("ns:user:42"));
+        assert_eq!(Key::of_lease("ns:user:42"), None);
+    }
+
+    #[test]
+    fn the_parts_of_a_key_are_found_and_debug_hides_the_arguments() {
+        for text in [
+            "ns:app.user:'ada'",
+            "ns:app.user@2:'ada'",
+            "ns:app.user@2<u8>:'ada'",
+        ] {
+            let key = Key::new(text);
+            assert_eq!(key.name(), "app.user");
+            assert_eq!(split(&text[3..]), ("app.user", "'ada'"));
+            assert_eq!(format!("{key:?}"), "Key(app.user:…)");
+        }
+    }
+}

@@ -1,0 +1,208 @@
+use serde::Serialize;
+
+use super::serializer::{Place, write};
+use super::{Key, escape, types};
+use crate::error::{Error, ErrorKind};
+
+/// Arguments longer than this many bytes are replaced by their hash.
+const LONGEST_ARGUMENTS: usize = 200;
+
+/// So are generic arguments.
+const LONGEST_TYPES: usize = 100;
+
+/// What can be part of a key: everything that serde can write.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be part of a cache key",
+    label = "can't be part of the key",
+    note = "leave it out of the key with `skip(…)`, or derive `serde::Serialize` for it"
+)]
+pub trait KeyPart: Serialize {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Serialize + ?Sized> KeyPart for T {}
+
+/// The arguments of one call, on their way into its key.
+pub struct Arguments {
+    path: &'static str,
+    text: String,
+    count: usize,
+    error: Option<Error>,
+}
+
+impl Arguments {
+    /// `path`: of a closure in the function's body, for the generic arguments it is in.
+    #[must_use]
+    pub fn new(path: &'static str) -> Self {
+        Self {
+            path,
+            text: String::with_capacity(32),
+            count: 0,
+            error: None,
+        }
+    }
+
+    /// The next argument.
+    pub fn add<T: KeyPart + ?Sized>(&mut self, name: &'static str, value: &T) {
+        if self.count > 0 {
+            self.text.push(':');
+        }
+        self.count += 1;
+        self.write(name, value, Place::Argument);
+    }
+
+    /// Literal text of a template.
+    pub fn text(&mut self, literal: &'static str) {
+        escape::template(literal, &mut self.text);
+    }
+
+    /// A placeholder of a template.
+    pub fn field<T: KeyPart + ?Sized>(&mut self, name: &'static str, value: &T) {
+        self.write(name, value, Place::Template);
+    }
+
+    /// The key; `prefix` is `{namespace}:{name}[@{version}]`.
+    ///
+    /// # Errors
+    ///
+    /// The first argument that could not be written.
+    pub fn finish(self, prefix: &str) -> Result<Key, Error> {
+        match self.error {
+            Some(error) => Err(error),
+            None => Ok(assemble(prefix, self.path, &self.text)),
+        }
+    }
+
+    fn write<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T, place: Place) {
+        if let Err(error) = write(value, place, &mut self.text)
+            && self.error.is_none()
+        {
+            self.error = Some(Error::new(
+                ErrorKind::Key,
+                format!("argument `{name}` can't enter the key: {error}"),
+            ));
+        }
+    }
+}
+
+pub(super) fn assemble(prefix: &str, path: &str, arguments: &str) -> Key {
+    let mut key = String::with_capacity(prefix.len() + arguments.len() + 1);
+    key.push_str(prefix);
+    if path.contains('<') {
+        let types = types::generics(path);
+        if !types.is_empty() {
+            key.push('<');
+            bounded(&types, LONGEST_TYPES, &mut key);
+            key.push('>');
+        }
+    }
+    key.push(':');
+    bounded(arguments, LONGEST_ARGUMENTS, &mut key);
+    Key::new(&key)
+}
+
+/// The text itself, or `#` and its hash; no text begins with `#`.
+fn bounded(text: &str, longest: usize, out: &mut String) {
+    if text.len() <= longest {
+        out.push_str(text);
+    } else {
+        out.push('#');
+        out.push_str(&blake3::hash(text.as_bytes()).to_hex());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(add: impl FnOnce(&mut Arguments)) -> String {
+        let mut arguments = Arguments::new("m::user::{{closure}}");
+        add(&mut arguments);
+        arguments
+            .finish("ns:m.user")
+            .map_or_else(|e| e.to_string(), |key| key.to_string())
+    }
+
+    #[test]
+    fn arguments_are_frozen() {
+        assert_eq!(key(|_| {}), "ns:m.user:");
+        assert_eq!(key(|a| a.add("id", &42)), "ns:m.user:42");
+        assert_eq!(
+            key(|a| {
+                a.add("a", "a:b");
+                a.add("b", "c");
+            }),
+            "ns:m.user:'a%3Ab':'c'"
+        );
+        assert_eq!(
+            key(|a| {
+                a.text("item:");
+                a.field("id", "x:y");
+                a.text("/{é}");
+                a.field("n", &None::<u8>);
+            }),
+            "ns:m.user:item:x%3Ay/%7B%C3%A9%7DNone"
+        );
+    }
+
+    #[test]
+    fn a_template_tells_none_from_a_text_that_says_none() {
+        let none = key(|a| a.field("x", &None::<&str>));
+        let some = key(|a| a.field("x", &Some("None")));
+        let bare = key(|a| a.field("x", "None"));
+        assert_eq!(none, "ns:m.user:None");
+        assert_eq!(some, "ns:m.user:Some('None')");
+        assert_eq!(
+            bare, "ns:m.user:None",
+            "another argument type, so another function"
+        );
+    }
+
+    #[test]
+    fn long_arguments_are_replaced_by_their_hash() {
+        let long = "x".repeat(300);
+        let hashed = key(|a| a.add("x", &long));
+        assert_eq!(
+            hashed,
+            format!(
+                "ns:m.user:#{}",
+                blake3::hash(format!("'{long}'").as_bytes()).to_hex()
+            )
+        );
+        assert_ne!(hashed, key(|a| a.add("x", &"x".repeat(301))));
+        let fits = "x".repeat(198);
+        assert_eq!(key(|a| a.add("x", &fits)), format!("ns:m.user:'{fits}'"));
+    }
+
+    #[test]
+    fn generic_arguments_are_part_of_the_key() {
+        let of = |path| {
+            Arguments::new(path)
+                .finish("ns:m.f@2")
+                .map(|key| key.to_string())
+                .ok()
+        };
+        assert_eq!(
+            of("m::f<u8>::{{closure}}").as_deref(),
+            Some("ns:m.f@2<<u8>>:")
+        );
+        assert_eq!(of("m::f::{{closure}}").as_deref(), Some("ns:m.f@2:"));
+    }
+
+    #[test]
+    fn an_argument_that_cannot_be_written_is_named() {
+        struct Refuses;
+        impl Serialize for Refuses {
+            fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+                Err(serde::ser::Error::custom("refused"))
+            }
+        }
+        assert_eq!(
+            key(|a| {
+                a.add("ok", &1);
+                a.add("bad", &Refuses);
+                a.add("worse", &Refuses);
+            }),
+            "argument `bad` can't enter the key: refused"
+        );
+    }
+}

@@ -1,0 +1,413 @@
+//! One value as text: injective and canonical over serde's data model.
+//!
+//! | value | text |
+//! |---|---|
+//! | numbers, bools | `42`, `-1`, `1.0`, `true` |
+//! | texts, chars, bytes | `'ada'`, `'a%3Ab'`, `0x00ff` |
+//! | unit, options | `null`, `None`, `Some(1)` |
+//! | sequences, tuples | `(1,2)` |
+//! | maps (sorted), structs | `<a=1,b=2>` |
+//! | variants | `Color.Red`, `Shape.Circle(1)`, `Shape.Box<w=1,h=2>` |
+//!
+//! Width does not show: `1u8` and `1u64` are one text, as they are one JSON number.
+
+use std::fmt::{self, Display, Write};
+
+use serde::ser::{self, Serialize};
+
+use super::escape;
+
+/// Values nested deeper than this are refused, before the stack ends.
+const DEEPEST: usize = 128;
+
+/// Where a value is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Argument,
+    /// A text of its own needs no quotes: the template separates.
+    Template,
+}
+
+/// Appends `value`.
+pub(super) fn write<T: Serialize + ?Sized>(
+    value: &T,
+    place: Place,
+    out: &mut String,
+) -> Result<(), Refusal> {
+    value.serialize(Writer {
+        out,
+        depth: 0,
+        bare: place == Place::Template,
+    })
+}
+
+/// Why a value can't be written.
+#[derive(Debug)]
+pub(super) struct Refusal(String);
+
+impl Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl ser::Error for Refusal {
+    fn custom<T: Display>(message: T) -> Self {
+        Self(message.to_string())
+    }
+}
+
+struct Writer<'a> {
+    out: &'a mut String,
+    depth: usize,
+    bare: bool,
+}
+
+impl<'a> Writer<'a> {
+    fn show(self, value: impl Display) -> Result<(), Refusal> {
+        write!(self.out, "{value}").map_err(ser::Error::custom)
+    }
+
+    fn text(self, text: &str) -> Result<(), Refusal> {
+        if self.bare {
+            escape::content(text, self.out);
+        } else {
+            self.out.push('\'');
+            escape::content(text, self.out);
+            self.out.push('\'');
+        }
+        Ok(())
+    }
+
+    fn variant(&mut self, name: &str, variant: &str) {
+        escape::name(name, self.out);
+        self.out.push('.');
+        escape::name(variant, self.out);
+    }
+
+    /// What is inside a value of this one.
+    fn inner<T: Serialize + ?Sized>(
+        out: &mut String,
+        depth: usize,
+        value: &T,
+    ) -> Result<(), Refusal> {
+        if depth >= DEEPEST {
+            return Err(Refusal(format!("it is nested more than {DEEPEST} deep")));
+        }
+        let depth = depth + 1;
+        value.serialize(Writer {
+            out,
+            depth,
+            bare: false,
+        })
+    }
+
+    fn list(self) -> List<'a> {
+        self.out.push('(');
+        List {
+            out: self.out,
+            depth: self.depth,
+            first: true,
+            close: ')',
+        }
+    }
+
+    fn fields(self) -> List<'a> {
+        self.out.push('<');
+        List {
+            out: self.out,
+            depth: self.depth,
+            first: true,
+            close: '>',
+        }
+    }
+}
+
+macro_rules! shown {
+    ($($method:ident $ty:ty,)+) => {$(
+        fn $method(self, value: $ty) -> Result<(), Refusal> {
+            self.show(value)
+        }
+    )+};
+}
+
+impl<'a> ser::Serializer for Writer<'a> {
+    type Ok = ();
+    type Error = Refusal;
+    type SerializeSeq = List<'a>;
+    type SerializeTuple = List<'a>;
+    type SerializeTupleStruct = List<'a>;
+    type SerializeTupleVariant = List<'a>;
+    type SerializeMap = Map<'a>;
+    type SerializeStruct = List<'a>;
+    type SerializeStructVariant = List<'a>;
+
+    shown! {
+        serialize_bool bool,
+        serialize_i8 i8,
+        serialize_i16 i16,
+        serialize_i32 i32,
+        serialize_i64 i64,
+        serialize_i128 i128,
+        serialize_u8 u8,
+        serialize_u16 u16,
+        serialize_u32 u32,
+        serialize_u64 u64,
+        serialize_u128 u128,
+    }
+
+    fn serialize_f32(self, value: f32) -> Result<(), Refusal> {
+        self.show(format_args!("{value:?}"))
+    }
+
+    fn serialize_f64(self, value: f64) -> Result<(), Refusal> {
+        self.show(format_args!("{value:?}"))
+    }
+
+    fn serialize_char(self, value: char) -> Result<(), Refusal> {
+        self.text(value.encode_utf8(&mut [0; 4]))
+    }
+
+    fn serialize_str(self, value: &str) -> Result<(), Refusal> {
+        self.text(value)
+    }
+
+    fn serialize_bytes(self, value: &[u8]) -> Result<(), Refusal> {
+        self.out.push_str("0x");
+        value
+            .iter()
+            .try_for_each(|byte| write!(self.out, "{byte:02x}"))
+            .map_err(ser::Error::custom)
+    }
+
+    fn serialize_none(self) -> Result<(), Refusal> {
+        self.show("None")
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Refusal> {
+        self.out.push_str("Some(");
+        Self::inner(self.out, self.depth, value)?;
+        self.out.push(')');
+        Ok(())
+    }
+
+    fn serialize_unit(self) -> Result<(), Refusal> {
+        self.show("null")
+    }
+
+    fn serialize_unit_struct(self, _: &'static str) -> Result<(), Refusal> {
+        self.show("null")
+    }
+
+    fn serialize_unit_variant(
+        mut self,
+        name: &'static str,
+        _: u32,
+        variant: &'static str,
+    ) -> Result<(), Refusal> {
+        self.variant(name, variant);
+        Ok(())
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        value: &T,
+    ) -> Result<(), Refusal> {
+        value.serialize(self)
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        mut self,
+        name: &'static str,
+        _: u32,
+        variant: &'static str,
+        value: &T,
+    ) -> Result<(), Refusal> {
+        self.variant(name, variant);
+        self.out.push('(');
+        Self::inner(self.out, self.depth, value)?;
+        self.out.push(')');
+        Ok(())
+    }
+
+    fn serialize_seq(self, _: Option<usize>) -> Result<List<'a>, Refusal> {
+        Ok(self.list())
+    }
+
+    fn serialize_tuple(self, _: usize) -> Result<List<'a>, Refusal> {
+        Ok(self.list())
+    }
+
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<List<'a>, Refusal> {
+        Ok(self.list())
+    }
+
+    fn serialize_tuple_variant(
+        mut self,
+        name: &'static str,
+        _: u32,
+        variant: &'static str,
+        _: usize,
+    ) -> Result<List<'a>, Refusal> {
+        self.variant(name, variant);
+        Ok(self.list())
+    }
+
+    fn serialize_map(self, _: Option<usize>) -> Result<Map<'a>, Refusal> {
+        Ok(Map {
+            out: self.out,
+            depth: self.depth,
+            entries: Vec::new(),
+            key: String::new(),
+        })
+    }
+
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<List<'a>, Refusal> {
+        Ok(self.fields())
+    }
+
+    fn serialize_struct_variant(
+        mut self,
+        name: &'static str,
+        _: u32,
+        variant: &'static str,
+        _: usize,
+    ) -> Result<List<'a>, Refusal> {
+        self.variant(name, variant);
+        Ok(self.fields())
+    }
+
+    fn collect_str<T: Display + ?Sized>(self, value: &T) -> Result<(), Refusal> {
+        self.text(&value.to_string())
+    }
+}
+
+/// Elements or fields, in their order.
+struct List<'a> {
+    out: &'a mut String,
+    depth: usize,
+    first: bool,
+    close: char,
+}
+
+impl List<'_> {
+    fn next(&mut self) {
+        if !self.first {
+            self.out.push(',');
+        }
+        self.first = false;
+    }
+
+    fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Refusal> {
+        self.next();
+        Writer::inner(self.out, self.depth, value)
+    }
+
+    fn field<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Result<(), Refusal> {
+        self.next();
+        escape::name(name, self.out);
+        self.out.push('=');
+        Writer::inner(self.out, self.depth, value)
+    }
+
+    fn close(self) -> Result<(), Refusal> {
+        self.out.push(self.close);
+        Ok(())
+    }
+}
+
+macro_rules! list {
+    ($($trait:ident $method:ident,)+) => {$(
+        impl ser::$trait for List<'_> {
+            type Ok = ();
+            type Error = Refusal;
+
+            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Refusal> {
+                self.element(value)
+            }
+
+            fn end(self) -> Result<(), Refusal> {
+                self.close()
+            }
+        }
+    )+};
+}
+
+list! {
+    SerializeSeq serialize_element,
+    SerializeTuple serialize_element,
+    SerializeTupleStruct serialize_field,
+    SerializeTupleVariant serialize_field,
+}
+
+macro_rules! fields {
+    ($($trait:ident,)+) => {$(
+        impl ser::$trait for List<'_> {
+            type Ok = ();
+            type Error = Refusal;
+
+            fn serialize_field<T: Serialize + ?Sized>(
+                &mut self,
+                name: &'static str,
+                value: &T,
+            ) -> Result<(), Refusal> {
+                self.field(name, value)
+            }
+
+            fn end(self) -> Result<(), Refusal> {
+                self.close()
+            }
+        }
+    )+};
+}
+
+fields! {
+    SerializeStruct,
+    SerializeStructVariant,
+}
+
+/// Entries are kept until the end, and written in the order of their keys.
+struct Map<'a> {
+    out: &'a mut String,
+    depth: usize,
+    entries: Vec<(String, String)>,
+    key: String,
+}
+
+impl ser::SerializeMap for Map<'_> {
+    type Ok = ();
+    type Error = Refusal;
+
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Refusal> {
+        self.key.clear();
+        Writer::inner(&mut self.key, self.depth, key)
+    }
+
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Refusal> {
+        let mut text = String::new();
+        Writer::inner(&mut text, self.depth, value)?;
+        self.entries.push((std::mem::take(&mut self.key), text));
+        Ok(())
+    }
+
+    fn end(mut self) -> Result<(), Refusal> {
+        self.entries.sort_unstable();
+        self.out.push('<');
+        for (place, (key, value)) in self.entries.iter().enumerate() {
+            if place > 0 {
+                self.out.push(',');
+            }
+            self.out.push_str(key);
+            self.out.push('=');
+            self.out.push_str(value);
+        }
+        self.out.push('>');
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

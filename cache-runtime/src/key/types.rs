@@ -1,0 +1,80 @@
+//! The generic arguments a call is made with, from the path of a closure in its body.
+
+use super::escape;
+use crate::name;
+
+/// The text of the generic arguments in `path`; empty if there are none.
+pub(super) fn generics(path: &str) -> String {
+    let mut out = String::new();
+    let brackets = path.bytes().filter(|byte| *byte == b'<').count();
+    // `<A as Trait>::f` and `module::<impl A>::f` have a bracket that says nothing generic.
+    let wrapped = path.starts_with('<') || path.contains("::<impl ");
+    if brackets == usize::from(wrapped) {
+        return out;
+    }
+    let mut segments = name::segments(path);
+    segments.retain(|segment| !segment.starts_with('{'));
+    // The companion of `user` is `user_entry`: only the arguments of the last segment count.
+    let last = segments.pop().unwrap_or_default();
+    let own = last.find('<').map_or("", |open| &last[open..]);
+    let parent = segments.join("::");
+    let mut text = String::new();
+    if parent.contains('<') {
+        text.push_str(&parent);
+    }
+    text.push_str(own);
+    // A dot in a type's own text can't be told from one of ours otherwise.
+    let text = text
+        .replace('.', "%2E")
+        .replace("::", ".")
+        .replace(", ", ",");
+    let text = text.replace("%2E", "\u{0}");
+    for (place, part) in text.split('\u{0}').enumerate() {
+        if place > 0 {
+            out.push_str("%2E");
+        }
+        escape::types(part, &mut out);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::generics;
+
+    #[test]
+    fn a_path_without_generic_arguments_has_no_text() {
+        for path in [
+            "m::user::{{closure}}",
+            "<m::Bar as m::Tr>::q::{{closure}}",
+            "m::z::<impl m::Bar>::zz::{{closure}}",
+            "m::Bar::c::{{closure}}::{{closure}}",
+        ] {
+            assert_eq!(generics(path), "", "{path}");
+        }
+    }
+
+    #[test]
+    fn generic_arguments_are_frozen() {
+        for (path, text) in [
+            ("m::free<str>::{{closure}}", "<str>"),
+            ("m::free_entry<str>::{{closure}}", "<str>"),
+            ("m::Bar::c<u8>::{{closure}}::{{closure}}", "<u8>"),
+            (
+                "m::Foo<u8>::m<alloc::string::String, 3>::{{closure}}",
+                "m.Foo<u8><alloc.string.String,3>",
+            ),
+            (
+                "<m::Foo<u8> as m::Tr>::q::{{closure}}",
+                "<m.Foo<u8>%20as%20m.Tr>",
+            ),
+            (
+                "m::z::<impl m::Foo<u16>>::zz::{{closure}}",
+                "m.z.<impl%20m.Foo<u16>>",
+            ),
+            ("m::f<[u8; 4]>::{{closure}}", "<%5Bu8%3B%204%5D>"),
+        ] {
+            assert_eq!(generics(path), text, "{path}");
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! The runtime of [`recached`](https://docs.rs/recached): keys, entries, flights, leases,
+//! generations and the stores they live in.
+//!
+//! Use the facade. Arrows point downward: `cache` and `compute` → `lease`, `flight`, `store` →
+//! `key`, `entry`, `codec`, `policy`, `error`.
+
+mod background;
+pub mod blocking;
+mod builder;
+mod cache;
+mod codec;
+mod companion;
+mod compute;
+mod entry;
+mod error;
+mod flight;
+mod function;
+mod group;
+mod key;
+mod lease;
+mod name;
+mod nonce;
+mod pattern;
+mod policy;
+#[doc(hidden)]
+#[allow(missing_docs, reason = "generated code is its only reader")]
+pub mod private;
+#[allow(missing_docs, reason = "generated code is its only reader")]
+mod returns;
+mod stats;
+mod store;
+
+pub use builder::Builder;
+pub use cache::{Cache, Invalidated};
+pub use companion::Entry;
+pub use error::{Error, ErrorKind};
+pub use key::Key;
+pub use policy::Policy;
+pub use returns::Storable;
+pub use stats::{FunctionStats, Stats};

@@ -1,0 +1,373 @@
+//! What a function returns, taken apart: what of it is stored, how it is held in the process,
+//! how it goes back to the caller.
+//!
+//! `Result`, `Option` and `Arc` are told apart through types, so that aliases work. Stable Rust
+//! can't choose between `impl Returns for Result<T, E>` and `impl Returns for T`, so the choice
+//! is a const parameter, found by [`kind!`](crate::kind): an inherent constant shadows a
+//! trait's.
+
+use std::any::Any;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::codec::Codec;
+use crate::entry::shape_of;
+use crate::error::Error;
+
+/// A value of any type, shared.
+pub type Erased = Arc<dyn Any + Send + Sync>;
+
+/// What can be stored: written and read by serde, shared between threads.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be stored in the cache",
+    label = "can't be stored",
+    note = "a cached value is written and read by serde and shared between threads: derive `Serialize` and `Deserialize`, and hold no references or thread-bound types",
+    note = "of a `Result` only the `Ok` value is stored; the error needs nothing"
+)]
+pub trait Storable: Serialize + DeserializeOwned + Send + Sync + 'static {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Storable for T {}
+
+/// How a value is held in the process, and how it is written.
+pub trait ValueKind {
+    /// What the user sees.
+    type Value;
+    /// What flights and stores hold: cheap to clone.
+    type Held: Clone + Send + Sync + 'static;
+
+    fn hold(value: Self::Value) -> Self::Held;
+    fn give(held: Self::Held) -> Self::Value;
+    fn view(held: &Self::Held) -> &Self::Value;
+    fn is_none(_: &Self::Held) -> bool {
+        false
+    }
+
+    fn shape() -> u64;
+    fn erase(held: Self::Held) -> Erased;
+    fn restore(erased: Erased) -> Option<Self::Held>;
+    fn encode(held: &Self::Held, codec: Codec, out: &mut Vec<u8>) -> Result<(), Error>;
+    fn decode(bytes: &[u8], codec: Codec) -> Result<Self::Held, Error>;
+}
+
+/// What a function returns. `KIND` comes from [`kind!`](crate::kind).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be stored in the cache",
+    label = "this return type can't be stored",
+    note = "a cached value is `Clone`, written and read by serde, and shared between threads: derive `Clone`, `Serialize` and `Deserialize`, or return an `Arc` of it",
+    note = "of a `Result` only the `Ok` value is stored; the error needs nothing"
+)]
+pub trait Returns<const KIND: u8>: Sized {
+    /// What is stored: the function's return type, or the `Ok` of a `Result`.
+    type Value;
+    #[doc(hidden)]
+    type Kind: ValueKind<Value = Self::Value>;
+
+    /// The value, or what is never stored.
+    #[doc(hidden)]
+    fn split(self) -> Result<Self::Value, Self>;
+    #[doc(hidden)]
+    fn join(value: Self::Value) -> Self;
+}
+
+/// A plain `T`: held in an `Arc`, cloned on a hit.
+pub struct Owned<T>(PhantomData<T>);
+/// An `Option<T>`, which can have a lifetime of its own for `None`.
+pub struct Maybe<T>(PhantomData<T>);
+/// An `Arc<T>`: hits share it.
+pub struct Shared<T>(PhantomData<T>);
+/// An `Option<Arc<T>>`.
+pub struct MaybeShared<T>(PhantomData<T>);
+
+impl<T: Storable + Clone> ValueKind for Owned<T> {
+    type Value = T;
+    type Held = Arc<T>;
+
+    fn hold(value: T) -> Arc<T> {
+        Arc::new(value)
+    }
+    fn give(held: Arc<T>) -> T {
+        Arc::unwrap_or_clone(held)
+    }
+    fn view(held: &Arc<T>) -> &T {
+        held
+    }
+    fn shape() -> u64 {
+        shape_of::<T>()
+    }
+    fn erase(held: Arc<T>) -> Erased {
+        held
+    }
+    fn restore(erased: Erased) -> Option<Arc<T>> {
+        erased.downcast().ok()
+    }
+    fn encode(held: &Arc<T>, codec: Codec, out: &mut Vec<u8>) -> Result<(), Error> {
+        codec.encode(&**held, out)
+    }
+    fn decode(bytes: &[u8], codec: Codec) -> Result<Arc<T>, Error> {
+        codec.decode(bytes).map(Arc::new)
+    }
+}
+
+impl<T: Storable + Clone> ValueKind for Maybe<T> {
+    type Value = Option<T>;
+    type Held = Arc<Option<T>>;
+
+    fn hold(value: Option<T>) -> Arc<Option<T>> {
+        Arc::new(value)
+    }
+    fn give(held: Arc<Option<T>>) -> Option<T> {
+        Arc::unwrap_or_clone(held)
+    }
+    fn view(held: &Arc<Option<T>>) -> &Option<T> {
+        held
+    }
+    fn is_none(held: &Arc<Option<T>>) -> bool {
+        held.is_none()
+    }
+    fn shape() -> u64 {
+        shape_of::<Option<T>>()
+    }
+    fn erase(held: Arc<Option<T>>) -> Erased {
+        held
+    }
+    fn restore(erased: Erased) -> Option<Arc<Option<T>>> {
+        erased.downcast().ok()
+    }
+    fn encode(held: &Arc<Option<T>>, codec: Codec, out: &mut Vec<u8>) -> Result<(), Error> {
+        codec.encode(&**held, out)
+    }
+    fn decode(bytes: &[u8], codec: Codec) -> Result<Arc<Option<T>>, Error> {
+        codec.decode(bytes).map(Arc::new)
+    }
+}
+
+impl<T: Storable> ValueKind for Shared<T> {
+    type Value = Arc<T>;
+    type Held = Arc<T>;
+
+    fn hold(value: Arc<T>) -> Arc<T> {
+        value
+    }
+    fn give(held: Arc<T>) -> Arc<T> {
+        held
+    }
+    fn view(held: &Arc<T>) -> &Arc<T> {
+        held
+    }
+    fn shape() -> u64 {
+        shape_of::<T>()
+    }
+    fn erase(held: Arc<T>) -> Erased {
+        held
+    }
+    fn restore(erased: Erased) -> Option<Arc<T>> {
+        erased.downcast().ok()
+    }
+    fn encode(held: &Arc<T>, codec: Codec, out: &mut Vec<u8>) -> Result<(), Error> {
+        codec.encode(&**held, out)
+    }
+    fn decode(bytes: &[u8], codec: Codec) -> Result<Arc<T>, Error> {
+        codec.decode(bytes).map(Arc::new)
+    }
+}
+
+impl<T: Storable> ValueKind for MaybeShared<T> {
+    type Value = Option<Arc<T>>;
+    type Held = Option<Arc<T>>;
+
+    fn hold(value: Option<Arc<T>>) -> Option<Arc<T>> {
+        value
+    }
+    fn give(held: Option<Arc<T>>) -> Option<Arc<T>> {
+        held
+    }
+    fn view(held: &Option<Arc<T>>) -> &Option<Arc<T>> {
+        held
+    }
+    fn is_none(held: &Option<Arc<T>>) -> bool {
+        held.is_none()
+    }
+    fn shape() -> u64 {
+        shape_of::<Option<T>>()
+    }
+    fn erase(held: Option<Arc<T>>) -> Erased {
+        Arc::new(held)
+    }
+    fn restore(erased: Erased) -> Option<Option<Arc<T>>> {
+        erased.downcast().ok().map(Arc::unwrap_or_clone)
+    }
+    fn encode(held: &Option<Arc<T>>, codec: Codec, out: &mut Vec<u8>) -> Result<(), Error> {
+        codec.encode(&held.as_deref(), out)
+    }
+    fn decode(bytes: &[u8], codec: Codec) -> Result<Option<Arc<T>>, Error> {
+        codec
+            .decode::<Option<T>>(bytes)
+            .map(|value| value.map(Arc::new))
+    }
+}
+
+pub(crate) const OWNED: u8 = 0;
+const MAYBE: u8 = 1;
+const SHARED: u8 = 2;
+const MAYBE_SHARED: u8 = 3;
+pub(crate) const RESULT: u8 = 4;
+
+macro_rules! returns {
+    ($($kind:ident $value:ty: $($bound:path),+ => $shape:ident;)+) => {$(
+        impl<T: $($bound +)+> Returns<$kind> for $value {
+            type Value = $value;
+            type Kind = $shape<T>;
+
+            fn split(self) -> Result<$value, Self> {
+                Ok(self)
+            }
+            fn join(value: $value) -> Self {
+                value
+            }
+        }
+
+        impl<T: $($bound +)+, E> Returns<{ RESULT + $kind }> for Result<$value, E> {
+            type Value = $value;
+            type Kind = $shape<T>;
+
+            fn split(self) -> Result<$value, Self> {
+                self.map_err(Err)
+            }
+            fn join(value: $value) -> Self {
+                Ok(value)
+            }
+        }
+    )+};
+}
+
+returns! {
+    OWNED T: Storable, Clone => Owned;
+    MAYBE Option<T>: Storable, Clone => Maybe;
+    SHARED Arc<T>: Storable => Shared;
+    MAYBE_SHARED Option<Arc<T>>: Storable => MaybeShared;
+}
+
+/// Carries a type whose outermost constructor is asked for.
+pub struct Probe<T: ?Sized>(PhantomData<T>);
+
+/// The head of every type that is none of the three; shadowed where it is.
+pub trait AnyHead {
+    const HEAD: u8 = 0;
+}
+impl<T: ?Sized> AnyHead for Probe<T> {}
+impl<T> Probe<Option<T>> {
+    pub const HEAD: u8 = 1;
+}
+impl<T> Probe<Arc<T>> {
+    pub const HEAD: u8 = 2;
+}
+impl<T, E> Probe<Result<T, E>> {
+    pub const HEAD: u8 = 3;
+}
+
+/// The type below a head.
+pub trait Peel<const HEAD: u8> {
+    type Inner: ?Sized;
+}
+impl<T: ?Sized> Peel<0> for T {
+    type Inner = ();
+}
+impl<T> Peel<1> for Option<T> {
+    type Inner = T;
+}
+impl<T> Peel<2> for Arc<T> {
+    type Inner = T;
+}
+impl<T, E> Peel<3> for Result<T, E> {
+    type Inner = T;
+}
+
+/// The kind of a return type with these three outermost heads.
+pub const fn kind_of(first: u8, second: u8, third: u8) -> u8 {
+    match (first, second, third) {
+        (3, 1, 2) => RESULT + MAYBE_SHARED,
+        (3, 1, _) => RESULT + MAYBE,
+        (3, 2, _) => RESULT + SHARED,
+        (3, _, _) => RESULT + OWNED,
+        (1, 2, _) => MAYBE_SHARED,
+        (1, _, _) => MAYBE,
+        (2, _, _) => SHARED,
+        _ => OWNED,
+    }
+}
+
+/// The kind of a return type, as a constant expression.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! kind {
+    ($returns:ty) => {{
+        #[allow(
+            unused_imports,
+            reason = "no fallback is needed where every head is known"
+        )]
+        use $crate::private::{AnyHead as _, Peel, Probe, kind_of};
+        const FIRST: u8 = Probe::<$returns>::HEAD;
+        type Second = <$returns as Peel<FIRST>>::Inner;
+        const SECOND: u8 = Probe::<Second>::HEAD;
+        type Third = <Second as Peel<SECOND>>::Inner;
+        kind_of(FIRST, SECOND, Probe::<Third>::HEAD)
+    }};
+}
+pub use kind;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Aliased<T> = std::io::Result<T>;
+
+    #[test]
+    fn every_kind_is_told_apart_through_its_type() {
+        assert_eq!(kind!(u64), OWNED);
+        assert_eq!(kind!(Option<u64>), MAYBE);
+        assert_eq!(kind!(Arc<str>), OWNED);
+        assert_eq!(kind!(Arc<u64>), SHARED);
+        assert_eq!(kind!(Option<Arc<u64>>), MAYBE_SHARED);
+        assert_eq!(kind!(Result<u64, ()>), RESULT + OWNED);
+        assert_eq!(kind!(Aliased<Option<Vec<u8>>>), RESULT + MAYBE);
+        assert_eq!(kind!(Aliased<Arc<u64>>), RESULT + SHARED);
+        assert_eq!(kind!(Aliased<Option<Arc<u64>>>), RESULT + MAYBE_SHARED);
+    }
+
+    fn returns<R: Returns<KIND>, const KIND: u8>(value: R) -> Option<R> {
+        let held = R::Kind::hold(value.split().ok()?);
+        let mut bytes = Vec::new();
+        R::Kind::encode(&held, Codec::Json, &mut bytes).ok()?;
+        R::Kind::decode(&bytes, Codec::Json).ok()?;
+        R::Kind::restore(R::Kind::erase(held)).map(|held| R::join(R::Kind::give(held)))
+    }
+
+    #[test]
+    fn a_value_survives_being_held_written_and_given_back() {
+        assert_eq!(returns::<_, { kind!(u64) }>(7u64), Some(7));
+        assert_eq!(
+            returns::<_, { kind!(Option<u64>) }>(None::<u64>),
+            Some(None)
+        );
+        assert_eq!(
+            returns::<_, { kind!(Arc<u64>) }>(Arc::new(7u64)),
+            Some(Arc::new(7))
+        );
+        assert_eq!(
+            returns::<Option<Arc<u64>>, { kind!(Option<Arc<u64>>) }>(Some(Arc::new(7))),
+            Some(Some(Arc::new(7)))
+        );
+        assert_eq!(
+            returns::<Result<u64, ()>, { kind!(Result<u64, ()>) }>(Ok(7)),
+            Some(Ok(7))
+        );
+        assert_eq!(
+            returns::<Result<u64, ()>, { kind!(Result<u64, ()>) }>(Err(())),
+            None
+        );
+    }
+}

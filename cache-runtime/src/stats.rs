@@ -1,0 +1,178 @@
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)+) => {
+        /// The live counters of one function.
+        #[derive(Default)]
+        pub(crate) struct Counters {
+            $(pub(crate) $name: Counter,)+
+        }
+
+        impl Counters {
+            pub(crate) fn snapshot(&self) -> FunctionStats {
+                FunctionStats { $($name: self.$name.get(),)+ }
+            }
+        }
+
+        /// What happened to the calls of one function, or of all of them, since the process
+        /// began.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub struct FunctionStats {
+            $($(#[$doc])* pub $name: u64,)+
+        }
+
+        impl FunctionStats {
+            fn add(&mut self, other: &Self) {
+                $(self.$name += other.$name;)+
+            }
+        }
+    };
+}
+
+counters! {
+    /// Calls served from this process's memory.
+    near_hits,
+    /// Calls served by Redis.
+    redis_hits,
+    /// Calls that found nothing stored.
+    misses,
+    /// Times the function itself ran on behalf of the cache.
+    computations,
+    /// Calls that joined a computation or a read already under way in this process.
+    joined,
+    /// Calls that waited for a lease held elsewhere.
+    lease_waits,
+    /// Calls served past the ttl, on purpose.
+    stale_hits,
+    /// Calls that did not consult the cache.
+    bypasses,
+    /// Operations of the cache that failed; the calls got their result all the same.
+    errors,
+}
+
+impl FunctionStats {
+    /// The share of consulting calls that were answered without running the function for them,
+    /// 0.0 to 1.0; 0.0 before the first call.
+    #[must_use]
+    pub fn hit_rate(&self) -> f64 {
+        let hits = self.near_hits + self.redis_hits + self.stale_hits + self.joined;
+        match hits + self.misses {
+            0 => 0.0,
+            calls => hits as f64 / calls as f64,
+        }
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn count(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A snapshot of the counters, in total and per function; `Display` prints a table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// The sum over all functions.
+    pub total: FunctionStats,
+    /// Each function with its counters, sorted by name.
+    pub functions: Vec<(String, FunctionStats)>,
+}
+
+impl Stats {
+    pub(crate) fn of(mut functions: Vec<(String, FunctionStats)>) -> Self {
+        functions.sort_by(|a, b| a.0.cmp(&b.0));
+        let mut total = FunctionStats::default();
+        for (_, stats) in &functions {
+            total.add(stats);
+        }
+        Self { total, functions }
+    }
+
+    /// The counters of one function by its whole name; zeros where it has not been called yet.
+    #[must_use]
+    pub fn function(&self, name: &str) -> FunctionStats {
+        self.functions
+            .iter()
+            .find(|(function, _)| function == name)
+            .map_or_else(FunctionStats::default, |(_, stats)| *stats)
+    }
+}
+
+impl fmt::Display for Stats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = self
+            .functions
+            .iter()
+            .map(|(name, _)| name.chars().count())
+            .fold("function".len(), usize::max);
+        writeln!(
+            f,
+            "{:width$} {:>9} {:>10} {:>8} {:>12} {:>8} {:>11} {:>10} {:>8} {:>7} {:>8}",
+            "function",
+            "near hits",
+            "redis hits",
+            "misses",
+            "computations",
+            "joined",
+            "lease waits",
+            "stale hits",
+            "bypasses",
+            "errors",
+            "hit rate"
+        )?;
+        let total = [("total".to_owned(), self.total)];
+        for (name, s) in self.functions.iter().chain(&total) {
+            writeln!(
+                f,
+                "{name:width$} {:>9} {:>10} {:>8} {:>12} {:>8} {:>11} {:>10} {:>8} {:>7} {:>7.1}%",
+                s.near_hits,
+                s.redis_hits,
+                s.misses,
+                s.computations,
+                s.joined,
+                s.lease_waits,
+                s.stale_hits,
+                s.bypasses,
+                s.errors,
+                s.hit_rate() * 100.0
+            )?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_has_a_row_per_function_and_a_total() {
+        let counters = Counters::default();
+        counters.near_hits.count();
+        counters.near_hits.count();
+        counters.joined.count();
+        counters.misses.count();
+        let stats = Stats::of(vec![
+            ("app.b".into(), counters.snapshot()),
+            ("app.a".into(), counters.snapshot()),
+        ]);
+        assert_eq!(stats.total.near_hits, 4);
+        assert_eq!(stats.function("app.a").hit_rate(), 0.75);
+        assert_eq!(stats.function("app.c").hit_rate(), 0.0);
+        let table = stats.to_string();
+        let rows: Vec<&str> = table.lines().collect();
+        assert_eq!(rows.len(), 4);
+        assert!(rows[1].starts_with("app.a") && rows[1].ends_with("75.0%"));
+        assert!(rows[3].starts_with("total"));
+    }
+}

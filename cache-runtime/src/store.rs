@@ -1,0 +1,231 @@
+//! The seam: what a place that holds entries, leases and generations must do.
+//!
+//! [`memory`] and [`redis`] do it with the same guarantees; everything above speaks [`Tier`].
+
+pub(crate) mod memory;
+pub(crate) mod redis;
+mod watch;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::codec::Codec;
+use crate::entry::Mark;
+use crate::error::Error;
+use crate::group::{Group, Stamp};
+use crate::key::Key;
+use crate::nonce::Nonce;
+use crate::pattern::KeyPattern;
+use crate::returns::{Erased, ValueKind};
+
+use memory::Memory;
+use redis::{Change, Link, Redis};
+pub(crate) use watch::Watch;
+
+/// An entry as its tier holds it.
+#[derive(Clone)]
+pub(crate) enum Stored {
+    Encoded(Vec<u8>),
+    Typed(Mark, Erased),
+}
+
+impl Stored {
+    /// The value, if this is an entry of the kind that `mark` describes.
+    pub(crate) fn value<K: ValueKind>(&self, mark: &Mark, codec: Codec) -> Option<K::Held> {
+        match self {
+            Self::Encoded(bytes) => K::decode(mark.payload(bytes)?, codec).ok(),
+            Self::Typed(own, value) => (own == mark).then(|| K::restore(Arc::clone(value)))?,
+        }
+    }
+}
+
+/// What one look at a call found.
+pub(crate) struct Read {
+    pub(crate) entry: Option<Stored>,
+    /// The digest of the generations as they stood when the entry had arrived.
+    pub(crate) stamp: Stamp,
+}
+
+/// The answer to a claim on a call.
+pub(crate) enum Claim {
+    /// The lease is ours: compute.
+    Granted,
+    /// Somebody has stored the entry meanwhile.
+    Found(Stored),
+    /// Somebody else computes; their lease ends in this time unless renewed.
+    Held(Duration),
+    /// A group has been invalidated since the stamp was read: read again.
+    Stale,
+}
+
+/// How far a claim goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// Take an entry, or a lease that is free.
+    Normal,
+    /// Take a lease that is free; the entry there is of no use.
+    IgnoreEntry,
+    /// Take the lease from whoever has it: a refresh replaces what they compute.
+    Force,
+}
+
+/// What a tier is asked for about one call.
+pub(crate) struct Claimed<'a> {
+    pub(crate) key: &'a Key,
+    pub(crate) groups: &'a [Group],
+    pub(crate) mark: &'a Mark,
+    pub(crate) token: Nonce,
+    pub(crate) life: Duration,
+    pub(crate) reach: Reach,
+}
+
+/// A place that holds entries, leases and generations.
+pub(crate) trait Tier {
+    fn read(&self, key: &Key, groups: &[Group])
+    -> impl Future<Output = Result<Read, Error>> + Send;
+    fn stamp(&self, groups: &[Group]) -> impl Future<Output = Result<Stamp, Error>> + Send;
+    /// Tells of changes to the lease of `key` from now on.
+    fn watch(&self, key: &Key) -> Watch;
+    fn claim(&self, claimed: &Claimed<'_>) -> impl Future<Output = Result<Claim, Error>> + Send;
+    fn holds(&self, key: &Key, token: Nonce) -> impl Future<Output = Result<bool, Error>> + Send;
+    fn renew(
+        &self,
+        key: &Key,
+        token: Nonce,
+        life: Duration,
+    ) -> impl Future<Output = Result<bool, Error>> + Send;
+    /// Stores and drops the lease, if the token still holds it.
+    fn fill(
+        &self,
+        key: &Key,
+        token: Nonce,
+        entry: Stored,
+        life: Duration,
+    ) -> impl Future<Output = Result<bool, Error>> + Send;
+    fn release(&self, key: &Key, token: Nonce) -> impl Future<Output = Result<(), Error>> + Send;
+    /// Stores whoever computes; their fill is refused.
+    fn put(
+        &self,
+        key: &Key,
+        entry: Stored,
+        life: Duration,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+    /// Removes entry and lease; whether there was an entry.
+    fn remove(&self, key: &Key) -> impl Future<Output = Result<bool, Error>> + Send;
+    fn left(&self, key: &Key) -> impl Future<Output = Result<Option<Duration>, Error>> + Send;
+    /// Gives each group a generation that never was.
+    fn change(&self, groups: &[Group]) -> impl Future<Output = Result<(), Error>> + Send;
+    /// Removes leases, then entries; how many entries.
+    fn remove_matching(
+        &self,
+        pattern: &KeyPattern,
+    ) -> impl Future<Output = Result<u64, Error>> + Send;
+    /// The names of the fleet's functions.
+    fn functions(&self) -> impl Future<Output = Result<Vec<String>, Error>> + Send;
+    fn announce(&self, name: &str) -> impl Future<Output = Result<(), Error>> + Send;
+}
+
+/// Told of what others have invalidated, before anything newer is read.
+pub(crate) trait Listener: Send + Sync {
+    fn call_changed(&self, key: &str);
+    fn group_changed(&self, group: &str);
+    fn everything_changed(&self);
+}
+
+/// From where a call comes: a thread that blocks must not wait for its own runtime.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Caller {
+    Async,
+    Blocking,
+}
+
+/// The store of one cache.
+pub(crate) enum Store {
+    Memory(Arc<Memory>),
+    Redis(Redis),
+}
+
+impl Store {
+    /// The tier that serves one call from its beginning to its end.
+    pub(crate) fn session(&self, caller: Caller) -> Session {
+        match self {
+            Self::Memory(memory) => Session::Memory(Arc::clone(memory)),
+            Self::Redis(redis) => Session::Redis(redis.link(caller)),
+        }
+    }
+
+    /// What this process has changed itself, no connection of it may go on believing.
+    pub(crate) fn forget(&self, change: &Change<'_>) {
+        if let Self::Redis(redis) = self {
+            redis.forget(change);
+        }
+    }
+}
+
+/// One call's way to its tier.
+#[derive(Clone)]
+pub(crate) enum Session {
+    Memory(Arc<Memory>),
+    Redis(Arc<Link>),
+}
+
+impl Session {
+    /// Whether the tier holds values as they are, in this process.
+    pub(crate) fn is_typed(&self) -> bool {
+        matches!(self, Self::Memory(_))
+    }
+
+    /// Whether a change of a lease is told, so that nobody needs to ask.
+    pub(crate) fn pushes(&self) -> bool {
+        match self {
+            Self::Memory(_) => true,
+            Self::Redis(link) => link.is_tracking(),
+        }
+    }
+
+    /// The session for what must go on while the caller's runtime is busy or blocked.
+    pub(crate) fn steady(&self) -> Self {
+        match self {
+            Self::Memory(memory) => Self::Memory(Arc::clone(memory)),
+            Self::Redis(link) => Self::Redis(link.steady()),
+        }
+    }
+}
+
+macro_rules! forward {
+    ($($(#[$meta:meta])* async fn $name:ident(&self $(, $arg:ident: $ty:ty)*) -> $out:ty;)+) => {$(
+        async fn $name(&self $(, $arg: $ty)*) -> $out {
+            match self {
+                Self::Memory(tier) => tier.$name($($arg),*).await,
+                Self::Redis(tier) => tier.$name($($arg),*).await,
+            }
+        }
+    )+};
+}
+
+impl Tier for Session {
+    fn watch(&self, key: &Key) -> Watch {
+        match self {
+            Self::Memory(tier) => tier.watch(key),
+            Self::Redis(tier) => tier.watch(key),
+        }
+    }
+
+    forward! {
+        async fn read(&self, key: &Key, groups: &[Group]) -> Result<Read, Error>;
+        async fn stamp(&self, groups: &[Group]) -> Result<Stamp, Error>;
+        async fn claim(&self, claimed: &Claimed<'_>) -> Result<Claim, Error>;
+        async fn holds(&self, key: &Key, token: Nonce) -> Result<bool, Error>;
+        async fn renew(&self, key: &Key, token: Nonce, life: Duration) -> Result<bool, Error>;
+        async fn fill(&self, key: &Key, token: Nonce, entry: Stored, life: Duration) -> Result<bool, Error>;
+        async fn release(&self, key: &Key, token: Nonce) -> Result<(), Error>;
+        async fn put(&self, key: &Key, entry: Stored, life: Duration) -> Result<(), Error>;
+        async fn remove(&self, key: &Key) -> Result<bool, Error>;
+        async fn left(&self, key: &Key) -> Result<Option<Duration>, Error>;
+        async fn change(&self, groups: &[Group]) -> Result<(), Error>;
+        async fn remove_matching(&self, pattern: &KeyPattern) -> Result<u64, Error>;
+        async fn functions(&self) -> Result<Vec<String>, Error>;
+        async fn announce(&self, name: &str) -> Result<(), Error>;
+    }
+}

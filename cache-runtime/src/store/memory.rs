@@ -1,0 +1,263 @@
+use std::cell::Cell;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use super::watch::Watchers;
+use super::{Claim, Claimed, Reach, Read, Stored, Tier, Watch};
+use crate::entry::Mark;
+use crate::error::Error;
+use crate::group::{Group, Stamp};
+use crate::key::Key;
+use crate::nonce::Nonce;
+use crate::pattern::KeyPattern;
+
+/// A lease that never lapses by itself: its guard lives in this process and lets go.
+const UNTIL_RELEASED: Duration = Duration::from_secs(3_600);
+
+/// Groups remembered at most; a forgotten generation means misses, never an old value.
+const MOST_GENERATIONS: usize = 100_000;
+
+/// The in-process tier: values as they are, the same protocol as in Redis.
+pub(crate) struct Memory {
+    entries: quick_cache::sync::Cache<Key, Held>,
+    leases: Mutex<HashMap<Key, Lease>>,
+    generations: RwLock<HashMap<Group, Nonce>>,
+    names: Mutex<HashSet<String>>,
+    watchers: Arc<Watchers>,
+}
+
+#[derive(Clone)]
+struct Held {
+    entry: Stored,
+    until: Instant,
+}
+
+struct Lease {
+    token: Nonce,
+    stamp: Stamp,
+}
+
+impl Memory {
+    /// Holds at most `capacity` entries.
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self {
+            entries: quick_cache::sync::Cache::new(capacity),
+            leases: Mutex::default(),
+            generations: RwLock::default(),
+            names: Mutex::default(),
+            watchers: Arc::default(),
+        }
+    }
+
+    fn leases(&self) -> MutexGuard<'_, HashMap<Key, Lease>> {
+        self.leases.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn find(&self, key: &Key) -> Option<Held> {
+        let held = self.entries.get(key)?;
+        if held.until > Instant::now() {
+            return Some(held);
+        }
+        self.entries
+            .remove_if(key, |held| held.until <= Instant::now());
+        None
+    }
+
+    fn insert(&self, key: &Key, entry: Stored, life: Duration) {
+        let now = Instant::now();
+        let until = now
+            .checked_add(life)
+            .unwrap_or_else(|| now + Duration::from_secs(u64::from(u32::MAX)));
+        self.entries.insert(key.clone(), Held { entry, until });
+    }
+
+    fn current(&self, groups: &[Group]) -> Stamp {
+        let known = self
+            .generations
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(stamp) = stamp_of(&known, groups) {
+            return stamp;
+        }
+        drop(known);
+        let mut known = self
+            .generations
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MOST_GENERATIONS {
+            known.clear();
+        }
+        Stamp::of(
+            groups
+                .iter()
+                .map(|group| *known.entry(group.clone()).or_insert_with(Nonce::fresh)),
+        )
+    }
+}
+
+fn stamp_of(known: &HashMap<Group, Nonce>, groups: &[Group]) -> Option<Stamp> {
+    if !groups.iter().all(|group| known.contains_key(group)) {
+        return None;
+    }
+    Some(Stamp::of(
+        groups.iter().filter_map(|group| known.get(group).copied()),
+    ))
+}
+
+fn is_of(entry: &Stored, mark: &Mark) -> bool {
+    matches!(entry, Stored::Typed(own, _) if own == mark)
+}
+
+impl Tier for Memory {
+    async fn read(&self, key: &Key, groups: &[Group]) -> Result<Read, Error> {
+        let entry = self.find(key).map(|held| held.entry);
+        Ok(Read {
+            entry,
+            stamp: self.current(groups),
+        })
+    }
+
+    async fn stamp(&self, groups: &[Group]) -> Result<Stamp, Error> {
+        Ok(self.current(groups))
+    }
+
+    fn watch(&self, key: &Key) -> Watch {
+        self.watchers.watch(key)
+    }
+
+    async fn claim(&self, claimed: &Claimed<'_>) -> Result<Claim, Error> {
+        let stamp = claimed.mark.stamp();
+        if self.current(claimed.groups) != stamp {
+            return Ok(Claim::Stale);
+        }
+        let mut leases = self.leases();
+        if claimed.reach == Reach::Normal
+            && let Some(held) = self.find(claimed.key)
+            && is_of(&held.entry, claimed.mark)
+        {
+            return Ok(Claim::Found(held.entry));
+        }
+        match leases.get(claimed.key) {
+            // Whoever computes for an older generation computes for nobody.
+            Some(lease) if lease.stamp == stamp && claimed.reach != Reach::Force => {
+                Ok(Claim::Held(UNTIL_RELEASED))
+            }
+            _ => {
+                let token = claimed.token;
+                leases.insert(claimed.key.clone(), Lease { token, stamp });
+                Ok(Claim::Granted)
+            }
+        }
+    }
+
+    async fn holds(&self, key: &Key, token: Nonce) -> Result<bool, Error> {
+        Ok(self
+            .leases()
+            .get(key)
+            .is_some_and(|lease| lease.token == token))
+    }
+
+    async fn renew(&self, key: &Key, token: Nonce, _: Duration) -> Result<bool, Error> {
+        self.holds(key, token).await
+    }
+
+    async fn fill(
+        &self,
+        key: &Key,
+        token: Nonce,
+        entry: Stored,
+        life: Duration,
+    ) -> Result<bool, Error> {
+        let mut leases = self.leases();
+        if leases.get(key).is_none_or(|lease| lease.token != token) {
+            return Ok(false);
+        }
+        self.insert(key, entry, life);
+        leases.remove(key);
+        drop(leases);
+        self.watchers.notify(key.as_str());
+        Ok(true)
+    }
+
+    async fn release(&self, key: &Key, token: Nonce) -> Result<(), Error> {
+        let mut leases = self.leases();
+        if leases.get(key).is_some_and(|lease| lease.token == token) {
+            leases.remove(key);
+            drop(leases);
+            self.watchers.notify(key.as_str());
+        }
+        Ok(())
+    }
+
+    async fn put(&self, key: &Key, entry: Stored, life: Duration) -> Result<(), Error> {
+        let mut leases = self.leases();
+        leases.remove(key);
+        self.insert(key, entry, life);
+        drop(leases);
+        self.watchers.notify(key.as_str());
+        Ok(())
+    }
+
+    async fn remove(&self, key: &Key) -> Result<bool, Error> {
+        let mut leases = self.leases();
+        leases.remove(key);
+        let there = self.find(key).is_some();
+        self.entries.remove(key);
+        drop(leases);
+        self.watchers.notify(key.as_str());
+        Ok(there)
+    }
+
+    async fn left(&self, key: &Key) -> Result<Option<Duration>, Error> {
+        Ok(self
+            .find(key)
+            .map(|held| held.until.saturating_duration_since(Instant::now())))
+    }
+
+    async fn change(&self, groups: &[Group]) -> Result<(), Error> {
+        let mut known = self
+            .generations
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        for group in groups {
+            known.insert(group.clone(), Nonce::fresh());
+        }
+        Ok(())
+    }
+
+    async fn remove_matching(&self, pattern: &KeyPattern) -> Result<u64, Error> {
+        let mut leases = self.leases();
+        let mut gone: Vec<Key> = Vec::new();
+        leases.retain(|key, _| {
+            let matched = pattern.matches(key);
+            if matched {
+                gone.push(key.clone());
+            }
+            !matched
+        });
+        let removed = Cell::new(0);
+        let now = Instant::now();
+        self.entries.retain(|key, held| {
+            let matched = pattern.matches(key);
+            removed.set(removed.get() + u64::from(matched && held.until > now));
+            !matched
+        });
+        drop(leases);
+        for key in gone {
+            self.watchers.notify(key.as_str());
+        }
+        Ok(removed.get())
+    }
+
+    async fn functions(&self) -> Result<Vec<String>, Error> {
+        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(names.iter().cloned().collect())
+    }
+
+    async fn announce(&self, name: &str) -> Result<(), Error> {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        names.insert(name.to_owned());
+        Ok(())
+    }
+}

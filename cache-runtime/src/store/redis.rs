@@ -1,0 +1,141 @@
+//! The tier in a Redis server. Connections, scripts and pushes stay in here.
+
+mod generations;
+mod inbox;
+mod link;
+mod names;
+mod pool;
+mod scripts;
+mod tier;
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use redis::ConnectionInfo;
+use tokio::runtime::{Handle, Id, RuntimeFlavor};
+
+use super::{Caller, Listener};
+use crate::background;
+use crate::error::Error;
+use inbox::Inbox;
+pub(crate) use link::Link;
+use names::Names;
+
+/// Runtimes that get a connection of their own; callers from further ones share ours.
+const MOST_HOMES: usize = 4;
+
+/// How a cache reaches its server.
+pub(crate) struct Settings {
+    pub(crate) namespace: Arc<str>,
+    pub(crate) server: ConnectionInfo,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) command_timeout: Duration,
+}
+
+impl Settings {
+    fn names_key(&self) -> String {
+        format!("{}:functions", self.namespace)
+    }
+}
+
+/// The links of one cache: one on our own runtime, and one on each multi-threaded runtime that
+/// calls, where a reply needs no change of thread.
+pub(crate) struct Redis {
+    settings: Arc<Settings>,
+    names: Arc<Names>,
+    listener: Arc<dyn Listener>,
+    steady: Arc<Link>,
+    homes: Homes,
+}
+
+/// The links on callers' runtimes.
+type Homes = RwLock<Vec<(Id, Arc<Link>)>>;
+
+impl Redis {
+    pub(crate) fn start(settings: Settings, listener: Arc<dyn Listener>) -> Result<Self, Error> {
+        let settings = Arc::new(settings);
+        let names = Arc::<Names>::default();
+        let inbox = Inbox::new(
+            &settings.namespace,
+            &settings.names_key(),
+            Arc::clone(&listener),
+        );
+        let steady = Link::start(&settings, &names, inbox, background::handle()?, None);
+        Ok(Self {
+            settings,
+            names,
+            listener,
+            steady,
+            homes: Homes::default(),
+        })
+    }
+
+    pub(crate) fn parse(url: &str) -> Result<ConnectionInfo, Error> {
+        pool::parse(url)
+    }
+
+    /// The link for a call from here.
+    pub(crate) fn link(&self, caller: Caller) -> Arc<Link> {
+        // A blocked thread may be the very one that would have to drive a link at home.
+        if caller == Caller::Blocking {
+            return Arc::clone(&self.steady);
+        }
+        match Handle::try_current() {
+            Ok(runtime) if runtime.runtime_flavor() == RuntimeFlavor::MultiThread => {
+                let home = self.home(&runtime);
+                if home.is_up() {
+                    home
+                } else {
+                    Arc::clone(&self.steady)
+                }
+            }
+            _ => Arc::clone(&self.steady),
+        }
+    }
+
+    fn home(&self, runtime: &Handle) -> Arc<Link> {
+        let find = |homes: &Vec<(Id, Arc<Link>)>| {
+            let home = homes.iter().find(|(id, _)| *id == runtime.id())?;
+            home.1.is_alive().then(|| Arc::clone(&home.1))
+        };
+        if let Some(link) = find(&self.homes.read().unwrap_or_else(PoisonError::into_inner)) {
+            return link;
+        }
+        let mut homes = self.homes.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(link) = find(&homes) {
+            return link;
+        }
+        homes.retain(|(_, link)| link.is_alive());
+        if homes.len() >= MOST_HOMES {
+            return Arc::clone(&self.steady);
+        }
+        let inbox = Inbox::new(
+            &self.settings.namespace,
+            &self.settings.names_key(),
+            Arc::clone(&self.listener),
+        );
+        let steady = Some(Arc::clone(&self.steady));
+        let link = Link::start(&self.settings, &self.names, inbox, runtime, steady);
+        homes.push((runtime.id(), Arc::clone(&link)));
+        link
+    }
+
+    /// What this process has changed itself, no connection of it may go on believing.
+    pub(crate) fn forget(&self, change: &Change<'_>) {
+        let homes = self.homes.read().unwrap_or_else(PoisonError::into_inner);
+        for link in homes.iter().map(|(_, link)| link).chain([&self.steady]) {
+            match change {
+                Change::Group(group) => link.inbox.forget_group(group),
+                Change::Call(key) => link.inbox.watchers.notify(key),
+                Change::Calls => link.inbox.watchers.notify_all(),
+            }
+        }
+    }
+}
+
+/// What this process has invalidated.
+pub(crate) enum Change<'a> {
+    Group(&'a str),
+    Call(&'a str),
+    Calls,
+}

@@ -1,0 +1,97 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use redis::{PushInfo, PushKind, Value};
+use tokio::sync::Notify;
+
+use super::generations::Generations;
+use crate::key::Key;
+use crate::store::Listener;
+use crate::store::watch::Watchers;
+
+/// Where the pushes of one connection arrive: in its reader, before any later reply.
+pub(crate) struct Inbox {
+    generations_prefix: String,
+    names_key: String,
+    listener: Arc<dyn Listener>,
+    pub(crate) generations: Generations,
+    pub(crate) watchers: Arc<Watchers>,
+    /// The connection may be gone, or the fleet's names: look.
+    pub(crate) doubt: Notify,
+    names_changed: AtomicBool,
+}
+
+impl Inbox {
+    pub(crate) fn new(namespace: &str, names_key: &str, listener: Arc<dyn Listener>) -> Self {
+        Self {
+            generations_prefix: format!("{namespace}:gen:"),
+            names_key: names_key.to_owned(),
+            listener,
+            generations: Generations::default(),
+            watchers: Arc::default(),
+            doubt: Notify::new(),
+            names_changed: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn receive(&self, push: &PushInfo) {
+        match push.kind {
+            PushKind::Invalidate => match push.data.first() {
+                Some(Value::Array(keys)) => keys.iter().for_each(|key| self.changed(key)),
+                // No list of keys: the whole database was flushed.
+                _ => {
+                    self.lose_names();
+                    self.forget_everything();
+                }
+            },
+            PushKind::Disconnection => {
+                self.forget_everything();
+                self.doubt.notify_one();
+            }
+            _ => {}
+        }
+    }
+
+    /// Nothing read before this can be trusted any more.
+    pub(crate) fn forget_everything(&self) {
+        self.generations.clear();
+        self.listener.everything_changed();
+        self.watchers.notify_all();
+    }
+
+    /// What we do ourselves pushes nothing to us.
+    pub(crate) fn forget_group(&self, group: &str) {
+        self.generations.forget(group);
+        self.listener.group_changed(group);
+    }
+
+    /// Whether our names may be missing from the fleet's since the last time this was asked.
+    pub(crate) fn names_changed(&self) -> bool {
+        self.names_changed.swap(false, Ordering::AcqRel)
+    }
+
+    pub(crate) fn keep_names_changed(&self) {
+        self.names_changed.store(true, Ordering::Release);
+    }
+
+    fn lose_names(&self) {
+        self.keep_names_changed();
+        self.doubt.notify_one();
+    }
+
+    fn changed(&self, key: &Value) {
+        let Value::BulkString(key) = key else { return };
+        let Ok(key) = std::str::from_utf8(key) else {
+            return;
+        };
+        if let Some(entry) = Key::of_lease(key) {
+            self.watchers.notify(entry);
+        } else if key.starts_with(&self.generations_prefix) {
+            self.forget_group(key);
+        } else if key == self.names_key {
+            self.lose_names();
+        } else {
+            self.listener.call_changed(key);
+        }
+    }
+}

@@ -1,0 +1,293 @@
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::time::Duration;
+
+use deadpool_redis::Connection;
+use redis::RedisResult;
+use redis::aio::MultiplexedConnection;
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
+
+use super::{Settings, names::Names, pool};
+use crate::background;
+use crate::error::{Error, ErrorKind};
+use crate::store::redis::inbox::Inbox;
+
+/// The longest pause between two attempts to connect.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How often a quiet connection is asked whether it is still there.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// One multiplexed connection that stays checked out of its pool, is replaced when it breaks,
+/// and hears what the server pushes. It lives on one runtime and serves callers on any.
+pub(crate) struct Link {
+    pub(super) settings: Arc<Settings>,
+    pub(super) names: Arc<Names>,
+    pub(super) inbox: Arc<Inbox>,
+    status: RwLock<Status>,
+    changed: Notify,
+    alive: Arc<AtomicBool>,
+    /// The link on our own runtime, unless this is it.
+    steady: Option<Arc<Link>>,
+}
+
+enum Status {
+    Connecting,
+    Up(Up),
+    Down(Arc<str>),
+}
+
+#[derive(Clone)]
+struct Up {
+    connection: MultiplexedConnection,
+    tracking: bool,
+}
+
+/// A connection to send on.
+pub(super) struct Line {
+    pub(super) connection: MultiplexedConnection,
+    /// Whether the server tells us of changes to what we read.
+    pub(super) tracking: bool,
+}
+
+impl Link {
+    /// A link whose connection lives on `runtime`.
+    pub(super) fn start(
+        settings: &Arc<Settings>,
+        names: &Arc<Names>,
+        inbox: Inbox,
+        runtime: &Handle,
+        steady: Option<Arc<Self>>,
+    ) -> Arc<Self> {
+        let link = Arc::new(Self {
+            settings: Arc::clone(settings),
+            names: Arc::clone(names),
+            inbox: Arc::new(inbox),
+            status: RwLock::new(Status::Connecting),
+            changed: Notify::new(),
+            alive: Arc::new(AtomicBool::new(true)),
+            steady,
+        });
+        let alive = Alive(Arc::clone(&link.alive));
+        let keep = keep(
+            Arc::downgrade(&link),
+            Arc::clone(&link.inbox),
+            Arc::clone(settings),
+        );
+        drop(runtime.spawn(async move {
+            let _alive = alive;
+            keep.await;
+        }));
+        link
+    }
+
+    /// Whether its runtime still runs.
+    pub(super) fn is_alive(&self) -> bool {
+        self.alive.load(Ordering::Acquire)
+    }
+
+    /// The link for what must go on while the caller's runtime is busy or blocked.
+    pub(crate) fn steady(self: &Arc<Self>) -> Arc<Self> {
+        Arc::clone(self.steady.as_ref().unwrap_or(self))
+    }
+
+    pub(super) fn steady_ref(&self) -> &Self {
+        self.steady.as_deref().unwrap_or(self)
+    }
+
+    /// Whether a call could be sent at this moment.
+    pub(super) fn is_up(&self) -> bool {
+        let status = self.status.read().unwrap_or_else(PoisonError::into_inner);
+        matches!(*status, Status::Up(_))
+    }
+
+    /// Whether the server pushes what changes.
+    pub(crate) fn is_tracking(&self) -> bool {
+        let status = self.status.read().unwrap_or_else(PoisonError::into_inner);
+        matches!(&*status, Status::Up(up) if up.tracking)
+    }
+
+    /// Runs one exchange within the command deadline, connecting included.
+    pub(super) async fn exchange<T, F>(&self, exchange: impl FnOnce(Line) -> F) -> Result<T, Error>
+    where
+        F: Future<Output = RedisResult<T>>,
+    {
+        let limit = self.settings.command_timeout;
+        let work = async {
+            let line = self.line().await?;
+            exchange(line).await.map_err(|error| {
+                if error.is_unrecoverable_error() || error.is_io_error() {
+                    self.inbox.doubt.notify_one();
+                }
+                pool::error_of(&error)
+            })
+        };
+        match background::timeout(limit, work)?.await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                self.overdue();
+                Err(Error::new(
+                    ErrorKind::Timeout,
+                    format!("redis did not answer within {limit:?}"),
+                ))
+            }
+        }
+    }
+
+    async fn line(&self) -> Result<Line, Error> {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            match &*self.status.read().unwrap_or_else(PoisonError::into_inner) {
+                Status::Up(up) => {
+                    let Up {
+                        connection,
+                        tracking,
+                    } = up.clone();
+                    return Ok(Line {
+                        connection,
+                        tracking,
+                    });
+                }
+                Status::Down(reason) => {
+                    return Err(Error::new(
+                        ErrorKind::Unavailable,
+                        format!("redis is not reachable: {reason}"),
+                    ));
+                }
+                Status::Connecting => {}
+            }
+            changed.await;
+        }
+    }
+
+    /// Nobody else shall wait for a server that has let one caller wait in vain.
+    fn overdue(&self) {
+        let mut status = self.status.write().unwrap_or_else(PoisonError::into_inner);
+        if matches!(*status, Status::Up(_)) {
+            *status = Status::Down("it did not answer in time".into());
+        }
+        drop(status);
+        self.inbox.doubt.notify_one();
+    }
+
+    fn set(&self, status: Status) {
+        *self.status.write().unwrap_or_else(PoisonError::into_inner) = status;
+        self.changed.notify_waiters();
+    }
+
+    /// Makes sure that the fleet knows our functions' names.
+    async fn announce_all(&self) {
+        let names = self.names.all();
+        if !names.is_empty()
+            && let Err(error) = self.announce_names(&names).await
+        {
+            // Tried again with the next heartbeat.
+            self.inbox.keep_names_changed();
+            tracing::debug!("the names of the functions could not be announced: {error}");
+        }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.inbox.doubt.notify_one();
+    }
+}
+
+/// Falls when the runtime that the link lives on is shut down.
+struct Alive(Arc<AtomicBool>);
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+/// Connects, watches over the connection, and connects again; ends with its link.
+async fn keep(link: Weak<Link>, inbox: Arc<Inbox>, settings: Arc<Settings>) {
+    let mut pool = None;
+    let mut pause = Duration::from_millis(20);
+    loop {
+        let attempt = connect(&mut pool, &settings, &inbox);
+        let connected = match timeout(settings.connect_timeout, attempt).await {
+            Ok(connected) => connected,
+            Err(_) => Err(Error::new(
+                ErrorKind::Timeout,
+                format!("no connection within {:?}", settings.connect_timeout),
+            )),
+        };
+        let Some(link) = link.upgrade() else { return };
+        match connected {
+            Ok((connection, tracking)) => {
+                pause = Duration::from_millis(20);
+                tracing::info!(tracking, "connected to redis");
+                let up = Up {
+                    connection: (*connection).clone(),
+                    tracking,
+                };
+                link.set(Status::Up(up.clone()));
+                let steady = link.steady.is_none();
+                if steady {
+                    link.announce_all().await;
+                }
+                let weak = Arc::downgrade(&link);
+                drop(link);
+                watch(&weak, &inbox, &settings, up, steady).await;
+                // Out of the pool for good: what is broken must not be handed out again.
+                drop(Connection::take(connection));
+                let Some(link) = weak.upgrade() else { return };
+                link.set(Status::Down("the connection was lost".into()));
+                inbox.forget_everything();
+                tracing::warn!("the connection to redis was lost");
+            }
+            Err(error) => {
+                let reason: Arc<str> = error.to_string().into();
+                link.set(Status::Down(Arc::clone(&reason)));
+                tracing::debug!("redis is not reachable: {reason}");
+                drop(link);
+                let spread = 0.75 + fastrand::f64() / 2.0;
+                sleep(pause.mul_f64(spread)).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+    }
+}
+
+async fn connect(
+    pool: &mut Option<pool::Source>,
+    settings: &Settings,
+    inbox: &Arc<Inbox>,
+) -> Result<(Connection, bool), Error> {
+    let source = match pool {
+        Some(source) => source,
+        None => pool.insert(pool::Source::new(settings, inbox)?),
+    };
+    source.connect().await
+}
+
+/// Returns when the connection is gone, or its link.
+async fn watch(link: &Weak<Link>, inbox: &Inbox, settings: &Settings, mut up: Up, steady: bool) {
+    loop {
+        let told = timeout(HEARTBEAT, inbox.doubt.notified()).await.is_ok();
+        if link.strong_count() == 0 {
+            return;
+        }
+        let ping = redis::cmd("PING");
+        let ping = ping.query_async::<()>(&mut up.connection);
+        if !matches!(timeout(settings.connect_timeout, ping).await, Ok(Ok(()))) {
+            return;
+        }
+        let Some(link) = link.upgrade() else { return };
+        if !link.is_up() {
+            link.set(Status::Up(up.clone()));
+        }
+        // Without pushes nobody tells us that the names are gone.
+        if steady && (inbox.names_changed() || !told && !up.tracking) {
+            link.announce_all().await;
+        }
+    }
+}

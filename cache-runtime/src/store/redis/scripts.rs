@@ -1,0 +1,87 @@
+use std::sync::LazyLock;
+
+use redis::Script;
+
+/// Scripts are sent as EVALSHA and loaded when the server does not know them.
+///
+/// A lease's value is its token (16 bytes), then the stamp it computes for (16 bytes). Under
+/// `NOLOOP` a key's tracking ends with our own write, so a script that writes a key which we
+/// must hear of reads it once more.
+pub(crate) struct Scripts {
+    /// The generation of a group, made if there is none. KEYS: group. ARGV: a fresh one.
+    pub(crate) generation: Script,
+    /// KEYS: entry, lease. ARGV: token and stamp, life ms, mark, reach, lease we may replace.
+    pub(crate) claim: Script,
+    /// KEYS: lease. ARGV: token, life ms.
+    pub(crate) renew: Script,
+    /// KEYS: entry, lease. ARGV: token, entry, life ms.
+    pub(crate) fill: Script,
+    /// KEYS: lease. ARGV: token.
+    pub(crate) release: Script,
+    /// KEYS: entry, lease. ARGV: entry, life ms.
+    pub(crate) put: Script,
+    /// KEYS: names. ARGV: names.
+    pub(crate) announce: Script,
+}
+
+/// The reply of the claim script, first element.
+pub(crate) mod claimed {
+    pub(crate) const GRANTED: i64 = 0;
+    pub(crate) const FOUND: i64 = 1;
+    pub(crate) const HELD: i64 = 2;
+    pub(crate) const OTHER_STAMP: i64 = 3;
+}
+
+pub(crate) static SCRIPTS: LazyLock<Scripts> = LazyLock::new(|| Scripts {
+    generation: Script::new(
+        r"local known = redis.call('GET', KEYS[1])
+if known then return known end
+redis.call('SET', KEYS[1], ARGV[1])
+return redis.call('GET', KEYS[1])",
+    ),
+    claim: Script::new(
+        r"if ARGV[4] == 'normal' then
+  local entry = redis.call('GET', KEYS[1])
+  if entry and string.sub(entry, 1, #ARGV[3]) == ARGV[3] then return {1, entry} end
+end
+local held = redis.call('GET', KEYS[2])
+if held and ARGV[4] ~= 'force' then
+  if string.sub(held, 17) == string.sub(ARGV[1], 17) then
+    return {2, redis.call('PTTL', KEYS[2])}
+  end
+  if held ~= ARGV[5] then return {3, held} end
+end
+redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+redis.call('PTTL', KEYS[2])
+return {0}",
+    ),
+    renew: Script::new(
+        r"local held = redis.call('GET', KEYS[1])
+if held and string.sub(held, 1, 16) == ARGV[1] then
+  return redis.call('PEXPIRE', KEYS[1], ARGV[2])
+end
+return 0",
+    ),
+    fill: Script::new(
+        r"local held = redis.call('GET', KEYS[2])
+if held and string.sub(held, 1, 16) == ARGV[1] then
+  redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+  redis.call('DEL', KEYS[2])
+  return 1
+end
+return 0",
+    ),
+    release: Script::new(
+        r"local held = redis.call('GET', KEYS[1])
+if held and string.sub(held, 1, 16) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0",
+    ),
+    put: Script::new(
+        r"redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return redis.call('DEL', KEYS[2])",
+    ),
+    announce: Script::new(
+        r"redis.call('SADD', KEYS[1], unpack(ARGV))
+return redis.call('SCARD', KEYS[1])",
+    ),
+});
