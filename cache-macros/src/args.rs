@@ -1,0 +1,368 @@
+use proc_macro2::{Ident, Span as Place, TokenStream};
+use syn::ext::IdentExt;
+use syn::parse::{Parse, ParseStream, Parser};
+use syn::punctuated::Punctuated;
+use syn::spanned::Spanned;
+use syn::{Error, Expr, Lit, LitBool, LitStr, Path, Token, parenthesized};
+
+use crate::duration::Span;
+use crate::template::Template;
+
+/// The options of one attribute.
+#[derive(Default)]
+pub(crate) struct Args {
+    pub(crate) ttl: Option<Span>,
+    pub(crate) jitter: Option<Expr>,
+    pub(crate) none_ttl: Option<Span>,
+    pub(crate) name: Option<LitStr>,
+    pub(crate) key: Option<Template>,
+    pub(crate) version: Option<String>,
+    pub(crate) skip: Vec<Ident>,
+    pub(crate) with: Vec<Expr>,
+    pub(crate) when: Option<Expr>,
+    pub(crate) cache_if: Option<Expr>,
+    pub(crate) lease: Option<Span>,
+    pub(crate) wait: Option<Span>,
+    pub(crate) cache: Option<Expr>,
+    pub(crate) entry: Entry,
+    pub(crate) facade: Option<Path>,
+}
+
+/// The companion.
+#[derive(Default)]
+pub(crate) enum Entry {
+    #[default]
+    Default,
+    None,
+    Named {
+        name: Ident,
+        associated: bool,
+    },
+}
+
+const OPTIONS: [&str; 15] = [
+    "ttl", "jitter", "none_ttl", "name", "key", "version", "skip", "with", "when", "cache_if",
+    "lease", "wait", "cache", "entry", "crate",
+];
+
+/// Options of the design that this version does not have.
+const LATER: [&str; 12] = [
+    "ttl_with",
+    "err_ttl",
+    "stale_while_revalidate",
+    "stale_if_error",
+    "refresh_ahead",
+    "secret",
+    "tags",
+    "near",
+    "near_ttl",
+    "timeout",
+    "codec",
+    "compress",
+];
+
+impl Args {
+    /// The options, and everything that is wrong with them.
+    pub(crate) fn parse(tokens: TokenStream) -> (Self, Vec<Error>) {
+        let mut args = Self::default();
+        let mut errors = Vec::new();
+        let parse = |input: ParseStream<'_>| {
+            let mut seen: Vec<String> = Vec::new();
+            while !input.is_empty() {
+                if let Err(error) = args.option(input, &mut seen) {
+                    errors.push(error);
+                    // On to the next option, so that all mistakes are told at once.
+                    while !input.is_empty() && !input.peek(Token![,]) {
+                        input.parse::<proc_macro2::TokenTree>()?;
+                    }
+                }
+                if !input.is_empty() {
+                    input.parse::<Token![,]>()?;
+                }
+            }
+            Ok(())
+        };
+        if let Err(error) = parse.parse2(tokens) {
+            errors.push(error);
+        }
+        args.check(&mut errors);
+        (args, errors)
+    }
+
+    fn option(&mut self, input: ParseStream<'_>, seen: &mut Vec<String>) -> syn::Result<()> {
+        let option = input.call(Ident::parse_any)?;
+        let name = option.to_string();
+        if !OPTIONS.contains(&name.as_str()) {
+            return Err(Error::new(option.span(), unknown(&name)));
+        }
+        if seen.contains(&name) {
+            return Err(Error::new(
+                option.span(),
+                format!("`{name}` is given twice"),
+            ));
+        }
+        seen.push(name.clone());
+        if matches!(name.as_str(), "skip" | "with") {
+            if !input.peek(syn::token::Paren) {
+                let example = if name == "skip" {
+                    "skip(db)"
+                } else {
+                    "with(self.tenant)"
+                };
+                return Err(Error::new(option.span(), format!("write `{example}`")));
+            }
+            let content;
+            parenthesized!(content in input);
+            if name == "skip" {
+                let names = Punctuated::<Skipped, Token![,]>::parse_terminated(&content)?;
+                self.skip = names.into_iter().map(|Skipped(name)| name).collect();
+            } else {
+                let with = Punctuated::<Expr, Token![,]>::parse_terminated(&content)?;
+                self.with = with.into_iter().collect();
+            }
+            return Ok(());
+        }
+        if !input.peek(Token![=]) {
+            return Err(Error::new(option.span(), format!("write `{name} = …`")));
+        }
+        input.parse::<Token![=]>()?;
+        match name.as_str() {
+            "ttl" => self.ttl = Some(input.parse()?),
+            "none_ttl" => self.none_ttl = Some(input.parse()?),
+            "lease" => self.lease = Some(input.parse()?),
+            "wait" => self.wait = Some(input.parse()?),
+            "jitter" => self.jitter = Some(input.parse()?),
+            "when" => self.when = Some(input.parse()?),
+            "cache_if" => self.cache_if = Some(input.parse()?),
+            "cache" => self.cache = Some(input.parse()?),
+            "name" => self.name = Some(parse_name(input)?),
+            "key" => self.key = Some(Template::parse(input.parse()?)?),
+            "version" => self.version = Some(parse_version(input)?),
+            "entry" => self.entry = input.parse()?,
+            _ => self.facade = Some(input.call(Path::parse_mod_style)?),
+        }
+        Ok(())
+    }
+
+    fn check(&self, errors: &mut Vec<Error>) {
+        let mut fail = |span: Place, message: &str| errors.push(Error::new(span, message));
+        for (name, duration) in [("ttl", &self.ttl), ("none_ttl", &self.none_ttl)] {
+            if let Some((duration, span)) = duration.as_ref().and_then(Span::known)
+                && duration.as_millis() == 0
+            {
+                let fix = "nothing would ever be stored: give at least 1 ms, or bypass the cache with `when = …`";
+                fail(span, &format!("a `{name}` of zero: {fix}"));
+            }
+        }
+        if let Some((lease, span)) = self.lease.as_ref().and_then(Span::known)
+            && lease.as_millis() < 100
+        {
+            fail(
+                span,
+                "a lease below 100 ms ends before it can be renewed: give at least `\"100ms\"`",
+            );
+        }
+        if let Some(jitter) = &self.jitter
+            && number(jitter).is_some_and(|share| !(0.0..=1.0).contains(&share))
+        {
+            fail(
+                jitter.span(),
+                "jitter is a share of the lifetime: between 0.0 and 1.0",
+            );
+        }
+        if self.key.is_some() {
+            if let Some(skipped) = self.skip.first() {
+                fail(
+                    skipped.span(),
+                    "`key` says already what is part of the key: remove `skip`",
+                );
+            }
+            if let Some(with) = self.with.first() {
+                fail(
+                    with.span(),
+                    "`key` says already what is part of the key: put this into the template",
+                );
+            }
+        }
+    }
+}
+
+/// A name in `skip(…)`; `self` is one.
+struct Skipped(Ident);
+
+impl Parse for Skipped {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        input.call(Ident::parse_any).map(Self)
+    }
+}
+
+impl Parse for Entry {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        if input.peek(LitBool) {
+            let value: LitBool = input.parse()?;
+            return match value.value {
+                false => Ok(Self::None),
+                true => Err(Error::new(
+                    value.span,
+                    "the companion is there by default: give a name or `false`",
+                )),
+            };
+        }
+        let associated = input.peek(Token![Self]);
+        if associated {
+            input.parse::<Token![Self]>()?;
+            input.parse::<Token![::]>()?;
+        }
+        let name = input.parse()?;
+        Ok(Self::Named { name, associated })
+    }
+}
+
+fn parse_name(input: ParseStream<'_>) -> syn::Result<LitStr> {
+    let name: LitStr = input.parse()?;
+    let value = name.value();
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    if value.is_empty() || !value.chars().all(plain) {
+        return Err(Error::new(
+            name.span(),
+            "a name is made of letters, digits, `_`, `-` and `.`",
+        ));
+    }
+    if ["gen", "functions", "settings"].contains(&value.as_str()) {
+        return Err(Error::new(
+            name.span(),
+            format!("`{value}` is a name of the cache's own: take another"),
+        ));
+    }
+    Ok(name)
+}
+
+fn parse_version(input: ParseStream<'_>) -> syn::Result<String> {
+    let version: Lit = input.parse()?;
+    let text = match &version {
+        Lit::Int(number) => number.base10_digits().to_owned(),
+        Lit::Str(text) => text.value(),
+        _ => String::new(),
+    };
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    if text.is_empty() || !text.chars().all(plain) {
+        return Err(Error::new(
+            version.span(),
+            "a version is a number, or a text of letters, digits, `_`, `-` and `.`",
+        ));
+    }
+    Ok(text)
+}
+
+fn unknown(name: &str) -> String {
+    if LATER.contains(&name) {
+        return format!("`{name}` is not available in this version");
+    }
+    let nearest = OPTIONS.iter().min_by_key(|option| distance(name, option));
+    match nearest {
+        Some(option) if distance(name, option) <= 2 => {
+            format!("there is no option `{name}`: did you mean `{option}`?")
+        }
+        _ => format!(
+            "there is no option `{name}`: there are {}",
+            OPTIONS.join(", ")
+        ),
+    }
+}
+
+/// Levenshtein's distance, for short words.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.chars().enumerate() {
+            let above = row[j + 1];
+            row[j + 1] = (diagonal + usize::from(x != y))
+                .min(above + 1)
+                .min(row[j] + 1);
+            diagonal = above;
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+/// The value of a literal number, signed.
+fn number(expr: &Expr) -> Option<f64> {
+    match expr {
+        Expr::Lit(lit) => match &lit.lit {
+            Lit::Int(int) => int.base10_parse().ok(),
+            Lit::Float(float) => float.base10_parse().ok(),
+            _ => None,
+        },
+        Expr::Unary(unary) if matches!(unary.op, syn::UnOp::Neg(_)) => {
+            number(&unary.expr).map(|value| -value)
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn errors(options: &str) -> Vec<String> {
+        let (_, errors) = Args::parse(options.parse().expect("tokens"));
+        errors.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn good_options_are_taken() {
+        for options in [
+            "ttl = 60",
+            "ttl = \"1h 30m\", jitter = 0.1, none_ttl = \"5s\",",
+            "ttl = TTL, key = \"item:{id}\", version = 2, name = \"app.item\"",
+            "ttl = Duration::from_secs(1), skip(db, self), with(self.tenant, 1 + 1)",
+            "ttl = 1, when = a > b, cache_if = |value| value.len::<A, B>() > 0, lease = \"5s\", wait = 10",
+            "ttl = 1, cache = &self.cache, entry = other, crate = crate::deep::recached",
+            "ttl = 1, entry = false",
+            "ttl = 1, entry = Self::other, version = \"v2\"",
+        ] {
+            assert_eq!(errors(options), Vec::<String>::new(), "{options}");
+        }
+    }
+
+    #[test]
+    fn every_mistake_is_told_with_its_fix() {
+        for (options, message) in [
+            ("ttl = 0", "a `ttl` of zero"),
+            ("none_ttl = \"0s\"", "a `none_ttl` of zero"),
+            ("ttl = \"soon\"", "this is no duration"),
+            ("ttl = 1.5", "this is no duration"),
+            ("ttl = -1", "can't be negative"),
+            ("lease = \"10ms\"", "a lease below 100 ms"),
+            ("jitter = 1.5", "between 0.0 and 1.0"),
+            ("jitter = -0.1", "between 0.0 and 1.0"),
+            ("name = \"a b\"", "letters, digits"),
+            ("name = \"gen\"", "a name of the cache's own"),
+            ("version = 1.5", "a version is a number"),
+            ("tll = 60", "did you mean `ttl`"),
+            ("color = 1", "there are ttl, jitter"),
+            ("tags = 1", "`tags` is not available in this version"),
+            ("ttl = 1, ttl = 2", "`ttl` is given twice"),
+            ("ttl", "write `ttl = …`"),
+            ("skip = a", "write `skip(db)`"),
+            ("with", "write `with(self.tenant)`"),
+            ("entry = true", "give a name or `false`"),
+            ("key = \"a\", skip(b)", "remove `skip`"),
+            ("key = \"a\", with(b)", "put this into the template"),
+        ] {
+            let errors = errors(options);
+            assert!(
+                errors.iter().any(|error| error.contains(message)),
+                "{options}: {errors:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn all_mistakes_are_told_at_once() {
+        let errors = errors("tll = 60, jitter = 2.0, ttl = 0, lease = \"1ms\", key = \"{a}{b}\"");
+        assert_eq!(errors.len(), 5, "{errors:?}");
+    }
+}

@@ -1,0 +1,71 @@
+use std::time::Duration;
+
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote, quote_spanned};
+use syn::parse::{Parse, ParseStream};
+use syn::spanned::Spanned;
+use syn::{Error, Expr, ExprLit, ExprUnary, Lit, UnOp};
+
+/// A duration as an option gives it: seconds, a text, or an expression.
+pub(crate) enum Span {
+    Fixed(Duration, proc_macro2::Span),
+    Computed(Box<Expr>),
+}
+
+impl Span {
+    /// The duration, where it is known now.
+    pub(crate) fn known(&self) -> Option<(Duration, proc_macro2::Span)> {
+        match self {
+            Self::Fixed(duration, span) => Some((*duration, *span)),
+            Self::Computed(_) => None,
+        }
+    }
+}
+
+impl Parse for Span {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let expr: Expr = input.parse()?;
+        let span = expr.span();
+        match &expr {
+            Expr::Lit(ExprLit {
+                lit: Lit::Int(seconds),
+                ..
+            }) => Ok(Self::Fixed(
+                Duration::from_secs(seconds.base10_parse()?),
+                span,
+            )),
+            Expr::Lit(ExprLit {
+                lit: Lit::Str(text),
+                ..
+            }) => match humantime::parse_duration(&text.value()) {
+                Ok(duration) => Ok(Self::Fixed(duration, span)),
+                Err(error) => Err(Error::new(
+                    span,
+                    format!(
+                        "this is no duration ({error}): write seconds as in `60`, or a text as in `\"1h 30m\"` or `\"250ms\"`"
+                    ),
+                )),
+            },
+            Expr::Lit(_) => Err(Error::new(
+                span,
+                "this is no duration: write whole seconds as in `60`, a text as in `\"1h 30m\"` or `\"250ms\"`, or a `Duration` expression",
+            )),
+            Expr::Unary(ExprUnary {
+                op: UnOp::Neg(_), ..
+            }) => Err(Error::new(span, "a duration can't be negative")),
+            _ => Ok(Self::Computed(Box::new(expr))),
+        }
+    }
+}
+
+impl ToTokens for Span {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        tokens.extend(match self {
+            Self::Fixed(duration, span) => {
+                let (seconds, nanos) = (duration.as_secs(), duration.subsec_nanos());
+                quote_spanned!(*span=> ::core::time::Duration::new(#seconds, #nanos))
+            }
+            Self::Computed(expr) => quote!(#expr),
+        });
+    }
+}

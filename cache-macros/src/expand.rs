@@ -1,0 +1,292 @@
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::ext::IdentExt;
+use syn::spanned::Spanned;
+use syn::{Attribute, Error, FnArg, Path, parse_quote};
+
+use crate::args::{Args, Entry};
+use crate::function::{Argument, Function};
+use crate::returns::Scope;
+use crate::template::Piece;
+
+/// The function through the cache and its companion; on error the function as it was.
+pub(crate) fn cached(options: TokenStream, item: TokenStream) -> TokenStream {
+    let (args, mut errors) = Args::parse(options);
+    match syn::parse2::<Function>(item.clone()) {
+        Ok(mut function) => {
+            let arguments = function.name_parameters();
+            // A ttl that could not be read is not a missing one.
+            let unread = args.ttl.is_none() && !errors.is_empty();
+            let found = function.check(&args, &arguments);
+            errors.extend(found.into_iter().skip(usize::from(unread)));
+            if errors.is_empty() {
+                return Expansion::new(&args, &function, &arguments).into_tokens();
+            }
+        }
+        Err(error) => errors.push(error),
+    }
+    let errors = errors.iter().map(Error::to_compile_error);
+    // The function stays, so that nothing else that is wrong hides behind this.
+    quote!(#(#errors)* #item)
+}
+
+struct Expansion<'a> {
+    args: &'a Args,
+    function: &'a Function,
+    arguments: &'a [Argument],
+    facade: Path,
+    associated: bool,
+}
+
+impl<'a> Expansion<'a> {
+    fn new(args: &'a Args, function: &'a Function, arguments: &'a [Argument]) -> Self {
+        Self {
+            args,
+            function,
+            arguments,
+            facade: args
+                .facade
+                .clone()
+                .unwrap_or_else(|| parse_quote!(::recached)),
+            associated: function.is_associated(&args.entry),
+        }
+    }
+
+    fn into_tokens(self) -> TokenStream {
+        let Self {
+            args,
+            function,
+            facade,
+            ..
+        } = &self;
+        let Function {
+            attrs, vis, sig, ..
+        } = function;
+        let (body, returns) = (function.body(), function.returns());
+        let (kind, begin) = (self.kind(), self.begin());
+        let cache_if = args.cache_if.iter();
+        let when = args.when.iter();
+        let call = local("call");
+        let run = if function.is_async() {
+            quote!(#facade::__private::run::<#returns, #kind, _, _>(#call, async move #body).await)
+        } else {
+            quote!(#facade::__private::run_blocking::<#returns, #kind, _, _>(#call, move || -> #returns #body))
+        };
+        let companion = self.companion();
+        quote! {
+            #(#attrs)*
+            #vis #sig {
+                #begin
+                #(let #call = #call.when(#when);)*
+                #(let #call = #call.cache_if(#cache_if);)*
+                #run
+            }
+            #companion
+        }
+    }
+
+    /// The static and the call with its key: what function and companion have in common.
+    fn begin(&self) -> TokenStream {
+        let Self {
+            args,
+            function,
+            facade,
+            ..
+        } = self;
+        let private = quote!(#facade::__private);
+        // One span in both, so that both name one site.
+        let site = Span::call_site();
+        let place = quote_spanned!(site=> file: file!(), line: line!(), column: column!());
+        let name = match &args.name {
+            Some(name) => quote!(::core::option::Option::Some(#name)),
+            None => quote!(::core::option::Option::None),
+        };
+        let version = args.version.as_deref().unwrap_or_default();
+        let (ident, returns, kind) = (
+            function.sig.ident.to_string(),
+            function.returns(),
+            self.kind(),
+        );
+        let (key, policy) = (self.key(), self.policy());
+        let (arguments, call) = (local("arguments"), local("call"));
+        let cache = args.cache.iter();
+        quote! {
+            fn __recached_here() {}
+            static __RECACHED_FUNCTION: #private::Function =
+                #private::Function::new(#private::Site {
+                    function: #ident,
+                    name: #name,
+                    version: #version,
+                    path: || #private::path_of(&__recached_here),
+                    #place
+                });
+            let mut #arguments = #private::Arguments::new(#private::path_of(&|| ()));
+            #key
+            let #call = #private::Call::<#returns, #kind, _>::new(
+                &__RECACHED_FUNCTION,
+                #arguments,
+                #policy,
+            );
+            #(let #call = #call.cache(&#cache);)*
+        }
+    }
+
+    fn key(&self) -> TokenStream {
+        let arguments = local("arguments");
+        if let Some(template) = &self.args.key {
+            return template
+                .pieces
+                .iter()
+                .map(|piece| match piece {
+                    Piece::Text(text) => quote!(#arguments.text(#text);),
+                    Piece::Field { name, expr, .. } => {
+                        quote_spanned!(expr.span()=> #arguments.field(#name, &#expr);)
+                    }
+                })
+                .collect();
+        }
+        let skipped = |argument: &&Argument| !self.args.skip.contains(&argument.name);
+        let given = self.arguments.iter().filter(skipped).map(|argument| {
+            let Argument { name, ty } = argument;
+            let text = name.unraw().to_string();
+            let value = quote_spanned!(ty.span()=> &#name);
+            quote!(#arguments.add(#text, #value);)
+        });
+        let with = self.args.with.iter().map(|expr| {
+            let text = expr.to_token_stream().to_string();
+            let value = quote_spanned!(expr.span()=> &#expr);
+            quote!(#arguments.add(#text, #value);)
+        });
+        given.chain(with).collect()
+    }
+
+    fn policy(&self) -> TokenStream {
+        let Args {
+            ttl,
+            jitter,
+            none_ttl,
+            lease,
+            wait,
+            ..
+        } = self.args;
+        let facade = &self.facade;
+        let jitter = jitter.iter();
+        let (none_ttl, lease, wait) = (none_ttl.iter(), lease.iter(), wait.iter());
+        quote! {
+            #facade::Policy::new(#ttl)
+                #(.jitter(#jitter))*
+                #(.none_ttl(#none_ttl))*
+                #(.lease(#lease))*
+                #(.wait(#wait))*
+        }
+    }
+
+    /// The kind of the return type, as a const generic argument.
+    fn kind(&self) -> TokenStream {
+        let facade = &self.facade;
+        let parameters = self.function.parameters();
+        let scope = Scope {
+            parameters: parameters.iter().map(ToString::to_string).collect(),
+            in_impl: self.associated,
+        };
+        let reduced = scope.reduce(&self.function.returns());
+        quote!({ #facade::__private::kind!(#reduced) })
+    }
+
+    fn companion(&self) -> TokenStream {
+        let Self {
+            args,
+            function,
+            facade,
+            ..
+        } = self;
+        let name = match &args.entry {
+            Entry::None => return TokenStream::new(),
+            Entry::Named { name, .. } => name.clone(),
+            Entry::Default => {
+                let function = &function.sig.ident;
+                format_ident!("{}_entry", function.unraw(), span = function.span())
+            }
+        };
+        let Function { vis, sig, .. } = function;
+        let attrs = function
+            .attrs
+            .iter()
+            .filter(|attribute| is_inherited(attribute));
+        let (returns, kind, begin) = (function.returns(), self.kind(), self.begin());
+        let inputs = sig.inputs.iter().map(|input| match input {
+            FnArg::Receiver(receiver) => quote!(#receiver),
+            FnArg::Typed(typed) => {
+                let mut typed = typed.clone();
+                if let syn::Pat::Ident(ident) = &mut *typed.pat {
+                    ident.mutability = None;
+                }
+                typed.attrs.clear();
+                quote!(#typed)
+            }
+        });
+        let (safety, generics, where_clause) =
+            (&sig.safety, &sig.generics, &sig.generics.where_clause);
+        let call = local("call");
+        let mut compute = self.call_function();
+        if matches!(safety, syn::Safety::Unsafe(_)) {
+            compute = quote!(unsafe { #compute });
+        }
+        // What it captures is a matter of the edition, and `impl` has that of its span: ours.
+        let captures = quote_spanned!(Span::call_site()=> impl);
+        let (entry, returned) = if function.is_async() {
+            (
+                quote!(#facade::__private::entry(#call, #compute)),
+                quote!(#facade::Entry<#returns, #kind, #captures ::core::future::Future<Output = #returns>>),
+            )
+        } else {
+            (
+                quote!(#facade::__private::blocking_entry(#call, move || #compute)),
+                quote!(#facade::blocking::Entry<#returns, #kind, #captures ::core::ops::FnOnce() -> #returns>),
+            )
+        };
+        let doc = format!("The cache entry of a call of `{}`.", sig.ident);
+        quote! {
+            #(#attrs)*
+            #[doc = #doc]
+            #[allow(dead_code, clippy::too_many_arguments, clippy::type_complexity, clippy::needless_pass_by_value)]
+            #vis #safety fn #name #generics (#(#inputs),*) -> #returned #where_clause {
+                #begin
+                #entry
+            }
+        }
+    }
+
+    /// A call of the annotated function with the companion's arguments.
+    fn call_function(&self) -> TokenStream {
+        let Self {
+            function,
+            arguments,
+            ..
+        } = self;
+        let ident = &function.sig.ident;
+        let parameters = function.parameters();
+        let turbofish = (!parameters.is_empty()).then(|| quote!(::<#(#parameters),*>));
+        let names = arguments.iter().map(|argument| &argument.name);
+        let callee = if function.has_receiver() {
+            quote!(self.#ident)
+        } else if self.associated {
+            quote!(Self::#ident)
+        } else {
+            quote!(#ident)
+        };
+        quote!(#callee #turbofish (#(#names),*))
+    }
+}
+
+/// A name that no argument and no expression of the user's can see.
+fn local(name: &str) -> Ident {
+    Ident::new(name, Span::mixed_site())
+}
+
+/// Attributes that hold for the companion as well.
+fn is_inherited(attribute: &Attribute) -> bool {
+    ["cfg", "allow", "warn", "deny", "forbid", "deprecated"]
+        .iter()
+        .any(|name| attribute.path().is_ident(name))
+}

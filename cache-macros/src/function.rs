@@ -1,0 +1,210 @@
+use proc_macro2::{Group, Ident, TokenStream, TokenTree};
+use quote::{ToTokens, format_ident, quote};
+use syn::parse::{Parse, ParseStream};
+use syn::spanned::Spanned;
+use syn::{
+    Attribute, Error, FnArg, GenericParam, Pat, ReturnType, Signature, Type, Visibility,
+    parse_quote,
+};
+
+use crate::args::{Args, Entry};
+use crate::template::Piece;
+
+/// The annotated function: its signature parsed, its body carried as it is.
+pub(crate) struct Function {
+    pub(crate) attrs: Vec<Attribute>,
+    pub(crate) vis: Visibility,
+    pub(crate) sig: Signature,
+    body: Group,
+}
+
+/// A parameter as the key and the companion know it.
+pub(crate) struct Argument {
+    pub(crate) name: Ident,
+    pub(crate) ty: Type,
+}
+
+impl Parse for Function {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let attrs = input.call(Attribute::parse_outer)?;
+        let vis = input.parse()?;
+        let Ok(sig) = input.parse::<Signature>() else {
+            return Err(input.error("`#[cached]` goes on a function"));
+        };
+        match input.parse()? {
+            TokenTree::Group(body) if input.is_empty() => Ok(Self {
+                attrs,
+                vis,
+                sig,
+                body,
+            }),
+            _ => Err(Error::new(
+                sig.span(),
+                "there is no body to cache: put `#[cached]` on the function that has one",
+            )),
+        }
+    }
+}
+
+impl Function {
+    /// Gives each parameter a name of its own; patterns move into the body.
+    pub(crate) fn name_parameters(&mut self) -> Vec<Argument> {
+        let mut arguments = Vec::new();
+        let mut lets = TokenStream::new();
+        for (place, input) in self.sig.inputs.iter_mut().enumerate() {
+            let FnArg::Typed(typed) = input else { continue };
+            let name = match &*typed.pat {
+                Pat::Ident(ident) if ident.by_ref.is_none() && ident.subpat.is_none() => {
+                    ident.ident.clone()
+                }
+                pattern => {
+                    let name = format_ident!("__recached_argument_{place}", span = pattern.span());
+                    lets.extend(quote!(let #pattern = #name;));
+                    *typed.pat = parse_quote!(#name);
+                    name
+                }
+            };
+            let ty = (*typed.ty).clone();
+            arguments.push(Argument { name, ty });
+        }
+        if !lets.is_empty() {
+            let body = &self.body;
+            let mut with_lets = Group::new(proc_macro2::Delimiter::Brace, quote!(#lets #body));
+            with_lets.set_span(self.body.span());
+            self.body = with_lets;
+        }
+        arguments
+    }
+
+    pub(crate) fn body(&self) -> &Group {
+        &self.body
+    }
+
+    pub(crate) fn is_async(&self) -> bool {
+        self.sig.asyncness.is_some()
+    }
+
+    /// What it returns; `()` where it says nothing.
+    pub(crate) fn returns(&self) -> Type {
+        match &self.sig.output {
+            ReturnType::Default => parse_quote!(()),
+            ReturnType::Type(_, ty) => (**ty).clone(),
+        }
+    }
+
+    pub(crate) fn has_receiver(&self) -> bool {
+        self.sig.receiver().is_some()
+    }
+
+    /// As far as can be seen from here.
+    pub(crate) fn is_associated(&self, entry: &Entry) -> bool {
+        self.has_receiver()
+            || matches!(
+                entry,
+                Entry::Named {
+                    associated: true,
+                    ..
+                }
+            )
+            || mentions(self.sig.to_token_stream(), "Self")
+            || mentions(self.body.stream(), "Self")
+    }
+
+    /// The names of its type and const parameters.
+    pub(crate) fn parameters(&self) -> Vec<Ident> {
+        let name = |parameter: &GenericParam| match parameter {
+            GenericParam::Type(ty) => Some(ty.ident.clone()),
+            GenericParam::Const(value) => Some(value.ident.clone()),
+            GenericParam::Lifetime(_) => None,
+        };
+        self.sig.generics.params.iter().filter_map(name).collect()
+    }
+
+    /// What is wrong with the function, or with its options in the light of it.
+    pub(crate) fn check(&self, args: &Args, arguments: &[Argument]) -> Vec<Error> {
+        let mut errors = Vec::new();
+        let mut fail = |span, message: String| errors.push(Error::new(span, message));
+        if args.ttl.is_none() {
+            fail(
+                self.sig.ident.span(),
+                "how long may a value live? give `#[cached(ttl = 60)]` in seconds, or `ttl = \"1h 30m\"`".into(),
+            );
+        }
+        if let Some(constness) = &self.sig.constness {
+            fail(
+                constness.span(),
+                "a `const fn` can't use a cache: remove `const`".into(),
+            );
+        }
+        if mentions_impl(&self.returns()) {
+            fail(
+                self.returns().span(),
+                "an `impl Trait` can't be stored: name the type that is returned".into(),
+            );
+        }
+        if let Some(variadic) = &self.sig.variadic {
+            fail(
+                variadic.span(),
+                "variadic arguments can't be part of a key".into(),
+            );
+        }
+        let known = |name: &Ident| {
+            arguments.iter().any(|argument| argument.name == *name)
+                || name == "self" && self.has_receiver()
+        };
+        let names = || {
+            let mut names: Vec<String> =
+                arguments.iter().map(|a| format!("`{}`", a.name)).collect();
+            if self.has_receiver() {
+                names.insert(0, "`self`".into());
+            }
+            match names.len() {
+                0 => "the function has no arguments".into(),
+                _ => format!("there are {}", names.join(", ")),
+            }
+        };
+        for skipped in args.skip.iter().filter(|name| !known(name)) {
+            fail(
+                skipped.span(),
+                format!("there is no argument `{skipped}` to skip: {}", names()),
+            );
+        }
+        for piece in args.key.iter().flat_map(|template| &template.pieces) {
+            if let Piece::Field { root, .. } = piece
+                && !known(root)
+            {
+                fail(
+                    root.span(),
+                    format!("there is no argument `{root}`: {}", names()),
+                );
+            }
+        }
+        if let Some(receiver) = self.sig.receiver() {
+            let decided = args.key.is_some()
+                || args.skip.iter().any(|name| name == "self")
+                || args
+                    .with
+                    .iter()
+                    .any(|expr| mentions(expr.to_token_stream(), "self"));
+            if !decided {
+                fail(
+                    receiver.span(),
+                    "is `self` part of the key? say `skip(self)` if calls on different values may share entries, else name what tells them apart, as in `with(self.tenant)` or `key = \"{self.tenant}:{id}\"`".into(),
+                );
+            }
+        }
+        errors
+    }
+}
+
+fn mentions_impl(ty: &Type) -> bool {
+    mentions(ty.to_token_stream(), "impl")
+}
+
+fn mentions(tokens: TokenStream, word: &str) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Group(group) => mentions(group.stream(), word),
+        TokenTree::Ident(ident) => ident == word,
+        _ => false,
+    })
+}

@@ -1,0 +1,143 @@
+//! The return type, reduced to what tells its kind.
+//!
+//! A const generic argument may not mention generic parameters, so they are replaced: only the
+//! heads matter, `Result`, `Option` and `Arc`, whatever they are called.
+
+use proc_macro2::{TokenStream, TokenTree};
+use quote::ToTokens;
+use syn::{GenericArgument, PathArguments, Type, parse_quote};
+
+/// What may not be mentioned.
+pub(crate) struct Scope {
+    /// The function's own type and const parameters.
+    pub(crate) parameters: Vec<String>,
+    /// The function stands in an `impl`, whose parameters can't be seen from here.
+    pub(crate) in_impl: bool,
+}
+
+impl Scope {
+    /// A type of the same kind that mentions nothing of the scope.
+    pub(crate) fn reduce(&self, returns: &Type) -> Type {
+        if !self.in_impl && !self.mentions(returns.to_token_stream()) {
+            return returns.clone();
+        }
+        self.reduce_head(returns, true)
+    }
+
+    fn reduce_head(&self, ty: &Type, outermost: bool) -> Type {
+        let unit = || parse_quote!(());
+        let Type::Path(path) = ty else { return unit() };
+        let mut path = path.clone();
+        let Some(last) = path.path.segments.last_mut() else {
+            return unit();
+        };
+        let known = ["Result", "Option", "Arc"]
+            .iter()
+            .any(|head| last.ident == head);
+        if let PathArguments::AngleBracketed(arguments) = &mut last.arguments {
+            // Aliases count at the outermost place only, where they are seen.
+            if !outermost && !known {
+                return unit();
+            }
+            for argument in &mut arguments.args {
+                match argument {
+                    GenericArgument::Type(ty) => *ty = self.reduce_head(ty, false),
+                    GenericArgument::Lifetime(lifetime) => *lifetime = parse_quote!('static),
+                    GenericArgument::Const(value) => *value = parse_quote!(0),
+                    _ => {}
+                }
+            }
+            return Type::Path(path);
+        }
+        if !outermost || self.mentions(path.to_token_stream()) {
+            return unit();
+        }
+        Type::Path(path)
+    }
+
+    fn mentions(&self, tokens: TokenStream) -> bool {
+        let mut quote = false;
+        tokens.into_iter().any(|token| match token {
+            TokenTree::Group(group) => self.mentions(group.stream()),
+            TokenTree::Ident(ident) => {
+                let ident = ident.to_string();
+                let lifetime = std::mem::take(&mut quote);
+                if lifetime {
+                    return ident != "static";
+                }
+                ident == "Self"
+                    || self.parameters.contains(&ident)
+                    || self.in_impl && is_parameter_like(&ident)
+            }
+            TokenTree::Punct(punct) => {
+                quote = punct.as_char() == '\'';
+                punct.as_char() == '&'
+            }
+            TokenTree::Literal(_) => false,
+        })
+    }
+}
+
+/// `T`, `K1`: how the parameters of an `impl` are named.
+fn is_parameter_like(ident: &str) -> bool {
+    let mut chars = ident.chars();
+    chars.next().is_some_and(|first| first.is_ascii_uppercase())
+        && chars.all(|rest| rest.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reduce(ty: &str, parameters: &[&str], in_impl: bool) -> String {
+        let scope = Scope {
+            parameters: parameters.iter().map(ToString::to_string).collect(),
+            in_impl,
+        };
+        let ty: Type = syn::parse_str(ty).expect("a type");
+        scope
+            .reduce(&ty)
+            .to_token_stream()
+            .to_string()
+            .replace(' ', "")
+    }
+
+    #[test]
+    fn a_type_without_parameters_stays_as_it_is() {
+        assert_eq!(
+            reduce("Result<User, Error>", &[], false),
+            "Result<User,Error>"
+        );
+        assert_eq!(
+            reduce("io::Result<Shared<User>>", &["T"], false),
+            "io::Result<Shared<User>>"
+        );
+    }
+
+    #[test]
+    fn parameters_are_replaced_and_heads_are_kept() {
+        let t = ["T"];
+        assert_eq!(reduce("Result<Vec<T>, E>", &t, false), "Result<(),()>");
+        assert_eq!(
+            reduce("Result<Option<T>, E<'a>>", &t, false),
+            "Result<Option<()>,()>"
+        );
+        assert_eq!(
+            reduce("Option<std::sync::Arc<T>>", &t, false),
+            "Option<std::sync::Arc<()>>"
+        );
+        assert_eq!(reduce("T", &t, false), "()");
+        assert_eq!(reduce("T::Out", &t, false), "()");
+        assert_eq!(reduce("Cow<'a, str>", &[], false), "Cow<'static,()>");
+        assert_eq!(reduce("[T; 3]", &t, false), "()");
+    }
+
+    #[test]
+    fn in_an_impl_what_may_be_a_parameter_is_replaced() {
+        assert_eq!(reduce("Result<Item, E>", &[], true), "Result<(),()>");
+        assert_eq!(reduce("Self", &[], true), "()");
+        assert_eq!(reduce("T", &[], true), "()");
+        assert_eq!(reduce("Outcome", &[], true), "Outcome");
+        assert_eq!(reduce("Arc<Self>", &[], true), "Arc<()>");
+    }
+}

@@ -1,0 +1,143 @@
+use proc_macro2::Ident;
+use syn::parse::{Parse, Parser};
+use syn::{Error, Expr, ExprField, LitStr};
+
+/// A key template: literal text and placeholders.
+pub(crate) struct Template {
+    pub(crate) pieces: Vec<Piece>,
+}
+
+/// A piece of a template.
+pub(crate) enum Piece {
+    Text(String),
+    /// `{id}`, `{user.id}`, `{self.tenant}`.
+    Field {
+        name: String,
+        expr: Box<Expr>,
+        root: Ident,
+    },
+}
+
+impl Template {
+    pub(crate) fn parse(text: LitStr) -> syn::Result<Self> {
+        let value = text.value();
+        let fail = |message: String| Err(Error::new(text.span(), message));
+        if value.is_empty() {
+            return fail("the key is empty: write a text as in `key = \"item:{id}\"`".into());
+        }
+        let mut pieces = Vec::new();
+        let mut literal = String::new();
+        let mut chars = value.chars().peekable();
+        while let Some(char) = chars.next() {
+            match char {
+                '{' | '}' if chars.peek() == Some(&char) => {
+                    chars.next();
+                    literal.push(char);
+                }
+                '{' => {
+                    let mut name = String::new();
+                    loop {
+                        match chars.next() {
+                            Some('}') => break,
+                            Some(char) => name.push(char),
+                            None => {
+                                return fail("a placeholder is not closed: write `{id}`, or `{{` for a brace".into());
+                            }
+                        }
+                    }
+                    let name = name.trim().to_owned();
+                    let Some((expr, root)) = placeholder(&name, &text) else {
+                        return fail(format!(
+                            "`{{{name}}}` is no placeholder: write an argument as in `{{id}}`, or a field as in `{{user.id}}`"
+                        ));
+                    };
+                    if literal.is_empty() && matches!(pieces.last(), Some(Piece::Field { .. })) {
+                        return fail(format!(
+                            "nothing separates `{{{name}}}` from the placeholder before it, so that different arguments could share a key: put a `:` between them"
+                        ));
+                    }
+                    if !literal.is_empty() {
+                        pieces.push(Piece::Text(std::mem::take(&mut literal)));
+                    }
+                    pieces.push(Piece::Field {
+                        name,
+                        expr: Box::new(expr),
+                        root,
+                    });
+                }
+                '}' => {
+                    return fail("a `}` closes no placeholder: write `}}` for a brace".into());
+                }
+                char => literal.push(char),
+            }
+        }
+        if !literal.is_empty() {
+            pieces.push(Piece::Text(literal));
+        }
+        Ok(Self { pieces })
+    }
+}
+
+/// The expression of a placeholder, at the template's place, and the argument it begins with.
+fn placeholder(name: &str, text: &LitStr) -> Option<(Expr, Ident)> {
+    let tokens: proc_macro2::TokenStream = name.parse().ok()?;
+    let tokens = tokens.into_iter().map(|mut token| {
+        token.set_span(text.span());
+        token
+    });
+    let expr = Expr::parse.parse2(tokens.collect()).ok()?;
+    let root = root(&expr)?;
+    Some((expr, root))
+}
+
+fn root(expr: &Expr) -> Option<Ident> {
+    match expr {
+        Expr::Path(path) => path.path.get_ident().cloned(),
+        Expr::Field(ExprField { base, .. }) => root(base),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proc_macro2::Span;
+
+    use super::*;
+
+    fn parse(text: &str) -> Result<Vec<String>, String> {
+        Template::parse(LitStr::new(text, Span::call_site()))
+            .map(|template| {
+                let show = |piece: &Piece| match piece {
+                    Piece::Text(text) => text.clone(),
+                    Piece::Field { name, root, .. } => format!("<{root}|{name}>"),
+                };
+                template.pieces.iter().map(show).collect()
+            })
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_template_is_text_and_placeholders() {
+        let pieces = |all: &[&str]| Ok(all.iter().map(ToString::to_string).collect());
+        assert_eq!(parse("products"), pieces(&["products"]));
+        assert_eq!(parse("item:{id}"), pieces(&["item:", "<id|id>"]));
+        assert_eq!(parse("{a}:{b.c.0}"), pieces(&["<a|a>", ":", "<b|b.c.0>"]));
+        assert_eq!(parse("{self.tenant}"), pieces(&["<self|self.tenant>"]));
+        assert_eq!(parse("{{{id}}}"), pieces(&["{", "<id|id>", "}"]));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_template_is_said() {
+        for (text, message) in [
+            ("", "the key is empty"),
+            ("{a}{b}", "nothing separates `{b}`"),
+            ("{a", "not closed"),
+            ("a}", "closes no placeholder"),
+            ("{}", "`{}` is no placeholder"),
+            ("{a + b}", "`{a + b}` is no placeholder"),
+        ] {
+            let error = parse(text).expect_err(text);
+            assert!(error.contains(message), "{text}: {error}");
+        }
+    }
+}
