@@ -1,0 +1,52 @@
+#![doc = include_str!("../README.md")]
+
+pub use recached_macros::cached;
+pub use recached_runtime::{
+    Builder, Cache, Entry, Error, ErrorKind, FunctionStats, Invalidated, Key, Policy, Stats,
+    Storable, blocking,
+};
+
+#[doc(hidden)]
+pub use recached_runtime::private as __private;
+
+/// As [`Cache::invalidate`], on the installed cache.
+///
+/// # Errors
+///
+/// As [`Cache::invalidate`].
+pub async fn invalidate(pattern: &str) -> Result<Invalidated, Error> {
+    Cache::installed().invalidate(pattern).await
+}
+
+/// As [`Cache::invalidate_keys`], on the installed cache.
+///
+/// # Errors
+///
+/// As [`Cache::invalidate_keys`].
+pub async fn invalidate_keys(pattern: &str) -> Result<Invalidated, Error> {
+    Cache::installed().invalidate_keys(pattern).await
+}
+
+/// As [`Cache::invalidate_all`], on the installed cache.
+///
+/// # Errors
+///
+/// As [`Cache::invalidate_all`].
+pub async fn invalidate_all() -> Result<Invalidated, Error> {
+    Cache::installed().invalidate_all().await
+}
+
+/// As [`Cache::purge`], on the installed cache.
+///
+/// # Errors
+///
+/// As [`Cache::purge`].
+pub async fn purge(pattern: &str) -> Result<Invalidated, Error> {
+    Cache::installed().purge(pattern).await
+}
+
+/// As [`Cache::stats`], on the installed cache.
+#[must_use]
+pub fn stats() -> Stats {
+    Cache::installed().stats()
+}
