@@ -1,0 +1,279 @@
+//! Several processes on one server.
+
+use std::time::{Duration, Instant};
+
+use recached::Policy;
+use recached_tests::{Server, Source, Worker, cache_on, until};
+use tempfile::TempDir;
+
+const WORKER: &str = env!("CARGO_BIN_EXE_worker");
+
+struct Fleet {
+    server: Server,
+    folder: TempDir,
+    source: Source,
+}
+
+impl Fleet {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let source = Source::new(folder.path());
+        source.set("old");
+        Self {
+            server: Server::start(),
+            folder,
+            source,
+        }
+    }
+
+    async fn worker(&self) -> Worker {
+        Worker::start(WORKER, &self.server.url(), self.folder.path()).await
+    }
+
+    async fn workers(&self, count: usize) -> Vec<Worker> {
+        let mut workers = Vec::new();
+        for _ in 0..count {
+            workers.push(self.worker().await);
+        }
+        workers
+    }
+
+    async fn begun(&self, count: usize) {
+        until(&format!("{count} computations have begun"), || async {
+            self.source.begun() >= count
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn four_processes_of_fifty_tasks_compute_a_cold_key_once() {
+    let fleet = Fleet::new();
+    let mut workers = fleet.workers(4).await;
+    for round in 1..=5 {
+        for worker in &mut workers {
+            worker.order(&format!("burst 50 {round} 50")).await;
+        }
+        for worker in &mut workers {
+            worker.answer().await.parse::<u64>().expect("microseconds");
+        }
+        assert_eq!(fleet.source.begun(), round, "one computation per cold key");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_invalidation_in_one_process_reaches_the_others() {
+    let fleet = Fleet::new();
+    let mut workers = fleet.workers(3).await;
+    for order in ["invalidate report", "keys report:*", "all", "entry 1"] {
+        fleet.source.set(&format!("before {order}"));
+        for worker in &mut workers {
+            worker.ask(&format!("invalidate {}", "fleet.*")).await;
+        }
+        for worker in &mut workers {
+            assert_eq!(worker.ask("call 1 0").await, format!("1:before {order}"));
+        }
+        fleet.source.set(&format!("after {order}"));
+        let told = workers[0].ask(order).await;
+        assert!(!told.starts_with("error"), "{told}");
+        // In the process itself at once; in the others from their next read of Redis on.
+        for worker in &mut workers {
+            assert_eq!(worker.ask("call 1 0").await, format!("1:after {order}"));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_late_fill_of_another_process_never_lands() {
+    let fleet = Fleet::new();
+    let mut workers = fleet.workers(3).await;
+    for (round, order) in ["invalidate report", "keys report:*", "all", "entry 7"]
+        .iter()
+        .enumerate()
+    {
+        fleet.source.set("old");
+        let begun = fleet.source.begun();
+        workers[0].ask("invalidate report").await;
+        workers[0].order("begin 7 400").await;
+        fleet.begun(begun + 1).await;
+        // Under way in the first process; the second invalidates.
+        fleet.source.set(&format!("new {round}"));
+        let told = workers[1].ask(order).await;
+        assert!(!told.starts_with("error"), "{told}");
+        let new = format!("7:new {round}");
+        assert_eq!(workers[1].ask("call 7 0").await, new, "{order}");
+        assert_eq!(workers[2].ask("call 7 0").await, new, "{order}");
+        // The first process has heard of it by its next read at the latest.
+        assert_eq!(workers[0].ask("join").await, "7:old");
+        for worker in &mut workers {
+            assert_eq!(
+                worker.ask("call 7 0").await,
+                new,
+                "after the late fill: {order}"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_calls_after_an_invalidation_elsewhere_does_not_join_what_began_before() {
+    let fleet = Fleet::new();
+    let mut workers = fleet.workers(2).await;
+    for (round, order) in ["invalidate report", "all", "entry 5", "keys report:5*"]
+        .iter()
+        .enumerate()
+    {
+        fleet.source.set("old");
+        workers[0].ask("invalidate report").await;
+        let begun = fleet.source.begun();
+        workers[0].order("begin 5 1500").await;
+        fleet.begun(begun + 1).await;
+        fleet.source.set(&format!("new {round}"));
+        workers[1].ask(order).await;
+        // The push travels; from then on the first process opens another flight.
+        until(&format!("the push of `{order}` has arrived"), || async {
+            true
+        })
+        .await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(
+            workers[0].ask("call 5 0").await,
+            format!("5:new {round}"),
+            "{order}"
+        );
+        assert_eq!(workers[0].ask("join").await, "5:old");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_holder_delays_others_by_a_lease_and_one_succeeds_it() {
+    let fleet = Fleet::new();
+    let mut workers = fleet.workers(4).await;
+    workers[0].order("begin 3 60000").await;
+    fleet.begun(1).await;
+    let mut others = workers.split_off(1);
+    for worker in &mut others {
+        worker.order("burst 10 3 20").await;
+    }
+    let lease = "{fleet:fleet.report:3}:lease";
+    until("the others wait", || async {
+        let waits = others.len();
+        fleet.server.ask::<usize>(&["EXISTS", lease]) == 1 && waits == 3
+    })
+    .await;
+    let killed = Instant::now();
+    workers.remove(0).kill().await;
+    for worker in &mut others {
+        worker.answer().await;
+    }
+    // A lease of one second, and the machine's own slowness.
+    assert!(
+        killed.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        killed.elapsed()
+    );
+    assert_eq!(
+        fleet.source.begun(),
+        2,
+        "the dead one's, and one successor's"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_computation_longer_than_its_lease_is_not_run_twice() {
+    let fleet = Fleet::new();
+    let mut workers = fleet.workers(2).await;
+    // Three times the lease of a second.
+    workers[0].order("begin 4 3000").await;
+    fleet.begun(1).await;
+    assert_eq!(workers[1].ask("call 4 0").await, "4:old");
+    assert_eq!(fleet.source.begun(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_holder_frozen_beyond_its_lease_does_not_overwrite_its_successor() {
+    let fleet = Fleet::new();
+    let mut workers = fleet.workers(2).await;
+    workers[0].order("begin 6 300").await;
+    fleet.begun(1).await;
+    workers[0].freeze();
+    fleet.source.set("new");
+    assert_eq!(workers[1].ask("call 6 0").await, "6:new");
+    workers[0].thaw();
+    assert_eq!(workers[0].ask("join").await, "6:old");
+    for worker in &mut workers {
+        assert_eq!(worker.ask("call 6 0").await, "6:new");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_live_process_restores_the_names_when_their_key_goes() {
+    let fleet = Fleet::new();
+    let mut workers = fleet.workers(2).await;
+    assert_eq!(workers[0].ask("call 1 0").await, "1:old");
+    let known = || {
+        fleet
+            .server
+            .ask::<Vec<String>>(&["SMEMBERS", "fleet:functions"])
+    };
+    assert_eq!(known(), ["fleet.report"]);
+    let _: u64 = fleet.server.ask(&["DEL", "fleet:functions"]);
+    until("the name is back", || async { known() == ["fleet.report"] }).await;
+    // A process that has never called the function reaches it by its name.
+    fleet.source.set("new");
+    assert_eq!(
+        workers[1].ask("invalidate rep*").await,
+        r#"["fleet.report"]"#
+    );
+    assert_eq!(workers[0].ask("call 1 0").await, "1:new");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_generation_means_a_miss_and_never_an_old_value() {
+    let fleet = Fleet::new();
+    let mut worker = fleet.worker().await;
+    assert_eq!(worker.ask("call 1 0").await, "1:old");
+    fleet.source.set("new");
+    worker.ask("invalidate report").await;
+    // The entry of the old generation is still there.
+    assert_eq!(
+        fleet.server.ask::<u64>(&["EXISTS", "fleet:fleet.report:1"]),
+        1
+    );
+    let generations: Vec<String> = fleet.server.ask(&["KEYS", "fleet:gen:*"]);
+    for key in generations {
+        let _: u64 = fleet.server.ask(&["DEL", &key]);
+    }
+    assert_eq!(worker.ask("call 1 0").await, "1:new");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_invalidation_of_a_function_costs_the_same_for_any_number_of_entries() {
+    let fleet = Fleet::new();
+    let cache = cache_on(&fleet.server.url(), "many");
+    let minute = Policy::new(Duration::from_secs(60));
+    cache.put("many:0", minute, 1u32).await.expect("it works");
+    let touched = |server: &Server| {
+        let info: String = server.ask(&["INFO", "stats"]);
+        let line = info
+            .lines()
+            .find_map(|line| line.strip_prefix("total_commands_processed:"));
+        line.and_then(|count| count.trim().parse::<u64>().ok())
+            .expect("INFO tells")
+    };
+    let mut costs = Vec::new();
+    for entries in [10u64, 5_000] {
+        for id in 0..entries {
+            cache
+                .put(&format!("many:{id}"), minute, 1u32)
+                .await
+                .expect("it works");
+        }
+        let before = touched(&fleet.server);
+        cache.invalidate("many").await.expect("it works");
+        costs.push(touched(&fleet.server) - before);
+        assert_eq!(cache.get::<u32>("many:1").await.expect("it works"), None);
+    }
+    // Heartbeats aside, a handful of commands whatever the number.
+    assert!(costs.iter().all(|cost| *cost < 12), "{costs:?}");
+}

@@ -1,0 +1,94 @@
+//! A process of the fleet for the tests. Orders come in on lines, each is answered on a line:
+//!
+//! - `call ID MS`: calls the function, whose computation takes `MS` milliseconds
+//! - `burst N ID MS`: `N` tasks call it at once; answers with the microseconds it took them all
+//! - `begin ID MS`: calls it in the background; `join` answers with its value
+//! - `invalidate PATTERN`, `keys PATTERN`, `all`, `entry ID`: invalidates
+//! - `stats`: the counters of the function
+
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use recached::{Cache, cached};
+use recached_tests::{Source, until};
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+static SOURCE: OnceLock<Source> = OnceLock::new();
+
+#[cached(ttl = 60, name = "fleet.report", lease = "1s", wait = "30s", skip(ms))]
+async fn report(id: u64, ms: u64) -> String {
+    let source = SOURCE.get().expect("it is set in main");
+    let value = source.begin();
+    tokio::time::sleep(Duration::from_millis(ms)).await;
+    source.end();
+    format!("{id}:{value}")
+}
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() {
+    let mut words = std::env::args().skip(1);
+    let (url, folder) = (
+        words.next().expect("a url"),
+        words.next().expect("a folder"),
+    );
+    SOURCE.set(Source::new(folder.as_ref())).expect("only here");
+    Cache::builder()
+        .redis(url)
+        .namespace("fleet")
+        .command_timeout(Duration::from_secs(5))
+        .install()
+        .expect("the url is good");
+    until("the server answers", || async {
+        let cache = Cache::installed();
+        cache.get::<String>("warm").await.is_ok()
+    })
+    .await;
+    println!("ready");
+
+    let mut running = Vec::new();
+    let mut orders = BufReader::new(tokio::io::stdin()).lines();
+    while let Ok(Some(order)) = orders.next_line().await {
+        let words: Vec<&str> = order.split(' ').collect();
+        let number = |place: usize| words[place].parse::<u64>().expect("a number");
+        let answer = match words[0] {
+            "call" => report(number(1), number(2)).await,
+            "burst" => burst(number(1), number(2), number(3)).await,
+            "begin" => {
+                running.push(tokio::spawn(report(number(1), number(2))));
+                continue;
+            }
+            "join" => running.remove(0).await.expect("the task ends"),
+            "invalidate" => told(
+                recached::invalidate(words[1])
+                    .await
+                    .map(|what| what.functions),
+            ),
+            "keys" => told(
+                recached::invalidate_keys(words[1])
+                    .await
+                    .map(|what| what.freed),
+            ),
+            "all" => told(recached::invalidate_all().await.map(|_| ())),
+            "entry" => told(report_entry(number(1), 0).invalidate().await),
+            "stats" => format!("{:?}", recached::stats().function("fleet.report")),
+            other => panic!("no such order: {other}"),
+        };
+        println!("{answer}");
+    }
+}
+
+async fn burst(tasks: u64, id: u64, ms: u64) -> String {
+    let begun = Instant::now();
+    let tasks: Vec<_> = (0..tasks).map(|_| tokio::spawn(report(id, ms))).collect();
+    for task in tasks {
+        task.await.expect("the task ends");
+    }
+    begun.elapsed().as_micros().to_string()
+}
+
+fn told<T: std::fmt::Debug>(outcome: Result<T, recached::Error>) -> String {
+    match outcome {
+        Ok(what) => format!("{what:?}"),
+        Err(error) => format!("error: {error}"),
+    }
+}

@@ -1,0 +1,35 @@
+//! What the tests share: servers of their own, worker processes, a source of truth.
+
+mod fleet;
+mod server;
+mod source;
+
+pub use fleet::Worker;
+pub use server::Server;
+pub use source::Source;
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+/// How long a test waits for something that must happen.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits until `state` holds; panics after [`PATIENCE`] with what was waited for.
+pub async fn until<F: Future<Output = bool>>(what: &str, mut state: impl FnMut() -> F) {
+    let begun = Instant::now();
+    while !state().await {
+        assert!(begun.elapsed() < PATIENCE, "waited in vain until {what}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// A cache on this server for tests: generous deadlines, because the machine is small and busy.
+pub fn cache_on(url: &str, namespace: &str) -> recached::Cache {
+    recached::Cache::builder()
+        .redis(url)
+        .namespace(namespace)
+        .command_timeout(Duration::from_secs(5))
+        .connect_timeout(Duration::from_secs(5))
+        .build()
+        .expect("the settings are usable")
+}

@@ -1,0 +1,596 @@
+//! One suite for both stores: the same guarantees in the process and on Redis.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use recached::{Cache, ErrorKind, Policy};
+use recached_tests::{Server, cache_on, until};
+use tokio::sync::Notify;
+
+const MINUTE: Policy = Policy::new(Duration::from_secs(60));
+
+/// A cache under test, and what it stands on.
+struct Bed {
+    cache: Cache,
+    _server: Option<Server>,
+}
+
+fn in_process() -> Bed {
+    let cache = Cache::builder()
+        .in_process()
+        .build()
+        .expect("nothing to go wrong");
+    Bed {
+        cache,
+        _server: None,
+    }
+}
+
+fn on_redis() -> Bed {
+    let server = Server::start();
+    let cache = cache_on(&server.url(), "suite");
+    Bed {
+        cache,
+        _server: Some(server),
+    }
+}
+
+/// Each claim becomes a test per store.
+macro_rules! on_both_stores {
+    ($($claim:ident)+) => {
+        mod memory {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $claim() { super::$claim(super::in_process()).await })+
+        }
+        mod redis {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $claim() { super::$claim(super::on_redis()).await })+
+        }
+    };
+}
+
+on_both_stores! {
+    a_value_is_computed_once_then_served
+    a_value_expires
+    none_is_a_value
+    an_error_is_not_stored
+    a_ttl_of_zero_stores_nothing
+    put_get_ttl_and_remove_work_by_hand
+    concurrent_misses_compute_once
+    another_type_under_the_key_is_a_miss
+    namespaces_and_functions_share_nothing
+    a_fill_begun_before_its_call_was_removed_never_lands
+    a_fill_begun_before_its_function_was_invalidated_never_lands
+    a_fill_begun_before_its_keys_were_invalidated_never_lands
+    a_fill_begun_before_everything_was_invalidated_never_lands
+    a_fill_begun_before_a_put_does_not_replace_it
+    who_calls_after_an_invalidation_does_not_join_what_began_before
+    a_cancelled_computation_is_taken_over_by_exactly_one
+    a_panic_reaches_its_caller_only_and_is_taken_over
+    a_failing_function_is_not_tried_in_single_file
+    a_waiter_computes_for_itself_when_its_patience_ends
+    a_pattern_reaches_the_functions_it_names
+    a_key_pattern_reaches_the_calls_it_names
+    a_purge_frees_the_memory
+    a_bad_pattern_or_key_is_an_error_that_names_the_fix
+    the_counters_tell_what_happened
+}
+
+async fn a_value_is_computed_once_then_served(bed: Bed) {
+    let runs = AtomicUsize::new(0);
+    for _ in 0..5 {
+        let value = bed.cache.get_or_compute("sum:1", MINUTE, || async {
+            runs.fetch_add(1, Ordering::SeqCst);
+            41 + 1
+        });
+        assert_eq!(value.await, 42);
+    }
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
+}
+
+async fn a_value_expires(bed: Bed) {
+    let policy = Policy::new(Duration::from_millis(40));
+    let compute = |value: u32| {
+        bed.cache
+            .get_or_compute("short:1", policy, move || async move { value })
+    };
+    assert_eq!(compute(1).await, 1);
+    until("the entry has expired", || async {
+        bed.cache
+            .get::<u32>("short:1")
+            .await
+            .expect("the store works")
+            .is_none()
+    })
+    .await;
+    assert_eq!(compute(2).await, 2);
+}
+
+async fn none_is_a_value(bed: Bed) {
+    let runs = AtomicUsize::new(0);
+    for _ in 0..2 {
+        let value = bed.cache.get_or_compute("none:1", MINUTE, || async {
+            runs.fetch_add(1, Ordering::SeqCst);
+            None::<String>
+        });
+        assert_eq!(value.await, None);
+    }
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
+}
+
+async fn an_error_is_not_stored(bed: Bed) {
+    // The error type needs nothing: no Clone, no serde, no Debug.
+    struct Broken;
+    let outcome = bed
+        .cache
+        .try_get_or_compute("try:1", MINUTE, || async { Err::<u32, _>(Broken) });
+    assert!(outcome.await.is_err());
+    let outcome = bed
+        .cache
+        .try_get_or_compute("try:1", MINUTE, || async { Ok::<u32, Broken>(7) });
+    assert!(outcome.await.is_ok_and(|value| value == 7));
+    let outcome = bed
+        .cache
+        .try_get_or_compute("try:1", MINUTE, || async { Err::<u32, _>(Broken) });
+    assert!(outcome.await.is_ok_and(|value| value == 7));
+}
+
+async fn a_ttl_of_zero_stores_nothing(bed: Bed) {
+    let policy = Policy::new(Duration::ZERO);
+    for value in 0..3 {
+        assert_eq!(
+            bed.cache
+                .get_or_compute("zero:1", policy, || async { value })
+                .await,
+            value
+        );
+    }
+}
+
+async fn put_get_ttl_and_remove_work_by_hand(bed: Bed) {
+    let cache = &bed.cache;
+    assert_eq!(cache.get::<String>("hand:a").await.expect("it works"), None);
+    assert_eq!(cache.ttl("hand:a").await.expect("it works"), None);
+    cache
+        .put("hand:a", MINUTE, "one".to_owned())
+        .await
+        .expect("it works");
+    assert_eq!(
+        cache.get::<String>("hand:a").await.expect("it works"),
+        Some("one".to_owned())
+    );
+    let ttl = cache
+        .ttl("hand:a")
+        .await
+        .expect("it works")
+        .expect("it is there");
+    assert!(
+        ttl <= Duration::from_secs(60) && ttl > Duration::from_secs(50),
+        "{ttl:?}"
+    );
+    assert!(cache.remove("hand:a").await.expect("it works"));
+    assert!(!cache.remove("hand:a").await.expect("it works"));
+    assert_eq!(cache.get::<String>("hand:a").await.expect("it works"), None);
+}
+
+async fn concurrent_misses_compute_once(bed: Bed) {
+    let runs = Arc::new(AtomicUsize::new(0));
+    let tasks: Vec<_> = (0..100)
+        .map(|_| {
+            let (cache, runs) = (bed.cache.clone(), Arc::clone(&runs));
+            tokio::spawn(async move {
+                cache
+                    .get_or_compute("herd:1", MINUTE, || async {
+                        runs.fetch_add(1, Ordering::SeqCst);
+                        tokio::time::sleep(Duration::from_millis(30)).await;
+                        "value".to_owned()
+                    })
+                    .await
+            })
+        })
+        .collect();
+    for task in tasks {
+        assert_eq!(task.await.expect("no panic"), "value");
+    }
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
+}
+
+async fn another_type_under_the_key_is_a_miss(bed: Bed) {
+    let cache = &bed.cache;
+    cache.put("typed:1", MINUTE, 5u32).await.expect("it works");
+    assert_eq!(
+        cache.get::<String>("typed:1").await.expect("it works"),
+        None
+    );
+    let text = cache
+        .get_or_compute("typed:1", MINUTE, || async { "text".to_owned() })
+        .await;
+    assert_eq!(text, "text");
+    assert_eq!(
+        cache.get::<String>("typed:1").await.expect("it works"),
+        Some("text".to_owned())
+    );
+    assert_eq!(cache.get::<u32>("typed:1").await.expect("it works"), None);
+}
+
+async fn namespaces_and_functions_share_nothing(bed: Bed) {
+    let cache = &bed.cache;
+    cache.put("a:b:c", MINUTE, 1u32).await.expect("it works");
+    cache.put("a:b", MINUTE, 2u32).await.expect("it works");
+    cache.put("b:c", MINUTE, 3u32).await.expect("it works");
+    assert_eq!(cache.get::<u32>("a:b:c").await.expect("it works"), Some(1));
+    assert_eq!(cache.get::<u32>("a:b").await.expect("it works"), Some(2));
+    assert_eq!(cache.get::<u32>("b:c").await.expect("it works"), Some(3));
+    if let Some(server) = &bed._server {
+        let other = cache_on(&server.url(), "other");
+        assert_eq!(other.get::<u32>("a:b").await.expect("it works"), None);
+        other.invalidate_all().await.expect("it works");
+        assert_eq!(cache.get::<u32>("a:b").await.expect("it works"), Some(2));
+    }
+}
+
+/// Begins a computation of "old", lets `invalidate` happen while it runs, lets it end; whoever
+/// asks from then on must get "new".
+async fn late_fill<F: Future<Output = ()>>(bed: &Bed, invalidate: impl FnOnce(Cache) -> F) {
+    let (entered, leave) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let slow = {
+        let (cache, entered, leave) = (bed.cache.clone(), Arc::clone(&entered), Arc::clone(&leave));
+        tokio::spawn(async move {
+            cache
+                .get_or_compute("late:42", MINUTE, || async {
+                    entered.notify_one();
+                    leave.notified().await;
+                    "old".to_owned()
+                })
+                .await
+        })
+    };
+    entered.notified().await;
+    invalidate(bed.cache.clone()).await;
+    let compute = |value: &'static str| {
+        bed.cache
+            .get_or_compute("late:42", MINUTE, move || async move { value.to_owned() })
+    };
+    let early = bed.cache.get::<String>("late:42").await.expect("it works");
+    assert_ne!(early.as_deref(), Some("old"));
+    leave.notify_one();
+    // Its own caller gets it in any case.
+    assert_eq!(slow.await.expect("no panic"), "old");
+    let after = bed.cache.get::<String>("late:42").await.expect("it works");
+    assert_ne!(after.as_deref(), Some("old"), "a late fill has landed");
+    if early.is_none() {
+        assert_eq!(compute("new").await, "new");
+        assert_eq!(compute("newer").await, "new");
+    }
+}
+
+async fn a_fill_begun_before_its_call_was_removed_never_lands(bed: Bed) {
+    late_fill(&bed, |cache| async move {
+        cache.remove("late:42").await.expect("it works");
+    })
+    .await;
+}
+
+async fn a_fill_begun_before_its_function_was_invalidated_never_lands(bed: Bed) {
+    late_fill(&bed, |cache| async move {
+        let what = cache.invalidate("la*").await.expect("it works");
+        assert_eq!(what.functions, ["late"]);
+    })
+    .await;
+}
+
+async fn a_fill_begun_before_its_keys_were_invalidated_never_lands(bed: Bed) {
+    late_fill(&bed, |cache| async move {
+        cache.invalidate_keys("late:4*").await.expect("it works");
+    })
+    .await;
+}
+
+async fn a_fill_begun_before_everything_was_invalidated_never_lands(bed: Bed) {
+    late_fill(&bed, |cache| async move {
+        cache.invalidate_all().await.expect("it works");
+    })
+    .await;
+}
+
+async fn a_fill_begun_before_a_put_does_not_replace_it(bed: Bed) {
+    late_fill(&bed, |cache| async move {
+        cache
+            .put("late:42", MINUTE, "put".to_owned())
+            .await
+            .expect("it works");
+    })
+    .await;
+    let value = bed.cache.get::<String>("late:42").await.expect("it works");
+    assert_eq!(value.as_deref(), Some("put"));
+}
+
+async fn who_calls_after_an_invalidation_does_not_join_what_began_before(bed: Bed) {
+    let (entered, leave) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let slow = {
+        let (cache, entered, leave) = (bed.cache.clone(), Arc::clone(&entered), Arc::clone(&leave));
+        tokio::spawn(async move {
+            cache
+                .get_or_compute("join:1", MINUTE, || async {
+                    entered.notify_one();
+                    leave.notified().await;
+                    "old".to_owned()
+                })
+                .await
+        })
+    };
+    entered.notified().await;
+    bed.cache.invalidate("join").await.expect("it works");
+    let new = bed
+        .cache
+        .get_or_compute("join:1", MINUTE, || async { "new".to_owned() });
+    assert_eq!(new.await, "new");
+    leave.notify_one();
+    assert_eq!(slow.await.expect("no panic"), "old");
+    assert_eq!(
+        bed.cache
+            .get::<String>("join:1")
+            .await
+            .expect("it works")
+            .as_deref(),
+        Some("new")
+    );
+}
+
+async fn a_cancelled_computation_is_taken_over_by_exactly_one(bed: Bed) {
+    let runs = Arc::new(AtomicUsize::new(0));
+    let entered = Arc::new(Notify::new());
+    let leader = {
+        let (cache, entered) = (bed.cache.clone(), Arc::clone(&entered));
+        tokio::spawn(async move {
+            cache
+                .get_or_compute("cancel:1", MINUTE, || async {
+                    entered.notify_one();
+                    std::future::pending::<u32>().await
+                })
+                .await
+        })
+    };
+    entered.notified().await;
+    let waiters: Vec<_> = (0..20)
+        .map(|_| {
+            let (cache, runs) = (bed.cache.clone(), Arc::clone(&runs));
+            tokio::spawn(async move {
+                cache
+                    .get_or_compute("cancel:1", MINUTE, || async {
+                        runs.fetch_add(1, Ordering::SeqCst);
+                        tokio::time::sleep(Duration::from_millis(20)).await;
+                        7u32
+                    })
+                    .await
+            })
+        })
+        .collect();
+    leader.abort();
+    for waiter in waiters {
+        assert_eq!(waiter.await.expect("no panic"), 7);
+    }
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
+}
+
+async fn a_panic_reaches_its_caller_only_and_is_taken_over(bed: Bed) {
+    let entered = Arc::new(Notify::new());
+    let leave = Arc::new(Notify::new());
+    let leader = {
+        let (cache, entered, leave) = (bed.cache.clone(), Arc::clone(&entered), Arc::clone(&leave));
+        tokio::spawn(async move {
+            cache
+                .get_or_compute("panic:1", MINUTE, || async {
+                    entered.notify_one();
+                    leave.notified().await;
+                    if true {
+                        panic!("the function's own");
+                    }
+                    0u32
+                })
+                .await
+        })
+    };
+    entered.notified().await;
+    let waiter = {
+        let cache = bed.cache.clone();
+        tokio::spawn(async move {
+            cache
+                .get_or_compute("panic:1", MINUTE, || async { 7u32 })
+                .await
+        })
+    };
+    leave.notify_one();
+    assert!(leader.await.expect_err("it panicked").is_panic());
+    assert_eq!(waiter.await.expect("no panic"), 7);
+    assert_eq!(
+        bed.cache.get::<u32>("panic:1").await.expect("it works"),
+        Some(7)
+    );
+}
+
+async fn a_failing_function_is_not_tried_in_single_file(bed: Bed) {
+    let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let tasks: Vec<_> = (0..30)
+        .map(|_| {
+            let (cache, running, most) =
+                (bed.cache.clone(), Arc::clone(&running), Arc::clone(&most));
+            tokio::spawn(async move {
+                cache
+                    .try_get_or_compute("dead:1", MINUTE, || async {
+                        most.fetch_max(
+                            running.fetch_add(1, Ordering::SeqCst) + 1,
+                            Ordering::SeqCst,
+                        );
+                        tokio::time::sleep(Duration::from_millis(20)).await;
+                        running.fetch_sub(1, Ordering::SeqCst);
+                        Err::<u32, &str>("down")
+                    })
+                    .await
+            })
+        })
+        .collect();
+    for task in tasks {
+        assert_eq!(task.await.expect("no panic"), Err("down"));
+    }
+    let most = most.load(Ordering::SeqCst);
+    assert!((2..=17).contains(&most), "{most} at once");
+}
+
+async fn a_waiter_computes_for_itself_when_its_patience_ends(bed: Bed) {
+    let entered = Arc::new(Notify::new());
+    let stuck = {
+        let (cache, entered) = (bed.cache.clone(), Arc::clone(&entered));
+        tokio::spawn(async move {
+            cache
+                .get_or_compute("stuck:1", MINUTE, || async {
+                    entered.notify_one();
+                    std::future::pending::<u32>().await
+                })
+                .await
+        })
+    };
+    entered.notified().await;
+    let policy = MINUTE.wait(Duration::from_millis(50));
+    assert_eq!(
+        bed.cache
+            .get_or_compute("stuck:1", policy, || async { 7u32 })
+            .await,
+        7
+    );
+    stuck.abort();
+}
+
+async fn a_pattern_reaches_the_functions_it_names(bed: Bed) {
+    let cache = &bed.cache;
+    let names = ["user", "user_list", "shop.user", "shop.cart"];
+    let fill = || async {
+        for name in names {
+            cache
+                .get_or_compute(&format!("{name}:1"), MINUTE, || async { 1u32 })
+                .await;
+        }
+    };
+    let gone = || async {
+        let mut gone = Vec::new();
+        for name in names {
+            if cache
+                .get::<u32>(&format!("{name}:1"))
+                .await
+                .expect("it works")
+                .is_none()
+            {
+                gone.push(name);
+            }
+        }
+        gone
+    };
+    for (pattern, expected) in [
+        ("user*", vec!["shop.user", "user", "user_list"]),
+        ("user", vec!["shop.user", "user"]),
+        ("shop.*", vec!["shop.cart", "shop.user"]),
+        ("shop.user", vec!["shop.user"]),
+        ("nothing", vec![]),
+        ("*", vec!["shop.cart", "shop.user", "user", "user_list"]),
+    ] {
+        fill().await;
+        let what = cache.invalidate(pattern).await.expect("it works");
+        assert_eq!(what.functions, expected, "{pattern}");
+        let mut gone = gone().await;
+        gone.sort_unstable();
+        assert_eq!(gone, expected, "{pattern}");
+    }
+}
+
+async fn a_key_pattern_reaches_the_calls_it_names(bed: Bed) {
+    let cache = &bed.cache;
+    for key in [
+        "user:42:en",
+        "user:42:de",
+        "user:43:en",
+        "user_x:42:en",
+        "cart:42:en",
+    ] {
+        cache.put(key, MINUTE, 1u32).await.expect("it works");
+    }
+    let what = cache.invalidate_keys("user*:42:*").await.expect("it works");
+    assert_eq!(what.freed, 3);
+    for (key, there) in [
+        ("user:42:en", false),
+        ("user:42:de", false),
+        ("user_x:42:en", false),
+        ("user:43:en", true),
+        ("cart:42:en", true),
+    ] {
+        assert_eq!(
+            cache.get::<u32>(key).await.expect("it works").is_some(),
+            there,
+            "{key}"
+        );
+    }
+}
+
+async fn a_purge_frees_the_memory(bed: Bed) {
+    for id in 0..2_500 {
+        bed.cache
+            .put(&format!("bulk:{id}"), MINUTE, 1u32)
+            .await
+            .expect("it works");
+    }
+    bed.cache
+        .put("other:1", MINUTE, 1u32)
+        .await
+        .expect("it works");
+    let what = bed.cache.purge("bulk").await.expect("it works");
+    assert_eq!(what.functions, ["bulk"]);
+    assert_eq!(what.freed, 2_500);
+    assert_eq!(
+        bed.cache.get::<u32>("other:1").await.expect("it works"),
+        Some(1)
+    );
+    if let Some(server) = &bed._server {
+        let keys: Vec<String> = server.ask(&["KEYS", "*bulk:*"]);
+        assert!(keys.iter().all(|key| key.contains(":gen:")), "{keys:?}");
+    }
+}
+
+async fn a_bad_pattern_or_key_is_an_error_that_names_the_fix(bed: Bed) {
+    let cache = &bed.cache;
+    assert_eq!(
+        cache.invalidate("").await.expect_err("empty").kind(),
+        ErrorKind::Pattern
+    );
+    let error = cache
+        .invalidate_keys("user*")
+        .await
+        .expect_err("no arguments");
+    assert_eq!(error.kind(), ErrorKind::Pattern);
+    assert!(error.to_string().contains("invalidate"), "{error}");
+    for key in ["", ":1", "gen:1", "functions:1", "a b:1"] {
+        let error = cache.get::<u32>(key).await.expect_err(key);
+        assert_eq!(error.kind(), ErrorKind::Key, "{key}: {error}");
+        // And the function itself runs all the same.
+        assert_eq!(
+            cache.get_or_compute(key, MINUTE, || async { 7u32 }).await,
+            7
+        );
+    }
+}
+
+async fn the_counters_tell_what_happened(bed: Bed) {
+    let value = AtomicU64::new(0);
+    for id in [1, 1, 1, 2] {
+        let compute = || async { value.fetch_add(1, Ordering::SeqCst) };
+        bed.cache
+            .get_or_compute(&format!("count:{id}"), MINUTE, compute)
+            .await;
+    }
+    let stats = bed.cache.stats();
+    let count = stats.function("count");
+    assert_eq!((count.misses, count.computations, count.errors), (2, 2, 0));
+    assert_eq!(count.near_hits + count.redis_hits, 2);
+    assert_eq!(count.hit_rate(), 0.5);
+    assert_eq!(stats.total.computations, 2);
+    assert!(stats.to_string().contains("count"));
+}
