@@ -1,1 +1,156 @@
+//! Any runtime: one cache for callers from all of them, one after the other.
 
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use recached::{Cache, cached};
+use recached_tests::{Server, cache_on};
+
+static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
+static CACHE: LazyLock<Cache> = LazyLock::new(|| cache_on(&SERVER.url(), "runtimes"));
+static RUNS: AtomicUsize = AtomicUsize::new(0);
+
+#[cached(ttl = 60, cache = CACHE)]
+fn square(number: u64) -> u64 {
+    RUNS.fetch_add(1, Ordering::SeqCst);
+    std::thread::sleep(Duration::from_millis(20));
+    number * number
+}
+
+#[cached(ttl = 60, cache = CACHE)]
+async fn cube(number: u64) -> u64 {
+    number * number * number
+}
+
+fn hits() -> u64 {
+    let total = CACHE.stats().total;
+    total.redis_hits + total.near_hits
+}
+
+/// Runs a call twice in `run` and sees a hit, with no error: the connection works there.
+fn serves(number: u64, run: impl Fn(u64) -> u64) {
+    let before = hits();
+    assert_eq!(run(number), run(number));
+    assert!(hits() > before, "the second call was not served");
+    assert_eq!(CACHE.stats().total.errors, 0);
+}
+
+#[test]
+fn one_cache_serves_runtimes_of_every_kind_and_outlives_them() {
+    // Three times over, so that each kind finds connections that others have left behind.
+    for round in 0..3 {
+        let number = |kind: u64| round * 10 + kind;
+        serves(number(0), |n| {
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .enable_all()
+                .build();
+            runtime.expect("a runtime").block_on(cube(n))
+        });
+        serves(number(1), |n| {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build();
+            runtime.expect("a runtime").block_on(cube(n))
+        });
+        // No time driver, no io driver.
+        serves(number(2), |n| {
+            let runtime = tokio::runtime::Builder::new_current_thread().build();
+            runtime.expect("a runtime").block_on(cube(n))
+        });
+        // No runtime of tokio's at all.
+        serves(number(3), |n| recached_tests::block_on(cube(n)));
+        serves(number(4), square);
+    }
+}
+
+#[test]
+fn a_runtime_that_stays_is_served_at_home_and_after_another_has_gone() {
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime")
+    };
+    let stays = runtime();
+    for round in 0..5 {
+        let goes = runtime();
+        assert_eq!(
+            goes.block_on(cube(1_000 + round)),
+            stays.block_on(cube(1_000 + round))
+        );
+        drop(goes);
+        assert_eq!(stays.block_on(cube(1_000 + round)), (1_000 + round).pow(3));
+    }
+    assert_eq!(CACHE.stats().total.errors, 0);
+}
+
+#[tokio::test]
+async fn a_connection_of_one_test_serves_the_first_next() {
+    assert_eq!(cube(100).await, 1_000_000);
+    assert_eq!(cube(100).await, 1_000_000);
+}
+
+#[tokio::test]
+async fn a_connection_of_one_test_serves_the_second_next() {
+    assert_eq!(cube(100).await, 1_000_000);
+    assert_eq!(cube(101).await, 1_030_301);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_plain_function_works_on_the_only_worker_of_a_runtime() {
+    assert_eq!(cube(200).await, 8_000_000);
+    // The worker that blocks here is the one that drives the connection at home.
+    assert_eq!(square(201), 40_401);
+    assert_eq!(square(201), 40_401);
+    assert_eq!(CACHE.stats().total.errors, 0);
+}
+
+#[tokio::test]
+async fn a_plain_function_works_inside_a_current_thread_runtime() {
+    for number in 300..320 {
+        assert_eq!(square(number), number * number);
+        assert_eq!(
+            square_entry(number).peek().expect("it works"),
+            Some(number * number)
+        );
+    }
+    assert_eq!(CACHE.stats().total.errors, 0);
+}
+
+#[tokio::test]
+async fn a_plain_function_works_long_after_its_task_has_used_up_its_budget() {
+    for _ in 0..500 {
+        assert_eq!(square(330), 108_900);
+    }
+}
+
+#[test]
+fn threads_with_no_runtime_compute_a_plain_function_once() {
+    let before = RUNS.load(Ordering::SeqCst);
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..20).map(|_| scope.spawn(|| square(4_000))).collect();
+        for thread in threads {
+            assert_eq!(thread.join().expect("no panic"), 16_000_000);
+        }
+    });
+    // Other tests run beside this one, on other numbers.
+    let stats = CACHE.stats().total;
+    assert!(RUNS.load(Ordering::SeqCst) > before);
+    assert!(stats.joined > 0);
+}
+
+#[test]
+fn a_plain_function_may_call_another_and_itself() {
+    #[cached(ttl = 60, cache = CACHE)]
+    fn fibonacci(n: u32) -> u64 {
+        if n < 2 {
+            u64::from(n)
+        } else {
+            fibonacci(n - 1) + fibonacci(n - 2)
+        }
+    }
+    assert_eq!(fibonacci(40), 102_334_155);
+}

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::builder::Builder;
-use crate::compute::Request;
+use crate::compute::{Request, Sought};
 use crate::error::{Error, ErrorKind};
 use crate::flight::Flights;
 use crate::function::{Registry, State};
@@ -12,7 +12,7 @@ use crate::group::Group;
 use crate::key::Key;
 use crate::pattern::{KeyPattern, NamePattern};
 use crate::policy::Policy;
-use crate::returns::{OWNED, RESULT, Storable};
+use crate::returns::{OWNED, RESULT, Returns, Storable};
 use crate::stats::Stats;
 use crate::store::redis::Change;
 use crate::store::{Caller, Listener, Session, Store, Tier};
@@ -143,17 +143,7 @@ impl Cache {
         T: Storable + Clone,
         F: Future<Output = T>,
     {
-        match self.by_hand(key) {
-            Ok((state, key)) => {
-                Request::<T, OWNED>::new(&self.inner, &state, &key, &policy, Caller::Async)
-                    .get_or_compute(|_| true, async { compute().await })
-                    .await
-            }
-            Err(error) => {
-                tracing::error!("computed without the cache: {error}");
-                compute().await
-            }
-        }
+        self.run_by_hand::<T, OWNED, F>(key, &policy, compute).await
     }
 
     /// As [`get_or_compute`](Self::get_or_compute) for what can fail: only an `Ok` is stored.
@@ -171,21 +161,33 @@ impl Cache {
         T: Storable + Clone,
         F: Future<Output = Result<T, E>>,
     {
-        match self.by_hand(key) {
-            Ok((state, key)) => {
-                Request::<Result<T, E>, RESULT>::new(
-                    &self.inner,
-                    &state,
-                    &key,
-                    &policy,
-                    Caller::Async,
-                )
-                .get_or_compute(|_| true, async { compute().await })
-                .await
-            }
+        self.run_by_hand::<Result<T, E>, RESULT, F>(key, &policy, compute)
+            .await
+    }
+
+    async fn run_by_hand<R, const KIND: u8, F>(
+        &self,
+        key: &str,
+        policy: &Policy,
+        compute: impl FnOnce() -> F,
+    ) -> R
+    where
+        R: Returns<KIND>,
+        F: Future<Output = R>,
+    {
+        let (state, key) = match self.by_hand(key) {
+            Ok(known) => known,
             Err(error) => {
                 tracing::error!("computed without the cache: {error}");
-                compute().await
+                return compute().await;
+            }
+        };
+        let request = Request::<R, KIND>::new(&self.inner, &state, &key, policy, Caller::Async);
+        match request.seek().await {
+            Sought::Found(value) => value,
+            Sought::Compute(work) => {
+                let result = compute().await;
+                request.settle(work, result, |_| true).await
             }
         }
     }

@@ -1,10 +1,11 @@
 //! Get or compute: the protocol of one call, from the look at the store to the stored value.
 
-use std::future::Future;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
+
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::background;
 use crate::cache::Inner;
@@ -38,6 +39,23 @@ pub(crate) struct Request<'a, R, const KIND: u8> {
 type Kind<R, const KIND: u8> = <R as Returns<KIND>>::Kind;
 type Held<R, const KIND: u8> = <Kind<R, KIND> as ValueKind>::Held;
 
+/// What became of a call.
+pub(crate) enum Sought<R> {
+    /// It is answered.
+    Found(R),
+    /// The caller computes, then lets the request settle the result.
+    Compute(Work),
+}
+
+/// A computation that the caller has taken on. Dropped before it is settled, it gives way to
+/// a successor.
+pub(crate) struct Work {
+    lead: Option<Lead>,
+    lease: Option<(Lease, Mark)>,
+    _turn: Option<OwnedSemaphorePermit>,
+    begun: Instant,
+}
+
 /// What the leader may do about a call that is not stored.
 enum Turn<H> {
     /// Compute and store.
@@ -66,65 +84,58 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
         }
     }
 
-    /// The stored value, or the computed one: once in the fleet, as far as the store can tell.
-    pub(crate) async fn get_or_compute<C, F>(self, cache_if: C, compute: F) -> R
-    where
-        C: Fn(&R::Value) -> bool,
-        F: Future<Output = R>,
-    {
+    /// Looks for the value; where there is none, the caller is to compute it, once in the fleet
+    /// as far as the store can tell.
+    ///
+    /// The computation is not awaited in here: a plain function then computes on its caller's
+    /// stack, and may call others as deep as it likes.
+    pub(crate) async fn seek(&self) -> Sought<R> {
         // In the process's own memory a look costs less than a flight.
         if self.session.is_typed()
             && let Ok(read) = self.session.read(self.key, &self.state.groups).await
             && let Some(held) = self.value(&read)
         {
             self.state.counters.near_hits.count();
-            return give(held);
+            return Sought::Found(give(held));
         }
         let deadline = Instant::now() + self.wait();
         loop {
             match self.inner.flights.join(self.key, &self.state.groups) {
-                Role::Lead(lead) => return self.lead(lead, deadline, cache_if, compute).await,
+                Role::Lead(lead) => return self.lead(lead, deadline).await,
                 Role::Follow(follower) => match self.follow(&follower, deadline).await {
                     Some(Landing::Landed(value)) => {
                         if let Some(held) = Kind::<R, KIND>::restore(value) {
                             self.state.counters.joined.count();
-                            return give(held);
+                            return Sought::Found(give(held));
                         }
                         // The key serves another type too: this caller is on its own.
-                        return self.alone(compute).await;
+                        return self.alone(None);
                     }
                     // One of those who waited leads the next flight.
                     Some(Landing::Abandoned) => {}
                     // What has just failed is not tried again one by one.
-                    Some(Landing::Failed) => {
-                        let _turn = follower.turn().await;
-                        return self.alone(compute).await;
-                    }
+                    Some(Landing::Failed) => return self.alone(follower.turn().await),
                     None => {
                         let lead = self.inner.flights.supersede(self.key, &self.state.groups);
-                        return self.lead(lead, deadline, cache_if, compute).await;
+                        return self.lead(lead, deadline).await;
                     }
                 },
             }
         }
     }
 
-    /// Computes in any case and replaces what is stored.
-    pub(crate) async fn refresh<C, F>(self, cache_if: C, compute: F) -> R
-    where
-        C: Fn(&R::Value) -> bool,
-        F: Future<Output = R>,
-    {
+    /// As [`seek`](Self::seek), but the caller computes in any case and replaces what is stored.
+    pub(crate) async fn seek_anew(&self) -> Sought<R> {
         let lead = self.inner.flights.supersede(self.key, &self.state.groups);
         let turn = match self.session.stamp(&self.state.groups).await {
             Ok(stamp) => {
-                let mark = self.mark(stamp);
-                self.claim(mark, Reach::Force, Instant::now() + self.wait(), &lead)
+                let deadline = Instant::now() + self.wait();
+                self.claim(self.mark(stamp), Reach::Force, deadline, &lead)
                     .await
             }
             Err(error) => self.failed(&error),
         };
-        self.compute(lead, turn, cache_if, compute).await
+        self.sought(lead, turn)
     }
 
     /// The stored value; nothing is computed.
@@ -157,11 +168,7 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
         }
     }
 
-    async fn lead<C, F>(&self, lead: Lead, deadline: Instant, cache_if: C, compute: F) -> R
-    where
-        C: Fn(&R::Value) -> bool,
-        F: Future<Output = R>,
-    {
+    async fn lead(&self, lead: Lead, deadline: Instant) -> Sought<R> {
         let read = self.session.read(self.key, &self.state.groups).await;
         let turn = match read {
             Ok(read) => {
@@ -172,7 +179,7 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
                         self.state.counters.redis_hits.count();
                     }
                     lead.finish(|| Kind::<R, KIND>::erase(held.clone()));
-                    return give(held);
+                    return Sought::Found(give(held));
                 }
                 self.state.counters.misses.count();
                 self.claim(self.mark(read.stamp), Reach::Normal, deadline, &lead)
@@ -183,7 +190,7 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
                 self.failed(&error)
             }
         };
-        self.compute(lead, turn, cache_if, compute).await
+        self.sought(lead, turn)
     }
 
     /// Takes the lease, or waits for whoever holds it.
@@ -250,28 +257,52 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
         }
     }
 
-    async fn compute<C, F>(
-        &self,
-        mut lead: Lead,
-        turn: Turn<Held<R, KIND>>,
-        cache_if: C,
-        compute: F,
-    ) -> R
-    where
-        C: Fn(&R::Value) -> bool,
-        F: Future<Output = R>,
-    {
+    fn sought(&self, lead: Lead, turn: Turn<Held<R, KIND>>) -> Sought<R> {
         let lease = match turn {
             Turn::Theirs(held) => {
                 lead.finish(|| Kind::<R, KIND>::erase(held.clone()));
-                return give(held);
+                return Sought::Found(give(held));
             }
             Turn::Ours(lease, mark) => Some((lease, mark)),
             Turn::Unstored => None,
         };
-        let begun = Instant::now();
         self.state.counters.computations.count();
-        let result = compute.await;
+        Sought::Compute(Work {
+            lead: Some(lead),
+            lease,
+            _turn: None,
+            begun: Instant::now(),
+        })
+    }
+
+    /// Computes beside the cache.
+    fn alone(&self, turn: Option<OwnedSemaphorePermit>) -> Sought<R> {
+        self.state.counters.misses.count();
+        self.state.counters.computations.count();
+        Sought::Compute(Work {
+            lead: None,
+            lease: None,
+            _turn: turn,
+            begun: Instant::now(),
+        })
+    }
+
+    /// Gives the result to those who wait, stores it, and gives it back.
+    pub(crate) async fn settle(
+        &self,
+        work: Work,
+        result: R,
+        cache_if: impl Fn(&R::Value) -> bool,
+    ) -> R {
+        let Work {
+            lead: Some(mut lead),
+            lease,
+            begun,
+            ..
+        } = work
+        else {
+            return result;
+        };
         let cost = begun.elapsed();
         let held = match result.split() {
             Ok(value) => Kind::<R, KIND>::hold(value),
@@ -303,13 +334,6 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
         }
         drop(lead);
         give(held)
-    }
-
-    /// Computes beside the cache.
-    async fn alone<F: Future<Output = R>>(&self, compute: F) -> R {
-        self.state.counters.misses.count();
-        self.state.counters.computations.count();
-        compute.await
     }
 
     /// What is stored under this name must be within the reach of a pattern: the name first.

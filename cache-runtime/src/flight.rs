@@ -2,9 +2,9 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use tokio::sync::{Notify, Semaphore, SemaphorePermit};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::group::Group;
 use crate::key::Key;
@@ -26,7 +26,8 @@ pub(crate) struct Flight {
     followers: AtomicUsize,
     state: Mutex<State>,
     changed: Notify,
-    width: Semaphore,
+    /// Made when the flight has failed, for those who then try for themselves.
+    width: OnceLock<Arc<Semaphore>>,
 }
 
 enum State {
@@ -121,7 +122,7 @@ impl Flight {
             followers: AtomicUsize::new(0),
             state: Mutex::new(State::Flying),
             changed: Notify::new(),
-            width: Semaphore::new(WIDTH),
+            width: OnceLock::new(),
         })
     }
 
@@ -157,8 +158,12 @@ impl Follower {
     }
 
     /// Waits for one of the places of those who try for themselves after a failure.
-    pub(crate) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
-        self.flight.width.acquire().await.ok()
+    pub(crate) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        let width = self
+            .flight
+            .width
+            .get_or_init(|| Arc::new(Semaphore::new(WIDTH)));
+        Arc::clone(width).acquire_owned().await.ok()
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::blocking;
 use crate::cache::Cache;
 use crate::companion::{self, Place, is_refresh};
-use crate::compute::Request;
+use crate::compute::{Request, Sought};
 use crate::function::State;
 use crate::key::Key;
 use crate::policy::Policy;
@@ -124,22 +124,25 @@ struct Begun {
 }
 
 impl Begun {
-    async fn run<R, const KIND: u8, C, F>(self, caller: Caller, cache_if: C, compute: F) -> R
-    where
-        R: Returns<KIND>,
-        C: Fn(&R::Value) -> bool,
-        F: Future<Output = R>,
-    {
-        let Some((refresh, key)) = &self.key else {
-            return compute.await;
-        };
+    fn request<R: Returns<KIND>, const KIND: u8>(
+        &self,
+        caller: Caller,
+    ) -> Option<(Request<'_, R, KIND>, bool)> {
+        let (refresh, key) = self.key.as_ref()?;
         let inner = &self.cache.inner;
-        let request = Request::<R, KIND>::new(inner, &self.state, key, &self.policy, caller);
-        if *refresh {
-            request.refresh(cache_if, compute).await
-        } else {
-            request.get_or_compute(cache_if, compute).await
-        }
+        let request = Request::new(inner, &self.state, key, &self.policy, caller);
+        Some((request, *refresh))
+    }
+}
+
+async fn seek<R: Returns<KIND>, const KIND: u8>(
+    request: &Request<'_, R, KIND>,
+    refresh: bool,
+) -> Sought<R> {
+    if refresh {
+        request.seek_anew().await
+    } else {
+        request.seek().await
     }
 }
 
@@ -151,7 +154,16 @@ where
     F: Future<Output = R>,
 {
     let (begun, cache_if) = call.begin();
-    begun.run(Caller::Async, cache_if, compute).await
+    let Some((request, refresh)) = begun.request(Caller::Async) else {
+        return compute.await;
+    };
+    match seek(&request, refresh).await {
+        Sought::Found(value) => value,
+        Sought::Compute(work) => {
+            let result = compute.await;
+            request.settle(work, result, cache_if).await
+        }
+    }
 }
 
 /// Runs a plain function through the cache.
@@ -162,10 +174,16 @@ where
     F: FnOnce() -> R,
 {
     let (begun, cache_if) = call.begin();
-    if begun.key.is_none() {
+    let Some((request, refresh)) = begun.request(Caller::Blocking) else {
         return compute();
+    };
+    match blocking::wait(seek(&request, refresh)) {
+        Sought::Found(value) => value,
+        Sought::Compute(work) => {
+            let result = compute();
+            blocking::wait(request.settle(work, result, cache_if))
+        }
     }
-    blocking::wait(begun.run(Caller::Blocking, cache_if, async { compute() }))
 }
 
 /// The companion of an async function.

@@ -33,3 +33,8 @@ pub fn cache_on(url: &str, namespace: &str) -> recached::Cache {
         .build()
         .expect("the settings are usable")
 }
+
+/// Runs `future` on this thread with no runtime at all.
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    pollster::block_on(future)
+}
