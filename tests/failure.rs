@@ -1,1 +1,373 @@
+//! What happens when things break: the call gets its function's result, and the cache comes back.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use recached::{Cache, ErrorKind, Policy, cached};
+use recached_tests::{Server, cache_on, until};
+
+const MINUTE: Policy = Policy::new(Duration::from_secs(60));
+
+/// A cache with the deadlines that users have.
+fn cache_by_default(url: &str) -> Cache {
+    Cache::builder()
+        .redis(url)
+        .namespace("failure")
+        .build()
+        .expect("the url is good")
+}
+
+async fn works(cache: &Cache) -> bool {
+    let stored = cache.put("probe:1", MINUTE, 1u32).await;
+    stored.is_ok()
+        && cache
+            .get::<u32>("probe:1")
+            .await
+            .is_ok_and(|value| value == Some(1))
+}
+
+#[tokio::test]
+async fn an_absent_server_costs_no_result_and_is_picked_up_when_it_comes() {
+    let mut server = Server::start();
+    server.kill();
+    let cache = cache_by_default(&server.url());
+    let runs = AtomicUsize::new(0);
+    for _ in 0..3 {
+        let value = cache.get_or_compute("absent:1", MINUTE, || async {
+            runs.fetch_add(1, Ordering::SeqCst);
+            7u32
+        });
+        assert_eq!(value.await, 7);
+    }
+    assert_eq!(runs.load(Ordering::SeqCst), 3);
+    assert!(cache.stats().function("absent").errors >= 3);
+    let error = cache
+        .invalidate("absent")
+        .await
+        .expect_err("nobody is there");
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    server.restart();
+    until("the server is picked up", || works(&cache)).await;
+    cache
+        .get_or_compute("absent:1", MINUTE, || async { 8u32 })
+        .await;
+    assert_eq!(
+        cache
+            .get_or_compute("absent:1", MINUTE, || async { 9u32 })
+            .await,
+        8
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_killed_in_the_middle_costs_no_result() {
+    let mut server = Server::start();
+    let cache = cache_by_default(&server.url());
+    until("the server is there", || works(&cache)).await;
+    cache.put("killed:1", MINUTE, 1u32).await.expect("it works");
+    let value = {
+        let killed = &mut server;
+        let compute = cache.get_or_compute("killed:2", MINUTE, || async {
+            killed.kill();
+            2u32
+        });
+        compute.await
+    };
+    assert_eq!(value, 2, "the store failed, the result is there");
+    for id in 0..20 {
+        assert_eq!(
+            cache
+                .get_or_compute(&format!("killed:{id}"), MINUTE, || async { id })
+                .await,
+            id
+        );
+    }
+    server.restart();
+    until("the server is picked up", || works(&cache)).await;
+    // An empty server, a new generation: nothing of the old one is believed.
+    assert_eq!(cache.get::<u32>("killed:1").await.expect("it works"), None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hung_server_costs_one_deadline_and_then_next_to_nothing() {
+    let server = Server::start();
+    let cache = cache_by_default(&server.url());
+    until("the server is there", || works(&cache)).await;
+    server.freeze();
+    let mut took = Vec::new();
+    for id in 0..50 {
+        let begun = Instant::now();
+        assert_eq!(
+            cache
+                .get_or_compute(&format!("hung:{id}"), MINUTE, || async { id })
+                .await,
+            id
+        );
+        took.push(begun.elapsed());
+    }
+    let first = took[0];
+    took.sort_unstable();
+    let median = took[took.len() / 2];
+    // The deadline is 80 ms; the rest is room for a busy machine.
+    assert!(first < Duration::from_secs(2), "{first:?}");
+    assert!(median < Duration::from_millis(20), "{median:?}");
+    server.thaw();
+    until("the server is used again", || works(&cache)).await;
+}
+
+#[tokio::test]
+async fn a_server_that_takes_no_writes_costs_no_result() {
+    let server = Server::start();
+    let cache = cache_on(&server.url(), "failure");
+    until("the server is there", || works(&cache)).await;
+    let _: () = server.ask(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
+    let _: () = server.ask(&["CONFIG", "SET", "maxmemory", "1"]);
+    for id in 0..3 {
+        assert_eq!(
+            cache
+                .get_or_compute("full:1", MINUTE, || async { id })
+                .await,
+            id
+        );
+    }
+    let error = cache
+        .put("full:1", MINUTE, 1u32)
+        .await
+        .expect_err("there is no room");
+    assert_eq!(error.kind(), ErrorKind::Server);
+    assert!(error.to_string().contains("OOM"), "{error}");
+    let _: () = server.ask(&["CONFIG", "SET", "maxmemory", "0"]);
+    until("there is room", || works(&cache)).await;
+}
+
+#[tokio::test]
+async fn whatever_stands_in_the_place_of_an_entry_is_a_miss_and_overwritten() {
+    let server = Server::start();
+    let cache = cache_on(&server.url(), "failure");
+    cache.put("odd:1", MINUTE, 1u32).await.expect("it works");
+    let good: Vec<u8> = server.ask(&["GET", "failure:odd:1"]);
+    let mut cut = good.clone();
+    cut.truncate(20);
+    let mut other_format = good.clone();
+    other_format[2] = 99;
+    let mut not_json = good.clone();
+    not_json.truncate(40);
+    not_json.extend_from_slice(b"{\"half\":");
+    for bytes in [
+        &b""[..],
+        b"1",
+        b"\xff\xfe\x00garbage",
+        &cut,
+        &other_format,
+        &not_json,
+    ] {
+        let mut set = redis::cmd("SET");
+        set.arg("failure:odd:1").arg(bytes).arg("PX").arg(60_000);
+        set.query::<()>(&mut server.client()).expect("it works");
+        assert_eq!(
+            cache.get::<u32>("odd:1").await.expect("no error"),
+            None,
+            "{bytes:?}"
+        );
+        assert_eq!(
+            cache
+                .get_or_compute("odd:1", MINUTE, || async { 5u32 })
+                .await,
+            5
+        );
+        assert_eq!(
+            cache
+                .get_or_compute("odd:1", MINUTE, || async { 6u32 })
+                .await,
+            5,
+            "{bytes:?}"
+        );
+    }
+    assert_eq!(cache.stats().function("odd").errors, 0);
+}
+
+#[tokio::test]
+async fn a_key_of_another_type_in_redis_costs_no_result() {
+    let server = Server::start();
+    let cache = cache_on(&server.url(), "failure");
+    let _: u64 = server.ask(&["RPUSH", "failure:list:1", "x"]);
+    assert_eq!(
+        cache
+            .get_or_compute("list:1", MINUTE, || async { 5u32 })
+            .await,
+        5
+    );
+    assert_eq!(
+        cache
+            .get_or_compute("list:1", MINUTE, || async { 6u32 })
+            .await,
+        6
+    );
+    assert_eq!(
+        cache
+            .get::<u32>("list:1")
+            .await
+            .expect_err("not a string")
+            .kind(),
+        ErrorKind::Server
+    );
+}
+
+#[derive(Clone, Debug, PartialEq, serde::Deserialize)]
+struct Unwritable;
+
+impl serde::Serialize for Unwritable {
+    fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        Err(serde::ser::Error::custom("the secret is 42"))
+    }
+}
+
+#[tokio::test]
+async fn a_value_that_cannot_be_written_is_returned_and_counted() {
+    let server = Server::start();
+    let cache = cache_on(&server.url(), "failure");
+    for _ in 0..2 {
+        assert_eq!(
+            cache
+                .get_or_compute("mute:1", MINUTE, || async { Unwritable })
+                .await,
+            Unwritable
+        );
+    }
+    let stats = cache.stats().function("mute");
+    assert_eq!((stats.computations, stats.errors), (2, 2));
+    // The lease is given back: nobody waits for it.
+    assert_eq!(server.ask::<u64>(&["EXISTS", "{failure:mute:1}:lease"]), 0);
+    let error = cache
+        .put("mute:1", MINUTE, Unwritable)
+        .await
+        .expect_err("it can't be written");
+    assert_eq!(error.kind(), ErrorKind::Encode);
+    assert!(
+        !error.to_string().contains("42"),
+        "a value in an error: {error}"
+    );
+}
+
+#[tokio::test]
+async fn scripts_the_server_has_forgotten_are_loaded_again() {
+    let server = Server::start();
+    let cache = cache_on(&server.url(), "failure");
+    for id in 0..3u32 {
+        let _: () = server.ask(&["SCRIPT", "FLUSH"]);
+        let key = format!("script:{id}");
+        assert_eq!(
+            cache.get_or_compute(&key, MINUTE, || async { id }).await,
+            id
+        );
+        assert_eq!(cache.get::<u32>(&key).await.expect("it works"), Some(id));
+    }
+    assert_eq!(cache.stats().total.errors, 0);
+}
+
+#[tokio::test]
+async fn a_flushed_server_means_misses_and_the_names_come_back() {
+    let server = Server::start();
+    let cache = cache_on(&server.url(), "failure");
+    cache
+        .get_or_compute("flush:1", MINUTE, || async { 1u32 })
+        .await;
+    let _: () = server.ask(&["FLUSHALL"]);
+    assert_eq!(
+        cache
+            .get_or_compute("flush:1", MINUTE, || async { 2u32 })
+            .await,
+        2
+    );
+    until("the name is back", || async {
+        server.ask::<Vec<String>>(&["SMEMBERS", "failure:functions"]) == ["flush"]
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn without_pushes_waiters_poll_and_invalidations_hold() {
+    // No tracking for this user: as behind a proxy that does not pass pushes on.
+    let server = Server::start();
+    let _: () = server.ask(&[
+        "ACL",
+        "SETUSER",
+        "plain",
+        "on",
+        ">pass",
+        "~*",
+        "&*",
+        "+@all",
+        "-client|tracking",
+    ]);
+    let url = server.url().replace("redis://", "redis://plain:pass@");
+    let (one, two) = (cache_on(&url, "failure"), cache_on(&url, "failure"));
+    until("both are connected", || async {
+        works(&one).await && works(&two).await
+    })
+    .await;
+    let runs = Arc::new(AtomicUsize::new(0));
+    let both: Vec<_> = [&one, &two]
+        .map(|cache| {
+            let (cache, runs) = (cache.clone(), Arc::clone(&runs));
+            tokio::spawn(async move {
+                cache
+                    .get_or_compute("poll:1", MINUTE, || async {
+                        runs.fetch_add(1, Ordering::SeqCst);
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                        "old".to_owned()
+                    })
+                    .await
+            })
+        })
+        .into_iter()
+        .collect();
+    for task in both {
+        assert_eq!(task.await.expect("no panic"), "old");
+    }
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
+    one.invalidate("poll").await.expect("it works");
+    for cache in [&one, &two] {
+        assert_eq!(
+            cache
+                .get_or_compute("poll:1", MINUTE, || async { "new".to_owned() })
+                .await,
+            "new"
+        );
+    }
+    assert_eq!(one.stats().total.errors + two.stats().total.errors, 0);
+}
+
+#[tokio::test]
+async fn a_wrong_password_costs_no_result_and_is_told_without_it() {
+    let server = Server::start();
+    let url = server.url().replace("redis://", "redis://ada:hunter2@");
+    let cache = cache_by_default(&url);
+    until("the refusal is known", || async {
+        cache.get::<u32>("x:1").await.is_err_and(|error| {
+            let text = error.to_string();
+            assert!(!text.contains("hunter2"), "{text}");
+            text.to_lowercase().contains("password") || text.to_lowercase().contains("auth")
+        })
+    })
+    .await;
+    assert_eq!(
+        cache.get_or_compute("x:1", MINUTE, || async { 1u32 }).await,
+        1
+    );
+}
+
+#[cached(ttl = 60, cache = cache, skip(cache))]
+async fn by_argument(cache: Arc<Cache>, id: u64) -> u64 {
+    id
+}
+
+#[tokio::test]
+async fn the_cache_may_be_an_argument_that_is_skipped() {
+    let cache = Cache::builder().in_process().build().expect("it builds");
+    for _ in 0..2 {
+        assert_eq!(by_argument(Arc::new(cache.clone()), 1).await, 1);
+    }
+    assert_eq!(cache.stats().total.computations, 1);
+}

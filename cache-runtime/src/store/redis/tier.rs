@@ -307,7 +307,8 @@ impl Tier for Link {
                 .connection
                 .send_packed_commands(&pipeline, 0, 2)
                 .await?;
-            let (_, entries): (u64, u64) = redis::from_redis_value(Value::Array(replies))?;
+            let (_, entries): (u64, u64) =
+                redis::from_redis_value(Value::Array(replies).extract_error()?)?;
             Ok(entries > 0)
         })
         .await
@@ -372,7 +373,7 @@ impl Tier for Link {
 
 /// A reply that is a string or nothing.
 fn bytes(reply: Value) -> RedisResult<Option<Vec<u8>>> {
-    match reply {
+    match reply.extract_error()? {
         Value::BulkString(bytes) => Ok(Some(bytes)),
         Value::Nil => Ok(None),
         other => Ok(FromRedisValue::from_redis_value(other)?),
