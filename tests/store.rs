@@ -169,6 +169,14 @@ async fn put_get_ttl_and_remove_work_by_hand(bed: Bed) {
         ttl <= Duration::from_secs(60) && ttl > Duration::from_secs(50),
         "{ttl:?}"
     );
+    assert!(cache.exists("hand:a").await.expect("it works"));
+    cache.invalidate("hand").await.expect("it works");
+    assert!(!cache.exists("hand:a").await.expect("it works"));
+    assert_eq!(cache.ttl("hand:a").await.expect("it works"), None);
+    cache
+        .put("hand:a", MINUTE, "two".to_owned())
+        .await
+        .expect("it works");
     assert!(cache.remove("hand:a").await.expect("it works"));
     assert!(!cache.remove("hand:a").await.expect("it works"));
     assert_eq!(cache.get::<String>("hand:a").await.expect("it works"), None);

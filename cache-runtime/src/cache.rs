@@ -222,6 +222,16 @@ impl Cache {
             .await
     }
 
+    /// Whether something is stored under `key`, of whatever type, and not invalidated.
+    ///
+    /// # Errors
+    ///
+    /// A key that can't be used; a server that does not answer.
+    pub async fn exists(&self, key: &str) -> Result<bool, Error> {
+        let (state, key) = self.by_hand(key)?;
+        is_stored(&self.inner.store.session(Caller::Async), &state, &key).await
+    }
+
     /// Removes what is stored under `key`; whether there was something.
     ///
     /// # Errors
@@ -238,8 +248,12 @@ impl Cache {
     ///
     /// A key that can't be used; a server that does not answer.
     pub async fn ttl(&self, key: &str) -> Result<Option<Duration>, Error> {
-        let (_, key) = self.by_hand(key)?;
-        self.inner.store.session(Caller::Async).left(&key).await
+        let (state, key) = self.by_hand(key)?;
+        let session = self.inner.store.session(Caller::Async);
+        match is_stored(&session, &state, &key).await? {
+            true => session.left(&key).await,
+            false => Ok(None),
+        }
     }
 
     fn by_hand(&self, key: &str) -> Result<(Arc<State>, Key), Error> {
@@ -364,6 +378,14 @@ impl Inner {
         self.flights.retire(key.as_str());
         self.store.forget(&Change::Call(key.as_str()));
     }
+}
+
+/// Whether there is an entry of the present generations, of whatever type.
+async fn is_stored(session: &Session, state: &State, key: &Key) -> Result<bool, Error> {
+    let read = session.read(key, &state.groups).await?;
+    Ok(read
+        .entry
+        .is_some_and(|entry| entry.stamp() == Some(read.stamp)))
 }
 
 /// Invalidations by others reach the flights of this process.

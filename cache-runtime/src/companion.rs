@@ -13,7 +13,7 @@ use crate::function::State;
 use crate::key::Key;
 use crate::policy::Policy;
 use crate::returns::Returns;
-use crate::store::{Caller, Tier};
+use crate::store::Caller;
 
 /// The cache entry of one call of an annotated function, as its companion gives it.
 ///
@@ -54,8 +54,7 @@ impl<R: Returns<KIND>, const KIND: u8> Place<R, KIND> {
     }
 
     pub(crate) async fn ttl(&self, caller: Caller) -> Result<Option<Duration>, Error> {
-        let session = self.cache.inner.store.session(caller);
-        session.left(self.key()?).await
+        self.request(caller)?.ttl().await
     }
 
     pub(crate) async fn invalidate(&self, caller: Caller) -> Result<bool, Error> {

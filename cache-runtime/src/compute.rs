@@ -144,6 +144,15 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
         Ok(self.value(&read).map(Kind::<R, KIND>::give))
     }
 
+    /// The remaining life of the stored value.
+    pub(crate) async fn ttl(self) -> Result<Option<Duration>, Error> {
+        let read = self.session.read(self.key, &self.state.groups).await?;
+        match self.value(&read) {
+            Some(_) => self.session.left(self.key).await,
+            None => Ok(None),
+        }
+    }
+
     /// Stores a value from elsewhere; computations under way are not stored any more.
     pub(crate) async fn put(self, value: R::Value) -> Result<(), Error> {
         self.announce().await?;

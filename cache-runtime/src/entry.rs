@@ -31,6 +31,13 @@ impl Mark {
         Self(mark)
     }
 
+    /// The mark an entry bears; `None` for bytes that are no entry of this format.
+    pub(crate) fn of(entry: &[u8]) -> Option<Self> {
+        let is_entry = entry.len() >= HEADER && entry.starts_with(&MAGIC) && entry[2] == FORMAT;
+        let mark = entry.first_chunk::<28>()?;
+        is_entry.then_some(Self(*mark))
+    }
+
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }

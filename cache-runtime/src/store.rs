@@ -31,6 +31,14 @@ pub(crate) enum Stored {
 }
 
 impl Stored {
+    /// The stamp it was stored with, if this is an entry at all.
+    pub(crate) fn stamp(&self) -> Option<Stamp> {
+        match self {
+            Self::Encoded(bytes) => Mark::of(bytes).map(|mark| mark.stamp()),
+            Self::Typed(mark, _) => Some(mark.stamp()),
+        }
+    }
+
     /// The value, if this is an entry of the kind that `mark` describes.
     pub(crate) fn value<K: ValueKind>(&self, mark: &Mark, codec: Codec) -> Option<K::Held> {
         match self {
