@@ -371,3 +371,91 @@ async fn the_cache_may_be_an_argument_that_is_skipped() {
     }
     assert_eq!(cache.stats().total.computations, 1);
 }
+
+#[tokio::test]
+async fn a_holder_hears_of_its_invalidation_after_it_has_renewed_its_lease() {
+    let server = Server::start();
+    let (one, two) = (
+        cache_on(&server.url(), "failure"),
+        cache_on(&server.url(), "failure"),
+    );
+    let policy = MINUTE
+        .lease(Duration::from_millis(300))
+        .wait(Duration::from_secs(30));
+    let slow = {
+        let cache = one.clone();
+        tokio::spawn(async move {
+            cache
+                .get_or_compute("renewed:1", policy, || async {
+                    tokio::time::sleep(Duration::from_millis(2_000)).await;
+                    "old".to_owned()
+                })
+                .await
+        })
+    };
+    // Four renewals, each of which ends the tracking of the lease unless it is read again.
+    tokio::time::sleep(Duration::from_millis(450)).await;
+    assert!(
+        !two.remove("renewed:1").await.expect("it works"),
+        "nothing is stored yet"
+    );
+    // Below the next renewal: only a push can have told it by then.
+    tokio::time::sleep(Duration::from_millis(40)).await;
+    let value = one.get_or_compute("renewed:1", policy, || async { "new".to_owned() });
+    assert_eq!(
+        value.await,
+        "new",
+        "it joined what began before the invalidation"
+    );
+    assert!(
+        !slow.is_finished(),
+        "the old computation is still under way"
+    );
+    assert_eq!(slow.await.expect("no panic"), "old");
+    assert_eq!(
+        one.get::<String>("renewed:1")
+            .await
+            .expect("it works")
+            .as_deref(),
+        Some("new")
+    );
+}
+
+#[tokio::test]
+async fn an_expired_entry_is_computed_once_though_its_end_is_pushed_to_all() {
+    let server = Server::start();
+    let cache = cache_on(&server.url(), "failure");
+    let policy = Policy::new(Duration::from_millis(50)).jitter(0.0);
+    let runs = Arc::new(AtomicUsize::new(0));
+    for round in 1..=5 {
+        let begun = Instant::now();
+        let tasks: Vec<_> = (0..40)
+            .map(|_| {
+                let (cache, runs) = (cache.clone(), Arc::clone(&runs));
+                tokio::spawn(async move {
+                    cache
+                        .get_or_compute("expired:1", policy, || async {
+                            runs.fetch_add(1, Ordering::SeqCst);
+                            tokio::time::sleep(Duration::from_millis(20)).await;
+                            1u32
+                        })
+                        .await
+                })
+            })
+            .collect();
+        for task in tasks {
+            assert_eq!(task.await.expect("no panic"), 1);
+        }
+        assert_eq!(runs.load(Ordering::SeqCst), round);
+        // Nobody has waited for the end of a lease.
+        assert!(
+            begun.elapsed() < Duration::from_secs(3),
+            "{:?}",
+            begun.elapsed()
+        );
+        until("it has expired", || async {
+            server.ask::<i64>(&["PTTL", "failure:expired:1"]) == -2
+        })
+        .await;
+    }
+}

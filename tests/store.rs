@@ -70,6 +70,7 @@ on_both_stores! {
     a_panic_reaches_its_caller_only_and_is_taken_over
     a_failing_function_is_not_tried_in_single_file
     a_waiter_computes_for_itself_when_its_patience_ends
+    waiters_whose_patience_ends_together_compute_once
     a_pattern_reaches_the_functions_it_names
     a_key_pattern_reaches_the_calls_it_names
     a_purge_frees_the_memory
@@ -467,6 +468,43 @@ async fn a_waiter_computes_for_itself_when_its_patience_ends(bed: Bed) {
             .await,
         7
     );
+    stuck.abort();
+}
+
+async fn waiters_whose_patience_ends_together_compute_once(bed: Bed) {
+    let entered = Arc::new(Notify::new());
+    let stuck = {
+        let (cache, entered) = (bed.cache.clone(), Arc::clone(&entered));
+        tokio::spawn(async move {
+            cache
+                .get_or_compute("jam:1", MINUTE, || async {
+                    entered.notify_one();
+                    std::future::pending::<u32>().await
+                })
+                .await
+        })
+    };
+    entered.notified().await;
+    let runs = Arc::new(AtomicUsize::new(0));
+    let waiters: Vec<_> = (0..50)
+        .map(|_| {
+            let (cache, runs) = (bed.cache.clone(), Arc::clone(&runs));
+            tokio::spawn(async move {
+                let policy = MINUTE.wait(Duration::from_millis(300));
+                cache
+                    .get_or_compute("jam:1", policy, || async {
+                        runs.fetch_add(1, Ordering::SeqCst);
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                        7u32
+                    })
+                    .await
+            })
+        })
+        .collect();
+    for waiter in waiters {
+        assert_eq!(waiter.await.expect("no panic"), 7);
+    }
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
     stuck.abort();
 }
 

@@ -391,7 +391,7 @@ async fn is_stored(session: &Session, state: &State, key: &Key) -> Result<bool, 
 /// Invalidations by others reach the flights of this process.
 impl Listener for Flights {
     fn call_changed(&self, key: &str) {
-        self.retire(key);
+        self.touch(key);
     }
 
     fn group_changed(&self, group: &str) {

@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::flight::{Follower, Landing, Lead, Role};
 use crate::function::State;
 use crate::key::Key;
-use crate::lease::Lease;
+use crate::lease::{Lease, Vigil};
 use crate::nonce::Nonce;
 use crate::policy::Policy;
 use crate::returns::{Returns, ValueKind};
@@ -25,6 +25,9 @@ const CODEC: Codec = Codec::Json;
 
 /// The shortest and the longest pause of a waiter that no push will wake.
 const POLL: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(50));
+
+/// How much longer a follower waits than its leader, at most.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// One call on its way through the cache.
 pub(crate) struct Request<'a, R, const KIND: u8> {
@@ -52,6 +55,7 @@ pub(crate) enum Sought<R> {
 pub(crate) struct Work {
     lead: Option<Lead>,
     lease: Option<(Lease, Mark)>,
+    _vigil: Option<Vigil>,
     _turn: Option<OwnedSemaphorePermit>,
     begun: Instant,
 }
@@ -61,7 +65,7 @@ enum Turn<H> {
     /// Compute and store.
     Ours(Lease, Mark),
     /// Compute and store nothing: the store is away, or somebody else is at it for too long.
-    Unstored,
+    Unstored(Option<Vigil>),
     /// Somebody else has computed it.
     Theirs(H),
 }
@@ -98,10 +102,11 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
             self.state.counters.near_hits.count();
             return Sought::Found(give(held));
         }
-        let deadline = Instant::now() + self.wait();
+        let mut deadline = Instant::now() + self.wait();
+        let mut patience = deadline;
         loop {
             match self.inner.flights.join(self.key, &self.state.groups) {
-                Role::Lead(lead) => return self.lead(lead, deadline).await,
+                Role::Lead(lead) => return self.lead(lead, patience).await,
                 Role::Follow(follower) => match self.follow(&follower, deadline).await {
                     Some(Landing::Landed(value)) => {
                         if let Some(held) = Kind::<R, KIND>::restore(value) {
@@ -115,9 +120,11 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
                     Some(Landing::Abandoned) => {}
                     // What has just failed is not tried again one by one.
                     Some(Landing::Failed) => return self.alone(follower.turn().await),
+                    // One of those who have waited in vain computes; the others wait for it.
                     None => {
-                        let lead = self.inner.flights.supersede(self.key, &self.state.groups);
-                        return self.lead(lead, deadline).await;
+                        self.inner.flights.give_up(self.key, &follower);
+                        patience = Instant::now();
+                        deadline = patience + self.wait();
                     }
                 },
             }
@@ -170,18 +177,37 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
     }
 
     async fn follow(&self, follower: &Follower, deadline: Instant) -> Option<Landing> {
-        let left = deadline.saturating_duration_since(Instant::now());
-        match background::timeout(left, follower.landing()) {
-            Ok(landing) => landing.await.ok(),
-            Err(_) => None,
+        let mut deadline = deadline;
+        let mut grace = self.wait().min(GRACE);
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if let Ok(landing) = background::timeout(left, follower.landing()).ok()?.await {
+                return Some(landing);
+            }
+            // Its leader may have waited as long as we, and may be about to compute only now.
+            deadline = match follower.begun() {
+                Some(begun) => begun + self.wait(),
+                None => deadline + std::mem::take(&mut grace),
+            };
+            if deadline <= Instant::now() {
+                return None;
+            }
         }
     }
 
     async fn lead(&self, lead: Lead, deadline: Instant) -> Sought<R> {
         let read = self.session.read(self.key, &self.state.groups).await;
         let turn = match read {
-            Ok(read) => {
-                if let Some(held) = self.value(&read) {
+            Ok(mut read) => {
+                let mut value = self.value(&read);
+                if value.is_some() && lead.close() {
+                    match self.session.read(self.key, &self.state.groups).await {
+                        Ok(again) => read = again,
+                        Err(error) => return self.sought(lead, self.failed(&error)),
+                    }
+                    value = self.value(&read);
+                }
+                if let Some(held) = value {
                     if self.session.is_typed() {
                         self.state.counters.near_hits.count();
                     } else {
@@ -259,26 +285,31 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
                 Err(error) => return self.failed(&error),
             }
             if Instant::now() >= deadline {
-                // It holds no lease, so no push would tell it of an invalidation.
+                if self.session.pushes() {
+                    return Turn::Unstored(Vigil::keep(self.key, watch, &self.inner.flights));
+                }
+                // Nothing would tell it of an invalidation.
                 lead.leave();
-                return Turn::Unstored;
+                return Turn::Unstored(None);
             }
         }
     }
 
     fn sought(&self, lead: Lead, turn: Turn<Held<R, KIND>>) -> Sought<R> {
-        let lease = match turn {
+        let (lease, vigil) = match turn {
             Turn::Theirs(held) => {
                 lead.finish(|| Kind::<R, KIND>::erase(held.clone()));
                 return Sought::Found(give(held));
             }
-            Turn::Ours(lease, mark) => Some((lease, mark)),
-            Turn::Unstored => None,
+            Turn::Ours(lease, mark) => (Some((lease, mark)), None),
+            Turn::Unstored(vigil) => (None, vigil),
         };
         self.state.counters.computations.count();
+        lead.begin();
         Sought::Compute(Work {
             lead: Some(lead),
             lease,
+            _vigil: vigil,
             _turn: None,
             begun: Instant::now(),
         })
@@ -291,6 +322,7 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
         Sought::Compute(Work {
             lead: None,
             lease: None,
+            _vigil: None,
             _turn: turn,
             begun: Instant::now(),
         })
@@ -360,7 +392,7 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
             function = &*self.state.name,
             "computed without the cache: {error}"
         );
-        Turn::Unstored
+        Turn::Unstored(None)
     }
 
     fn note(&self, outcome: Result<(), Error>) {

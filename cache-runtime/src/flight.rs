@@ -1,8 +1,9 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
@@ -24,6 +25,10 @@ pub(crate) struct Flights {
 pub(crate) struct Flight {
     groups: Arc<[Group]>,
     followers: AtomicUsize,
+    /// The stored entry has changed since the leader last asked for it.
+    touched: AtomicBool,
+    /// When the leader began to compute, after all looking and waiting.
+    begun: OnceLock<Instant>,
     state: Mutex<State>,
     changed: Notify,
     /// Made when the flight has failed, for those who then try for themselves.
@@ -91,6 +96,24 @@ impl Flights {
         self.lock(self.index(key)).remove(key);
     }
 
+    /// A flight that someone has waited for too long takes no more joiners.
+    pub(crate) fn give_up(&self, key: &Key, follower: &Follower) {
+        let mut shard = self.shard(key);
+        if shard
+            .get(key)
+            .is_some_and(|flight| Arc::ptr_eq(flight, &follower.flight))
+        {
+            shard.remove(key);
+        }
+    }
+
+    /// The entry of `key` is not what it was: whoever has read it must read again.
+    pub(crate) fn touch(&self, key: &str) {
+        if let Some(flight) = self.lock(self.index(key)).get(key) {
+            flight.touched.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// No flight for which `gone` holds takes any more joiners.
     pub(crate) fn retire_where(&self, gone: impl Fn(&Key, &[Group]) -> bool) {
         for shard in 0..SHARDS {
@@ -120,6 +143,8 @@ impl Flight {
         Arc::new(Self {
             groups: Arc::clone(groups),
             followers: AtomicUsize::new(0),
+            touched: AtomicBool::new(false),
+            begun: OnceLock::new(),
             state: Mutex::new(State::Flying),
             changed: Notify::new(),
             width: OnceLock::new(),
@@ -157,6 +182,11 @@ impl Follower {
         }
     }
 
+    /// When the computation began, if it has.
+    pub(crate) fn begun(&self) -> Option<Instant> {
+        self.flight.begun.get().copied()
+    }
+
     /// Waits for one of the places of those who try for themselves after a failure.
     pub(crate) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
         let width = self
@@ -186,6 +216,11 @@ impl Lead {
         }
     }
 
+    /// Says that the computation begins now.
+    pub(crate) fn begin(&self) {
+        let _ = self.flight.begun.set(Instant::now());
+    }
+
     /// Gives the value to all who wait, and to all who come until this lead is dropped.
     pub(crate) fn land(&mut self, value: Erased) {
         self.over = true;
@@ -206,6 +241,14 @@ impl Lead {
             self.land(value());
         }
         self.over = true;
+    }
+
+    /// Takes no more joiners; whether the entry has changed since the leader last asked.
+    ///
+    /// One who joined after the change must not be given what was read before it.
+    pub(crate) fn close(&self) -> bool {
+        self.leave();
+        self.flight.touched.swap(false, Ordering::Relaxed)
     }
 
     /// Takes no more joiners.

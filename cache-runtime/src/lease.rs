@@ -85,6 +85,28 @@ impl Drop for Lease {
     }
 }
 
+/// Watches over a computation that goes on without a lease: when the lease of its call changes,
+/// it takes no more joiners.
+pub(crate) struct Vigil(AbortHandle);
+
+impl Vigil {
+    pub(crate) fn keep(key: &Key, mut watch: Watch, flights: &Arc<Flights>) -> Option<Self> {
+        let (key, flights) = (key.clone(), Arc::clone(flights));
+        let vigil = async move {
+            watch.changed().await;
+            flights.retire(key.as_str());
+        };
+        let runtime = background::handle().ok()?;
+        Some(Self(runtime.spawn(vigil).abort_handle()))
+    }
+}
+
+impl Drop for Vigil {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 /// Renews at a third of the lease's life, on a runtime that the computation can't block, and
 /// looks at once when somebody else has touched the lease.
 async fn keep(

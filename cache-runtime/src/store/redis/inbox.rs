@@ -59,6 +59,11 @@ impl Inbox {
         self.watchers.notify_all();
     }
 
+    /// Computations that began unwatched take no more joiners.
+    pub(crate) fn retire_flights(&self) {
+        self.listener.everything_changed();
+    }
+
     /// What we do ourselves pushes nothing to us.
     pub(crate) fn forget_group(&self, group: &str) {
         self.generations.forget(group);

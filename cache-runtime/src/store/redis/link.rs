@@ -167,11 +167,17 @@ impl Link {
     /// Nobody else shall wait for a server that has let one caller wait in vain.
     fn overdue(&self) {
         let mut status = self.status.write().unwrap_or_else(PoisonError::into_inner);
-        if matches!(*status, Status::Up(_)) {
+        if !matches!(*status, Status::Down(_)) {
             *status = Status::Down("it did not answer in time".into());
         }
         drop(status);
         self.inbox.doubt.notify_one();
+    }
+
+    /// Takes calls again; what began in the meantime may have missed an invalidation.
+    fn restore(&self, up: Up) {
+        self.inbox.retire_flights();
+        self.set(Status::Up(up));
     }
 
     fn set(&self, status: Status) {
@@ -229,7 +235,7 @@ async fn keep(link: Weak<Link>, inbox: Arc<Inbox>, settings: Arc<Settings>) {
                     connection: (*connection).clone(),
                     tracking,
                 };
-                link.set(Status::Up(up.clone()));
+                link.restore(up.clone());
                 let steady = link.steady.is_none();
                 if steady {
                     link.announce_all().await;
@@ -283,7 +289,7 @@ async fn watch(link: &Weak<Link>, inbox: &Inbox, settings: &Settings, mut up: Up
         }
         let Some(link) = link.upgrade() else { return };
         if !link.is_up() {
-            link.set(Status::Up(up.clone()));
+            link.restore(up.clone());
         }
         // Without pushes nobody tells us that the names are gone.
         if steady && (inbox.names_changed() || !told && !up.tracking) {

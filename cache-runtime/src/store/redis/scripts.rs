@@ -58,7 +58,9 @@ return {0}",
     renew: Script::new(
         r"local held = redis.call('GET', KEYS[1])
 if held and string.sub(held, 1, 16) == ARGV[1] then
-  return redis.call('PEXPIRE', KEYS[1], ARGV[2])
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+  redis.call('PTTL', KEYS[1])
+  return 1
 end
 return 0",
     ),

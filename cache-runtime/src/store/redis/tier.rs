@@ -275,6 +275,7 @@ impl Tier for Link {
             call.invoke_async(&mut line.connection).await
         })
         .await
+        .inspect(|_| self.inbox.watchers.notify(key.as_str()))
     }
 
     async fn release(&self, key: &Key, token: Nonce) -> Result<(), Error> {
@@ -284,6 +285,8 @@ impl Tier for Link {
             call.invoke_async(&mut line.connection).await
         })
         .await
+        // Under NOLOOP nothing is pushed to those who wait on this very connection.
+        .inspect(|()| self.inbox.watchers.notify(key.as_str()))
     }
 
     async fn put(&self, key: &Key, entry: Stored, life: Duration) -> Result<(), Error> {
