@@ -126,22 +126,20 @@ async fn who_calls_after_an_invalidation_elsewhere_does_not_join_what_began_befo
         fleet.source.set("old");
         workers[0].ask("invalidate report").await;
         let begun = fleet.source.begun();
-        workers[0].order("begin 5 1500").await;
+        // Longer than this test waits for anything.
+        workers[0].order("begin 5 600000").await;
         fleet.begun(begun + 1).await;
         fleet.source.set(&format!("new {round}"));
         workers[1].ask(order).await;
-        // The push travels; from then on the first process opens another flight.
+        // Once the push has travelled there, the first process opens another flight.
+        let new = format!("5:new {round}");
+        let first = tokio::sync::Mutex::new(&mut workers[0]);
         until(&format!("the push of `{order}` has arrived"), || async {
-            true
+            first.lock().await.ask("try 5 0 50").await == new
         })
         .await;
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        assert_eq!(
-            workers[0].ask("call 5 0").await,
-            format!("5:new {round}"),
-            "{order}"
-        );
-        assert_eq!(workers[0].ask("join").await, "5:old");
+        assert_eq!(workers[0].ask("abort").await, "aborted");
+        assert_eq!(workers[0].ask("call 5 0").await, new, "{order}");
     }
 }
 
@@ -153,18 +151,21 @@ async fn a_killed_holder_delays_others_by_a_lease_and_one_succeeds_it() {
     fleet.begun(1).await;
     let mut others = workers.split_off(1);
     for worker in &mut others {
-        worker.order("burst 10 3 20").await;
+        for _ in 0..10 {
+            worker.order("begin 3 20").await;
+        }
+        let worker = tokio::sync::Mutex::new(worker);
+        until("its first caller waits for the lease", || async {
+            worker.lock().await.ask("waits").await == "1"
+        })
+        .await;
     }
-    let lease = "{fleet:fleet.report:3}:lease";
-    until("the others wait", || async {
-        let waits = others.len();
-        fleet.server.ask::<usize>(&["EXISTS", lease]) == 1 && waits == 3
-    })
-    .await;
     let killed = Instant::now();
     workers.remove(0).kill().await;
     for worker in &mut others {
-        worker.answer().await;
+        for _ in 0..10 {
+            assert_eq!(worker.ask("join").await, "3:old");
+        }
     }
     // A lease of one second, and the machine's own slowness.
     assert!(

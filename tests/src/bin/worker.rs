@@ -2,9 +2,10 @@
 //!
 //! - `call ID MS`: calls the function, whose computation takes `MS` milliseconds
 //! - `burst N ID MS`: `N` tasks call it at once; answers with the microseconds it took them all
-//! - `begin ID MS`: calls it in the background; `join` answers with its value
+//! - `try ID MS WITHIN`: calls it, and gives up after `WITHIN` milliseconds
+//! - `begin ID MS`: calls it in the background; `join` answers with its value, `abort` aborts it
 //! - `invalidate PATTERN`, `keys PATTERN`, `all`, `entry ID`: invalidates
-//! - `stats`: the counters of the function
+//! - `waits`: how often the function has waited for another process's lease
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -57,6 +58,15 @@ async fn main() {
                 running.push(tokio::spawn(report(number(1), number(2))));
                 continue;
             }
+            "try" => {
+                let within = Duration::from_millis(number(3));
+                let outcome = tokio::time::timeout(within, report(number(1), number(2))).await;
+                outcome.unwrap_or_else(|_| "given up".to_owned())
+            }
+            "abort" => {
+                running.remove(0).abort();
+                "aborted".to_owned()
+            }
             "join" => running.remove(0).await.expect("the task ends"),
             "invalidate" => told(
                 recached::invalidate(words[1])
@@ -70,7 +80,10 @@ async fn main() {
             ),
             "all" => told(recached::invalidate_all().await.map(|_| ())),
             "entry" => told(report_entry(number(1), 0).invalidate().await),
-            "stats" => format!("{:?}", recached::stats().function("fleet.report")),
+            "waits" => {
+                let stats = recached::stats();
+                stats.function("fleet.report").lease_waits.to_string()
+            }
             other => panic!("no such order: {other}"),
         };
         println!("{answer}");
