@@ -359,6 +359,16 @@ async fn a_wrong_password_costs_no_result_and_is_told_without_it() {
     );
 }
 
+#[tokio::test]
+async fn what_a_server_quotes_of_a_command_is_not_told() {
+    let server = Server::start_with("rename-command GET \"\"\n");
+    let cache = cache_on(&server.url(), "failure");
+    let error = cache.get::<u32>("x:secret").await.expect_err("no GET here");
+    assert_eq!(error.kind(), ErrorKind::Server, "{error}");
+    assert!(error.to_string().contains("unknown command"), "{error}");
+    assert!(!format!("{error:?}").contains("secret"), "{error:?}");
+}
+
 #[cached(ttl = 60, cache = cache, skip(cache))]
 async fn by_argument(cache: Arc<Cache>, id: u64) -> u64 {
     id

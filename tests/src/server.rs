@@ -1,8 +1,10 @@
+use std::io::Write;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use redis::ConnectionAddr;
 use redis_test::server::RedisServer;
+use redis_test::utils::get_random_available_port;
 
 /// A Redis server of one test, on a free port; it ends with the test.
 pub struct Server {
@@ -17,6 +19,14 @@ impl Server {
     ///
     /// With no server binary: the tests need the real thing.
     pub fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// As [`start`](Self::start), with lines of configuration.
+    pub fn start_with(config: &str) -> Self {
+        let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
+        file.write_all(config.as_bytes())
+            .expect("it can be written");
         let binary = std::env::var("REDISRS_SERVER_BIN").unwrap_or_else(|_| "redis-server".into());
         let there = Command::new(&binary)
             .arg("--version")
@@ -28,7 +38,17 @@ impl Server {
         );
         // Another process may take the free port first: then this one ends, and we try again.
         for _ in 0..5 {
-            let mut server = RedisServer::new();
+            let addr = RedisServer::get_addr(get_random_available_port());
+            let config = Some(file.path());
+            let mut server = RedisServer::new_with_addr_tls_modules_and_spawner(
+                addr,
+                config,
+                None,
+                false,
+                None,
+                &[],
+                |command| command.spawn().expect("the binary was there just now"),
+            );
             let Some((_, port)) = server.host_and_port() else {
                 panic!("the tests need a server on a port: unset REDISRS_SERVER_TYPE");
             };

@@ -115,10 +115,12 @@ pub(super) fn error_of(error: &RedisError) -> Error {
         _ => ErrorKind::Unavailable,
     };
     let message = match (error.code(), error.is_io_error()) {
-        (Some(code), _) => format!(
-            "redis answered {code}: {}",
-            error.detail().unwrap_or("no detail")
-        ),
+        (Some(code), _) => {
+            // `unknown command 'GET', with args beginning with: …` quotes keys.
+            let detail = error.detail().unwrap_or("no detail");
+            let (detail, _) = detail.split_once(", with args").unwrap_or((detail, ""));
+            format!("redis answered {code}: {detail}")
+        }
         (None, true) => format!("{error}"),
         (None, false) => error.category().to_owned(),
     };
