@@ -5,10 +5,13 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use recached::{Cache, ErrorKind, Policy};
-use recached_tests::{Server, cache_on, until};
+use recached_tests::{PATIENCE, Server, cache_on, until};
 use tokio::sync::Notify;
 
-const MINUTE: Policy = Policy::new(Duration::from_secs(60));
+/// Nothing here is repaired by a lease or a wait that ends: who waits in vain, waits too long.
+const MINUTE: Policy = Policy::new(Duration::from_secs(60))
+    .lease(Duration::from_secs(3_600))
+    .wait(Duration::from_secs(3_600));
 
 /// A cache under test, and what it stands on.
 struct Bed {
@@ -36,16 +39,23 @@ fn on_redis() -> Bed {
     }
 }
 
+async fn in_time(claim: impl Future<Output = ()>) {
+    let ended = tokio::time::timeout(PATIENCE, claim).await;
+    ended.expect("somebody waits in vain");
+}
+
 /// Each claim becomes a test per store.
 macro_rules! on_both_stores {
     ($($claim:ident)+) => {
         mod memory {
+            use super::in_time;
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $claim() { super::$claim(super::in_process()).await })+
+            async fn $claim() { in_time(super::$claim(super::in_process())).await })+
         }
         mod redis {
+            use super::in_time;
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $claim() { super::$claim(super::on_redis()).await })+
+            async fn $claim() { in_time(super::$claim(super::on_redis())).await })+
         }
     };
 }
@@ -208,6 +218,8 @@ async fn concurrent_misses_compute_once(bed: Bed) {
 async fn another_type_under_the_key_is_a_miss(bed: Bed) {
     let cache = &bed.cache;
     cache.put("typed:1", MINUTE, 5u32).await.expect("it works");
+    // Its JSON would do for both.
+    assert_eq!(cache.get::<u64>("typed:1").await.expect("it works"), None);
     assert_eq!(
         cache.get::<String>("typed:1").await.expect("it works"),
         None
@@ -316,35 +328,38 @@ async fn a_fill_begun_before_a_put_does_not_replace_it(bed: Bed) {
 }
 
 async fn who_calls_after_an_invalidation_does_not_join_what_began_before(bed: Bed) {
-    let (entered, leave) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let slow = {
-        let (cache, entered, leave) = (bed.cache.clone(), Arc::clone(&entered), Arc::clone(&leave));
-        tokio::spawn(async move {
-            cache
-                .get_or_compute("join:1", MINUTE, || async {
-                    entered.notify_one();
-                    leave.notified().await;
-                    "old".to_owned()
-                })
-                .await
-        })
-    };
-    entered.notified().await;
-    bed.cache.invalidate("join").await.expect("it works");
-    let new = bed
-        .cache
-        .get_or_compute("join:1", MINUTE, || async { "new".to_owned() });
-    assert_eq!(new.await, "new");
-    leave.notify_one();
-    assert_eq!(slow.await.expect("no panic"), "old");
-    assert_eq!(
-        bed.cache
-            .get::<String>("join:1")
-            .await
-            .expect("it works")
-            .as_deref(),
-        Some("new")
-    );
+    let cache = &bed.cache;
+    for how in ["call", "function", "keys", "everything", "put"] {
+        let (entered, leave) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let slow = {
+            let (cache, entered, leave) = (cache.clone(), Arc::clone(&entered), Arc::clone(&leave));
+            tokio::spawn(async move {
+                cache
+                    .get_or_compute("join:1", MINUTE, || async {
+                        entered.notify_one();
+                        leave.notified().await;
+                        "old".to_owned()
+                    })
+                    .await
+            })
+        };
+        entered.notified().await;
+        let told = match how {
+            "call" => cache.remove("join:1").await.map(drop),
+            "function" => cache.invalidate("join").await.map(drop),
+            "keys" => cache.invalidate_keys("join:1*").await.map(drop),
+            "everything" => cache.invalidate_all().await.map(drop),
+            _ => cache.put("join:1", MINUTE, "new".to_owned()).await,
+        };
+        told.expect("it works");
+        let new = cache.get_or_compute("join:1", MINUTE, || async { "new".to_owned() });
+        assert_eq!(new.await, "new", "{how}");
+        leave.notify_one();
+        assert_eq!(slow.await.expect("no panic"), "old");
+        let stored = cache.get::<String>("join:1").await.expect("it works");
+        assert_eq!(stored.as_deref(), Some("new"), "{how}");
+        cache.remove("join:1").await.expect("it works");
+    }
 }
 
 async fn a_cancelled_computation_is_taken_over_by_exactly_one(bed: Bed) {

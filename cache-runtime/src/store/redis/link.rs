@@ -174,10 +174,15 @@ impl Link {
         self.inbox.doubt.notify_one();
     }
 
-    /// Takes calls again; what began in the meantime may have missed an invalidation.
+    /// Takes calls; what began while it took none may have missed an invalidation.
     fn restore(&self, up: Up) {
-        self.inbox.retire_flights();
-        self.set(Status::Up(up));
+        let mut status = self.status.write().unwrap_or_else(PoisonError::into_inner);
+        if matches!(*status, Status::Down(_)) {
+            self.inbox.retire_flights();
+        }
+        *status = Status::Up(up);
+        drop(status);
+        self.changed.notify_waiters();
     }
 
     fn set(&self, status: Status) {
