@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use recached::{Cache, ErrorKind, Policy, cached};
 use recached_tests::{Server, cache_on, until};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 
 const MINUTE: Policy = Policy::new(Duration::from_secs(60));
 
@@ -383,33 +385,61 @@ async fn the_cache_may_be_an_argument_that_is_skipped() {
     assert_eq!(cache.stats().total.computations, 1);
 }
 
+/// A computation of `key` that never ends.
+async fn endless(cache: &Cache, key: &'static str, policy: Policy) -> JoinHandle<String> {
+    let (cache, begun) = (cache.clone(), Arc::new(Notify::new()));
+    let task = tokio::spawn({
+        let begun = Arc::clone(&begun);
+        async move {
+            let compute = || async {
+                begun.notify_one();
+                std::future::pending().await
+            };
+            cache.get_or_compute(key, policy, compute).await
+        }
+    });
+    begun.notified().await;
+    task
+}
+
+/// Waits until a call of `key` is computed anew: none joins what was under way before.
+async fn joined_no_more(cache: &Cache, key: &str, policy: Policy) {
+    until("it takes no more joiners", || async {
+        let value = cache.get_or_compute(key, policy, || async { "new".to_owned() });
+        let value = tokio::time::timeout(Duration::from_millis(20), value).await;
+        value.is_ok_and(|value| value == "new")
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_holder_hears_of_its_invalidation_elsewhere_from_the_beginning() {
+    let server = Server::start();
+    let one = cache_on(&server.url(), "failure");
+    let two = cache_on(&server.url(), "failure");
+    // No renewal comes to tell of it.
+    let hour = Duration::from_secs(3_600);
+    let policy = MINUTE.lease(hour).wait(hour);
+    let slow = endless(&one, "claimed:1", policy).await;
+    assert!(!two.remove("claimed:1").await.expect("it works"));
+    joined_no_more(&one, "claimed:1", policy).await;
+    slow.abort();
+}
+
 #[tokio::test]
 async fn a_holder_hears_of_its_invalidation_after_it_has_renewed_its_lease() {
     let server = Server::start();
-    let (one, two) = (
-        cache_on(&server.url(), "failure"),
-        cache_on(&server.url(), "failure"),
-    );
+    let one = cache_on(&server.url(), "failure");
+    let two = cache_on(&server.url(), "failure");
     let policy = MINUTE
         .lease(Duration::from_secs(6))
         .wait(Duration::from_secs(30));
-    let slow = {
-        let cache = one.clone();
-        tokio::spawn(async move {
-            cache
-                .get_or_compute("renewed:1", policy, || async {
-                    std::future::pending::<()>().await;
-                    "old".to_owned()
-                })
-                .await
-        })
-    };
+    let slow = endless(&one, "renewed:1", policy).await;
     // A renewal ends the tracking of the lease unless it is read again.
     let left = || server.ask::<i64>(&["PTTL", "{failure:renewed:1}:lease"]);
     let lowest = Cell::new(i64::MAX);
     until("the lease has been renewed", || async {
-        let left = left();
-        let before = lowest.get();
+        let (left, before) = (left(), lowest.get());
         if left > 0 {
             lowest.set(before.min(left));
         }
@@ -417,22 +447,11 @@ async fn a_holder_hears_of_its_invalidation_after_it_has_renewed_its_lease() {
     })
     .await;
     let removed = Instant::now();
-    assert!(
-        !two.remove("renewed:1").await.expect("it works"),
-        "nothing is stored yet"
-    );
-    until("it takes no more joiners", || async {
-        let value = one.get_or_compute("renewed:1", policy, || async { "new".to_owned() });
-        let value = tokio::time::timeout(Duration::from_millis(20), value).await;
-        value.is_ok_and(|value| value == "new")
-    })
-    .await;
+    assert!(!two.remove("renewed:1").await.expect("it works"));
+    joined_no_more(&one, "renewed:1", policy).await;
     // The next renewal is due after two seconds: only a push can have told it by now.
-    assert!(
-        removed.elapsed() < Duration::from_millis(1_500),
-        "{:?}",
-        removed.elapsed()
-    );
+    let heard = removed.elapsed();
+    assert!(heard < Duration::from_millis(1_500), "{heard:?}");
     slow.abort();
 }
 
