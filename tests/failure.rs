@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use recached::{Cache, ErrorKind, Policy, cached};
-use recached_tests::{Server, cache_on, until};
+use recached_tests::{PATIENCE, Server, cache_on, until};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
@@ -453,6 +453,45 @@ async fn a_holder_hears_of_its_invalidation_after_it_has_renewed_its_lease() {
     let heard = removed.elapsed();
     assert!(heard < Duration::from_millis(1_500), "{heard:?}");
     slow.abort();
+}
+
+#[tokio::test]
+async fn who_calls_after_a_lost_connection_waits_for_what_began_before_and_is_woken() {
+    let server = Server::start();
+    let cache = cache_on(&server.url(), "failure");
+    let hour = Duration::from_secs(3_600);
+    let policy = MINUTE.lease(hour).wait(hour);
+    let (begun, leave) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let first = tokio::spawn({
+        let (cache, begun, leave) = (cache.clone(), Arc::clone(&begun), Arc::clone(&leave));
+        async move {
+            let compute = || async {
+                begun.notify_one();
+                leave.notified().await;
+                1u32
+            };
+            cache.get_or_compute("lost:1", policy, compute).await
+        }
+    });
+    begun.notified().await;
+    let _: u64 = server.ask(&["CLIENT", "KILL", "TYPE", "normal"]);
+    until("it is connected again", || works(&cache)).await;
+    let second = tokio::spawn({
+        let cache = cache.clone();
+        async move {
+            cache
+                .get_or_compute("lost:1", policy, || async { 2u32 })
+                .await
+        }
+    });
+    until("the second waits for the lease", || async {
+        cache.stats().function("lost").lease_waits == 1
+    })
+    .await;
+    leave.notify_one();
+    assert_eq!(first.await.expect("no panic"), 1);
+    let second = tokio::time::timeout(PATIENCE, second).await;
+    assert_eq!(second.expect("it is woken").expect("no panic"), 1);
 }
 
 #[tokio::test]
