@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use recached::{Cache, cached};
-use recached_tests::{Server, cache_on};
+use recached::{Cache, Policy, cached};
+use recached_tests::{Server, cache_on, until};
 
 static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
 static CACHE: LazyLock<Cache> = LazyLock::new(|| cache_on(&SERVER.url(), "runtimes"));
@@ -153,4 +153,46 @@ fn a_plain_function_may_call_another_and_itself() {
         }
     }
     assert_eq!(fibonacci(40), 102_334_155);
+}
+
+#[test]
+fn a_computation_that_blocks_its_runtime_beyond_its_lease_keeps_it() {
+    // A server of its own, so that the counters are this test's.
+    let server = Server::start();
+    let (here, elsewhere) = (
+        cache_on(&server.url(), "runtimes"),
+        cache_on(&server.url(), "runtimes"),
+    );
+    let policy = Policy::new(Duration::from_secs(60))
+        .lease(Duration::from_millis(300))
+        .wait(Duration::from_secs(60));
+    let one_worker = || {
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(1).enable_all().build();
+        runtime.expect("a runtime")
+    };
+    let (blocked, free) = (one_worker(), one_worker());
+    let (begun, has_begun) = std::sync::mpsc::channel();
+    let slow = blocked.spawn(async move {
+        // Connected at home first: that connection is blocked with its runtime.
+        until("there is a connection at home", || async {
+            here.get::<u64>("warm").await.is_ok()
+        })
+        .await;
+        for _ in 0..200 {
+            assert_eq!(here.get::<u64>("warm").await.ok(), Some(None));
+            tokio::task::yield_now().await;
+        }
+        let compute = || async move {
+            begun.send(()).expect("the test waits");
+            // Four leases.
+            std::thread::sleep(Duration::from_millis(1_200));
+            1u64
+        };
+        here.get_or_compute("blocks:1", policy, compute).await
+    });
+    has_begun.recv().expect("it begins");
+    let value = free.block_on(elsewhere.get_or_compute("blocks:1", policy, || async { 2u64 }));
+    assert_eq!(value, 1, "it was computed again: the lease was lost");
+    assert_eq!(free.block_on(slow).expect("no panic"), 1);
 }
