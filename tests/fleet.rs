@@ -76,9 +76,12 @@ async fn an_invalidation_in_one_process_reaches_the_others() {
         fleet.source.set(&format!("after {order}"));
         let told = workers[0].ask(order).await;
         assert!(!told.starts_with("error"), "{told}");
-        // In the process itself at once; in the others from their next read of Redis on.
+        // In the process itself at once; in the others as soon as the push has travelled there.
+        let after = format!("1:after {order}");
+        assert_eq!(workers[0].ask("call 1 0").await, after);
         for worker in &mut workers {
-            assert_eq!(worker.ask("call 1 0").await, format!("1:after {order}"));
+            worker.until_answers("call 1 0", &after).await;
+            assert_eq!(worker.ask("call 1 0").await, after, "once new, always new");
         }
     }
 }
@@ -102,7 +105,7 @@ async fn a_late_fill_of_another_process_never_lands() {
         assert!(!told.starts_with("error"), "{told}");
         let new = format!("7:new {round}");
         assert_eq!(workers[1].ask("call 7 0").await, new, "{order}");
-        assert_eq!(workers[2].ask("call 7 0").await, new, "{order}");
+        workers[2].until_answers("call 7 0", &new).await;
         // The first process has heard of it by its next read at the latest.
         assert_eq!(workers[0].ask("join").await, "7:old");
         for worker in &mut workers {
@@ -133,11 +136,7 @@ async fn who_calls_after_an_invalidation_elsewhere_does_not_join_what_began_befo
         workers[1].ask(order).await;
         // Once the push has travelled there, the first process opens another flight.
         let new = format!("5:new {round}");
-        let first = tokio::sync::Mutex::new(&mut workers[0]);
-        until(&format!("the push of `{order}` has arrived"), || async {
-            first.lock().await.ask("try 5 0 50").await == new
-        })
-        .await;
+        workers[0].until_answers("try 5 0 50", &new).await;
         assert_eq!(workers[0].ask("abort").await, "aborted");
         assert_eq!(workers[0].ask("call 5 0").await, new, "{order}");
     }
@@ -154,11 +153,8 @@ async fn a_killed_holder_delays_others_by_a_lease_and_one_succeeds_it() {
         for _ in 0..10 {
             worker.order("begin 3 20").await;
         }
-        let worker = tokio::sync::Mutex::new(worker);
-        until("its first caller waits for the lease", || async {
-            worker.lock().await.ask("waits").await == "1"
-        })
-        .await;
+        // Its first caller waits for the lease, the others for the first.
+        worker.until_answers("waits", "1").await;
     }
     let killed = Instant::now();
     workers.remove(0).kill().await;

@@ -23,6 +23,8 @@ pub(crate) struct Args {
     pub(crate) cache_if: Option<Expr>,
     pub(crate) lease: Option<Span>,
     pub(crate) wait: Option<Span>,
+    pub(crate) near: Option<Expr>,
+    pub(crate) near_ttl: Option<Span>,
     pub(crate) cache: Option<Expr>,
     pub(crate) entry: Entry,
     pub(crate) facade: Option<Path>,
@@ -40,13 +42,13 @@ pub(crate) enum Entry {
     },
 }
 
-const OPTIONS: [&str; 15] = [
+const OPTIONS: [&str; 17] = [
     "ttl", "jitter", "none_ttl", "name", "key", "version", "skip", "with", "when", "cache_if",
-    "lease", "wait", "cache", "entry", "crate",
+    "lease", "wait", "near", "near_ttl", "cache", "entry", "crate",
 ];
 
 /// Options of the design that this version does not have.
-const LATER: [&str; 12] = [
+const LATER: [&str; 10] = [
     "ttl_with",
     "err_ttl",
     "stale_while_revalidate",
@@ -54,8 +56,6 @@ const LATER: [&str; 12] = [
     "refresh_ahead",
     "secret",
     "tags",
-    "near",
-    "near_ttl",
     "timeout",
     "codec",
     "compress",
@@ -131,6 +131,8 @@ impl Args {
             "none_ttl" => self.none_ttl = Some(input.parse()?),
             "lease" => self.lease = Some(input.parse()?),
             "wait" => self.wait = Some(input.parse()?),
+            "near" => self.near = Some(input.parse()?),
+            "near_ttl" => self.near_ttl = Some(input.parse()?),
             "jitter" => self.jitter = Some(input.parse()?),
             "when" => self.when = Some(input.parse()?),
             "cache_if" => self.cache_if = Some(input.parse()?),
@@ -146,13 +148,27 @@ impl Args {
 
     fn check(&self, errors: &mut Vec<Error>) {
         let mut fail = |span: Place, message: &str| errors.push(Error::new(span, message));
-        for (name, duration) in [("ttl", &self.ttl), ("none_ttl", &self.none_ttl)] {
+        let nothing =
+            "nothing would ever be stored: give at least 1 ms, or bypass the cache with `when = …`";
+        let no_copy = "no copy would ever be kept: give at least 1 ms, or say `near = false`";
+        for (name, duration, fix) in [
+            ("ttl", &self.ttl, nothing),
+            ("none_ttl", &self.none_ttl, nothing),
+            ("near_ttl", &self.near_ttl, no_copy),
+        ] {
             if let Some((duration, span)) = duration.as_ref().and_then(Span::known)
                 && duration.as_millis() == 0
             {
-                let fix = "nothing would ever be stored: give at least 1 ms, or bypass the cache with `when = …`";
                 fail(span, &format!("a `{name}` of zero: {fix}"));
             }
+        }
+        if let (Some(Expr::Lit(near)), Some(_)) = (&self.near, &self.near_ttl)
+            && matches!(&near.lit, Lit::Bool(near) if !near.value)
+        {
+            fail(
+                near.span(),
+                "`near = false` keeps no copy that could have a `near_ttl`: remove one of them",
+            );
         }
         if let Some((lease, span)) = self.lease.as_ref().and_then(Span::known)
             && lease.as_millis() < 100

@@ -167,17 +167,22 @@ impl<'a> Expansion<'a> {
             none_ttl,
             lease,
             wait,
+            near,
+            near_ttl,
             ..
         } = self.args;
         let facade = &self.facade;
         let jitter = jitter.iter();
         let (none_ttl, lease, wait) = (none_ttl.iter(), lease.iter(), wait.iter());
+        let (near, near_ttl) = (near.iter(), near_ttl.iter());
         quote! {
             #facade::Policy::new(#ttl)
                 #(.jitter(#jitter))*
                 #(.none_ttl(#none_ttl))*
                 #(.lease(#lease))*
                 #(.wait(#wait))*
+                #(.near(#near))*
+                #(.near_ttl(#near_ttl))*
         }
     }
 

@@ -5,6 +5,8 @@ use crate::cache::{Cache, Defaults, Inner};
 use crate::error::{Error, ErrorKind};
 use crate::flight::Flights;
 use crate::function::Registry;
+use crate::local::Local;
+use crate::near::Near;
 use crate::store::memory::Memory;
 use crate::store::redis::{Redis, Settings};
 use crate::store::{Listener, Store};
@@ -16,6 +18,7 @@ use crate::store::{Listener, Store};
 /// | [`redis`](Self::redis) | the environment's `REDIS_URL`, else none: in-process |
 /// | [`namespace`](Self::namespace) | `recached` |
 /// | [`capacity`](Self::capacity) | 100,000 entries in the process |
+/// | [`capacity_bytes`](Self::capacity_bytes) | 64 MiB in the process |
 /// | [`connect_timeout`](Self::connect_timeout) | 1 s |
 /// | [`command_timeout`](Self::command_timeout) | 80 ms |
 /// | [`lease`](Self::lease) | 5 s |
@@ -26,6 +29,7 @@ pub struct Builder {
     place: Place,
     namespace: String,
     capacity: usize,
+    capacity_bytes: u64,
     connect_timeout: Duration,
     command_timeout: Duration,
     defaults: Defaults,
@@ -44,6 +48,7 @@ impl Default for Builder {
             place: Place::Environment,
             namespace: "recached".to_owned(),
             capacity: 100_000,
+            capacity_bytes: 64 << 20,
             connect_timeout: Duration::from_secs(1),
             command_timeout: Duration::from_millis(80),
             defaults: Defaults {
@@ -60,6 +65,7 @@ impl std::fmt::Debug for Builder {
         f.debug_struct("Builder")
             .field("namespace", &self.namespace)
             .field("capacity", &self.capacity)
+            .field("capacity_bytes", &self.capacity_bytes)
             .field("connect_timeout", &self.connect_timeout)
             .field("command_timeout", &self.command_timeout)
             .field("defaults", &self.defaults)
@@ -91,6 +97,13 @@ impl Builder {
     /// How many entries this process holds at most.
     pub fn capacity(mut self, entries: usize) -> Self {
         self.capacity = entries;
+        self
+    }
+
+    /// How many bytes this process's entries take at most, counted as they are written to
+    /// Redis, with their keys. No entry counts for less than `bytes / entries`.
+    pub fn capacity_bytes(mut self, bytes: u64) -> Self {
+        self.capacity_bytes = bytes;
         self
     }
 
@@ -143,17 +156,15 @@ impl Builder {
         match url {
             None => Ok(self.of_defaults()),
             Some(url) => {
-                let server = Redis::parse(&url)?;
-                Ok(self.cache(|builder, flights| {
-                    let settings = Settings {
-                        namespace: builder.namespace.as_str().into(),
-                        server,
-                        connect_timeout: builder.connect_timeout,
-                        command_timeout: builder.command_timeout,
-                    };
-                    let listener: Arc<dyn Listener> = flights;
-                    Redis::start(settings, listener).map(Store::Redis)
-                })?)
+                let settings = Settings {
+                    namespace: self.namespace.as_str().into(),
+                    server: Redis::parse(&url)?,
+                    connect_timeout: self.connect_timeout,
+                    command_timeout: self.command_timeout,
+                };
+                let local = self.local();
+                let store = Redis::start(settings, Arc::clone(&local) as Arc<dyn Listener>)?;
+                Ok(self.assemble(Store::Redis(store), local))
             }
         }
     }
@@ -170,26 +181,25 @@ impl Builder {
 
     /// An in-process cache; needs nothing that could fail.
     pub(crate) fn of_defaults(&self) -> Cache {
-        let store = Store::Memory(Arc::new(Memory::new(self.capacity)));
-        self.assemble(store, Arc::new(Flights::new()))
+        let local = self.local();
+        let store = Memory::new(Arc::clone(&local.near));
+        self.assemble(Store::Memory(Arc::new(store)), local)
     }
 
-    fn cache(
-        &self,
-        store: impl FnOnce(&Self, Arc<Flights>) -> Result<Store, Error>,
-    ) -> Result<Cache, Error> {
-        let flights = Arc::new(Flights::new());
-        let store = store(self, Arc::clone(&flights))?;
-        Ok(self.assemble(store, flights))
+    fn local(&self) -> Arc<Local> {
+        Arc::new(Local {
+            flights: Arc::new(Flights::new()),
+            near: Arc::new(Near::new(self.capacity, self.capacity_bytes)),
+            registry: Registry::new(&self.namespace),
+        })
     }
 
-    fn assemble(&self, store: Store, flights: Arc<Flights>) -> Cache {
+    fn assemble(&self, store: Store, local: Arc<Local>) -> Cache {
         Cache {
             inner: Arc::new(Inner {
                 namespace: self.namespace.as_str().into(),
                 store,
-                flights,
-                registry: Registry::new(&self.namespace),
+                local,
                 defaults: self.defaults,
             }),
         }
@@ -205,6 +215,11 @@ impl Builder {
         }
         if self.capacity == 0 {
             return Err(invalid("a capacity of 0 holds nothing: give at least 1"));
+        }
+        if self.capacity_bytes < self.capacity as u64 {
+            return Err(invalid(
+                "capacity_bytes is below one byte per entry of the capacity: give more bytes or fewer entries",
+            ));
         }
         for (name, limit) in [
             ("connect_timeout", self.connect_timeout),
@@ -243,6 +258,7 @@ mod tests {
         assert!(refusal(builder().namespace("a:b")).contains("namespace `a:b`"));
         assert!(refusal(builder().namespace("")).contains("namespace"));
         assert!(refusal(builder().capacity(0)).contains("capacity"));
+        assert!(refusal(builder().capacity_bytes(9)).contains("capacity_bytes"));
         assert!(refusal(builder().command_timeout(Duration::ZERO)).contains("command_timeout"));
         assert!(refusal(builder().connect_timeout(Duration::ZERO)).contains("connect_timeout"));
         assert!(refusal(builder().lease(Duration::from_millis(1))).contains("lease"));

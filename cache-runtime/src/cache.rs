@@ -6,16 +6,16 @@ use std::time::Duration;
 use crate::builder::Builder;
 use crate::compute::{Request, Sought};
 use crate::error::{Error, ErrorKind};
-use crate::flight::Flights;
-use crate::function::{Registry, State};
+use crate::function::State;
 use crate::group::Group;
 use crate::key::Key;
+use crate::local::Local;
 use crate::pattern::{KeyPattern, NamePattern};
 use crate::policy::Policy;
 use crate::returns::{OWNED, RESULT, Returns, Storable};
 use crate::stats::Stats;
 use crate::store::redis::Change;
-use crate::store::{Caller, Listener, Session, Store, Tier};
+use crate::store::{Caller, Listener, Look, Session, Store, Stored, Tier};
 
 /// A cache: a handle that is cheap to clone, all clones being one.
 ///
@@ -28,8 +28,7 @@ pub struct Cache {
 pub(crate) struct Inner {
     pub(crate) namespace: Arc<str>,
     pub(crate) store: Store,
-    pub(crate) flights: Arc<Flights>,
-    pub(crate) registry: Registry,
+    pub(crate) local: Arc<Local>,
     pub(crate) defaults: Defaults,
 }
 
@@ -126,7 +125,8 @@ impl Cache {
     /// A snapshot of the counters.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.inner.registry.stats()
+        let local = &self.inner.local;
+        local.registry.stats(local.near.stats())
     }
 
     /// The value stored under `key`, or the computed one, with all the guarantees of an
@@ -229,7 +229,7 @@ impl Cache {
     /// A key that can't be used; a server that does not answer.
     pub async fn exists(&self, key: &str) -> Result<bool, Error> {
         let (state, key) = self.by_hand(key)?;
-        is_stored(&self.inner.store.session(Caller::Async), &state, &key).await
+        Ok(self.left(&state, &key).await?.is_some())
     }
 
     /// Removes what is stored under `key`; whether there was something.
@@ -249,16 +249,20 @@ impl Cache {
     /// A key that can't be used; a server that does not answer.
     pub async fn ttl(&self, key: &str) -> Result<Option<Duration>, Error> {
         let (state, key) = self.by_hand(key)?;
+        self.left(&state, &key).await
+    }
+
+    /// The life of what is stored, of whatever type, unless its generations are gone.
+    async fn left(&self, state: &State, key: &Key) -> Result<Option<Duration>, Error> {
         let session = self.inner.store.session(Caller::Async);
-        match is_stored(&session, &state, &key).await? {
-            true => session.left(&key).await,
-            false => Ok(None),
-        }
+        let read = session.read(key, &state.groups, Look::WithLife).await?;
+        let stamp = read.entry.as_ref().and_then(Stored::stamp);
+        Ok(read.left.filter(|_| stamp == Some(read.stamp)))
     }
 
     fn by_hand(&self, key: &str) -> Result<(Arc<State>, Key), Error> {
         let key = Key::by_hand(&self.inner.namespace, key)?;
-        let state = self.inner.registry.by_hand(key.name())?;
+        let state = self.inner.local.registry.by_hand(key.name())?;
         state.check()?;
         Ok((state, key))
     }
@@ -272,7 +276,7 @@ impl Cache {
         let inner = &self.inner;
         let session = inner.store.session(caller);
         let matching = |names: Vec<String>| names.into_iter().filter(|name| pattern.matches(name));
-        let mut functions: Vec<String> = matching(inner.registry.names()).collect();
+        let mut functions: Vec<String> = matching(inner.local.registry.names()).collect();
         let fleet = session.functions().await;
         let told = match fleet {
             Ok(names) => {
@@ -304,9 +308,13 @@ impl Cache {
         let inner = &self.inner;
         let session = inner.store.session(caller);
         let freed = session.remove_matching(&pattern).await;
-        inner.flights.retire_where(|key, _| pattern.matches(key));
-        inner.store.forget(&Change::Calls);
+        inner
+            .local
+            .flights
+            .retire_where(|key, _| pattern.matches(key));
+        inner.store.forget(&Change::Calls(&pattern));
         let functions = inner
+            .local
             .registry
             .names()
             .into_iter()
@@ -322,7 +330,7 @@ impl Cache {
         let session = inner.store.session(caller);
         let everything = [Group::everything(&inner.namespace)];
         let changed = inner.change(&session, &everything).await;
-        let mut functions = inner.registry.names();
+        let mut functions = inner.local.registry.names();
         functions.extend(session.functions().await.unwrap_or_default());
         functions.sort();
         functions.dedup();
@@ -341,7 +349,7 @@ impl Cache {
         let session = self.inner.store.session(caller);
         let pattern = KeyPattern::of_functions(pattern)?;
         invalidated.freed = session.remove_matching(&pattern).await?;
-        self.inner.store.forget(&Change::Calls);
+        self.inner.store.forget(&Change::Calls(&pattern));
         Ok(invalidated)
     }
 }
@@ -361,9 +369,8 @@ impl Inner {
         let told = session.change(groups).await;
         for group in groups {
             self.store.forget(&Change::Group(group.key()));
+            self.local.group_changed(group.key());
         }
-        self.flights
-            .retire_where(|_, of| of.iter().any(|group| groups.contains(group)));
         told
     }
 
@@ -375,30 +382,7 @@ impl Inner {
 
     /// Whoever reads or computes this call now does so with what was before.
     pub(crate) fn forget_call(&self, key: &Key) {
-        self.flights.retire(key.as_str());
+        self.local.flights.retire(key.as_str());
         self.store.forget(&Change::Call(key.as_str()));
-    }
-}
-
-/// Whether there is an entry of the present generations, of whatever type.
-async fn is_stored(session: &Session, state: &State, key: &Key) -> Result<bool, Error> {
-    let read = session.read(key, &state.groups).await?;
-    Ok(read
-        .entry
-        .is_some_and(|entry| entry.stamp() == Some(read.stamp)))
-}
-
-/// Invalidations by others reach the flights of this process.
-impl Listener for Flights {
-    fn call_changed(&self, key: &str) {
-        self.touch(key);
-    }
-
-    fn group_changed(&self, group: &str) {
-        self.retire_where(|_, groups| groups.iter().any(|of| of.key() == group));
-    }
-
-    fn everything_changed(&self) {
-        self.retire_where(|_, _| true);
     }
 }

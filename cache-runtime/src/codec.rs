@@ -38,6 +38,15 @@ impl Codec {
         }
     }
 
+    /// How many bytes the value takes when it is written, as far as it can be.
+    pub(crate) fn written<T: Serialize + ?Sized>(self, value: &T) -> u32 {
+        let mut count = Count(0);
+        match self {
+            Self::Json => drop(serde_json::to_writer(&mut count, value)),
+        }
+        u32::try_from(count.0).unwrap_or(u32::MAX)
+    }
+
     pub(crate) fn decode<T: DeserializeOwned>(self, bytes: &[u8]) -> Result<T, Error> {
         match self {
             Self::Json => serde_json::from_slice(bytes).map_err(|error| {
@@ -51,5 +60,19 @@ impl Codec {
                 )
             }),
         }
+    }
+}
+
+/// Counts what is written and keeps nothing.
+struct Count(usize);
+
+impl std::io::Write for Count {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }

@@ -151,3 +151,8 @@ pub(crate) fn refreshing<T>(key: &Key, work: impl FnOnce() -> T) -> T {
 pub(crate) fn is_refresh(key: &Key) -> bool {
     REFRESHING.with_borrow_mut(|refreshing| refreshing.take_if(|asked| asked == key).is_some())
 }
+
+/// Whether some call on this thread was asked for as a refresh.
+pub(crate) fn is_refreshing() -> bool {
+    REFRESHING.with_borrow(Option::is_some)
+}

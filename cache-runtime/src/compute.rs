@@ -12,14 +12,16 @@ use crate::cache::Inner;
 use crate::codec::Codec;
 use crate::entry::Mark;
 use crate::error::Error;
+use crate::fingerprint::Fingerprint;
 use crate::flight::{Follower, Landing, Lead, Role};
 use crate::function::State;
+use crate::group::Stamp;
 use crate::key::Key;
 use crate::lease::{Lease, Vigil};
 use crate::nonce::Nonce;
 use crate::policy::Policy;
 use crate::returns::{Returns, ValueKind};
-use crate::store::{Caller, Claim, Claimed, Reach, Read, Session, Stored, Tier};
+use crate::store::{Caller, Claim, Claimed, Look, Reach, Read, Session, Stored, Tier, Typed};
 
 const CODEC: Codec = Codec::Json;
 
@@ -94,18 +96,14 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
     /// The computation is not awaited in here: a plain function then computes on its caller's
     /// stack, and may call others as deep as it likes.
     pub(crate) async fn seek(&self) -> Sought<R> {
-        // In the process's own memory a look costs less than a flight.
-        if self.session.is_typed()
-            && let Ok(read) = self.session.read(self.key, &self.state.groups).await
-            && let Some(held) = self.value(&read)
-        {
+        if let Some(held) = self.near() {
             self.state.counters.near_hits.count();
             return Sought::Found(give(held));
         }
         let mut deadline = Instant::now() + self.wait();
         let mut patience = deadline;
         loop {
-            match self.inner.flights.join(self.key, &self.state.groups) {
+            match self.inner.local.flights.join(self.key, &self.state.groups) {
                 Role::Lead(lead) => return self.lead(lead, patience).await,
                 Role::Follow(follower) => match self.follow(&follower, deadline).await {
                     Some(Landing::Landed(value)) => {
@@ -122,7 +120,7 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
                     Some(Landing::Failed) => return self.alone(follower.turn().await),
                     // One of those who have waited in vain computes; the others wait for it.
                     None => {
-                        self.inner.flights.give_up(self.key, &follower);
+                        self.inner.local.flights.give_up(self.key, &follower);
                         patience = Instant::now();
                         deadline = patience + self.wait();
                     }
@@ -133,7 +131,11 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
 
     /// As [`seek`](Self::seek), but the caller computes in any case and replaces what is stored.
     pub(crate) async fn seek_anew(&self) -> Sought<R> {
-        let lead = self.inner.flights.supersede(self.key, &self.state.groups);
+        let lead = self
+            .inner
+            .local
+            .flights
+            .supersede(self.key, &self.state.groups);
         let turn = match self.session.stamp(&self.state.groups).await {
             Ok(stamp) => {
                 let deadline = Instant::now() + self.wait();
@@ -147,17 +149,17 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
 
     /// The stored value; nothing is computed.
     pub(crate) async fn peek(self) -> Result<Option<R::Value>, Error> {
-        let read = self.session.read(self.key, &self.state.groups).await?;
+        if let Some(held) = self.near() {
+            return Ok(Some(Kind::<R, KIND>::give(held)));
+        }
+        let read = self.read(Look::Entry).await?;
         Ok(self.value(&read).map(Kind::<R, KIND>::give))
     }
 
     /// The remaining life of the stored value.
     pub(crate) async fn ttl(self) -> Result<Option<Duration>, Error> {
-        let read = self.session.read(self.key, &self.state.groups).await?;
-        match self.value(&read) {
-            Some(_) => self.session.left(self.key).await,
-            None => Ok(None),
-        }
+        let read = self.read(Look::WithLife).await?;
+        Ok(read.left.filter(|_| self.value(&read).is_some()))
     }
 
     /// Stores a value from elsewhere; computations under way are not stored any more.
@@ -196,29 +198,19 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
     }
 
     async fn lead(&self, lead: Lead, deadline: Instant) -> Sought<R> {
-        let read = self.session.read(self.key, &self.state.groups).await;
-        let turn = match read {
-            Ok(mut read) => {
-                let mut value = self.value(&read);
-                if value.is_some() && lead.close() {
-                    match self.session.read(self.key, &self.state.groups).await {
-                        Ok(again) => read = again,
-                        Err(error) => return self.sought(lead, self.failed(&error)),
-                    }
-                    value = self.value(&read);
+        let turn = match self.hit(&lead).await {
+            Ok(Ok(held)) => {
+                match self.session.is_typed() {
+                    true => self.state.counters.near_hits.count(),
+                    false => self.state.counters.redis_hits.count(),
                 }
-                if let Some(held) = value {
-                    if self.session.is_typed() {
-                        self.state.counters.near_hits.count();
-                    } else {
-                        self.state.counters.redis_hits.count();
-                    }
-                    lead.finish(|| Kind::<R, KIND>::erase(held.clone()));
-                    return Sought::Found(give(held));
-                }
+                lead.finish(|| Kind::<R, KIND>::erase(held.clone()));
+                return Sought::Found(give(held));
+            }
+            Ok(Err(stamp)) => {
                 self.state.counters.misses.count();
-                self.claim(self.mark(read.stamp), Reach::Normal, deadline, &lead)
-                    .await
+                let mark = self.mark(stamp);
+                self.claim(mark, Reach::Normal, deadline, &lead).await
             }
             Err(error) => {
                 self.state.counters.misses.count();
@@ -226,6 +218,69 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
             }
         };
         self.sought(lead, turn)
+    }
+
+    /// The stored value, or else the stamp to compute with.
+    async fn hit(&self, lead: &Lead) -> Result<Result<Held<R, KIND>, Stamp>, Error> {
+        let look = match self.keeps() {
+            true => Look::WithLife,
+            false => Look::Entry,
+        };
+        let mut read = self.read(look).await?;
+        if let Some(held) = self.value(&read) {
+            let left = read.left.unwrap_or_default();
+            if !lead.close(|| self.keep(&held, read.stamp, left, read.bytes())) {
+                return Ok(Ok(held));
+            }
+            // It has changed since: once more, now that nobody joins.
+            read = self.read(Look::Entry).await?;
+        }
+        Ok(self.value(&read).ok_or(read.stamp))
+    }
+
+    async fn read(&self, look: Look) -> Result<Read, Error> {
+        self.session.read(self.key, &self.state.groups, look).await
+    }
+
+    /// What this process holds, if it may be served.
+    fn near(&self) -> Option<Held<R, KIND>> {
+        let fingerprint = Fingerprint::of(self.key.as_str());
+        let near = &self.inner.local.near;
+        let value = near.fresh(&fingerprint, &self.state.current)?;
+        Kind::<R, KIND>::restore(value)
+    }
+
+    /// Whether a copy of the entry is to be kept in this process.
+    fn keeps(&self) -> bool {
+        !self.session.is_typed()
+            && self.policy.near
+            && (self.session.pushes() || self.policy.near_ttl.is_some())
+    }
+
+    /// Keeps what the store holds, or what it has just been given. To be called while the
+    /// flight still stands for it.
+    fn keep(&self, held: &Held<R, KIND>, stamp: Stamp, left: Duration, bytes: u32) {
+        if !self.session.is_typed() {
+            if !self.keeps() {
+                if self.policy.near {
+                    self.inner.local.near.refuse();
+                }
+                return;
+            }
+            let life = self
+                .policy
+                .near_ttl
+                .map_or(left, |longest| left.min(longest));
+            if life.is_zero() {
+                return;
+            }
+            let value = Kind::<R, KIND>::erase(held.clone());
+            self.inner
+                .local
+                .near
+                .keep(self.key, value, stamp, life, bytes);
+        }
+        self.state.current.set(stamp);
     }
 
     /// Takes the lease, or waits for whoever holds it.
@@ -253,16 +308,25 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
                 life,
                 reach,
             };
+            lead.look_anew();
             match self.session.claim(&claimed).await {
                 Ok(Claim::Granted) => {
-                    let flights = &self.inner.flights;
+                    let flights = &self.inner.local.flights;
                     let lease = Lease::keep(&self.session, self.key, token, life, watch, flights);
                     return Turn::Ours(lease, mark);
                 }
-                Ok(Claim::Found(entry)) => match entry.value::<Kind<R, KIND>>(&mark, CODEC) {
-                    Some(held) => return Turn::Theirs(held),
-                    None => reach = Reach::IgnoreEntry,
-                },
+                Ok(Claim::Found(entry, left)) => {
+                    match entry.value::<Kind<R, KIND>>(&mark, CODEC) {
+                        Some(held) => {
+                            let keep = || self.keep(&held, mark.stamp(), left, entry.bytes());
+                            if !lead.close(keep) {
+                                return Turn::Theirs(held);
+                            }
+                            // It has changed since: once more, with nobody who joins.
+                        }
+                        None => reach = Reach::IgnoreEntry,
+                    }
+                }
                 Ok(Claim::Stale) => match self.session.stamp(&self.state.groups).await {
                     Ok(stamp) => mark = self.mark(stamp),
                     Err(error) => return self.failed(&error),
@@ -286,7 +350,7 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
             }
             if Instant::now() >= deadline {
                 if self.session.pushes() {
-                    return Turn::Unstored(Vigil::keep(self.key, watch, &self.inner.flights));
+                    return Turn::Unstored(Vigil::keep(self.key, watch, &self.inner.local.flights));
                 }
                 // Nothing would tell it of an invalidation.
                 lead.leave();
@@ -362,7 +426,15 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
             let life = self.policy.life(Kind::<R, KIND>::is_none(&held));
             let stored = if keep && life.as_millis() > 0 {
                 match self.entry(&mark, &held, life, cost) {
-                    Ok(entry) => lease.fill(entry, life).await.map(drop),
+                    Ok(entry) => {
+                        let (bytes, keeps) = (entry.bytes(), self.keeps());
+                        lead.look_anew();
+                        let filled = lease.fill(entry, life, keeps).await;
+                        if matches!(filled, Ok(true)) {
+                            lead.keep(|| self.keep(&held, mark.stamp(), life, bytes));
+                        }
+                        filled.map(drop)
+                    }
                     Err(error) => {
                         self.note(lease.release().await);
                         Err(error)
@@ -402,7 +474,7 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
         }
     }
 
-    fn mark(&self, stamp: crate::group::Stamp) -> Mark {
+    fn mark(&self, stamp: Stamp) -> Mark {
         Mark::new(CODEC, Kind::<R, KIND>::shape(), stamp)
     }
 
@@ -419,7 +491,11 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
         cost: Duration,
     ) -> Result<Stored, Error> {
         if self.session.is_typed() {
-            return Ok(Stored::Typed(*mark, Kind::<R, KIND>::erase(held.clone())));
+            return Ok(Stored::Typed(Typed {
+                value: Kind::<R, KIND>::erase(held.clone()),
+                stamp: mark.stamp(),
+                bytes: Kind::<R, KIND>::written(held, CODEC),
+            }));
         }
         let mut entry = mark.header(life, cost);
         Kind::<R, KIND>::encode(held, CODEC, &mut entry)?;

@@ -243,21 +243,47 @@ impl Lead {
         self.over = true;
     }
 
-    /// Takes no more joiners; whether the entry has changed since the leader last asked.
+    /// What is asked for from now on is as new as any touch so far.
+    pub(crate) fn look_anew(&self) {
+        self.flight.touched.store(false, Ordering::Relaxed);
+    }
+
+    /// Takes no more joiners; whether the entry has changed since the leader last asked. One who
+    /// joined after the change must not be given what was read before it.
     ///
-    /// One who joined after the change must not be given what was read before it.
-    pub(crate) fn close(&self) -> bool {
-        self.leave();
-        self.flight.touched.swap(false, Ordering::Relaxed)
+    /// If nothing has changed, `keep` is run, before any later change can be told.
+    pub(crate) fn close(&self, keep: impl FnOnce()) -> bool {
+        let mut shard = self.flights.shard(&self.key);
+        let flying = self.is_in(&shard);
+        if flying {
+            shard.remove(&self.key);
+        }
+        let touched = self.flight.touched.swap(false, Ordering::Relaxed);
+        if flying && !touched {
+            keep();
+        }
+        touched
+    }
+
+    /// Runs `keep` if nothing has changed since the leader last asked, before any later change
+    /// can be told.
+    pub(crate) fn keep(&self, keep: impl FnOnce()) {
+        let shard = self.flights.shard(&self.key);
+        if self.is_in(&shard) && !self.flight.touched.load(Ordering::Relaxed) {
+            keep();
+        }
+    }
+
+    fn is_in(&self, shard: &HashMap<Key, Arc<Flight>>) -> bool {
+        shard
+            .get(&self.key)
+            .is_some_and(|flight| Arc::ptr_eq(flight, &self.flight))
     }
 
     /// Takes no more joiners.
     pub(crate) fn leave(&self) {
         let mut shard = self.flights.shard(&self.key);
-        if shard
-            .get(&self.key)
-            .is_some_and(|flight| Arc::ptr_eq(flight, &self.flight))
-        {
+        if self.is_in(&shard) {
             shard.remove(&self.key);
         }
     }

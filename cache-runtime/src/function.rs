@@ -1,11 +1,14 @@
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use crate::error::{Error, ErrorKind};
 use crate::group::Group;
+use crate::key::{Arguments, Head, Key};
 use crate::name::function_name;
-use crate::stats::{Counters, Stats};
+use crate::near::Current;
+use crate::stats::{Counters, NearStats, Stats};
 
 /// Where an annotated function stands. Two statics of one site are one function.
 #[derive(Debug)]
@@ -43,13 +46,13 @@ impl Function {
     }
 
     /// What one cache knows of this function.
-    pub(crate) fn state(&self, registry: &Registry) -> Arc<State> {
+    pub(crate) fn state(&'static self, registry: &Registry) -> Cow<'static, Arc<State>> {
         match self.first.get() {
-            Some((id, state)) if *id == registry.id => Arc::clone(state),
+            Some((id, state)) if *id == registry.id => Cow::Borrowed(state),
             _ => {
                 let state = registry.of_site(&self.site);
                 let _ = self.first.set((registry.id, Arc::clone(&state)));
-                state
+                Cow::Owned(state)
             }
         }
     }
@@ -58,10 +61,15 @@ impl Function {
 /// What one cache knows of one function.
 pub(crate) struct State {
     pub(crate) name: Arc<str>,
-    /// `{namespace}:{name}[@{version}]`: how its keys begin.
-    pub(crate) prefix: String,
+    /// How its keys begin, unless it is generic.
+    head: Head,
+    /// How the keys of its instances begin, by the path of their bodies.
+    heads: RwLock<HashMap<(usize, usize), Arc<Head>>>,
+    prefix: String,
     /// The namespace and the function itself.
     pub(crate) groups: Arc<[Group]>,
+    /// Their generations, while they are known.
+    pub(crate) current: Current,
     pub(crate) counters: Counters,
     /// Whether the fleet knows the name, so that a pattern can reach what is stored under it.
     pub(crate) announced: AtomicBool,
@@ -91,17 +99,45 @@ impl State {
         };
         Self {
             name: name.into(),
+            head: Head::new(&prefix, ""),
+            heads: RwLock::default(),
             prefix,
             groups: [
                 Group::everything(namespace),
                 Group::function(namespace, name),
             ]
             .into(),
+            current: Current::default(),
             counters: Counters::default(),
             announced: AtomicBool::new(false),
             refused,
             place,
         }
+    }
+
+    /// How the key of a call begins whose body has this path.
+    pub(crate) fn head<T>(&self, path: &'static str, with: impl FnOnce(&Head) -> T) -> T {
+        if !path.contains('<') {
+            return with(&self.head);
+        }
+        // One instance, one text: its address says which.
+        let place = (path.as_ptr().addr(), path.len());
+        let heads = self.heads.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(head) = heads.get(&place).cloned() {
+            drop(heads);
+            return with(&head);
+        }
+        drop(heads);
+        let head = Arc::new(Head::new(&self.prefix, path));
+        let mut heads = self.heads.write().unwrap_or_else(PoisonError::into_inner);
+        heads.insert(place, Arc::clone(&head));
+        drop(heads);
+        with(&head)
+    }
+
+    /// The key of a call with these arguments.
+    pub(crate) fn key(&self, arguments: Arguments) -> Result<Key, Error> {
+        self.head(arguments.path(), |head| arguments.finish_under(head))
     }
 
     /// An error if another function has the name.
@@ -205,6 +241,28 @@ impl Registry {
         state
     }
 
+    /// The generation of `group` has changed.
+    pub(crate) fn forget(&self, group: &str) {
+        self.each(|state| {
+            if state.groups.iter().any(|of| of.key() == group) {
+                state.current.forget();
+            }
+        });
+    }
+
+    /// No generation is known any more.
+    pub(crate) fn forget_all(&self) {
+        self.each(|state| state.current.forget());
+    }
+
+    fn each(&self, forget: impl Fn(&State)) {
+        let functions = self
+            .functions
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        functions.values().flatten().for_each(|state| forget(state));
+    }
+
     /// The names in use, sorted.
     pub(crate) fn names(&self) -> Vec<String> {
         let functions = self
@@ -216,7 +274,7 @@ impl Registry {
         names
     }
 
-    pub(crate) fn stats(&self) -> Stats {
+    pub(crate) fn stats(&self, near: NearStats) -> Stats {
         let functions = self
             .functions
             .read()
@@ -227,6 +285,7 @@ impl Registry {
                 .flatten()
                 .map(|state| (state.name.to_string(), state.counters.snapshot()))
                 .collect(),
+            near,
         )
     }
 }

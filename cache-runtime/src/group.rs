@@ -50,6 +50,11 @@ impl Stamp {
         stamp.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
         Self(stamp)
     }
+
+    pub(crate) fn halves(self) -> [u64; 2] {
+        let whole = u128::from_le_bytes(self.0);
+        [whole as u64, (whole >> 64) as u64]
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,9 @@
 
 mod arguments;
 mod escape;
+mod head;
 mod serializer;
+mod text;
 mod types;
 
 use std::borrow::Borrow;
@@ -13,6 +15,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use arguments::{Arguments, KeyPart};
+pub(crate) use head::Head;
 
 use crate::error::{Error, ErrorKind};
 
@@ -40,13 +43,10 @@ impl Key {
                 "a key begins with a name of letters, digits, `_`, `-` and `.`, other than `gen`, `functions` and `settings`, as in `user:42`",
             ));
         }
-        let mut arguments = String::with_capacity(rest.len());
+        let mut arguments = text::Text::default();
         escape::template(rest, &mut arguments);
-        Ok(arguments::assemble(
-            &format!("{namespace}:{name}"),
-            "",
-            &arguments,
-        ))
+        let head = format!("{namespace}:{name}");
+        Ok(arguments::assemble(&head, &arguments))
     }
 
     /// The whole text.

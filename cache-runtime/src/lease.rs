@@ -52,10 +52,15 @@ impl Lease {
     }
 
     /// Stores the value and ends the lease; `false` if the lease was lost or invalidated.
-    pub(crate) async fn fill(mut self, entry: Stored, life: Duration) -> Result<bool, Error> {
+    pub(crate) async fn fill(
+        mut self,
+        entry: Stored,
+        life: Duration,
+        kept: bool,
+    ) -> Result<bool, Error> {
         let filled = self
             .session
-            .fill(&self.key, self.token, entry, life)
+            .fill(&self.key, self.token, entry, life, kept)
             .await?;
         self.released = true;
         Ok(filled)

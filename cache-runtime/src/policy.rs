@@ -11,6 +11,8 @@ pub struct Policy {
     pub(crate) none_ttl: Option<Duration>,
     pub(crate) lease: Option<Duration>,
     pub(crate) wait: Option<Duration>,
+    pub(crate) near: bool,
+    pub(crate) near_ttl: Option<Duration>,
 }
 
 impl Policy {
@@ -22,6 +24,8 @@ impl Policy {
             none_ttl: None,
             lease: None,
             wait: None,
+            near: true,
+            near_ttl: None,
         }
     }
 
@@ -49,6 +53,20 @@ impl Policy {
     /// cache's, 10 s).
     pub const fn wait(mut self, longest: Duration) -> Self {
         self.wait = Some(longest);
+        self
+    }
+
+    /// Whether this process keeps copies of what Redis holds (default: yes).
+    pub const fn near(mut self, keep: bool) -> Self {
+        self.near = keep;
+        self
+    }
+
+    /// The longest that this process keeps a copy of what Redis holds (default: as long as
+    /// Redis). Where the server tells of no changes, this is how stale a copy may be; without
+    /// it, none is kept there.
+    pub const fn near_ttl(mut self, longest: Duration) -> Self {
+        self.near_ttl = Some(longest);
         self
     }
 

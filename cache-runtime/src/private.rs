@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use crate::blocking;
 use crate::cache::Cache;
-use crate::companion::{self, Place, is_refresh};
+use crate::companion::{self, Place, is_refresh, is_refreshing};
 use crate::compute::{Request, Sought};
 use crate::function::State;
-use crate::key::Key;
+use crate::key::{Head, Key};
 use crate::policy::Policy;
 use crate::store::Caller;
 
@@ -73,14 +73,33 @@ impl<R: Returns<KIND>, const KIND: u8, C> Call<R, KIND, C> {
         }
     }
 
+    /// The hit path: what this process holds and may serve. No await, no allocation of ours.
+    fn near(&self) -> Option<R> {
+        if !self.when || is_refreshing() {
+            return None;
+        }
+        let cache = self.cache.as_ref().unwrap_or_else(|| Cache::installed());
+        let local = &cache.inner.local;
+        let state = self.function.state(&local.registry);
+        let find = |head: &Head| self.arguments.fingerprint(head);
+        let fingerprint = state.head(self.arguments.path(), find)?;
+        let value = local.near.fresh(&fingerprint, &state.current)?;
+        let held = R::Kind::restore(value)?;
+        state.counters.near_hits.count();
+        Some(R::join(R::Kind::give(held)))
+    }
+
     fn begin(self) -> (Begun, C) {
         let cache = self.cache.unwrap_or_else(|| Cache::installed().clone());
-        let state = self.function.state(&cache.inner.registry);
+        let state = self
+            .function
+            .state(&cache.inner.local.registry)
+            .into_owned();
         let begun = if !self.when || state.is_refused() {
             state.counters.bypasses.count();
             None
         } else {
-            match self.arguments.finish(&state.prefix) {
+            match state.key(self.arguments) {
                 Ok(key) => Some((is_refresh(&key), key)),
                 Err(error) => {
                     state.counters.errors.count();
@@ -103,8 +122,11 @@ impl<R: Returns<KIND>, const KIND: u8, C> Call<R, KIND, C> {
 
     fn place(self) -> Place<R, KIND> {
         let cache = self.cache.unwrap_or_else(|| Cache::installed().clone());
-        let state = self.function.state(&cache.inner.registry);
-        let key = self.arguments.finish(&state.prefix);
+        let state = self
+            .function
+            .state(&cache.inner.local.registry)
+            .into_owned();
+        let key = state.key(self.arguments);
         Place {
             cache,
             state,
@@ -153,6 +175,9 @@ where
     C: Fn(&R::Value) -> bool,
     F: Future<Output = R>,
 {
+    if let Some(value) = call.near() {
+        return value;
+    }
     let (begun, cache_if) = call.begin();
     let Some((request, refresh)) = begun.request(Caller::Async) else {
         return compute.await;
@@ -173,6 +198,9 @@ where
     C: Fn(&R::Value) -> bool,
     F: FnOnce() -> R,
 {
+    if let Some(value) = call.near() {
+        return value;
+    }
     let (begun, cache_if) = call.begin();
     let Some((request, refresh)) = begun.request(Caller::Blocking) else {
         return compute();

@@ -51,6 +51,8 @@ pub trait ValueKind {
     fn restore(erased: Erased) -> Option<Self::Held>;
     fn encode(held: &Self::Held, codec: Codec, out: &mut Vec<u8>) -> Result<(), Error>;
     fn decode(bytes: &[u8], codec: Codec) -> Result<Self::Held, Error>;
+    /// How many bytes it takes when it is written.
+    fn written(held: &Self::Held, codec: Codec) -> u32;
 }
 
 /// What a function returns. `KIND` comes from [`kind!`](crate::kind).
@@ -107,6 +109,9 @@ impl<T: Storable + Clone> ValueKind for Owned<T> {
     fn encode(held: &Arc<T>, codec: Codec, out: &mut Vec<u8>) -> Result<(), Error> {
         codec.encode(&**held, out)
     }
+    fn written(held: &Arc<T>, codec: Codec) -> u32 {
+        codec.written(&**held)
+    }
     fn decode(bytes: &[u8], codec: Codec) -> Result<Arc<T>, Error> {
         codec.decode(bytes).map(Arc::new)
     }
@@ -140,6 +145,9 @@ impl<T: Storable + Clone> ValueKind for Maybe<T> {
     fn encode(held: &Arc<Option<T>>, codec: Codec, out: &mut Vec<u8>) -> Result<(), Error> {
         codec.encode(&**held, out)
     }
+    fn written(held: &Arc<Option<T>>, codec: Codec) -> u32 {
+        codec.written(&**held)
+    }
     fn decode(bytes: &[u8], codec: Codec) -> Result<Arc<Option<T>>, Error> {
         codec.decode(bytes).map(Arc::new)
     }
@@ -169,6 +177,9 @@ impl<T: Storable> ValueKind for Shared<T> {
     }
     fn encode(held: &Arc<T>, codec: Codec, out: &mut Vec<u8>) -> Result<(), Error> {
         codec.encode(&**held, out)
+    }
+    fn written(held: &Arc<T>, codec: Codec) -> u32 {
+        codec.written(&**held)
     }
     fn decode(bytes: &[u8], codec: Codec) -> Result<Arc<T>, Error> {
         codec.decode(bytes).map(Arc::new)
@@ -202,6 +213,9 @@ impl<T: Storable> ValueKind for MaybeShared<T> {
     }
     fn encode(held: &Option<Arc<T>>, codec: Codec, out: &mut Vec<u8>) -> Result<(), Error> {
         codec.encode(&held.as_deref(), out)
+    }
+    fn written(held: &Option<Arc<T>>, codec: Codec) -> u32 {
+        codec.written(&held.as_deref())
     }
     fn decode(bytes: &[u8], codec: Codec) -> Result<Option<Arc<T>>, Error> {
         codec

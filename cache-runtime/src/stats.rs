@@ -65,15 +65,59 @@ impl FunctionStats {
     }
 }
 
+/// The near tier: decoded values in this process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NearStats {
+    /// Entries held at this moment, expired ones included.
+    pub entries: u64,
+    /// What they weigh, in bytes: as written, with their keys, and no entry less than its share
+    /// of the capacity.
+    pub weight: u64,
+    /// Entries that were taken in.
+    pub kept: u64,
+    /// Entries that an invalidation or a lost connection has removed.
+    pub dropped: u64,
+    /// Entries that were not taken in because the tier is off.
+    pub refused: u64,
+    /// Why nothing is taken in, if so.
+    pub off: Option<&'static str>,
+}
+
+impl fmt::Display for NearStats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            entries,
+            weight,
+            kept,
+            dropped,
+            refused,
+            off,
+        } = self;
+        write!(
+            f,
+            "near tier: {entries} entries, {weight} bytes, {kept} kept, {dropped} dropped"
+        )?;
+        match off {
+            Some(reason) => write!(f, ", {refused} refused: off, because {reason}"),
+            None => Ok(()),
+        }
+    }
+}
+
 #[derive(Default)]
 pub(crate) struct Counter(AtomicU64);
 
 impl Counter {
     pub(crate) fn count(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.add(1);
     }
 
-    fn get(&self) -> u64 {
+    pub(crate) fn add(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
@@ -86,16 +130,22 @@ pub struct Stats {
     pub total: FunctionStats,
     /// Each function with its counters, sorted by name.
     pub functions: Vec<(String, FunctionStats)>,
+    /// The near tier's.
+    pub near: NearStats,
 }
 
 impl Stats {
-    pub(crate) fn of(mut functions: Vec<(String, FunctionStats)>) -> Self {
+    pub(crate) fn of(mut functions: Vec<(String, FunctionStats)>, near: NearStats) -> Self {
         functions.sort_by(|a, b| a.0.cmp(&b.0));
         let mut total = FunctionStats::default();
         for (_, stats) in &functions {
             total.add(stats);
         }
-        Self { total, functions }
+        Self {
+            total,
+            functions,
+            near,
+        }
     }
 
     /// The counters of one function by its whole name; zeros where it has not been called yet.
@@ -147,7 +197,7 @@ impl fmt::Display for Stats {
                 s.hit_rate() * 100.0
             )?;
         }
-        Ok(())
+        writeln!(f, "{}", self.near)
     }
 }
 
@@ -162,17 +212,21 @@ mod tests {
         counters.near_hits.count();
         counters.joined.count();
         counters.misses.count();
-        let stats = Stats::of(vec![
-            ("app.b".into(), counters.snapshot()),
-            ("app.a".into(), counters.snapshot()),
-        ]);
+        let stats = Stats::of(
+            vec![
+                ("app.b".into(), counters.snapshot()),
+                ("app.a".into(), counters.snapshot()),
+            ],
+            NearStats::default(),
+        );
         assert_eq!(stats.total.near_hits, 4);
         assert_eq!(stats.function("app.a").hit_rate(), 0.75);
         assert_eq!(stats.function("app.c").hit_rate(), 0.0);
         let table = stats.to_string();
         let rows: Vec<&str> = table.lines().collect();
-        assert_eq!(rows.len(), 4);
+        assert_eq!(rows.len(), 5);
         assert!(rows[1].starts_with("app.a") && rows[1].ends_with("75.0%"));
         assert!(rows[3].starts_with("total"));
+        assert_eq!(rows[4], "near tier: 0 entries, 0 bytes, 0 kept, 0 dropped");
     }
 }

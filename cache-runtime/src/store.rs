@@ -27,7 +27,16 @@ pub(crate) use watch::Watch;
 #[derive(Clone)]
 pub(crate) enum Stored {
     Encoded(Vec<u8>),
-    Typed(Mark, Erased),
+    Typed(Typed),
+}
+
+/// A value as this process holds it.
+#[derive(Clone)]
+pub(crate) struct Typed {
+    pub(crate) value: Erased,
+    pub(crate) stamp: Stamp,
+    /// What it takes when it is written.
+    pub(crate) bytes: u32,
 }
 
 impl Stored {
@@ -35,7 +44,15 @@ impl Stored {
     pub(crate) fn stamp(&self) -> Option<Stamp> {
         match self {
             Self::Encoded(bytes) => Mark::of(bytes).map(|mark| mark.stamp()),
-            Self::Typed(mark, _) => Some(mark.stamp()),
+            Self::Typed(typed) => Some(typed.stamp),
+        }
+    }
+
+    /// What the value takes when it is written, in bytes.
+    pub(crate) fn bytes(&self) -> u32 {
+        match self {
+            Self::Encoded(bytes) => u32::try_from(bytes.len()).unwrap_or(u32::MAX),
+            Self::Typed(typed) => typed.bytes,
         }
     }
 
@@ -43,7 +60,9 @@ impl Stored {
     pub(crate) fn value<K: ValueKind>(&self, mark: &Mark, codec: Codec) -> Option<K::Held> {
         match self {
             Self::Encoded(bytes) => K::decode(mark.payload(bytes)?, codec).ok(),
-            Self::Typed(own, value) => (own == mark).then(|| K::restore(Arc::clone(value)))?,
+            Self::Typed(typed) => {
+                (typed.stamp == mark.stamp()).then(|| K::restore(Arc::clone(&typed.value)))?
+            }
         }
     }
 }
@@ -53,14 +72,32 @@ pub(crate) struct Read {
     pub(crate) entry: Option<Stored>,
     /// The digest of the generations as they stood when the entry had arrived.
     pub(crate) stamp: Stamp,
+    /// The entry's remaining life, if it was asked for.
+    pub(crate) left: Option<Duration>,
+}
+
+impl Read {
+    /// What the entry takes, in bytes.
+    pub(crate) fn bytes(&self) -> u32 {
+        self.entry.as_ref().map_or(0, Stored::bytes)
+    }
+}
+
+/// How much a look asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// The entry alone: the cheapest there is.
+    Entry,
+    /// Its remaining life too, because a copy will be kept.
+    WithLife,
 }
 
 /// The answer to a claim on a call.
 pub(crate) enum Claim {
     /// The lease is ours: compute.
     Granted,
-    /// Somebody has stored the entry meanwhile.
-    Found(Stored),
+    /// Somebody has stored the entry meanwhile, which lives for so long.
+    Found(Stored, Duration),
     /// Somebody else computes; their lease ends in this time unless renewed.
     Held(Duration),
     /// A group has been invalidated since the stamp was read: read again.
@@ -90,8 +127,12 @@ pub(crate) struct Claimed<'a> {
 
 /// A place that holds entries, leases and generations.
 pub(crate) trait Tier {
-    fn read(&self, key: &Key, groups: &[Group])
-    -> impl Future<Output = Result<Read, Error>> + Send;
+    fn read(
+        &self,
+        key: &Key,
+        groups: &[Group],
+        look: Look,
+    ) -> impl Future<Output = Result<Read, Error>> + Send;
     fn stamp(&self, groups: &[Group]) -> impl Future<Output = Result<Stamp, Error>> + Send;
     /// Tells of changes to the lease of `key` from now on.
     fn watch(&self, key: &Key) -> Watch;
@@ -103,13 +144,15 @@ pub(crate) trait Tier {
         token: Nonce,
         life: Duration,
     ) -> impl Future<Output = Result<bool, Error>> + Send;
-    /// Stores and drops the lease, if the token still holds it.
+    /// Stores and drops the lease, if the token still holds it. `kept`: changes of the entry
+    /// must be told from now on.
     fn fill(
         &self,
         key: &Key,
         token: Nonce,
         entry: Stored,
         life: Duration,
+        kept: bool,
     ) -> impl Future<Output = Result<bool, Error>> + Send;
     fn release(&self, key: &Key, token: Nonce) -> impl Future<Output = Result<(), Error>> + Send;
     /// Stores whoever computes; their fill is refused.
@@ -121,7 +164,6 @@ pub(crate) trait Tier {
     ) -> impl Future<Output = Result<(), Error>> + Send;
     /// Removes entry and lease; whether there was an entry.
     fn remove(&self, key: &Key) -> impl Future<Output = Result<bool, Error>> + Send;
-    fn left(&self, key: &Key) -> impl Future<Output = Result<Option<Duration>, Error>> + Send;
     /// Gives each group a generation that never was.
     fn change(&self, groups: &[Group]) -> impl Future<Output = Result<(), Error>> + Send;
     /// Removes leases, then entries; how many entries.
@@ -137,8 +179,13 @@ pub(crate) trait Tier {
 /// Told of what others have invalidated, before anything newer is read.
 pub(crate) trait Listener: Send + Sync {
     fn call_changed(&self, key: &str);
+    fn calls_changed(&self, pattern: &KeyPattern);
     fn group_changed(&self, group: &str);
     fn everything_changed(&self);
+    /// For a while nothing would have been told.
+    fn gap(&self);
+    /// Whether changes are told at all.
+    fn pushes(&self, pushes: bool);
 }
 
 /// From where a call comes: a thread that blocks must not wait for its own runtime.
@@ -221,16 +268,15 @@ impl Tier for Session {
     }
 
     forward! {
-        async fn read(&self, key: &Key, groups: &[Group]) -> Result<Read, Error>;
+        async fn read(&self, key: &Key, groups: &[Group], look: Look) -> Result<Read, Error>;
         async fn stamp(&self, groups: &[Group]) -> Result<Stamp, Error>;
         async fn claim(&self, claimed: &Claimed<'_>) -> Result<Claim, Error>;
         async fn holds(&self, key: &Key, token: Nonce) -> Result<bool, Error>;
         async fn renew(&self, key: &Key, token: Nonce, life: Duration) -> Result<bool, Error>;
-        async fn fill(&self, key: &Key, token: Nonce, entry: Stored, life: Duration) -> Result<bool, Error>;
+        async fn fill(&self, key: &Key, token: Nonce, entry: Stored, life: Duration, kept: bool) -> Result<bool, Error>;
         async fn release(&self, key: &Key, token: Nonce) -> Result<(), Error>;
         async fn put(&self, key: &Key, entry: Stored, life: Duration) -> Result<(), Error>;
         async fn remove(&self, key: &Key) -> Result<bool, Error>;
-        async fn left(&self, key: &Key) -> Result<Option<Duration>, Error>;
         async fn change(&self, groups: &[Group]) -> Result<(), Error>;
         async fn remove_matching(&self, pattern: &KeyPattern) -> Result<u64, Error>;
         async fn functions(&self) -> Result<Vec<String>, Error>;

@@ -1,5 +1,6 @@
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Instant;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
@@ -58,6 +59,19 @@ impl Worker {
     pub async fn ask(&mut self, order: &str) -> String {
         self.order(order).await;
         self.answer().await
+    }
+
+    /// Gives the order again and again until it is answered like this.
+    pub async fn until_answers(&mut self, order: &str, wanted: &str) {
+        let begun = Instant::now();
+        loop {
+            let answer = self.ask(order).await;
+            if answer == wanted {
+                return;
+            }
+            let late = begun.elapsed() > PATIENCE;
+            assert!(!late, "`{order}` is answered `{answer}`, never `{wanted}`");
+        }
     }
 
     /// Kills it with no chance to clean up.

@@ -1,14 +1,13 @@
 use serde::Serialize;
 
 use super::serializer::{Place, write};
-use super::{Key, escape, types};
+use super::text::Text;
+use super::{Head, Key, escape};
 use crate::error::{Error, ErrorKind};
+use crate::fingerprint::Fingerprint;
 
 /// Arguments longer than this many bytes are replaced by their hash.
-const LONGEST_ARGUMENTS: usize = 200;
-
-/// So are generic arguments.
-const LONGEST_TYPES: usize = 100;
+const LONGEST: usize = 200;
 
 /// What can be part of a key: everything that serde can write.
 #[diagnostic::on_unimplemented(
@@ -24,7 +23,7 @@ impl<T: Serialize + ?Sized> KeyPart for T {}
 /// The arguments of one call, on their way into its key.
 pub struct Arguments {
     path: &'static str,
-    text: String,
+    text: Text,
     count: usize,
     error: Option<Error>,
 }
@@ -35,7 +34,7 @@ impl Arguments {
     pub fn new(path: &'static str) -> Self {
         Self {
             path,
-            text: String::with_capacity(32),
+            text: Text::default(),
             count: 0,
             error: None,
         }
@@ -44,7 +43,7 @@ impl Arguments {
     /// The next argument.
     pub fn add<T: KeyPart + ?Sized>(&mut self, name: &'static str, value: &T) {
         if self.count > 0 {
-            self.text.push(':');
+            self.text.push(b':');
         }
         self.count += 1;
         self.write(name, value, Place::Argument);
@@ -60,15 +59,39 @@ impl Arguments {
         self.write(name, value, Place::Template);
     }
 
+    /// The path of the call's body.
+    pub(crate) fn path(&self) -> &'static str {
+        self.path
+    }
+
+    /// What the call is looked up by; `None` if it has no key.
+    pub(crate) fn fingerprint(&self, head: &Head) -> Option<Fingerprint> {
+        if self.error.is_some() {
+            return None;
+        }
+        let text = self.text.as_bytes();
+        Some(if text.len() <= LONGEST {
+            Fingerprint::new(head.digest, text)
+        } else {
+            Fingerprint::new(head.digest, hashed(text).as_bytes())
+        })
+    }
+
     /// The key; `prefix` is `{namespace}:{name}[@{version}]`.
     ///
     /// # Errors
     ///
     /// The first argument that could not be written.
     pub fn finish(self, prefix: &str) -> Result<Key, Error> {
+        let head = Head::new(prefix, self.path);
+        self.finish_under(&head)
+    }
+
+    /// The key, where its head is known.
+    pub(crate) fn finish_under(self, head: &Head) -> Result<Key, Error> {
         match self.error {
             Some(error) => Err(error),
-            None => Ok(assemble(prefix, self.path, &self.text)),
+            None => Ok(assemble(&head.text, &self.text)),
         }
     }
 
@@ -84,30 +107,22 @@ impl Arguments {
     }
 }
 
-pub(super) fn assemble(prefix: &str, path: &str, arguments: &str) -> Key {
-    let mut key = String::with_capacity(prefix.len() + arguments.len() + 1);
-    key.push_str(prefix);
-    if path.contains('<') {
-        let types = types::generics(path);
-        if !types.is_empty() {
-            key.push('<');
-            bounded(&types, LONGEST_TYPES, &mut key);
-            key.push('>');
-        }
-    }
+pub(super) fn assemble(head: &str, arguments: &Text) -> Key {
+    let text = arguments.as_bytes();
+    let mut key = String::with_capacity(head.len() + text.len().min(LONGEST) + 1);
+    key.push_str(head);
     key.push(':');
-    bounded(arguments, LONGEST_ARGUMENTS, &mut key);
+    if text.len() <= LONGEST {
+        key.push_str(arguments.as_str());
+    } else {
+        key.push_str(&hashed(text));
+    }
     Key::new(&key)
 }
 
-/// The text itself, or `#` and its hash; no text begins with `#`.
-fn bounded(text: &str, longest: usize, out: &mut String) {
-    if text.len() <= longest {
-        out.push_str(text);
-    } else {
-        out.push('#');
-        out.push_str(&blake3::hash(text.as_bytes()).to_hex());
-    }
+/// `#` and a hash; no text begins with `#`.
+pub(super) fn hashed(text: &[u8]) -> String {
+    format!("#{}", blake3::hash(text).to_hex())
 }
 
 #[cfg(test)]
@@ -186,6 +201,20 @@ mod tests {
             Some("ns:m.f@2<<u8>>:")
         );
         assert_eq!(of("m::f::{{closure}}").as_deref(), Some("ns:m.f@2:"));
+    }
+
+    #[test]
+    fn a_call_and_its_key_have_one_fingerprint() {
+        let head = Head::new("ns:m.f", "m::f<u8>::{{closure}}");
+        for text in ["", "short", "longer than sixteen bytes", &"x".repeat(300)] {
+            let mut arguments = Arguments::new("");
+            arguments.add("x", text);
+            let fingerprint = arguments.fingerprint(&head);
+            let key = arguments
+                .finish_under(&head)
+                .map(|key| Fingerprint::of(key.as_str()));
+            assert_eq!(fingerprint, key.ok());
+        }
     }
 
     #[test]

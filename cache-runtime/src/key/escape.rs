@@ -1,3 +1,5 @@
+use super::text::Text;
+
 /// Whether a byte stands for itself in content: nothing that separates, that a glob or a
 /// cluster slot would read, or that does not print.
 const fn is_plain(byte: u8) -> bool {
@@ -9,24 +11,24 @@ const fn is_plain(byte: u8) -> bool {
 }
 
 /// Appends `content`, with every other byte as `%XX`.
-pub(super) fn content(content: &str, out: &mut String) {
+pub(super) fn content(content: &str, out: &mut Text) {
     escape(content, out, is_plain);
 }
 
 /// Appends the literal text of a template, which keeps its colons.
-pub(super) fn template(literal: &str, out: &mut String) {
+pub(super) fn template(literal: &str, out: &mut Text) {
     escape(literal, out, |byte| byte == b':' || is_plain(byte));
 }
 
 /// Appends the name of a field, variant or type, in which a dot separates.
-pub(super) fn name(name: &str, out: &mut String) {
+pub(super) fn name(name: &str, out: &mut Text) {
     escape(name, out, |byte| {
         byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
     });
 }
 
 /// Appends the text of generic arguments, which keeps their structure.
-pub(super) fn types(text: &str, out: &mut String) {
+pub(super) fn types(text: &str, out: &mut Text) {
     escape(text, out, |byte| {
         byte.is_ascii_alphanumeric()
             || matches!(
@@ -36,7 +38,7 @@ pub(super) fn types(text: &str, out: &mut String) {
     });
 }
 
-fn escape(text: &str, out: &mut String, plain: impl Fn(u8) -> bool) {
+fn escape(text: &str, out: &mut Text, plain: impl Fn(u8) -> bool) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     let mut rest = text;
     while let Some(at) = rest.bytes().position(|byte| !plain(byte)) {
@@ -44,9 +46,9 @@ fn escape(text: &str, out: &mut String, plain: impl Fn(u8) -> bool) {
         // Only ASCII is plain, so this is the beginning of a character.
         let width = rest[at..].chars().next().map_or(1, char::len_utf8);
         for byte in rest[at..at + width].bytes() {
-            out.push('%');
-            out.push(char::from(HEX[usize::from(byte >> 4)]));
-            out.push(char::from(HEX[usize::from(byte & 15)]));
+            out.push(b'%');
+            out.push(HEX[usize::from(byte >> 4)]);
+            out.push(HEX[usize::from(byte & 15)]);
         }
         rest = &rest[at + width..];
     }
@@ -57,10 +59,10 @@ fn escape(text: &str, out: &mut String, plain: impl Fn(u8) -> bool) {
 mod tests {
     #[test]
     fn what_is_not_plain_is_escaped_byte_by_byte() {
-        let mut out = String::new();
+        let mut out = super::Text::default();
         super::content("aé*?[]{}:%,'()=<>^\\ \n#!", &mut out);
         assert_eq!(
-            out,
+            out.as_str(),
             "a%C3%A9%2A%3F%5B%5D%7B%7D%3A%25%2C%27%28%29%3D%3C%3E%5E%5C%20%0A%23%21"
         );
     }

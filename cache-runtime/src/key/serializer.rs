@@ -16,6 +16,7 @@ use std::fmt::{self, Display, Write};
 use serde::ser::{self, Serialize};
 
 use super::escape;
+use super::text::Text;
 
 /// Values nested deeper than this are refused, before the stack ends.
 const DEEPEST: usize = 128;
@@ -32,7 +33,7 @@ pub(super) enum Place {
 pub(super) fn write<T: Serialize + ?Sized>(
     value: &T,
     place: Place,
-    out: &mut String,
+    out: &mut Text,
 ) -> Result<(), Refusal> {
     value.serialize(Writer {
         out,
@@ -60,36 +61,37 @@ impl ser::Error for Refusal {
 }
 
 struct Writer<'a> {
-    out: &'a mut String,
+    out: &'a mut Text,
     depth: usize,
     bare: bool,
 }
 
 impl<'a> Writer<'a> {
-    fn show(self, value: impl Display) -> Result<(), Refusal> {
-        write!(self.out, "{value}").map_err(ser::Error::custom)
+    fn literal(self, text: &str) -> Result<(), Refusal> {
+        self.out.push_str(text);
+        Ok(())
     }
 
     fn text(self, text: &str) -> Result<(), Refusal> {
         if self.bare {
             escape::content(text, self.out);
         } else {
-            self.out.push('\'');
+            self.out.push(b'\'');
             escape::content(text, self.out);
-            self.out.push('\'');
+            self.out.push(b'\'');
         }
         Ok(())
     }
 
     fn variant(&mut self, name: &str, variant: &str) {
         escape::name(name, self.out);
-        self.out.push('.');
+        self.out.push(b'.');
         escape::name(variant, self.out);
     }
 
     /// What is inside a value of this one.
     fn inner<T: Serialize + ?Sized>(
-        out: &mut String,
+        out: &mut Text,
         depth: usize,
         value: &T,
     ) -> Result<(), Refusal> {
@@ -105,30 +107,30 @@ impl<'a> Writer<'a> {
     }
 
     fn list(self) -> List<'a> {
-        self.out.push('(');
+        self.out.push(b'(');
         List {
             out: self.out,
             depth: self.depth,
             first: true,
-            close: ')',
+            close: b')',
         }
     }
 
     fn fields(self) -> List<'a> {
-        self.out.push('<');
+        self.out.push(b'<');
         List {
             out: self.out,
             depth: self.depth,
             first: true,
-            close: '>',
+            close: b'>',
         }
     }
 }
 
-macro_rules! shown {
+macro_rules! integers {
     ($($method:ident $ty:ty,)+) => {$(
         fn $method(self, value: $ty) -> Result<(), Refusal> {
-            self.show(value)
+            self.literal(itoa::Buffer::new().format(value))
         }
     )+};
 }
@@ -144,8 +146,7 @@ impl<'a> ser::Serializer for Writer<'a> {
     type SerializeStruct = List<'a>;
     type SerializeStructVariant = List<'a>;
 
-    shown! {
-        serialize_bool bool,
+    integers! {
         serialize_i8 i8,
         serialize_i16 i16,
         serialize_i32 i32,
@@ -158,12 +159,16 @@ impl<'a> ser::Serializer for Writer<'a> {
         serialize_u128 u128,
     }
 
+    fn serialize_bool(self, value: bool) -> Result<(), Refusal> {
+        self.literal(if value { "true" } else { "false" })
+    }
+
     fn serialize_f32(self, value: f32) -> Result<(), Refusal> {
-        self.show(format_args!("{value:?}"))
+        write!(self.out, "{value:?}").map_err(ser::Error::custom)
     }
 
     fn serialize_f64(self, value: f64) -> Result<(), Refusal> {
-        self.show(format_args!("{value:?}"))
+        write!(self.out, "{value:?}").map_err(ser::Error::custom)
     }
 
     fn serialize_char(self, value: char) -> Result<(), Refusal> {
@@ -183,22 +188,22 @@ impl<'a> ser::Serializer for Writer<'a> {
     }
 
     fn serialize_none(self) -> Result<(), Refusal> {
-        self.show("None")
+        self.literal("None")
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Refusal> {
         self.out.push_str("Some(");
         Self::inner(self.out, self.depth, value)?;
-        self.out.push(')');
+        self.out.push(b')');
         Ok(())
     }
 
     fn serialize_unit(self) -> Result<(), Refusal> {
-        self.show("null")
+        self.literal("null")
     }
 
     fn serialize_unit_struct(self, _: &'static str) -> Result<(), Refusal> {
-        self.show("null")
+        self.literal("null")
     }
 
     fn serialize_unit_variant(
@@ -227,9 +232,9 @@ impl<'a> ser::Serializer for Writer<'a> {
         value: &T,
     ) -> Result<(), Refusal> {
         self.variant(name, variant);
-        self.out.push('(');
+        self.out.push(b'(');
         Self::inner(self.out, self.depth, value)?;
-        self.out.push(')');
+        self.out.push(b')');
         Ok(())
     }
 
@@ -261,7 +266,7 @@ impl<'a> ser::Serializer for Writer<'a> {
             out: self.out,
             depth: self.depth,
             entries: Vec::new(),
-            key: String::new(),
+            key: Text::default(),
         })
     }
 
@@ -287,16 +292,16 @@ impl<'a> ser::Serializer for Writer<'a> {
 
 /// Elements or fields, in their order.
 struct List<'a> {
-    out: &'a mut String,
+    out: &'a mut Text,
     depth: usize,
     first: bool,
-    close: char,
+    close: u8,
 }
 
 impl List<'_> {
     fn next(&mut self) {
         if !self.first {
-            self.out.push(',');
+            self.out.push(b',');
         }
         self.first = false;
     }
@@ -309,7 +314,7 @@ impl List<'_> {
     fn field<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Result<(), Refusal> {
         self.next();
         escape::name(name, self.out);
-        self.out.push('=');
+        self.out.push(b'=');
         Writer::inner(self.out, self.depth, value)
     }
 
@@ -371,10 +376,10 @@ fields! {
 
 /// Entries are kept until the end, and written in the order of their keys.
 struct Map<'a> {
-    out: &'a mut String,
+    out: &'a mut Text,
     depth: usize,
-    entries: Vec<(String, String)>,
-    key: String,
+    entries: Vec<(Text, Text)>,
+    key: Text,
 }
 
 impl ser::SerializeMap for Map<'_> {
@@ -387,7 +392,7 @@ impl ser::SerializeMap for Map<'_> {
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Refusal> {
-        let mut text = String::new();
+        let mut text = Text::default();
         Writer::inner(&mut text, self.depth, value)?;
         self.entries.push((std::mem::take(&mut self.key), text));
         Ok(())
@@ -395,16 +400,16 @@ impl ser::SerializeMap for Map<'_> {
 
     fn end(mut self) -> Result<(), Refusal> {
         self.entries.sort_unstable();
-        self.out.push('<');
+        self.out.push(b'<');
         for (place, (key, value)) in self.entries.iter().enumerate() {
             if place > 0 {
-                self.out.push(',');
+                self.out.push(b',');
             }
-            self.out.push_str(key);
-            self.out.push('=');
-            self.out.push_str(value);
+            self.out.push_str(key.as_str());
+            self.out.push(b'=');
+            self.out.push_str(value.as_str());
         }
-        self.out.push('>');
+        self.out.push(b'>');
         Ok(())
     }
 }

@@ -1,16 +1,17 @@
 //! The generic arguments a call is made with, from the path of a closure in its body.
 
 use super::escape;
+use super::text::Text;
 use crate::name;
 
 /// The text of the generic arguments in `path`; empty if there are none.
 pub(super) fn generics(path: &str) -> String {
-    let mut out = String::new();
+    let mut out = Text::default();
     let brackets = path.bytes().filter(|byte| *byte == b'<').count();
     // `<A as Trait>::f` and `module::<impl A>::f` have a bracket that says nothing generic.
     let wrapped = path.starts_with('<') || path.contains("::<impl ");
     if brackets == usize::from(wrapped) {
-        return out;
+        return String::new();
     }
     let mut segments = name::segments(path);
     segments.retain(|segment| !segment.starts_with('{'));
@@ -35,7 +36,7 @@ pub(super) fn generics(path: &str) -> String {
         }
         escape::types(part, &mut out);
     }
-    out
+    out.as_str().to_owned()
 }
 
 #[cfg(test)]

@@ -1,14 +1,13 @@
-use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::watch::Watchers;
-use super::{Claim, Claimed, Reach, Read, Stored, Tier, Watch};
-use crate::entry::Mark;
+use super::{Claim, Claimed, Look, Reach, Read, Stored, Tier, Typed, Watch};
 use crate::error::Error;
 use crate::group::{Group, Stamp};
 use crate::key::Key;
+use crate::near::{Kept, Near};
 use crate::nonce::Nonce;
 use crate::pattern::KeyPattern;
 
@@ -20,17 +19,11 @@ const MOST_GENERATIONS: usize = 100_000;
 
 /// The in-process tier: values as they are, the same protocol as in Redis.
 pub(crate) struct Memory {
-    entries: quick_cache::sync::Cache<Key, Held>,
+    entries: Arc<Near>,
     leases: Mutex<HashMap<Key, Lease>>,
     generations: RwLock<HashMap<Group, Nonce>>,
     names: Mutex<HashSet<String>>,
     watchers: Arc<Watchers>,
-}
-
-#[derive(Clone)]
-struct Held {
-    entry: Stored,
-    until: Instant,
 }
 
 struct Lease {
@@ -39,10 +32,9 @@ struct Lease {
 }
 
 impl Memory {
-    /// Holds at most `capacity` entries.
-    pub(crate) fn new(capacity: usize) -> Self {
+    pub(crate) fn new(entries: Arc<Near>) -> Self {
         Self {
-            entries: quick_cache::sync::Cache::new(capacity),
+            entries,
             leases: Mutex::default(),
             generations: RwLock::default(),
             names: Mutex::default(),
@@ -54,22 +46,15 @@ impl Memory {
         self.leases.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn find(&self, key: &Key) -> Option<Held> {
-        let held = self.entries.get(key)?;
-        if held.until > Instant::now() {
-            return Some(held);
-        }
-        self.entries
-            .remove_if(key, |held| held.until <= Instant::now());
-        None
-    }
-
     fn insert(&self, key: &Key, entry: Stored, life: Duration) {
-        let now = Instant::now();
-        let until = now
-            .checked_add(life)
-            .unwrap_or_else(|| now + Duration::from_secs(u64::from(u32::MAX)));
-        self.entries.insert(key.clone(), Held { entry, until });
+        if let Stored::Typed(Typed {
+            value,
+            stamp,
+            bytes,
+        }) = entry
+        {
+            self.entries.keep(key, value, stamp, life, bytes);
+        }
     }
 
     fn current(&self, groups: &[Group]) -> Stamp {
@@ -105,15 +90,28 @@ fn stamp_of(known: &HashMap<Group, Nonce>, groups: &[Group]) -> Option<Stamp> {
     ))
 }
 
-fn is_of(entry: &Stored, mark: &Mark) -> bool {
-    matches!(entry, Stored::Typed(own, _) if own == mark)
+impl From<Kept> for Stored {
+    fn from(kept: Kept) -> Self {
+        let Kept {
+            value,
+            stamp,
+            bytes,
+            ..
+        } = kept;
+        Self::Typed(Typed {
+            value,
+            stamp,
+            bytes,
+        })
+    }
 }
 
 impl Tier for Memory {
-    async fn read(&self, key: &Key, groups: &[Group]) -> Result<Read, Error> {
-        let entry = self.find(key).map(|held| held.entry);
+    async fn read(&self, key: &Key, groups: &[Group], _: Look) -> Result<Read, Error> {
+        let kept = self.entries.find(key);
         Ok(Read {
-            entry,
+            left: kept.as_ref().map(Kept::left),
+            entry: kept.map(Stored::from),
             stamp: self.current(groups),
         })
     }
@@ -133,10 +131,11 @@ impl Tier for Memory {
         }
         let mut leases = self.leases();
         if claimed.reach == Reach::Normal
-            && let Some(held) = self.find(claimed.key)
-            && is_of(&held.entry, claimed.mark)
+            && let Some(kept) = self.entries.find(claimed.key)
+            && kept.stamp == stamp
         {
-            return Ok(Claim::Found(held.entry));
+            let left = kept.left();
+            return Ok(Claim::Found(kept.into(), left));
         }
         match leases.get(claimed.key) {
             // Whoever computes for an older generation computes for nobody.
@@ -168,6 +167,7 @@ impl Tier for Memory {
         token: Nonce,
         entry: Stored,
         life: Duration,
+        _: bool,
     ) -> Result<bool, Error> {
         let mut leases = self.leases();
         if leases.get(key).is_none_or(|lease| lease.token != token) {
@@ -202,17 +202,11 @@ impl Tier for Memory {
     async fn remove(&self, key: &Key) -> Result<bool, Error> {
         let mut leases = self.leases();
         leases.remove(key);
-        let there = self.find(key).is_some();
-        self.entries.remove(key);
+        let there = self.entries.find(key).is_some();
+        self.entries.remove(key.as_str());
         drop(leases);
         self.watchers.notify(key.as_str());
         Ok(there)
-    }
-
-    async fn left(&self, key: &Key) -> Result<Option<Duration>, Error> {
-        Ok(self
-            .find(key)
-            .map(|held| held.until.saturating_duration_since(Instant::now())))
     }
 
     async fn change(&self, groups: &[Group]) -> Result<(), Error> {
@@ -236,18 +230,12 @@ impl Tier for Memory {
             }
             !matched
         });
-        let removed = Cell::new(0);
-        let now = Instant::now();
-        self.entries.retain(|key, held| {
-            let matched = pattern.matches(key);
-            removed.set(removed.get() + u64::from(matched && held.until > now));
-            !matched
-        });
+        let removed = self.entries.remove_matching(pattern);
         drop(leases);
         for key in gone {
             self.watchers.notify(key.as_str());
         }
-        Ok(removed.get())
+        Ok(removed)
     }
 
     async fn functions(&self) -> Result<Vec<String>, Error> {

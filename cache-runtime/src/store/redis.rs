@@ -17,6 +17,7 @@ use tokio::runtime::{Handle, Id, RuntimeFlavor};
 use super::{Caller, Listener};
 use crate::background;
 use crate::error::Error;
+use crate::pattern::KeyPattern;
 use inbox::Inbox;
 pub(crate) use link::Link;
 use names::Names;
@@ -120,15 +121,23 @@ impl Redis {
         link
     }
 
-    /// What this process has changed itself, no connection of it may go on believing.
+    /// What this process has changed itself, no connection of it may go on believing: nothing
+    /// is pushed to the one that has made the change.
     pub(crate) fn forget(&self, change: &Change<'_>) {
         let homes = self.homes.read().unwrap_or_else(PoisonError::into_inner);
         for link in homes.iter().map(|(_, link)| link).chain([&self.steady]) {
             match change {
-                Change::Group(group) => link.inbox.forget_group(group),
+                Change::Group(group) => link.inbox.generations.forget(group),
                 Change::Call(key) => link.inbox.watchers.notify(key),
-                Change::Calls => link.inbox.watchers.notify_all(),
+                Change::Calls(_) => link.inbox.watchers.notify_all(),
             }
+        }
+        drop(homes);
+        match change {
+            // Whoever changes a group tells this process itself.
+            Change::Group(_) => {}
+            Change::Call(key) => self.listener.call_changed(key),
+            Change::Calls(pattern) => self.listener.calls_changed(pattern),
         }
     }
 }
@@ -137,5 +146,5 @@ impl Redis {
 pub(crate) enum Change<'a> {
     Group(&'a str),
     Call(&'a str),
-    Calls,
+    Calls(&'a KeyPattern),
 }

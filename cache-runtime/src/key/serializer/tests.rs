@@ -5,8 +5,9 @@ use serde::Serialize;
 use super::*;
 
 fn text<T: Serialize + ?Sized>(value: &T) -> String {
-    let mut out = String::new();
-    write(value, Place::Argument, &mut out).map_or_else(|refusal| refusal.0, |()| out)
+    let mut out = Text::default();
+    write(value, Place::Argument, &mut out)
+        .map_or_else(|refusal| refusal.0, |()| out.as_str().to_owned())
 }
 
 #[derive(Serialize)]

@@ -28,6 +28,13 @@ enum Slot {
 pub(crate) type Wanted = Vec<(usize, u64)>;
 
 impl Generations {
+    /// Whether nothing has to be asked for.
+    pub(crate) fn are_known(&self, groups: &[Group]) -> bool {
+        let known = self.groups.read().unwrap_or_else(PoisonError::into_inner);
+        let is_known = |group| matches!(known.get(group), Some(Slot::Known(_)));
+        groups.iter().all(is_known)
+    }
+
     /// The stamp, if all groups are known.
     pub(crate) fn stamp(&self, groups: &[Group]) -> Option<Stamp> {
         let known = self.groups.read().unwrap_or_else(PoisonError::into_inner);

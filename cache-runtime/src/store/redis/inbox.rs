@@ -60,14 +60,13 @@ impl Inbox {
     }
 
     /// Computations that began unwatched take no more joiners.
-    pub(crate) fn retire_flights(&self) {
-        self.listener.everything_changed();
+    pub(crate) fn gap(&self) {
+        self.listener.gap();
     }
 
-    /// What we do ourselves pushes nothing to us.
-    pub(crate) fn forget_group(&self, group: &str) {
-        self.generations.forget(group);
-        self.listener.group_changed(group);
+    /// Whether this connection is told of changes.
+    pub(crate) fn pushes(&self, pushes: bool) {
+        self.listener.pushes(pushes);
     }
 
     /// Whether our names may be missing from the fleet's since the last time this was asked.
@@ -92,7 +91,8 @@ impl Inbox {
         if let Some(entry) = Key::of_lease(key) {
             self.watchers.notify(entry);
         } else if key.starts_with(&self.generations_prefix) {
-            self.forget_group(key);
+            self.generations.forget(key);
+            self.listener.group_changed(key);
         } else if key == self.names_key {
             self.lose_names();
         } else {

@@ -19,7 +19,7 @@ use crate::store::redis::inbox::Inbox;
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// How often a quiet connection is asked whether it is still there.
-const HEARTBEAT: Duration = Duration::from_secs(5);
+const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// One multiplexed connection that stays checked out of its pool, is replaced when it breaks,
 /// and hears what the server pushes. It lives on one runtime and serves callers on any.
@@ -71,7 +71,10 @@ impl Link {
             alive: Arc::new(AtomicBool::new(true)),
             steady,
         });
-        let alive = Alive(Arc::clone(&link.alive));
+        let alive = Alive {
+            alive: Arc::clone(&link.alive),
+            inbox: Arc::clone(&link.inbox),
+        };
         let keep = keep(
             Arc::downgrade(&link),
             Arc::clone(&link.inbox),
@@ -178,7 +181,7 @@ impl Link {
     fn restore(&self, up: Up) {
         let mut status = self.status.write().unwrap_or_else(PoisonError::into_inner);
         if matches!(*status, Status::Down(_)) {
-            self.inbox.retire_flights();
+            self.inbox.gap();
         }
         *status = Status::Up(up);
         drop(status);
@@ -209,12 +212,17 @@ impl Drop for Link {
     }
 }
 
-/// Falls when the runtime that the link lives on is shut down.
-struct Alive(Arc<AtomicBool>);
+/// Falls when the runtime that the link lives on is shut down, or the link is dropped.
+struct Alive {
+    alive: Arc<AtomicBool>,
+    inbox: Arc<Inbox>,
+}
 
 impl Drop for Alive {
     fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
+        self.alive.store(false, Ordering::Release);
+        // Nobody hears its pushes any more.
+        self.inbox.forget_everything();
     }
 }
 
@@ -236,6 +244,7 @@ async fn keep(link: Weak<Link>, inbox: Arc<Inbox>, settings: Arc<Settings>) {
             Ok((connection, tracking)) => {
                 pause = Duration::from_millis(20);
                 tracing::info!(tracking, "connected to redis");
+                inbox.pushes(tracking);
                 let up = Up {
                     connection: (*connection).clone(),
                     tracking,

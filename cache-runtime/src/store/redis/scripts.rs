@@ -14,7 +14,7 @@ pub(crate) struct Scripts {
     pub(crate) claim: Script,
     /// KEYS: lease. ARGV: token, life ms.
     pub(crate) renew: Script,
-    /// KEYS: entry, lease. ARGV: token, entry, life ms.
+    /// KEYS: entry, lease. ARGV: token, entry, life ms, whether to track the entry.
     pub(crate) fill: Script,
     /// KEYS: lease. ARGV: token.
     pub(crate) release: Script,
@@ -42,7 +42,9 @@ return redis.call('GET', KEYS[1])",
     claim: Script::new(
         r"if ARGV[4] == 'normal' then
   local entry = redis.call('GET', KEYS[1])
-  if entry and string.sub(entry, 1, #ARGV[3]) == ARGV[3] then return {1, entry} end
+  if entry and string.sub(entry, 1, #ARGV[3]) == ARGV[3] then
+    return {1, entry, redis.call('PTTL', KEYS[1])}
+  end
 end
 local held = redis.call('GET', KEYS[2])
 if held and ARGV[4] ~= 'force' then
@@ -68,6 +70,7 @@ return 0",
         r"local held = redis.call('GET', KEYS[2])
 if held and string.sub(held, 1, 16) == ARGV[1] then
   redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+  if ARGV[4] == '1' then redis.call('PTTL', KEYS[1]) end
   redis.call('DEL', KEYS[2])
   return 1
 end

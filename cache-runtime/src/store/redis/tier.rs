@@ -3,13 +3,14 @@ use std::time::Duration;
 use redis::{FromRedisValue, Pipeline, RedisResult, Value, cmd};
 
 use super::Link;
+use super::link::Line;
 use super::scripts::{SCRIPTS, claimed};
 use crate::error::{Error, ErrorKind};
 use crate::group::{Group, Stamp};
 use crate::key::Key;
 use crate::nonce::Nonce;
 use crate::pattern::KeyPattern;
-use crate::store::{Claim, Claimed, Reach, Read, Stored, Tier, Watch};
+use crate::store::{Claim, Claimed, Look, Reach, Read, Stored, Tier, Watch};
 
 /// How often a look is repeated whose generations change while it is under way.
 const LOOKS: usize = 5;
@@ -17,82 +18,88 @@ const LOOKS: usize = 5;
 /// Keys asked for in one step of a scan, and removed in one command.
 const BATCH: usize = 1_000;
 
+/// What a look has found. `None` as the stamp: a group has changed meanwhile.
+struct Looked {
+    seen: Seen,
+    stamp: Option<Stamp>,
+}
+
+/// An entry and its remaining life, as far as they were asked for and are there.
+#[derive(Default)]
+struct Seen {
+    entry: Option<Vec<u8>>,
+    left: Option<Duration>,
+}
+
 impl Link {
-    /// Asks for the generations not known and, in the same round trip, for `entry`. `None` as
-    /// the stamp: a group has changed meanwhile.
-    async fn look(
-        &self,
-        groups: &[Group],
-        entry: Option<&Key>,
-    ) -> Result<(Option<Vec<u8>>, Option<Stamp>), Error> {
+    /// Asks for what is wanted of `key` and, in the same round trip, for the generations not
+    /// known.
+    async fn look(&self, groups: &[Group], key: Option<(&Key, Look)>) -> Result<Looked, Error> {
         let generations = &self.inbox.generations;
-        if generations.stamp(groups).is_some() {
-            let Some(key) = entry else {
-                return Ok((None, generations.stamp(groups)));
+        if generations.are_known(groups) {
+            let seen = match key {
+                None => Seen::default(),
+                Some((key, Look::Entry)) => self.exchange(|line| get(line, key)).await?,
+                Some((key, Look::WithLife)) => {
+                    let mut pipeline = Pipeline::with_capacity(2);
+                    ask(&mut pipeline, key, Look::WithLife);
+                    self.exchange(|mut line| async move {
+                        let pipe = line.connection.send_packed_commands(&pipeline, 0, 2);
+                        seen(&mut pipe.await?.into_iter())
+                    })
+                    .await?
+                }
             };
-            let entry = self
-                .exchange(|mut line| async move {
-                    let mut get = cmd("GET");
-                    get.arg(key.as_str());
-                    bytes(line.connection.send_packed_command(&get).await?)
-                })
-                .await?;
             // Looked up again: a push may have come in just before the reply.
-            return Ok((entry, generations.stamp(groups)));
+            let stamp = generations.stamp(groups);
+            return Ok(Looked { seen, stamp });
         }
         self.exchange(|mut line| async move {
             let wanted = if line.tracking {
                 generations.ask(groups)
             } else {
-                groups
-                    .iter()
-                    .enumerate()
-                    .map(|(place, _)| (place, 0))
-                    .collect()
+                (0..groups.len()).map(|place| (place, 0)).collect()
             };
-            let mut pipeline = Pipeline::with_capacity(wanted.len() + 1);
+            let mut pipeline = Pipeline::with_capacity(wanted.len() + 2);
             for (place, _) in &wanted {
                 pipeline.cmd("GET").arg(groups[*place].key());
             }
-            if let Some(key) = entry {
-                pipeline.cmd("GET").arg(key.as_str());
+            if let Some((key, look)) = key {
+                ask(&mut pipeline, key, look);
             }
-            let count = wanted.len() + usize::from(entry.is_some());
-            let mut replies = if count == 0 {
-                Vec::new()
-            } else {
-                line.connection
-                    .send_packed_commands(&pipeline, 0, count)
-                    .await?
+            let count = pipeline.len();
+            let replies = match count {
+                0 => Vec::new(),
+                _ => {
+                    let pipe = line.connection.send_packed_commands(&pipeline, 0, count);
+                    pipe.await?
+                }
             };
-            let entry = match entry {
-                Some(_) => bytes(replies.pop().unwrap_or(Value::Nil))?,
-                None => None,
-            };
+            let mut replies = replies.into_iter();
             let mut answers = Vec::with_capacity(wanted.len());
-            for ((place, _), reply) in wanted.iter().zip(replies) {
-                let answer = bytes(reply)?.and_then(|known| Nonce::from_bytes(&known));
-                answers.push(match answer {
+            for reply in replies.by_ref().take(wanted.len()) {
+                answers.push(bytes(reply)?.and_then(|known| Nonce::from_bytes(&known)));
+            }
+            let seen = seen(&mut replies)?;
+            let mut nonces = Vec::with_capacity(answers.len());
+            for ((place, _), answer) in wanted.iter().zip(answers) {
+                let nonce = match answer {
                     Some(nonce) => nonce,
-                    None => {
-                        let script = &SCRIPTS.generation;
-                        let mut call = script.key(groups[*place].key());
-                        call.arg(&Nonce::fresh().0);
-                        let made: Vec<u8> = call.invoke_async(&mut line.connection).await?;
-                        match Nonce::from_bytes(&made) {
-                            Some(nonce) => nonce,
-                            // Not ours: dead until someone invalidates the group.
-                            None => return Ok((None, None)),
-                        }
-                    }
-                });
+                    None => match make(&mut line, &groups[*place]).await? {
+                        Some(nonce) => nonce,
+                        // Not ours: dead until someone invalidates the group.
+                        None => return Ok(Looked { seen, stamp: None }),
+                    },
+                };
+                nonces.push(nonce);
             }
-            if line.tracking {
-                generations.settle(groups, &wanted, &answers);
-                Ok((entry, generations.stamp(groups)))
+            let stamp = if line.tracking {
+                generations.settle(groups, &wanted, &nonces);
+                generations.stamp(groups)
             } else {
-                Ok((entry, Some(Stamp::of(answers))))
-            }
+                Some(Stamp::of(nonces))
+            };
+            Ok(Looked { seen, stamp })
         })
         .await
     }
@@ -161,11 +168,15 @@ impl Link {
 }
 
 impl Tier for Link {
-    async fn read(&self, key: &Key, groups: &[Group]) -> Result<Read, Error> {
+    async fn read(&self, key: &Key, groups: &[Group], look: Look) -> Result<Read, Error> {
         for _ in 0..LOOKS {
-            if let (entry, Some(stamp)) = self.look(groups, Some(key)).await? {
-                let entry = entry.map(Stored::Encoded);
-                return Ok(Read { entry, stamp });
+            let Looked { seen, stamp } = self.look(groups, Some((key, look))).await?;
+            if let Some(stamp) = stamp {
+                return Ok(Read {
+                    entry: seen.entry.map(Stored::Encoded),
+                    left: seen.left,
+                    stamp,
+                });
             }
         }
         Err(unsettled())
@@ -173,7 +184,7 @@ impl Tier for Link {
 
     async fn stamp(&self, groups: &[Group]) -> Result<Stamp, Error> {
         for _ in 0..LOOKS {
-            if let (_, Some(stamp)) = self.look(groups, None).await? {
+            if let Some(stamp) = self.look(groups, None).await?.stamp {
                 return Ok(stamp);
             }
         }
@@ -212,7 +223,8 @@ impl Tier for Link {
             match (reply.next(), reply.next()) {
                 (Some(Value::Int(claimed::GRANTED)), _) => return Ok(Claim::Granted),
                 (Some(Value::Int(claimed::FOUND)), Some(Value::BulkString(entry))) => {
-                    return Ok(Claim::Found(Stored::Encoded(entry)));
+                    let left = reply.next().and_then(life).unwrap_or_default();
+                    return Ok(Claim::Found(Stored::Encoded(entry), left));
                 }
                 (Some(Value::Int(claimed::HELD)), Some(Value::Int(left))) => {
                     let left = u64::try_from(left).unwrap_or(0);
@@ -262,6 +274,7 @@ impl Tier for Link {
         token: Nonce,
         entry: Stored,
         life: Duration,
+        kept: bool,
     ) -> Result<bool, Error> {
         let Stored::Encoded(entry) = entry else {
             return Ok(false);
@@ -271,7 +284,8 @@ impl Tier for Link {
             call.key(key.lease())
                 .arg(&token.0)
                 .arg(entry)
-                .arg(millis(life));
+                .arg(millis(life))
+                .arg(u8::from(kept));
             call.invoke_async(&mut line.connection).await
         })
         .await
@@ -313,18 +327,6 @@ impl Tier for Link {
             let (_, entries): (u64, u64) =
                 redis::from_redis_value(Value::Array(replies).extract_error()?)?;
             Ok(entries > 0)
-        })
-        .await
-    }
-
-    async fn left(&self, key: &Key) -> Result<Option<Duration>, Error> {
-        self.exchange(|mut line| async move {
-            let mut pttl = cmd("PTTL");
-            let left: i64 = pttl
-                .arg(key.as_str())
-                .query_async(&mut line.connection)
-                .await?;
-            Ok(u64::try_from(left).ok().map(Duration::from_millis))
         })
         .await
     }
@@ -372,6 +374,50 @@ impl Tier for Link {
         // On the link that restores the set: its connection is the one that must hear of a loss.
         self.steady_ref().announce_names(&name).await
     }
+}
+
+/// One GET and nothing else: cheaper than any pipeline.
+async fn get(mut line: Line, key: &Key) -> RedisResult<Seen> {
+    let mut get = cmd("GET");
+    get.arg(key.as_str());
+    let entry = bytes(line.connection.send_packed_command(&get).await?)?;
+    Ok(Seen { entry, left: None })
+}
+
+fn ask(pipeline: &mut Pipeline, key: &Key, look: Look) {
+    pipeline.cmd("GET").arg(key.as_str());
+    if look == Look::WithLife {
+        pipeline.cmd("PTTL").arg(key.as_str());
+    }
+}
+
+/// The replies to [`ask`].
+fn seen(replies: &mut impl Iterator<Item = Value>) -> RedisResult<Seen> {
+    let entry = match replies.next() {
+        Some(reply) => bytes(reply)?,
+        None => None,
+    };
+    let left = match replies.next() {
+        Some(reply) => life(reply.extract_error()?),
+        None => None,
+    };
+    Ok(Seen { entry, left })
+}
+
+/// A PTTL; negative where there is no entry or no expiry.
+fn life(reply: Value) -> Option<Duration> {
+    match reply {
+        Value::Int(left) => u64::try_from(left).ok().map(Duration::from_millis),
+        _ => None,
+    }
+}
+
+/// The generation of a group that had none.
+async fn make(line: &mut Line, group: &Group) -> RedisResult<Option<Nonce>> {
+    let mut call = SCRIPTS.generation.key(group.key());
+    call.arg(&Nonce::fresh().0);
+    let made: Vec<u8> = call.invoke_async(&mut line.connection).await?;
+    Ok(Nonce::from_bytes(&made))
 }
 
 /// A reply that is a string or nothing.

@@ -1,0 +1,96 @@
+use std::hash::{Hash, Hasher};
+use std::sync::LazyLock;
+
+use siphasher::sip128::{Hasher128, SipHasher13};
+
+/// What a key is looked up by in this process: 256 bits, no memory of its own.
+///
+/// The head of the key is digested, the arguments stand for themselves up to 16 bytes and are
+/// digested beyond. SipHash-1-3-128 under a random key of this process: nobody who chooses
+/// arguments can make two keys meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fingerprint {
+    head: u128,
+    arguments: u128,
+}
+
+impl Fingerprint {
+    /// Of a whole key: `{namespace}:{name…}:{arguments}`.
+    pub(crate) fn of(key: &str) -> Self {
+        let colons = key.match_indices(':').nth(1);
+        let (head, arguments) = colons.map_or((key, ""), |(at, _)| (&key[..at], &key[at + 1..]));
+        Self::new(digest(head.as_bytes()), arguments.as_bytes())
+    }
+
+    /// Of a key whose head has been digested before.
+    pub(crate) fn new(head: u128, arguments: &[u8]) -> Self {
+        if arguments.len() <= 16 {
+            // No text has a zero byte, so filling up with them loses nothing.
+            let mut bytes = [0; 16];
+            bytes[..arguments.len()].copy_from_slice(arguments);
+            let arguments = u128::from_le_bytes(bytes);
+            return Self { head, arguments };
+        }
+        Self {
+            // Told apart from arguments that stand for themselves.
+            head: !head,
+            arguments: digest(arguments),
+        }
+    }
+}
+
+impl Hash for Fingerprint {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // Digested or short, the map's own seeded hash mixes it.
+        state.write_u128(self.head ^ self.arguments);
+    }
+}
+
+/// A digest that only this process can compute.
+pub(crate) fn digest(bytes: &[u8]) -> u128 {
+    static SEEDED: LazyLock<SipHasher13> = LazyLock::new(|| {
+        let random = || getrandom::u64().unwrap_or_else(|_| fastrand::u64(..));
+        SipHasher13::new_with_keys(random(), random())
+    });
+    let mut hasher = *SEEDED;
+    hasher.write(bytes);
+    hasher.finish128().as_u128()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_has_one_fingerprint_whole_or_in_parts() {
+        for arguments in ["", "42", "'sixteen bytes--'", "'more than sixteen bytes'"] {
+            let key = format!("ns:app.user@2<<u8>>:{arguments}");
+            let parts = Fingerprint::new(digest(b"ns:app.user@2<<u8>>"), arguments.as_bytes());
+            assert_eq!(Fingerprint::of(&key), parts);
+        }
+    }
+
+    #[test]
+    fn other_keys_have_other_fingerprints() {
+        let keys = [
+            "ns:a:",
+            "ns:a:1",
+            "ns:b:1",
+            "nt:a:1",
+            "ns:a:1:2",
+            "ns:a:12",
+            "ns:a:'aaaaaaaaaaaaaaaaa'",
+            "ns:a:'aaaaaaaaaaaaaaaab'",
+            "ns:b:'aaaaaaaaaaaaaaaaa'",
+        ];
+        for (place, one) in keys.iter().enumerate() {
+            for other in &keys[..place] {
+                assert_ne!(
+                    Fingerprint::of(one),
+                    Fingerprint::of(other),
+                    "{one} {other}"
+                );
+            }
+        }
+    }
+}

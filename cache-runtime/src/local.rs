@@ -1,0 +1,49 @@
+use std::sync::Arc;
+
+use crate::flight::Flights;
+use crate::function::Registry;
+use crate::near::Near;
+use crate::pattern::KeyPattern;
+use crate::store::Listener;
+
+/// What this process holds of the cache. An invalidation, ours or another's, reaches all of it.
+///
+/// Flights first, always: a leader keeps what it has read only while its flight still takes
+/// joiners, so that once the flights are retired nothing older comes in behind the broom.
+pub(crate) struct Local {
+    pub(crate) flights: Arc<Flights>,
+    pub(crate) near: Arc<Near>,
+    pub(crate) registry: Registry,
+}
+
+impl Listener for Local {
+    fn call_changed(&self, key: &str) {
+        self.flights.touch(key);
+        self.near.remove(key);
+    }
+
+    fn calls_changed(&self, pattern: &KeyPattern) {
+        self.flights.retire_where(|key, _| pattern.matches(key));
+        self.near.remove_matching(pattern);
+    }
+
+    fn group_changed(&self, group: &str) {
+        self.flights
+            .retire_where(|_, groups| groups.iter().any(|of| of.key() == group));
+        self.registry.forget(group);
+    }
+
+    fn everything_changed(&self) {
+        self.flights.retire_where(|_, _| true);
+        self.registry.forget_all();
+        self.near.clear();
+    }
+
+    fn gap(&self) {
+        self.flights.retire_where(|_, _| true);
+    }
+
+    fn pushes(&self, pushes: bool) {
+        self.near.switch(!pushes);
+    }
+}

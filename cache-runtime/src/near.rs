@@ -1,0 +1,221 @@
+//! Decoded values in this process: copies of what Redis holds, kept coherent by its pushes, or
+//! the entries themselves where there is no server.
+
+use std::hash::{Hash, Hasher};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use coarsetime::Instant;
+use quick_cache::{Equivalent, Weighter};
+
+use crate::fingerprint::Fingerprint;
+use crate::group::Stamp;
+use crate::key::Key;
+use crate::pattern::KeyPattern;
+use crate::returns::Erased;
+use crate::stats::{Counter, NearStats};
+
+/// The one reason.
+const OFF: &str = "the server tells of no changes (no RESP3, or a proxy between)";
+
+/// What an entry weighs besides its value, in bytes: its slot, its key, the allocator.
+const OVERHEAD: usize = 160;
+
+/// Bounded by entries and by bytes; what has not been used for longest goes first.
+pub(crate) struct Near {
+    entries: quick_cache::sync::Cache<Slot, Kept, Weight>,
+    kept: Counter,
+    dropped: Counter,
+    refused: Counter,
+    off: AtomicBool,
+}
+
+/// A value as this process holds it.
+#[derive(Clone)]
+pub(crate) struct Kept {
+    pub(crate) value: Erased,
+    /// The generations it was stored with.
+    pub(crate) stamp: Stamp,
+    /// On a clock that is read without a system call, and moves every few milliseconds.
+    until: Instant,
+    pub(crate) bytes: u32,
+}
+
+/// A key and what it is found by.
+struct Slot {
+    fingerprint: Fingerprint,
+    key: Key,
+}
+
+impl Hash for Slot {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.fingerprint.hash(state);
+    }
+}
+
+impl PartialEq for Slot {
+    fn eq(&self, other: &Self) -> bool {
+        self.fingerprint == other.fingerprint
+    }
+}
+
+impl Eq for Slot {}
+
+impl Equivalent<Slot> for Fingerprint {
+    fn equivalent(&self, slot: &Slot) -> bool {
+        *self == slot.fingerprint
+    }
+}
+
+/// One weight for both bounds: no entry weighs less than its share of the bytes.
+#[derive(Clone)]
+struct Weight {
+    least: u64,
+}
+
+impl Weighter<Slot, Kept> for Weight {
+    fn weight(&self, slot: &Slot, copy: &Kept) -> u64 {
+        let bytes = OVERHEAD + slot.key.as_str().len();
+        (bytes as u64 + u64::from(copy.bytes)).max(self.least)
+    }
+}
+
+/// The generations of a function as this process knows them: what its copies must have been
+/// stored with. Known only while a server would tell of a change.
+#[derive(Default)]
+pub(crate) struct Current([AtomicU64; 2]);
+
+impl Current {
+    pub(crate) fn set(&self, stamp: Stamp) {
+        let [one, two] = stamp.halves();
+        self.0[0].store(one, Ordering::Release);
+        self.0[1].store(two, Ordering::Release);
+    }
+
+    pub(crate) fn forget(&self) {
+        self.set(Stamp([0; 16]));
+    }
+
+    /// A mixture of two stamps, caught half-way through a change, is no entry's stamp.
+    fn is(&self, stamp: Stamp) -> bool {
+        let [one, two] = stamp.halves();
+        self.0[0].load(Ordering::Acquire) == one && self.0[1].load(Ordering::Acquire) == two
+    }
+}
+
+impl Near {
+    pub(crate) fn new(entries: usize, bytes: u64) -> Self {
+        let least = (bytes / entries as u64).max(1);
+        Self {
+            entries: quick_cache::sync::Cache::with_weighter(
+                entries,
+                least * entries as u64,
+                Weight { least },
+            ),
+            kept: Counter::default(),
+            dropped: Counter::default(),
+            refused: Counter::default(),
+            off: AtomicBool::new(false),
+        }
+    }
+
+    /// The hit path: a value that may be served at this moment.
+    pub(crate) fn fresh(&self, fingerprint: &Fingerprint, current: &Current) -> Option<Erased> {
+        let copy = self.entries.get(fingerprint)?;
+        (current.is(copy.stamp) && copy.until > Instant::now()).then_some(copy.value)
+    }
+
+    /// What is held, of whichever generation.
+    pub(crate) fn find(&self, key: &Key) -> Option<Kept> {
+        let fingerprint = Fingerprint::of(key.as_str());
+        let copy = self.entries.get(&fingerprint)?;
+        if copy.until > Instant::now() {
+            return Some(copy);
+        }
+        let expired = |copy: &Kept| copy.until <= Instant::now();
+        self.entries.remove_if(&fingerprint, expired);
+        None
+    }
+
+    /// `bytes`: what the value takes when it is written.
+    pub(crate) fn keep(&self, key: &Key, value: Erased, stamp: Stamp, life: Duration, bytes: u32) {
+        let slot = Slot {
+            fingerprint: Fingerprint::of(key.as_str()),
+            key: key.clone(),
+        };
+        let copy = Kept {
+            value,
+            stamp,
+            until: Instant::now() + bounded(life),
+            bytes,
+        };
+        self.kept.count();
+        self.entries.insert(slot, copy);
+    }
+
+    pub(crate) fn remove(&self, key: &str) -> bool {
+        let removed = self.entries.remove(&Fingerprint::of(key)).is_some();
+        if removed {
+            self.dropped.count();
+        }
+        removed
+    }
+
+    /// Removes what matches; how many of them were alive.
+    pub(crate) fn remove_matching(&self, pattern: &KeyPattern) -> u64 {
+        let (now, alive) = (Instant::now(), AtomicU64::new(0));
+        self.entries.retain(|slot, copy| {
+            let matched = pattern.matches(&slot.key);
+            if matched {
+                self.dropped.count();
+                alive.fetch_add(u64::from(copy.until > now), Ordering::Relaxed);
+            }
+            !matched
+        });
+        alive.into_inner()
+    }
+
+    pub(crate) fn clear(&self) {
+        self.dropped.add(self.entries.len() as u64);
+        self.entries.clear();
+    }
+
+    /// The server tells of no changes, so nothing can be kept; or it does again.
+    pub(crate) fn switch(&self, off: bool) {
+        if off && !self.off.swap(off, Ordering::Relaxed) {
+            tracing::warn!(
+                "the near tier is off: {OFF}; functions with a `near_ttl` use it all the same"
+            );
+        } else {
+            self.off.store(off, Ordering::Relaxed);
+        }
+    }
+
+    /// Something would have been kept, if the server told of changes.
+    pub(crate) fn refuse(&self) {
+        self.refused.count();
+    }
+
+    pub(crate) fn stats(&self) -> NearStats {
+        NearStats {
+            entries: self.entries.len() as u64,
+            weight: self.entries.weight(),
+            kept: self.kept.get(),
+            dropped: self.dropped.get(),
+            refused: self.refused.get(),
+            off: self.off.load(Ordering::Relaxed).then_some(OFF),
+        }
+    }
+}
+
+impl Kept {
+    pub(crate) fn left(&self) -> Duration {
+        self.until.duration_since(Instant::now()).into()
+    }
+}
+
+/// The clock counts in 64 bits, 32 of them seconds.
+fn bounded(life: Duration) -> coarsetime::Duration {
+    const YEAR: u64 = 365 * 24 * 3_600;
+    life.min(Duration::from_secs(YEAR)).into()
+}

@@ -1,0 +1,406 @@
+//! The near tier: hits with no round trip, and no older than a push takes to travel.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use recached::{Cache, Policy, cached};
+use recached_tests::{Server, cache_on, until};
+
+const MINUTE: Policy = Policy::new(Duration::from_secs(60));
+
+/// The number a source holds, through the cache.
+async fn read(cache: &Cache, key: &str, policy: Policy, source: &AtomicU64) -> u64 {
+    let compute = || async { source.load(Ordering::SeqCst) };
+    cache.get_or_compute(key, policy, compute).await
+}
+
+fn near_hits(cache: &Cache) -> u64 {
+    cache.stats().total.near_hits
+}
+
+/// Whether a call is answered in the process, once its value has been computed.
+async fn is_kept(cache: &Cache, key: &str, policy: Policy) -> bool {
+    let source = AtomicU64::new(1);
+    read(cache, key, policy, &source).await;
+    read(cache, key, policy, &source).await;
+    let before = near_hits(cache);
+    read(cache, key, policy, &source).await;
+    near_hits(cache) > before
+}
+
+#[cached(ttl = 60, name = "near.doubled", cache = cache, skip(cache))]
+async fn doubled(cache: &Cache, number: u64) -> Arc<u64> {
+    Arc::new(number * 2)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_near_hit_asks_the_server_nothing() {
+    let server = Server::start();
+    let cache = cache_on(&server.url(), "near");
+    for _ in 0..100 {
+        assert_eq!(*doubled(&cache, 21).await, 42);
+    }
+    let stats = cache.stats();
+    let own = stats.function("near.doubled");
+    assert_eq!((own.computations, own.redis_hits), (1, 0), "{stats}");
+    assert_eq!(
+        own.near_hits, 99,
+        "what was computed is kept at once: {stats}"
+    );
+    let gets: String = server.ask(&["INFO", "commandstats"]);
+    let gets = gets.lines().find(|line| line.starts_with("cmdstat_get:"));
+    let calls = gets.and_then(|line| line.split(['=', ',']).nth(1)?.parse::<u64>().ok());
+    // The generations, the entry and the lease: none of them a hundred times.
+    assert!(calls.is_some_and(|calls| calls < 20), "{gets:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_changes_an_entry_elsewhere_reaches_its_copies() {
+    let server = Server::start();
+    let (here, there) = (
+        cache_on(&server.url(), "near"),
+        cache_on(&server.url(), "near"),
+    );
+    let source = AtomicU64::new(0);
+    for how in [
+        "remove",
+        "put",
+        "function",
+        "keys",
+        "everything",
+        "purge",
+        "by hand",
+        "flush",
+    ] {
+        let old = source.fetch_add(1, Ordering::SeqCst) + 1;
+        until("the old value is kept here", || async {
+            there.remove("value:1").await.expect("it works");
+            let before = near_hits(&here);
+            read(&here, "value:1", MINUTE, &source).await == old
+                && read(&here, "value:1", MINUTE, &source).await == old
+                && near_hits(&here) > before
+        })
+        .await;
+        let new = source.fetch_add(1, Ordering::SeqCst) + 1;
+        match how {
+            "remove" => drop(there.remove("value:1").await.expect("it works")),
+            "put" => there.put("value:1", MINUTE, new).await.expect("it works"),
+            "function" => drop(there.invalidate("value").await.expect("it works")),
+            "keys" => drop(there.invalidate_keys("value:1").await.expect("it works")),
+            "everything" => drop(there.invalidate_all().await.expect("it works")),
+            "purge" => drop(there.purge("value").await.expect("it works")),
+            "by hand" => drop(server.ask::<u64>(&["DEL", "near:value:1"])),
+            _ => server.ask::<()>(&["FLUSHALL"]),
+        }
+        until(&format!("`{how}` has travelled"), || async {
+            read(&here, "value:1", MINUTE, &source).await == new
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_invalidation_of_ones_own_is_not_waited_for() {
+    let server = Server::start();
+    let cache = cache_on(&server.url(), "near");
+    let source = AtomicU64::new(0);
+    for round in 0..50 {
+        for how in ["remove", "put", "function", "keys", "everything", "purge"] {
+            let old = source.load(Ordering::SeqCst);
+            for _ in 0..2 {
+                assert_eq!(read(&cache, "own:1", MINUTE, &source).await, old);
+            }
+            let new = source.fetch_add(1, Ordering::SeqCst) + 1;
+            let told = match how {
+                "remove" => cache.remove("own:1").await.map(drop),
+                "put" => cache.put("own:1", MINUTE, new).await,
+                "function" => cache.invalidate("own").await.map(drop),
+                "keys" => cache.invalidate_keys("own:1").await.map(drop),
+                "everything" => cache.invalidate_all().await.map(drop),
+                _ => cache.purge("own").await.map(drop),
+            };
+            told.expect("it works");
+            let value = read(&cache, "own:1", MINUTE, &source).await;
+            assert_eq!(value, new, "{how} in round {round}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_of_what_was_computed_here_is_watched_over_from_the_beginning() {
+    let server = Server::start();
+    let cache = cache_on(&server.url(), "near");
+    let source = AtomicU64::new(1);
+    // Computed and kept; never read from Redis in between.
+    assert_eq!(read(&cache, "filled:1", MINUTE, &source).await, 1);
+    assert_eq!(read(&cache, "filled:1", MINUTE, &source).await, 1);
+    assert_eq!((near_hits(&cache), cache.stats().total.redis_hits), (1, 0));
+    source.store(2, Ordering::SeqCst);
+    assert_eq!(server.ask::<u64>(&["DEL", "near:filled:1"]), 1);
+    until("the push has travelled", || async {
+        read(&cache, "filled:1", MINUTE, &source).await == 2
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_lives_no_longer_than_its_entry() {
+    let server = Server::start();
+    let (here, there) = (
+        cache_on(&server.url(), "near"),
+        cache_on(&server.url(), "near"),
+    );
+    let short = Policy::new(Duration::from_millis(300)).jitter(0.0);
+    let source = AtomicU64::new(1);
+    read(&there, "short:1", short, &source).await;
+    // A copy taken half-way lives for the other half.
+    until("half its life is over", || async {
+        server.ask::<i64>(&["PTTL", "near:short:1"]) < 150
+    })
+    .await;
+    source.store(2, Ordering::SeqCst);
+    let taken = std::time::Instant::now();
+    if read(&here, "short:1", short, &source).await == 1 {
+        until("the copy has expired", || async {
+            read(&here, "short:1", short, &source).await == 2
+        })
+        .await;
+        assert!(
+            taken.elapsed() < Duration::from_millis(290),
+            "{:?}",
+            taken.elapsed()
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_function_may_keep_no_copies_or_shorter_ones() {
+    let server = Server::start();
+    let cache = cache_on(&server.url(), "near");
+    assert!(is_kept(&cache, "kept:1", MINUTE).await);
+    assert!(!is_kept(&cache, "not:1", MINUTE.near(false)).await);
+    assert!(cache.stats().function("not").redis_hits >= 2);
+    let short = MINUTE.near_ttl(Duration::from_millis(100));
+    assert!(is_kept(&cache, "shorter:1", short).await);
+    let before = cache.stats().total.redis_hits;
+    until("Redis is asked again", || async {
+        read(&cache, "shorter:1", short, &AtomicU64::new(2)).await;
+        cache.stats().total.redis_hits > before
+    })
+    .await;
+    assert_eq!(cache.stats().function("shorter").computations, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_connection_a_flush_and_a_hung_server_empty_it() {
+    let server = Server::start();
+    let cache = Cache::builder()
+        .redis(server.url())
+        .namespace("near")
+        .build()
+        .expect("the url is good");
+    let entries = || cache.stats().near.entries;
+    let filled = || async {
+        until("something is kept", || async {
+            is_kept(&cache, "lost:1", MINUTE).await
+        })
+        .await;
+        assert!(entries() > 0);
+    };
+    filled().await;
+    let _: u64 = server.ask(&["CLIENT", "KILL", "TYPE", "normal"]);
+    until("the lost connection has emptied it", || async {
+        entries() == 0
+    })
+    .await;
+    filled().await;
+    let _: () = server.ask(&["FLUSHALL"]);
+    until("the flush has emptied it", || async { entries() == 0 }).await;
+    filled().await;
+    // The connection stands, and nothing comes any more.
+    server.freeze();
+    until("the heartbeat has missed its answer", || async {
+        entries() == 0
+    })
+    .await;
+    server.thaw();
+    filled().await;
+    assert!(cache.stats().near.dropped >= 3);
+}
+
+#[test]
+fn copies_go_with_the_runtime_that_heard_of_their_changes() {
+    let server = Server::start();
+    let cache = cache_on(&server.url(), "near");
+    let runtime = || {
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(1).enable_all().build();
+        runtime.expect("a runtime")
+    };
+    let source = AtomicU64::new(1);
+    let first = runtime();
+    first.block_on(async {
+        // Several looks, so that the connection at home has taken over.
+        for id in 0..50 {
+            read(&cache, &format!("home:{id}"), MINUTE, &source).await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    assert!(cache.stats().near.entries > 0);
+    drop(first);
+    assert_eq!(cache.stats().near.entries, 0);
+    source.store(2, Ordering::SeqCst);
+    let _: () = server.ask(&["FLUSHALL"]);
+    runtime().block_on(async {
+        until("the flush is known", || async {
+            read(&cache, "home:49", MINUTE, &source).await == 2
+        })
+        .await;
+    });
+}
+
+/// A user whose connections may not ask for pushes: as behind a proxy that passes none on.
+fn without_pushes(server: &Server) -> String {
+    let plain = ["~*", "+@all", "-client|tracking"];
+    let words = [&["ACL", "SETUSER", "plain", "on", ">plain"], &plain[..]].concat();
+    let _: () = server.ask(&words);
+    server.url().replace("redis://", "redis://plain:plain@")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_the_server_tells_of_nothing_it_is_off_and_says_so() {
+    let server = Server::start();
+    let cache = cache_on(&without_pushes(&server), "near");
+    assert!(!is_kept(&cache, "off:1", MINUTE).await);
+    let stats = cache.stats();
+    assert!(
+        stats.near.off.is_some_and(|why| why.contains("no changes")),
+        "{stats}"
+    );
+    assert!(stats.near.refused >= 2, "{stats}");
+    assert!(stats.to_string().contains("off, because"), "{stats}");
+    // By name: no staler than this.
+    let bounded = MINUTE.near_ttl(Duration::from_millis(200));
+    assert!(is_kept(&cache, "bounded:1", bounded).await);
+    let _: u64 = server.ask(&["DEL", "near:bounded:1"]);
+    until("the bound is over", || async {
+        read(&cache, "bounded:1", bounded, &AtomicU64::new(2)).await == 2
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_is_bounded_by_entries_and_by_bytes() {
+    for (entries, bytes, weight) in [(100, 1 << 30, 10), (10_000, 100_000, 1_000)] {
+        let server = Server::start();
+        let cache = Cache::builder()
+            .redis(server.url())
+            .namespace("near")
+            .command_timeout(Duration::from_secs(5))
+            .capacity(entries)
+            .capacity_bytes(bytes)
+            .build()
+            .expect("the settings are good");
+        for id in 0..1_000 {
+            let value = "x".repeat(weight);
+            cache
+                .get_or_compute(&format!("many:{id}"), MINUTE, || async { value })
+                .await;
+        }
+        let near = cache.stats().near;
+        assert!(near.kept >= 1_000, "{near}");
+        assert!(
+            near.entries <= entries as u64 && near.entries > 10,
+            "{near}"
+        );
+        assert!(near.weight <= bytes, "{near}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_watches_over_few_keys_costs_hits_and_never_an_old_value() {
+    let server = Server::start_with("tracking-table-max-keys 20\n");
+    let (here, there) = (
+        cache_on(&server.url(), "near"),
+        cache_on(&server.url(), "near"),
+    );
+    let source = AtomicU64::new(1);
+    let key = |id: usize| format!("few:{id}");
+    for id in 0..300 {
+        read(&here, &key(id), MINUTE, &source).await;
+    }
+    // The server lets go of what it can't watch, and says so.
+    until("most copies are gone", || async {
+        cache_entries(&here) < 100
+    })
+    .await;
+    source.store(2, Ordering::SeqCst);
+    there.invalidate_keys("few:*").await.expect("it works");
+    for id in 0..300 {
+        until("it has travelled", || async {
+            read(&here, &key(id), MINUTE, &source).await == 2
+        })
+        .await;
+    }
+}
+
+fn cache_entries(cache: &Cache) -> u64 {
+    cache.stats().near.entries
+}
+
+/// Readers here, writers there, 300 keys: twenty milliseconds after the last write every copy
+/// is the newest value.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_key_is_stale_once_traffic_has_stopped() {
+    const KEYS: usize = 300;
+    const ROUNDS: usize = 10_000;
+    let server = Server::start();
+    let here = cache_on(&server.url(), "near");
+    let there = cache_on(&server.url(), "near");
+    let sources: Arc<Vec<AtomicU64>> = Arc::new((0..KEYS).map(|_| AtomicU64::new(0)).collect());
+    let stop = Arc::new(AtomicBool::new(false));
+    let readers: Vec<_> = (0..4)
+        .map(|reader| {
+            let (cache, sources, stop) = (here.clone(), Arc::clone(&sources), Arc::clone(&stop));
+            tokio::spawn(async move {
+                let mut id = reader * 71;
+                while !stop.load(Ordering::SeqCst) {
+                    id = (id + 37) % KEYS;
+                    let key = format!("race:{id}");
+                    read(&cache, &key, MINUTE, &sources[id]).await;
+                    tokio::task::yield_now().await;
+                }
+            })
+        })
+        .collect();
+    for round in 0..ROUNDS {
+        let id = (round * 101) % KEYS;
+        let key = format!("race:{id}");
+        sources[id].fetch_add(1, Ordering::SeqCst);
+        match round % 50 {
+            0 => drop(there.invalidate("race").await.expect("it works")),
+            n if n % 2 == 0 => {
+                let value = sources[id].load(Ordering::SeqCst);
+                there.put(&key, MINUTE, value).await.expect("it works");
+            }
+            _ => drop(there.remove(&key).await.expect("it works")),
+        }
+    }
+    stop.store(true, Ordering::SeqCst);
+    for reader in readers {
+        reader.await.expect("no panic");
+    }
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let mut stale = 0;
+    for (id, source) in sources.iter().enumerate() {
+        let value = read(&here, &format!("race:{id}"), MINUTE, source).await;
+        stale += usize::from(value != source.load(Ordering::SeqCst));
+    }
+    assert_eq!(stale, 0, "of {KEYS} keys");
+    let stats = here.stats();
+    assert!(
+        stats.total.near_hits > 0 && stats.near.dropped > 0,
+        "{stats}"
+    );
+}
