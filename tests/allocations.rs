@@ -27,7 +27,7 @@ async fn of_texts(name: &str, language: Option<&str>, loud: bool) -> Arc<String>
 #[cached(ttl = 60, cache = cache())]
 fn of_many(a: i32, b: char, c: (u8, u16), d: [u8; 4]) -> Result<Arc<u64>, String> {
     Ok(Arc::new(
-        a as u64 + b as u64 + u64::from(c.1) + u64::from(d[0]),
+        u64::from(a.unsigned_abs()) + b as u64 + u64::from(c.1) + u64::from(d[0]),
     ))
 }
 

@@ -257,8 +257,7 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
             && (self.session.pushes() || self.policy.near_ttl.is_some())
     }
 
-    /// Keeps what the store holds, or what it has just been given. To be called while the
-    /// flight still stands for it.
+    /// Keeps what has been read. To be called while the flight still stands for it.
     fn keep(&self, held: &Held<R, KIND>, stamp: Stamp, left: Duration, bytes: u32) {
         if !self.session.is_typed() {
             if !self.keeps() {
@@ -426,15 +425,13 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
             let life = self.policy.life(Kind::<R, KIND>::is_none(&held));
             let stored = if keep && life.as_millis() > 0 {
                 match self.entry(&mark, &held, life, cost) {
-                    Ok(entry) => {
-                        let (bytes, keeps) = (entry.bytes(), self.keeps());
-                        lead.look_anew();
-                        let filled = lease.fill(entry, life, keeps).await;
-                        if matches!(filled, Ok(true)) {
-                            lead.keep(|| self.keep(&held, mark.stamp(), life, bytes));
+                    Ok(entry) => lease.fill(entry, life).await.map(|filled| {
+                        // Of what Redis has been given, a copy is kept when it is read again:
+                        // our own write ends what it tracks for us.
+                        if filled && self.session.is_typed() {
+                            lead.keep(|| self.state.current.set(mark.stamp()));
                         }
-                        filled.map(drop)
-                    }
+                    }),
                     Err(error) => {
                         self.note(lease.release().await);
                         Err(error)

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::sleep;
 
 use crate::background;
 use crate::error::Error;
@@ -17,7 +17,7 @@ pub(crate) struct Lease {
     session: Session,
     key: Key,
     token: Nonce,
-    keeper: Option<AbortHandle>,
+    keepers: Option<[AbortHandle; 2]>,
     released: bool,
 }
 
@@ -31,36 +31,34 @@ impl Lease {
         watch: Watch,
         flights: &Arc<Flights>,
     ) -> Self {
-        let keeper = background::handle().ok().map(|runtime| {
-            let keeper = keep(
-                session.clone(),
-                key.clone(),
+        let keepers = background::handle().ok().map(|runtime| {
+            // Apart from each other: the connection that hears of changes may be one of a
+            // runtime that the computation blocks, and renewing must not wait for it.
+            let held = Held {
+                session: session.clone(),
+                key: key.clone(),
                 token,
-                life,
-                watch,
-                Arc::clone(flights),
-            );
-            runtime.spawn(keeper).abort_handle()
+                flights: Arc::clone(flights),
+            };
+            [
+                runtime.spawn(held.clone().renew(life)).abort_handle(),
+                runtime.spawn(held.listen(watch)).abort_handle(),
+            ]
         });
         Self {
             session: session.clone(),
             key: key.clone(),
             token,
-            keeper,
+            keepers,
             released: false,
         }
     }
 
     /// Stores the value and ends the lease; `false` if the lease was lost or invalidated.
-    pub(crate) async fn fill(
-        mut self,
-        entry: Stored,
-        life: Duration,
-        kept: bool,
-    ) -> Result<bool, Error> {
+    pub(crate) async fn fill(mut self, entry: Stored, life: Duration) -> Result<bool, Error> {
         let filled = self
             .session
-            .fill(&self.key, self.token, entry, life, kept)
+            .fill(&self.key, self.token, entry, life)
             .await?;
         self.released = true;
         Ok(filled)
@@ -76,7 +74,7 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if let Some(keeper) = &self.keeper {
+        for keeper in self.keepers.iter().flatten() {
             keeper.abort();
         }
         if !self.released {
@@ -112,35 +110,50 @@ impl Drop for Vigil {
     }
 }
 
-/// Renews at a third of the lease's life, on a runtime that the computation can't block, and
-/// looks at once when somebody else has touched the lease.
-async fn keep(
+/// A lease as its keepers see it: they run beside the computation, which may block.
+#[derive(Clone)]
+struct Held {
     session: Session,
     key: Key,
     token: Nonce,
-    life: Duration,
-    mut watch: Watch,
     flights: Arc<Flights>,
-) {
-    let steady = session.steady();
-    let mut due = Instant::now() + life / 3;
-    loop {
-        let ours = match timeout_at(due, watch.changed()).await {
-            // Asked on the connection that was told: reading again is what keeps it told.
-            Ok(()) => session.holds(&key, token).await,
-            Err(_) => {
-                due = Instant::now() + life / 3;
-                steady.renew(&key, token, life).await
-            }
-        };
-        match ours {
-            Ok(false) => {
-                // Invalidated: who comes now must not be given what was begun before.
-                flights.retire(key.as_str());
+}
+
+impl Held {
+    /// Renews at a third of the lease's life.
+    async fn renew(self, life: Duration) {
+        let steady = self.session.steady();
+        loop {
+            sleep(life / 3).await;
+            if self.is_lost(steady.renew(&self.key, self.token, life).await) {
                 return;
             }
-            Ok(true) => {}
-            Err(error) => tracing::debug!("a lease could not be renewed: {error}"),
+        }
+    }
+
+    /// Looks whenever the lease has changed: renewed by ourselves, or taken from us.
+    async fn listen(self, mut watch: Watch) {
+        loop {
+            watch.changed().await;
+            // On the connection that was told: reading again is what keeps it told.
+            if self.is_lost(self.session.holds(&self.key, self.token).await) {
+                return;
+            }
+        }
+    }
+
+    fn is_lost(&self, ours: Result<bool, Error>) -> bool {
+        match ours {
+            Ok(true) => false,
+            Ok(false) => {
+                // Invalidated: who comes now must not be given what was begun before.
+                self.flights.retire(self.key.as_str());
+                true
+            }
+            Err(error) => {
+                tracing::debug!("a lease could not be looked after: {error}");
+                false
+            }
         }
     }
 }

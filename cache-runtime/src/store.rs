@@ -144,15 +144,13 @@ pub(crate) trait Tier {
         token: Nonce,
         life: Duration,
     ) -> impl Future<Output = Result<bool, Error>> + Send;
-    /// Stores and drops the lease, if the token still holds it. `kept`: changes of the entry
-    /// must be told from now on.
+    /// Stores and drops the lease, if the token still holds it.
     fn fill(
         &self,
         key: &Key,
         token: Nonce,
         entry: Stored,
         life: Duration,
-        kept: bool,
     ) -> impl Future<Output = Result<bool, Error>> + Send;
     fn release(&self, key: &Key, token: Nonce) -> impl Future<Output = Result<(), Error>> + Send;
     /// Stores whoever computes; their fill is refused.
@@ -273,7 +271,7 @@ impl Tier for Session {
         async fn claim(&self, claimed: &Claimed<'_>) -> Result<Claim, Error>;
         async fn holds(&self, key: &Key, token: Nonce) -> Result<bool, Error>;
         async fn renew(&self, key: &Key, token: Nonce, life: Duration) -> Result<bool, Error>;
-        async fn fill(&self, key: &Key, token: Nonce, entry: Stored, life: Duration, kept: bool) -> Result<bool, Error>;
+        async fn fill(&self, key: &Key, token: Nonce, entry: Stored, life: Duration) -> Result<bool, Error>;
         async fn release(&self, key: &Key, token: Nonce) -> Result<(), Error>;
         async fn put(&self, key: &Key, entry: Stored, life: Duration) -> Result<(), Error>;
         async fn remove(&self, key: &Key) -> Result<bool, Error>;

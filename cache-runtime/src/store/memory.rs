@@ -167,7 +167,6 @@ impl Tier for Memory {
         token: Nonce,
         entry: Stored,
         life: Duration,
-        _: bool,
     ) -> Result<bool, Error> {
         let mut leases = self.leases();
         if leases.get(key).is_none_or(|lease| lease.token != token) {

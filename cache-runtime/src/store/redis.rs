@@ -121,8 +121,8 @@ impl Redis {
         link
     }
 
-    /// What this process has changed itself, no connection of it may go on believing: nothing
-    /// is pushed to the one that has made the change.
+    /// What this process has changed itself, none of its connections may go on believing until
+    /// the push has come.
     pub(crate) fn forget(&self, change: &Change<'_>) {
         let homes = self.homes.read().unwrap_or_else(PoisonError::into_inner);
         for link in homes.iter().map(|(_, link)| link).chain([&self.steady]) {

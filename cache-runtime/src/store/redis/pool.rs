@@ -43,8 +43,10 @@ impl Source {
     pub(super) async fn connect(&self) -> Result<(Connection, bool), Error> {
         let connection = match self.resp3.get().await {
             Ok(mut connection) => {
+                // Without NOLOOP: under it a server is silent too about keys that expire or are
+                // evicted while it runs a command of ours.
                 let mut tracking = redis::cmd("CLIENT");
-                tracking.arg("TRACKING").arg("ON").arg("NOLOOP");
+                tracking.arg("TRACKING").arg("ON");
                 match tracking.query_async::<()>(&mut connection).await {
                     Ok(()) => return Ok((connection, true)),
                     Err(error) if is_refusal(&error) => return Ok((connection, false)),

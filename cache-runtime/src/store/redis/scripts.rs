@@ -4,9 +4,8 @@ use redis::Script;
 
 /// Scripts are sent as EVALSHA and loaded when the server does not know them.
 ///
-/// A lease's value is its token (16 bytes), then the stamp it computes for (16 bytes). Under
-/// `NOLOOP` a key's tracking ends with our own write, so a script that writes a key which we
-/// must hear of reads it once more.
+/// A lease's value is its token (16 bytes), then the stamp it computes for (16 bytes). A write
+/// ends the tracking of a key, our own too: what we must hear of is read after it is written.
 pub(crate) struct Scripts {
     /// The generation of a group, made if there is none. KEYS: group. ARGV: a fresh one.
     pub(crate) generation: Script,
@@ -14,7 +13,7 @@ pub(crate) struct Scripts {
     pub(crate) claim: Script,
     /// KEYS: lease. ARGV: token, life ms.
     pub(crate) renew: Script,
-    /// KEYS: entry, lease. ARGV: token, entry, life ms, whether to track the entry.
+    /// KEYS: entry, lease. ARGV: token, entry, life ms.
     pub(crate) fill: Script,
     /// KEYS: lease. ARGV: token.
     pub(crate) release: Script,
@@ -46,23 +45,23 @@ return redis.call('GET', KEYS[1])",
     return {1, entry, redis.call('PTTL', KEYS[1])}
   end
 end
-local held = redis.call('GET', KEYS[2])
-if held and ARGV[4] ~= 'force' then
-  if string.sub(held, 17) == string.sub(ARGV[1], 17) then
-    return {2, redis.call('PTTL', KEYS[2])}
+if ARGV[4] == 'force' or not redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then
+  if ARGV[4] ~= 'force' then
+    local held = redis.call('GET', KEYS[2])
+    if string.sub(held, 17) == string.sub(ARGV[1], 17) then
+      return {2, redis.call('PTTL', KEYS[2])}
+    end
+    if held ~= ARGV[5] then return {3, held} end
   end
-  if held ~= ARGV[5] then return {3, held} end
+  redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
 end
-redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
 redis.call('PTTL', KEYS[2])
 return {0}",
     ),
     renew: Script::new(
         r"local held = redis.call('GET', KEYS[1])
 if held and string.sub(held, 1, 16) == ARGV[1] then
-  redis.call('PEXPIRE', KEYS[1], ARGV[2])
-  redis.call('PTTL', KEYS[1])
-  return 1
+  return redis.call('PEXPIRE', KEYS[1], ARGV[2])
 end
 return 0",
     ),
@@ -70,7 +69,6 @@ return 0",
         r"local held = redis.call('GET', KEYS[2])
 if held and string.sub(held, 1, 16) == ARGV[1] then
   redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
-  if ARGV[4] == '1' then redis.call('PTTL', KEYS[1]) end
   redis.call('DEL', KEYS[2])
   return 1
 end

@@ -274,7 +274,6 @@ impl Tier for Link {
         token: Nonce,
         entry: Stored,
         life: Duration,
-        kept: bool,
     ) -> Result<bool, Error> {
         let Stored::Encoded(entry) = entry else {
             return Ok(false);
@@ -284,12 +283,10 @@ impl Tier for Link {
             call.key(key.lease())
                 .arg(&token.0)
                 .arg(entry)
-                .arg(millis(life))
-                .arg(u8::from(kept));
+                .arg(millis(life));
             call.invoke_async(&mut line.connection).await
         })
         .await
-        .inspect(|_| self.inbox.watchers.notify(key.as_str()))
     }
 
     async fn release(&self, key: &Key, token: Nonce) -> Result<(), Error> {
@@ -299,8 +296,6 @@ impl Tier for Link {
             call.invoke_async(&mut line.connection).await
         })
         .await
-        // Under NOLOOP nothing is pushed to those who wait on this very connection.
-        .inspect(|()| self.inbox.watchers.notify(key.as_str()))
     }
 
     async fn put(&self, key: &Key, entry: Stored, life: Duration) -> Result<(), Error> {
