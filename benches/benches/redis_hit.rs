@@ -24,7 +24,7 @@ struct Item {
     price: f64,
 }
 
-#[cached(ttl = 600, name = "item", cache = CACHE.get().expect("it is set"))]
+#[cached(ttl = 600, name = "item", near = false, cache = CACHE.get().expect("it is set"))]
 async fn item(id: u64) -> Item {
     Item {
         id,

@@ -64,22 +64,36 @@ impl<'a> Expansion<'a> {
         } = function;
         let (body, returns) = (function.body(), function.returns());
         let (kind, begin) = (self.kind(), self.begin());
-        let cache_if = args.cache_if.iter();
+        let private = quote!(#facade::__private);
+        let cache_if = match &args.cache_if {
+            Some(cache_if) => quote!(#cache_if),
+            None => quote!(#private::always),
+        };
         let when = args.when.iter();
-        let call = local("call");
+        let (call, hit, policy) = (local("call"), local("hit"), self.policy());
         let run = if function.is_async() {
-            quote!(#facade::__private::run::<#returns, #kind, _, _>(#call, async move #body).await)
+            quote!(#private::run::<#returns, #kind, _>(#call, #policy, #cache_if, async move #body))
         } else {
-            quote!(#facade::__private::run_blocking::<#returns, #kind, _, _>(#call, move || -> #returns #body))
+            quote!(#private::run_blocking::<#returns, #kind, _>(#call, #policy, #cache_if, move || -> #returns #body))
         };
         let companion = self.companion();
+        let found = quote! {
+            #begin
+            #(#call.when(#when);)*
+            if let ::core::option::Option::Some(#hit) = #call.near() {
+                return #hit;
+            }
+            #run
+        };
+        // The call must not live across the await: the function's future stays small.
+        let found = match function.is_async() {
+            true => quote!({ #found }.await),
+            false => found,
+        };
         quote! {
             #(#attrs)*
             #vis #sig {
-                #begin
-                #(let #call = #call.when(#when);)*
-                #(let #call = #call.cache_if(#cache_if);)*
-                #run
+                #found
             }
             #companion
         }
@@ -107,7 +121,7 @@ impl<'a> Expansion<'a> {
             function.returns(),
             self.kind(),
         );
-        let (key, policy) = (self.key(), self.policy());
+        let key = self.key();
         let (arguments, call) = (local("arguments"), local("call"));
         let cache = args.cache.iter();
         quote! {
@@ -120,14 +134,13 @@ impl<'a> Expansion<'a> {
                     path: || #private::path_of(&__recached_here),
                     #place
                 });
-            let mut #arguments = #private::Arguments::new(#private::path_of(&|| ()));
-            #key
-            let #call = #private::Call::<#returns, #kind, _>::new(
+            let mut #call = #private::Call::<#returns, #kind>::new(
                 &__RECACHED_FUNCTION,
-                #arguments,
-                #policy,
+                #private::path_of(&|| ()),
             );
-            #(let #call = #call.cache(&#cache);)*
+            let #arguments = #call.arguments();
+            #key
+            #(#call.cache(&#cache);)*
         }
     }
 
@@ -232,7 +245,7 @@ impl<'a> Expansion<'a> {
         });
         let (safety, generics, where_clause) =
             (&sig.safety, &sig.generics, &sig.generics.where_clause);
-        let call = local("call");
+        let (call, policy) = (local("call"), self.policy());
         let mut compute = self.call_function();
         if matches!(safety, syn::Safety::Unsafe(_)) {
             compute = quote!(unsafe { #compute });
@@ -241,12 +254,12 @@ impl<'a> Expansion<'a> {
         let captures = quote_spanned!(Span::call_site()=> impl);
         let (entry, returned) = if function.is_async() {
             (
-                quote!(#facade::__private::entry(#call, #compute)),
+                quote!(#facade::__private::entry(#call, #policy, #compute)),
                 quote!(#facade::Entry<#returns, #kind, #captures ::core::future::Future<Output = #returns>>),
             )
         } else {
             (
-                quote!(#facade::__private::blocking_entry(#call, move || #compute)),
+                quote!(#facade::__private::blocking_entry(#call, #policy, move || #compute)),
                 quote!(#facade::blocking::Entry<#returns, #kind, #captures ::core::ops::FnOnce() -> #returns>),
             )
         };

@@ -60,14 +60,16 @@ impl Cache {
     /// The process's default cache: the installed one, or else one made now from `REDIS_URL`,
     /// or else one in this process.
     #[must_use]
+    #[inline]
     pub fn installed() -> &'static Self {
-        INSTALLED.get_or_init(|| {
-            Self::builder().build().unwrap_or_else(|error| {
-                tracing::error!(
-                    "REDIS_URL can't be used, so this process caches for itself: {error}"
-                );
-                Builder::default().in_process().of_defaults()
-            })
+        INSTALLED.get_or_init(Self::of_environment)
+    }
+
+    #[cold]
+    fn of_environment() -> Self {
+        Self::builder().build().unwrap_or_else(|error| {
+            tracing::error!("REDIS_URL can't be used, so this process caches for itself: {error}");
+            Builder::default().in_process().of_defaults()
         })
     }
 

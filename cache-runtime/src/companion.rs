@@ -1,4 +1,4 @@
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -132,6 +132,8 @@ impl<R, const KIND: u8, F> fmt::Debug for Entry<R, KIND, F> {
 
 thread_local! {
     static REFRESHING: RefCell<Option<Key>> = const { RefCell::new(None) };
+    /// Whether there is one: asked on the hit path.
+    static IS_REFRESHING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Runs `work`, in which the first call of `key` to begin is a refresh.
@@ -140,19 +142,29 @@ pub(crate) fn refreshing<T>(key: &Key, work: impl FnOnce() -> T) -> T {
     struct Outer(Option<Key>);
     impl Drop for Outer {
         fn drop(&mut self) {
-            REFRESHING.set(self.0.take());
+            mark(self.0.take());
         }
     }
-    let _outer = Outer(REFRESHING.replace(Some(key.clone())));
+    let _outer = Outer(mark(Some(key.clone())));
     work()
+}
+
+fn mark(key: Option<Key>) -> Option<Key> {
+    IS_REFRESHING.set(key.is_some());
+    REFRESHING.replace(key)
 }
 
 /// Whether this call of `key` was asked for as a refresh.
 pub(crate) fn is_refresh(key: &Key) -> bool {
-    REFRESHING.with_borrow_mut(|refreshing| refreshing.take_if(|asked| asked == key).is_some())
+    let asked = REFRESHING.with_borrow(|asked| asked.as_ref() == Some(key));
+    if asked {
+        mark(None);
+    }
+    asked
 }
 
 /// Whether some call on this thread was asked for as a refresh.
+#[inline]
 pub(crate) fn is_refreshing() -> bool {
-    REFRESHING.with_borrow(Option::is_some)
+    IS_REFRESHING.get()
 }

@@ -24,18 +24,23 @@ impl Fingerprint {
 
     /// Of a key whose head has been digested before.
     pub(crate) fn new(head: u128, arguments: &[u8]) -> Self {
-        if arguments.len() <= 16 {
-            // No text has a zero byte, so filling up with them loses nothing.
-            let mut bytes = [0; 16];
-            bytes[..arguments.len()].copy_from_slice(arguments);
-            let arguments = u128::from_le_bytes(bytes);
-            return Self { head, arguments };
+        let mut filled = [0; 16];
+        if let Some(room) = filled.get_mut(..arguments.len()) {
+            room.copy_from_slice(arguments);
+            return Self::short(head, filled);
         }
         Self {
             // Told apart from arguments that stand for themselves.
             head: !head,
             arguments: digest(arguments),
         }
+    }
+
+    /// Of arguments of up to 16 bytes, filled up with zeros: no text has one.
+    #[inline]
+    pub(crate) fn short(head: u128, arguments: [u8; 16]) -> Self {
+        let arguments = u128::from_le_bytes(arguments);
+        Self { head, arguments }
     }
 }
 

@@ -46,15 +46,19 @@ impl Function {
     }
 
     /// What one cache knows of this function.
+    #[inline]
     pub(crate) fn state(&'static self, registry: &Registry) -> Cow<'static, Arc<State>> {
         match self.first.get() {
             Some((id, state)) if *id == registry.id => Cow::Borrowed(state),
-            _ => {
-                let state = registry.of_site(&self.site);
-                let _ = self.first.set((registry.id, Arc::clone(&state)));
-                Cow::Owned(state)
-            }
+            _ => Cow::Owned(self.state_of_other(registry)),
         }
+    }
+
+    #[cold]
+    fn state_of_other(&self, registry: &Registry) -> Arc<State> {
+        let state = registry.of_site(&self.site);
+        let _ = self.first.set((registry.id, Arc::clone(&state)));
+        state
     }
 }
 
@@ -63,6 +67,8 @@ pub(crate) struct State {
     pub(crate) name: Arc<str>,
     /// How its keys begin, unless it is generic.
     head: Head,
+    /// The path of a body that is known not to be generic.
+    plain: OnceLock<(usize, usize)>,
     /// How the keys of its instances begin, by the path of their bodies.
     heads: RwLock<HashMap<(usize, usize), Arc<Head>>>,
     prefix: String,
@@ -100,6 +106,7 @@ impl State {
         Self {
             name: name.into(),
             head: Head::new(&prefix, ""),
+            plain: OnceLock::new(),
             heads: RwLock::default(),
             prefix,
             groups: [
@@ -116,12 +123,27 @@ impl State {
     }
 
     /// How the key of a call begins whose body has this path.
+    #[inline]
     pub(crate) fn head<T>(&self, path: &'static str, with: impl FnOnce(&Head) -> T) -> T {
-        if !path.contains('<') {
-            return with(&self.head);
-        }
         // One instance, one text: its address says which.
         let place = (path.as_ptr().addr(), path.len());
+        if self.plain.get() == Some(&place) {
+            return with(&self.head);
+        }
+        self.other_head(path, place, with)
+    }
+
+    #[cold]
+    fn other_head<T>(
+        &self,
+        path: &'static str,
+        place: (usize, usize),
+        with: impl FnOnce(&Head) -> T,
+    ) -> T {
+        if !path.contains('<') {
+            let _ = self.plain.set(place);
+            return with(&self.head);
+        }
         let heads = self.heads.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(head) = heads.get(&place).cloned() {
             drop(heads);

@@ -97,6 +97,7 @@ impl Current {
     }
 
     /// A mixture of two stamps, caught half-way through a change, is no entry's stamp.
+    #[inline]
     fn is(&self, stamp: Stamp) -> bool {
         let [one, two] = stamp.halves();
         self.0[0].load(Ordering::Acquire) == one && self.0[1].load(Ordering::Acquire) == two
@@ -120,6 +121,7 @@ impl Near {
     }
 
     /// The hit path: a value that may be served at this moment.
+    #[inline]
     pub(crate) fn fresh(&self, fingerprint: &Fingerprint, current: &Current) -> Option<Erased> {
         let copy = self.entries.get(fingerprint)?;
         (current.is(copy.stamp) && copy.until > Instant::now()).then_some(copy.value)

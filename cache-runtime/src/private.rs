@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::marker::PhantomData;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::blocking;
@@ -24,57 +25,48 @@ pub fn path_of<T>(_: &T) -> &'static str {
 }
 
 /// One call of an annotated function.
-pub struct Call<R, const KIND: u8, C> {
+pub struct Call<R, const KIND: u8> {
     function: &'static Function,
     arguments: Arguments,
-    policy: Policy,
     cache: Option<Cache>,
     when: bool,
-    cache_if: C,
     returns: PhantomData<fn() -> R>,
 }
 
-impl<R: Returns<KIND>, const KIND: u8> Call<R, KIND, fn(&<R as Returns<KIND>>::Value) -> bool> {
-    pub fn new(function: &'static Function, arguments: Arguments, policy: Policy) -> Self {
+impl<R: Returns<KIND>, const KIND: u8> Call<R, KIND> {
+    /// `path`: of a closure in the function's body, for the generic arguments it is in.
+    #[inline]
+    pub fn new(function: &'static Function, path: &'static str) -> Self {
         Self {
             function,
-            arguments,
-            policy,
+            arguments: Arguments::new(path),
             cache: None,
             when: true,
-            cache_if: |_| true,
             returns: PhantomData,
         }
     }
-}
 
-impl<R: Returns<KIND>, const KIND: u8, C> Call<R, KIND, C> {
-    #[must_use]
-    pub fn cache(mut self, cache: &Cache) -> Self {
+    /// The arguments, on their way into the key.
+    #[inline]
+    pub fn arguments(&mut self) -> &mut Arguments {
+        &mut self.arguments
+    }
+
+    /// Another cache than the installed one.
+    #[inline]
+    pub fn cache(&mut self, cache: &Cache) {
         self.cache = Some(cache.clone());
-        self
     }
 
-    #[must_use]
-    pub fn when(mut self, condition: bool) -> Self {
+    /// Whether to consult the cache at all.
+    #[inline]
+    pub fn when(&mut self, condition: bool) {
         self.when = condition;
-        self
-    }
-
-    pub fn cache_if<D: Fn(&R::Value) -> bool>(self, cache_if: D) -> Call<R, KIND, D> {
-        Call {
-            function: self.function,
-            arguments: self.arguments,
-            policy: self.policy,
-            cache: self.cache,
-            when: self.when,
-            cache_if,
-            returns: PhantomData,
-        }
     }
 
     /// The hit path: what this process holds and may serve. No await, no allocation of ours.
-    fn near(&self) -> Option<R> {
+    #[inline]
+    pub fn near(&self) -> Option<R> {
         if !self.when || is_refreshing() {
             return None;
         }
@@ -89,7 +81,7 @@ impl<R: Returns<KIND>, const KIND: u8, C> Call<R, KIND, C> {
         Some(R::join(R::Kind::give(held)))
     }
 
-    fn begin(self) -> (Begun, C) {
+    fn begin(self, policy: Policy) -> Begun {
         let cache = self.cache.unwrap_or_else(|| Cache::installed().clone());
         let state = self
             .function
@@ -111,16 +103,15 @@ impl<R: Returns<KIND>, const KIND: u8, C> Call<R, KIND, C> {
                 }
             }
         };
-        let begun = Begun {
+        Begun {
             cache,
             state,
-            policy: self.policy,
+            policy,
             key: begun,
-        };
-        (begun, self.cache_if)
+        }
     }
 
-    fn place(self) -> Place<R, KIND> {
+    fn place(self, policy: Policy) -> Place<R, KIND> {
         let cache = self.cache.unwrap_or_else(|| Cache::installed().clone());
         let state = self
             .function
@@ -131,7 +122,7 @@ impl<R: Returns<KIND>, const KIND: u8, C> Call<R, KIND, C> {
             cache,
             state,
             key,
-            policy: self.policy,
+            policy,
             returns: PhantomData,
         }
     }
@@ -168,40 +159,51 @@ async fn seek<R: Returns<KIND>, const KIND: u8>(
     }
 }
 
+/// What every value passes that has no `cache_if`.
+pub fn always<T>(_: &T) -> bool {
+    true
+}
+
 /// Runs an async function through the cache.
-pub async fn run<R, const KIND: u8, C, F>(call: Call<R, KIND, C>, compute: F) -> R
+///
+/// In a box: the function's own future, which is all that a near hit needs, stays small.
+pub fn run<R, const KIND: u8, F>(
+    call: Call<R, KIND>,
+    policy: Policy,
+    cache_if: impl Fn(&R::Value) -> bool,
+    compute: F,
+) -> Pin<Box<impl Future<Output = R>>>
 where
     R: Returns<KIND>,
-    C: Fn(&R::Value) -> bool,
     F: Future<Output = R>,
 {
-    if let Some(value) = call.near() {
-        return value;
-    }
-    let (begun, cache_if) = call.begin();
-    let Some((request, refresh)) = begun.request(Caller::Async) else {
-        return compute.await;
-    };
-    match seek(&request, refresh).await {
-        Sought::Found(value) => value,
-        Sought::Compute(work) => {
-            let result = compute.await;
-            request.settle(work, result, cache_if).await
+    Box::pin(async move {
+        let begun = call.begin(policy);
+        let Some((request, refresh)) = begun.request(Caller::Async) else {
+            return compute.await;
+        };
+        match seek(&request, refresh).await {
+            Sought::Found(value) => value,
+            Sought::Compute(work) => {
+                let result = compute.await;
+                request.settle(work, result, cache_if).await
+            }
         }
-    }
+    })
 }
 
 /// Runs a plain function through the cache.
-pub fn run_blocking<R, const KIND: u8, C, F>(call: Call<R, KIND, C>, compute: F) -> R
+pub fn run_blocking<R, const KIND: u8, F>(
+    call: Call<R, KIND>,
+    policy: Policy,
+    cache_if: impl Fn(&R::Value) -> bool,
+    compute: F,
+) -> R
 where
     R: Returns<KIND>,
-    C: Fn(&R::Value) -> bool,
     F: FnOnce() -> R,
 {
-    if let Some(value) = call.near() {
-        return value;
-    }
-    let (begun, cache_if) = call.begin();
+    let begun = call.begin(policy);
     let Some((request, refresh)) = begun.request(Caller::Blocking) else {
         return compute();
     };
@@ -215,27 +217,29 @@ where
 }
 
 /// The companion of an async function.
-pub fn entry<R, const KIND: u8, C, F>(
-    call: Call<R, KIND, C>,
+pub fn entry<R, const KIND: u8, F>(
+    call: Call<R, KIND>,
+    policy: Policy,
     compute: F,
 ) -> companion::Entry<R, KIND, F>
 where
     R: Returns<KIND>,
     F: Future<Output = R>,
 {
-    let place = call.place();
+    let place = call.place(policy);
     companion::Entry { place, compute }
 }
 
 /// The companion of a plain function.
-pub fn blocking_entry<R, const KIND: u8, C, F>(
-    call: Call<R, KIND, C>,
+pub fn blocking_entry<R, const KIND: u8, F>(
+    call: Call<R, KIND>,
+    policy: Policy,
     compute: F,
 ) -> blocking::Entry<R, KIND, F>
 where
     R: Returns<KIND>,
     F: FnOnce() -> R,
 {
-    let place = call.place();
+    let place = call.place(policy);
     blocking::Entry { place, compute }
 }

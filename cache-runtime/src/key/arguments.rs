@@ -25,12 +25,14 @@ pub struct Arguments {
     path: &'static str,
     text: Text,
     count: usize,
-    error: Option<Error>,
+    // Boxed: it is nearly never there, and this is moved around on the hit path.
+    error: Option<Box<Error>>,
 }
 
 impl Arguments {
     /// `path`: of a closure in the function's body, for the generic arguments it is in.
     #[must_use]
+    #[inline]
     pub fn new(path: &'static str) -> Self {
         Self {
             path,
@@ -41,6 +43,7 @@ impl Arguments {
     }
 
     /// The next argument.
+    #[inline]
     pub fn add<T: KeyPart + ?Sized>(&mut self, name: &'static str, value: &T) {
         if self.count > 0 {
             self.text.push(b':');
@@ -60,14 +63,19 @@ impl Arguments {
     }
 
     /// The path of the call's body.
+    #[inline]
     pub(crate) fn path(&self) -> &'static str {
         self.path
     }
 
     /// What the call is looked up by; `None` if it has no key.
+    #[inline]
     pub(crate) fn fingerprint(&self, head: &Head) -> Option<Fingerprint> {
         if self.error.is_some() {
             return None;
+        }
+        if let Some(short) = self.text.short() {
+            return Some(Fingerprint::short(head.digest, short));
         }
         let text = self.text.as_bytes();
         Some(if text.len() <= LONGEST {
@@ -90,19 +98,20 @@ impl Arguments {
     /// The key, where its head is known.
     pub(crate) fn finish_under(self, head: &Head) -> Result<Key, Error> {
         match self.error {
-            Some(error) => Err(error),
+            Some(error) => Err(*error),
             None => Ok(assemble(&head.text, &self.text)),
         }
     }
 
+    #[inline]
     fn write<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T, place: Place) {
         if let Err(error) = write(value, place, &mut self.text)
             && self.error.is_none()
         {
-            self.error = Some(Error::new(
+            self.error = Some(Box::new(Error::new(
                 ErrorKind::Key,
                 format!("argument `{name}` can't enter the key: {error}"),
-            ));
+            )));
         }
     }
 }
