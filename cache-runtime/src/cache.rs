@@ -384,7 +384,7 @@ impl Inner {
 
     /// Whoever reads or computes this call now does so with what was before.
     pub(crate) fn forget_call(&self, key: &Key) {
-        self.local.flights.retire(key.as_str());
+        self.local.flights.retire(key);
         self.store.forget(&Change::Call(key.as_str()));
     }
 }

@@ -12,7 +12,6 @@ use crate::cache::Inner;
 use crate::codec::Codec;
 use crate::entry::Mark;
 use crate::error::Error;
-use crate::fingerprint::Fingerprint;
 use crate::flight::{Follower, Landing, Lead, Role};
 use crate::function::State;
 use crate::group::Stamp;
@@ -49,7 +48,7 @@ pub(crate) enum Sought<R> {
     /// It is answered.
     Found(R),
     /// The caller computes, then lets the request settle the result.
-    Compute(Work),
+    Compute(Box<Work>),
 }
 
 /// A computation that the caller has taken on. Dropped before it is settled, it gives way to
@@ -93,6 +92,9 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
     /// Looks for the value; where there is none, the caller is to compute it, once in the fleet
     /// as far as the store can tell.
     ///
+    /// What a hit on Redis does not need is boxed: its future is moved around, and large ones
+    /// cost as much as the rest.
+    ///
     /// The computation is not awaited in here: a plain function then computes on its caller's
     /// stack, and may call others as deep as it likes.
     pub(crate) async fn seek(&self) -> Sought<R> {
@@ -105,7 +107,7 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
         loop {
             match self.inner.local.flights.join(self.key, &self.state.groups) {
                 Role::Lead(lead) => return self.lead(lead, patience).await,
-                Role::Follow(follower) => match self.follow(&follower, deadline).await {
+                Role::Follow(follower) => match Box::pin(self.follow(&follower, deadline)).await {
                     Some(Landing::Landed(value)) => {
                         if let Some(held) = Kind::<R, KIND>::restore(value) {
                             self.state.counters.joined.count();
@@ -117,7 +119,9 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
                     // One of those who waited leads the next flight.
                     Some(Landing::Abandoned) => {}
                     // What has just failed is not tried again one by one.
-                    Some(Landing::Failed) => return self.alone(follower.turn().await),
+                    Some(Landing::Failed) => {
+                        return self.alone(Box::pin(follower.turn()).await);
+                    }
                     // One of those who have waited in vain computes; the others wait for it.
                     None => {
                         self.inner.local.flights.give_up(self.key, &follower);
@@ -210,7 +214,7 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
             Ok(Err(stamp)) => {
                 self.state.counters.misses.count();
                 let mark = self.mark(stamp);
-                self.claim(mark, Reach::Normal, deadline, &lead).await
+                Box::pin(self.claim(mark, Reach::Normal, deadline, &lead)).await
             }
             Err(error) => {
                 self.state.counters.misses.count();
@@ -233,7 +237,7 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
                 return Ok(Ok(held));
             }
             // It has changed since: once more, now that nobody joins.
-            read = self.read(Look::Entry).await?;
+            read = Box::pin(self.read(Look::Entry)).await?;
         }
         Ok(self.value(&read).ok_or(read.stamp))
     }
@@ -244,9 +248,8 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
 
     /// What this process holds, if it may be served.
     fn near(&self) -> Option<Held<R, KIND>> {
-        let fingerprint = Fingerprint::of(self.key.as_str());
         let near = &self.inner.local.near;
-        let value = near.fresh(&fingerprint, &self.state.current)?;
+        let value = near.fresh(self.key.fingerprint(), &self.state.current)?;
         Kind::<R, KIND>::restore(value)
     }
 
@@ -369,32 +372,32 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
         };
         self.state.counters.computations.count();
         lead.begin();
-        Sought::Compute(Work {
+        Sought::Compute(Box::new(Work {
             lead: Some(lead),
             lease,
             _vigil: vigil,
             _turn: None,
             begun: Instant::now(),
-        })
+        }))
     }
 
     /// Computes beside the cache.
     fn alone(&self, turn: Option<OwnedSemaphorePermit>) -> Sought<R> {
         self.state.counters.misses.count();
         self.state.counters.computations.count();
-        Sought::Compute(Work {
+        Sought::Compute(Box::new(Work {
             lead: None,
             lease: None,
             _vigil: None,
             _turn: turn,
             begun: Instant::now(),
-        })
+        }))
     }
 
     /// Gives the result to those who wait, stores it, and gives it back.
     pub(crate) async fn settle(
         &self,
-        work: Work,
+        work: Box<Work>,
         result: R,
         cache_if: impl Fn(&R::Value) -> bool,
     ) -> R {
@@ -403,7 +406,7 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
             lease,
             begun,
             ..
-        } = work
+        } = *work
         else {
             return result;
         };

@@ -1,12 +1,14 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
+use quick_cache::DefaultHashBuilder;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
+use crate::fingerprint::Fingerprint;
 use crate::group::Group;
 use crate::key::Key;
 use crate::returns::Erased;
@@ -17,12 +19,15 @@ const SHARDS: usize = 16;
 ///
 /// Bounded by the callers themselves: a flight lives inside the future that leads it.
 pub(crate) struct Flights {
-    hasher: RandomState,
-    shards: [Mutex<HashMap<Key, Arc<Flight>>>; SHARDS],
+    hasher: DefaultHashBuilder,
+    shards: [Mutex<Shard>; SHARDS],
 }
+
+type Shard = HashMap<Fingerprint, Arc<Flight>, DefaultHashBuilder>;
 
 /// The one computation of a call now running in this process.
 pub(crate) struct Flight {
+    key: Key,
     groups: Arc<[Group]>,
     followers: AtomicUsize,
     /// The stored entry has changed since the leader last asked for it.
@@ -63,84 +68,80 @@ pub(crate) enum Role {
 impl Flights {
     pub(crate) fn new() -> Self {
         Self {
-            hasher: RandomState::new(),
+            hasher: DefaultHashBuilder::default(),
             shards: std::array::from_fn(|_| Mutex::default()),
         }
     }
 
     /// Joins the flight of `key`, or opens one to lead.
     pub(crate) fn join(self: &Arc<Self>, key: &Key, groups: &Arc<[Group]>) -> Role {
-        match self.shard(key).entry(key.clone()) {
+        match self.shard(key.fingerprint()).entry(*key.fingerprint()) {
             Entry::Occupied(entry) => {
                 let flight = Arc::clone(entry.get());
                 flight.followers.fetch_add(1, Ordering::Relaxed);
                 Role::Follow(Follower { flight })
             }
             Entry::Vacant(entry) => {
-                let flight = Flight::new(groups);
+                let flight = Flight::new(key, groups);
                 entry.insert(Arc::clone(&flight));
-                Role::Lead(Lead::new(self, key, flight))
+                Role::Lead(Lead::new(self, flight))
             }
         }
     }
 
     /// Opens a flight in the place of whichever there is; that one takes no more joiners.
     pub(crate) fn supersede(self: &Arc<Self>, key: &Key, groups: &Arc<[Group]>) -> Lead {
-        let flight = Flight::new(groups);
-        self.shard(key).insert(key.clone(), Arc::clone(&flight));
-        Lead::new(self, key, flight)
+        let flight = Flight::new(key, groups);
+        let fingerprint = *key.fingerprint();
+        self.shard(&fingerprint)
+            .insert(fingerprint, Arc::clone(&flight));
+        Lead::new(self, flight)
     }
 
     /// The flight of `key`, if any, takes no more joiners.
-    pub(crate) fn retire(&self, key: &str) {
-        self.lock(self.index(key)).remove(key);
+    pub(crate) fn retire(&self, key: &Key) {
+        self.shard(key.fingerprint()).remove(key.fingerprint());
     }
 
     /// A flight that someone has waited for too long takes no more joiners.
     pub(crate) fn give_up(&self, key: &Key, follower: &Follower) {
-        let mut shard = self.shard(key);
-        if shard
-            .get(key)
-            .is_some_and(|flight| Arc::ptr_eq(flight, &follower.flight))
-        {
-            shard.remove(key);
+        let mut shard = self.shard(key.fingerprint());
+        if follower.flight.is_in(&shard) {
+            shard.remove(key.fingerprint());
         }
     }
 
     /// The entry of `key` is not what it was: whoever has read it must read again.
     pub(crate) fn touch(&self, key: &str) {
-        if let Some(flight) = self.lock(self.index(key)).get(key) {
+        let fingerprint = Fingerprint::of(key);
+        if let Some(flight) = self.shard(&fingerprint).get(&fingerprint) {
             flight.touched.store(true, Ordering::Relaxed);
         }
     }
 
     /// No flight for which `gone` holds takes any more joiners.
     pub(crate) fn retire_where(&self, gone: impl Fn(&Key, &[Group]) -> bool) {
-        for shard in 0..SHARDS {
-            self.lock(shard)
-                .retain(|key, flight| !gone(key, &flight.groups));
+        for shard in &self.shards {
+            lock(shard).retain(|_, flight| !gone(&flight.key, &flight.groups));
         }
     }
 
-    fn index(&self, key: &str) -> usize {
-        self.hasher.hash_one(key) as usize % SHARDS
-    }
-
-    fn shard(&self, key: &Key) -> MutexGuard<'_, HashMap<Key, Arc<Flight>>> {
-        self.lock(self.index(key.as_str()))
-    }
-
-    fn lock(&self, shard: usize) -> MutexGuard<'_, HashMap<Key, Arc<Flight>>> {
-        // Nothing in a critical section can panic half-way: a poisoned map is whole.
-        self.shards[shard]
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn shard(&self, fingerprint: &Fingerprint) -> MutexGuard<'_, Shard> {
+        let hash = self.hasher.hash_one(fingerprint);
+        // The maps take the low bits and the highest.
+        lock(&self.shards[(hash >> 32) as usize % SHARDS])
     }
 }
 
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    // Nothing in a critical section can panic half-way: a poisoned map is whole.
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Flight {
-    fn new(groups: &Arc<[Group]>) -> Arc<Self> {
+    fn new(key: &Key, groups: &Arc<[Group]>) -> Arc<Self> {
         Arc::new(Self {
+            key: key.clone(),
             groups: Arc::clone(groups),
             followers: AtomicUsize::new(0),
             touched: AtomicBool::new(false),
@@ -149,6 +150,12 @@ impl Flight {
             changed: Notify::new(),
             width: OnceLock::new(),
         })
+    }
+
+    fn is_in(&self, shard: &Shard) -> bool {
+        shard
+            .get(self.key.fingerprint())
+            .is_some_and(|flight| std::ptr::eq(&**flight, self))
     }
 
     fn end(&self, landing: Landing) {
@@ -201,18 +208,19 @@ impl Follower {
 /// landed, and one follower takes over.
 pub(crate) struct Lead {
     flights: Arc<Flights>,
-    key: Key,
     flight: Arc<Flight>,
     over: bool,
+    /// It takes no more joiners.
+    left: AtomicBool,
 }
 
 impl Lead {
-    fn new(flights: &Arc<Flights>, key: &Key, flight: Arc<Flight>) -> Self {
+    fn new(flights: &Arc<Flights>, flight: Arc<Flight>) -> Self {
         Self {
             flights: Arc::clone(flights),
-            key: key.clone(),
             flight,
             over: false,
+            left: AtomicBool::new(false),
         }
     }
 
@@ -253,11 +261,12 @@ impl Lead {
     ///
     /// If nothing has changed, `keep` is run, before any later change can be told.
     pub(crate) fn close(&self, keep: impl FnOnce()) -> bool {
-        let mut shard = self.flights.shard(&self.key);
-        let flying = self.is_in(&shard);
+        let mut shard = self.shard();
+        let flying = self.flight.is_in(&shard);
         if flying {
-            shard.remove(&self.key);
+            shard.remove(self.flight.key.fingerprint());
         }
+        self.left.store(true, Ordering::Relaxed);
         let touched = self.flight.touched.swap(false, Ordering::Relaxed);
         if flying && !touched {
             keep();
@@ -268,24 +277,25 @@ impl Lead {
     /// Runs `keep` if nothing has changed since the leader last asked, before any later change
     /// can be told.
     pub(crate) fn keep(&self, keep: impl FnOnce()) {
-        let shard = self.flights.shard(&self.key);
-        if self.is_in(&shard) && !self.flight.touched.load(Ordering::Relaxed) {
+        let shard = self.shard();
+        if self.flight.is_in(&shard) && !self.flight.touched.load(Ordering::Relaxed) {
             keep();
         }
     }
 
-    fn is_in(&self, shard: &HashMap<Key, Arc<Flight>>) -> bool {
-        shard
-            .get(&self.key)
-            .is_some_and(|flight| Arc::ptr_eq(flight, &self.flight))
-    }
-
     /// Takes no more joiners.
     pub(crate) fn leave(&self) {
-        let mut shard = self.flights.shard(&self.key);
-        if self.is_in(&shard) {
-            shard.remove(&self.key);
+        if self.left.swap(true, Ordering::Relaxed) {
+            return;
         }
+        let mut shard = self.shard();
+        if self.flight.is_in(&shard) {
+            shard.remove(self.flight.key.fingerprint());
+        }
+    }
+
+    fn shard(&self) -> MutexGuard<'_, Shard> {
+        self.flights.shard(self.flight.key.fingerprint())
     }
 }
 

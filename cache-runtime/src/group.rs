@@ -1,38 +1,51 @@
 use std::fmt;
+use std::hash::Hasher;
 use std::sync::Arc;
 
+use siphasher::sip128::{Hasher128, SipHasher13};
+
+use crate::fingerprint::digest;
 use crate::nonce::Nonce;
 
 /// A set of calls that can be invalidated together, named by the key of its generation.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Group(Arc<str>);
+#[derive(Clone)]
+pub(crate) struct Group {
+    key: Arc<str>,
+    digest: u128,
+}
 
 impl Group {
     /// Every call of the namespace.
     pub(crate) fn everything(namespace: &str) -> Self {
-        Self(format!("{namespace}:gen:all").into())
+        Self::new(format!("{namespace}:gen:all"))
     }
 
     /// Every call of one function.
     pub(crate) fn function(namespace: &str, name: &str) -> Self {
-        Self(format!("{namespace}:gen:fn:{name}").into())
+        Self::new(format!("{namespace}:gen:fn:{name}"))
+    }
+
+    fn new(key: String) -> Self {
+        Self {
+            digest: digest(key.as_bytes()),
+            key: key.into(),
+        }
+    }
+
+    /// What it is found by in this process: the digest of its key.
+    pub(crate) fn digest(&self) -> u128 {
+        self.digest
     }
 
     /// The key that holds the group's generation.
     pub(crate) fn key(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::borrow::Borrow<str> for Group {
-    fn borrow(&self) -> &str {
-        &self.0
+        &self.key
     }
 }
 
 impl fmt::Debug for Group {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.key)
     }
 }
 
@@ -42,13 +55,12 @@ pub(crate) struct Stamp(pub(crate) [u8; 16]);
 
 impl Stamp {
     pub(crate) fn of(generations: impl IntoIterator<Item = Nonce>) -> Self {
-        let mut hasher = blake3::Hasher::new();
+        // Without a key, because every process must agree; nonces are nobody's choice.
+        let mut hasher = SipHasher13::new();
         for generation in generations {
-            hasher.update(&generation.0);
+            hasher.write(&generation.0);
         }
-        let mut stamp = [0; 16];
-        stamp.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
-        Self(stamp)
+        Self(hasher.finish128().as_u128().to_le_bytes())
     }
 
     pub(crate) fn halves(self) -> [u64; 2] {

@@ -12,25 +12,41 @@ mod types;
 
 use std::borrow::Borrow;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 pub use arguments::{Arguments, KeyPart};
 pub(crate) use head::Head;
 
 use crate::error::{Error, ErrorKind};
+use crate::fingerprint::Fingerprint;
 
 /// The key of one call, as it stands in Redis.
 ///
 /// `Display` gives the whole text, `Debug` only the function's name: arguments may be personal.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key(Arc<str>);
+#[derive(Clone)]
+pub struct Key {
+    text: Arc<str>,
+    fingerprint: Fingerprint,
+}
 
 /// Names whose keys the cache needs for itself.
 const RESERVED: [&str; 3] = ["functions", "gen", "settings"];
 
 impl Key {
-    pub(crate) fn new(text: &str) -> Self {
-        Self(text.into())
+    pub(crate) fn new(text: &str, fingerprint: Fingerprint) -> Self {
+        let text = text.into();
+        Self { text, fingerprint }
+    }
+
+    /// A key of which nothing is known yet but its text.
+    #[cfg(test)]
+    pub(crate) fn of(text: &str) -> Self {
+        Self::new(text, Fingerprint::of(text))
+    }
+
+    pub(crate) fn fingerprint(&self) -> &Fingerprint {
+        &self.fingerprint
     }
 
     /// The key of an entry by hand: `name` or `name:rest`.
@@ -45,28 +61,28 @@ impl Key {
         }
         let mut arguments = text::Text::default();
         escape::template(rest, &mut arguments);
-        let head = format!("{namespace}:{name}");
+        let head = Head::new(&format!("{namespace}:{name}"), "");
         Ok(arguments::assemble(&head, &arguments))
     }
 
     /// The whole text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 
     /// The function's name.
     #[must_use]
     pub fn name(&self) -> &str {
-        let (_, rest) = self.0.split_once(':').unwrap_or(("", &self.0));
+        let (_, rest) = self.text.split_once(':').unwrap_or(("", &self.text));
         split(rest).0
     }
 
     /// The key of the call's lease: in braces, so that both have one slot in a cluster.
     pub(crate) fn lease(&self) -> String {
-        let mut lease = String::with_capacity(self.0.len() + 8);
+        let mut lease = String::with_capacity(self.text.len() + 8);
         lease.push('{');
-        lease.push_str(&self.0);
+        lease.push_str(&self.text);
         lease.push_str("}:lease");
         lease
     }
@@ -84,15 +100,29 @@ pub(crate) fn split(key: &str) -> (&str, &str) {
     (&key[..name], arguments)
 }
 
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Key {}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
+}
+
 impl Borrow<str> for Key {
     fn borrow(&self) -> &str {
-        &self.0
+        &self.text
     }
 }
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
@@ -131,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_lease_and_its_key_lead_to_each_other() {
-        let key = Key::new("ns:user:42");
+        let key = Key::of("ns:user:42");
         assert_eq!(key.lease(), "{ns:user:42}:lease");
         assert_eq!(Key::of_lease(&key.lease()), Some("ns:user:42"));
         assert_eq!(Key::of_lease("ns:user:42"), None);
@@ -144,7 +174,7 @@ mod tests {
             "ns:app.user@2:'ada'",
             "ns:app.user@2<u8>:'ada'",
         ] {
-            let key = Key::new(text);
+            let key = Key::of(text);
             assert_eq!(key.name(), "app.user");
             assert_eq!(split(&text[3..]), ("app.user", "'ada'"));
             assert_eq!(format!("{key:?}"), "Key(app.user:…)");

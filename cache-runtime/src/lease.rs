@@ -97,7 +97,7 @@ impl Vigil {
         let (key, flights) = (key.clone(), Arc::clone(flights));
         let vigil = async move {
             watch.changed().await;
-            flights.retire(key.as_str());
+            flights.retire(&key);
         };
         let runtime = background::handle().ok()?;
         Some(Self(runtime.spawn(vigil).abort_handle()))
@@ -147,7 +147,7 @@ impl Held {
             Ok(true) => false,
             Ok(false) => {
                 // Invalidated: who comes now must not be given what was begun before.
-                self.flights.retire(self.key.as_str());
+                self.flights.retire(&self.key);
                 true
             }
             Err(error) => {

@@ -129,20 +129,20 @@ impl Near {
 
     /// What is held, of whichever generation.
     pub(crate) fn find(&self, key: &Key) -> Option<Kept> {
-        let fingerprint = Fingerprint::of(key.as_str());
-        let copy = self.entries.get(&fingerprint)?;
+        let fingerprint = key.fingerprint();
+        let copy = self.entries.get(fingerprint)?;
         if copy.until > Instant::now() {
             return Some(copy);
         }
         let expired = |copy: &Kept| copy.until <= Instant::now();
-        self.entries.remove_if(&fingerprint, expired);
+        self.entries.remove_if(fingerprint, expired);
         None
     }
 
     /// `bytes`: what the value takes when it is written.
     pub(crate) fn keep(&self, key: &Key, value: Erased, stamp: Stamp, life: Duration, bytes: u32) {
         let slot = Slot {
-            fingerprint: Fingerprint::of(key.as_str()),
+            fingerprint: *key.fingerprint(),
             key: key.clone(),
         };
         let copy = Kept {

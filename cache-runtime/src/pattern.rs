@@ -229,7 +229,7 @@ mod tests {
         assert!(!user.matches_text("ns", "nsx:app.user:42:'en'"));
         assert!(!user.matches_text("n", "ns:app.user:42:'en'"));
         assert!(!pattern("*:*").matches_text("ns", "ns:gen:fn:user"));
-        assert!(user.matches(&Key::new("ns:app.user:42:'en'")));
+        assert!(user.matches(&Key::of("ns:app.user:42:'en'")));
     }
 
     #[test]

@@ -153,7 +153,7 @@ async fn seek<R: Returns<KIND>, const KIND: u8>(
     refresh: bool,
 ) -> Sought<R> {
     if refresh {
-        request.seek_anew().await
+        Box::pin(request.seek_anew()).await
     } else {
         request.seek().await
     }
@@ -186,7 +186,7 @@ where
             Sought::Found(value) => value,
             Sought::Compute(work) => {
                 let result = compute.await;
-                request.settle(work, result, cache_if).await
+                Box::pin(request.settle(work, result, cache_if)).await
             }
         }
     })

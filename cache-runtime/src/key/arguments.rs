@@ -71,18 +71,7 @@ impl Arguments {
     /// What the call is looked up by; `None` if it has no key.
     #[inline]
     pub(crate) fn fingerprint(&self, head: &Head) -> Option<Fingerprint> {
-        if self.error.is_some() {
-            return None;
-        }
-        if let Some(short) = self.text.short() {
-            return Some(Fingerprint::short(head.digest, short));
-        }
-        let text = self.text.as_bytes();
-        Some(if text.len() <= LONGEST {
-            Fingerprint::new(head.digest, text)
-        } else {
-            Fingerprint::new(head.digest, hashed(text).as_bytes())
-        })
+        self.error.is_none().then(|| fingerprint(head, &self.text))
     }
 
     /// The key; `prefix` is `{namespace}:{name}[@{version}]`.
@@ -99,7 +88,7 @@ impl Arguments {
     pub(crate) fn finish_under(self, head: &Head) -> Result<Key, Error> {
         match self.error {
             Some(error) => Err(*error),
-            None => Ok(assemble(&head.text, &self.text)),
+            None => Ok(assemble(head, &self.text)),
         }
     }
 
@@ -116,17 +105,30 @@ impl Arguments {
     }
 }
 
-pub(super) fn assemble(head: &str, arguments: &Text) -> Key {
-    let text = arguments.as_bytes();
-    let mut key = String::with_capacity(head.len() + text.len().min(LONGEST) + 1);
-    key.push_str(head);
+pub(super) fn assemble(head: &Head, arguments: &Text) -> Key {
+    let length = arguments.as_bytes().len();
+    let mut key = String::with_capacity(head.text.len() + 1 + length.min(LONGEST));
+    key.push_str(&head.text);
     key.push(':');
-    if text.len() <= LONGEST {
+    if length <= LONGEST {
         key.push_str(arguments.as_str());
     } else {
-        key.push_str(&hashed(text));
+        key.push_str(&hashed(arguments.as_bytes()));
     }
-    Key::new(&key)
+    Key::new(&key, fingerprint(head, arguments))
+}
+
+#[inline]
+fn fingerprint(head: &Head, arguments: &Text) -> Fingerprint {
+    if let Some(short) = arguments.short() {
+        return Fingerprint::short(head.digest, short);
+    }
+    let text = arguments.as_bytes();
+    if text.len() <= LONGEST {
+        Fingerprint::new(head.digest, text)
+    } else {
+        Fingerprint::new(head.digest, hashed(text).as_bytes())
+    }
 }
 
 /// `#` and a hash; no text begins with `#`.
@@ -219,10 +221,9 @@ mod tests {
             let mut arguments = Arguments::new("");
             arguments.add("x", text);
             let fingerprint = arguments.fingerprint(&head);
-            let key = arguments
-                .finish_under(&head)
-                .map(|key| Fingerprint::of(key.as_str()));
-            assert_eq!(fingerprint, key.ok());
+            let key = arguments.finish_under(&head).ok();
+            assert_eq!(fingerprint, key.as_ref().map(|key| *key.fingerprint()));
+            assert_eq!(fingerprint, key.map(|key| Fingerprint::of(key.as_str())));
         }
     }
 

@@ -21,7 +21,7 @@ const MOST_GENERATIONS: usize = 100_000;
 pub(crate) struct Memory {
     entries: Arc<Near>,
     leases: Mutex<HashMap<Key, Lease>>,
-    generations: RwLock<HashMap<Group, Nonce>>,
+    generations: RwLock<HashMap<u128, Nonce>>,
     names: Mutex<HashSet<String>>,
     watchers: Arc<Watchers>,
 }
@@ -76,17 +76,22 @@ impl Memory {
         Stamp::of(
             groups
                 .iter()
-                .map(|group| *known.entry(group.clone()).or_insert_with(Nonce::fresh)),
+                .map(|group| *known.entry(group.digest()).or_insert_with(Nonce::fresh)),
         )
     }
 }
 
-fn stamp_of(known: &HashMap<Group, Nonce>, groups: &[Group]) -> Option<Stamp> {
-    if !groups.iter().all(|group| known.contains_key(group)) {
+fn stamp_of(known: &HashMap<u128, Nonce>, groups: &[Group]) -> Option<Stamp> {
+    if !groups
+        .iter()
+        .all(|group| known.contains_key(&group.digest()))
+    {
         return None;
     }
     Some(Stamp::of(
-        groups.iter().filter_map(|group| known.get(group).copied()),
+        groups
+            .iter()
+            .filter_map(|group| known.get(&group.digest()).copied()),
     ))
 }
 
@@ -214,7 +219,7 @@ impl Tier for Memory {
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         for group in groups {
-            known.insert(group.clone(), Nonce::fresh());
+            known.insert(group.digest(), Nonce::fresh());
         }
         Ok(())
     }

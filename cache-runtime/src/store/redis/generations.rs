@@ -2,6 +2,9 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 
+use quick_cache::DefaultHashBuilder;
+
+use crate::fingerprint::digest;
 use crate::group::{Group, Stamp};
 use crate::nonce::Nonce;
 
@@ -14,7 +17,7 @@ const MOST: usize = 100_000;
 /// is still there: one that a push has overtaken is never kept.
 #[derive(Default)]
 pub(crate) struct Generations {
-    groups: RwLock<HashMap<Group, Slot>>,
+    groups: RwLock<HashMap<u128, Slot, DefaultHashBuilder>>,
     tokens: AtomicU64,
 }
 
@@ -31,7 +34,7 @@ impl Generations {
     /// Whether nothing has to be asked for.
     pub(crate) fn are_known(&self, groups: &[Group]) -> bool {
         let known = self.groups.read().unwrap_or_else(PoisonError::into_inner);
-        let is_known = |group| matches!(known.get(group), Some(Slot::Known(_)));
+        let is_known = |group: &Group| matches!(known.get(&group.digest()), Some(Slot::Known(_)));
         groups.iter().all(is_known)
     }
 
@@ -40,7 +43,7 @@ impl Generations {
         let known = self.groups.read().unwrap_or_else(PoisonError::into_inner);
         let mut generations = [Nonce([0; 16]); 8];
         let few = generations.get_mut(..groups.len());
-        let nonce_of = |group: &Group| match known.get(group) {
+        let nonce_of = |group: &Group| match known.get(&group.digest()) {
             Some(Slot::Known(nonce)) => Some(*nonce),
             _ => None,
         };
@@ -66,13 +69,13 @@ impl Generations {
         }
         let mut wanted = Wanted::new();
         for (place, group) in groups.iter().enumerate() {
-            match slots.get(group) {
+            match slots.get(&group.digest()) {
                 Some(Slot::Known(_)) => {}
                 // An earlier asker's token serves as well: its fetch began even before ours.
                 Some(Slot::Asked(token)) => wanted.push((place, *token)),
                 None => {
                     let token = self.tokens.fetch_add(1, Ordering::Relaxed);
-                    slots.insert(group.clone(), Slot::Asked(token));
+                    slots.insert(group.digest(), Slot::Asked(token));
                     wanted.push((place, token));
                 }
             }
@@ -84,7 +87,7 @@ impl Generations {
     pub(crate) fn settle(&self, groups: &[Group], wanted: &Wanted, answers: &[Nonce]) {
         let mut slots = self.groups.write().unwrap_or_else(PoisonError::into_inner);
         for ((place, token), nonce) in wanted.iter().zip(answers) {
-            if let Some(slot) = slots.get_mut(&groups[*place])
+            if let Some(slot) = slots.get_mut(&groups[*place].digest())
                 && matches!(slot, Slot::Asked(asked) if asked == token)
             {
                 *slot = Slot::Known(*nonce);
@@ -94,7 +97,7 @@ impl Generations {
 
     pub(crate) fn forget(&self, group: &str) {
         let mut slots = self.groups.write().unwrap_or_else(PoisonError::into_inner);
-        slots.remove(group);
+        slots.remove(&digest(group.as_bytes()));
     }
 
     pub(crate) fn clear(&self) {

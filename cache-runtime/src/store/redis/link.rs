@@ -141,29 +141,31 @@ impl Link {
     }
 
     async fn line(&self) -> Result<Line, Error> {
+        if let Some(line) = self.line_now() {
+            return line;
+        }
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
             changed.as_mut().enable();
-            match &*self.status.read().unwrap_or_else(PoisonError::into_inner) {
-                Status::Up(up) => {
-                    let Up {
-                        connection,
-                        tracking,
-                    } = up.clone();
-                    return Ok(Line {
-                        connection,
-                        tracking,
-                    });
-                }
-                Status::Down(reason) => {
-                    return Err(Error::new(
-                        ErrorKind::Unavailable,
-                        format!("redis is not reachable: {reason}"),
-                    ));
-                }
-                Status::Connecting => {}
+            match self.line_now() {
+                Some(line) => return line,
+                None => changed.await,
             }
-            changed.await;
+        }
+    }
+
+    /// `None` while the first attempt to connect is under way.
+    fn line_now(&self) -> Option<Result<Line, Error>> {
+        match &*self.status.read().unwrap_or_else(PoisonError::into_inner) {
+            Status::Up(up) => Some(Ok(Line {
+                connection: up.connection.clone(),
+                tracking: up.tracking,
+            })),
+            Status::Down(reason) => Some(Err(Error::new(
+                ErrorKind::Unavailable,
+                format!("redis is not reachable: {reason}"),
+            ))),
+            Status::Connecting => None,
         }
     }
 

@@ -39,21 +39,26 @@ impl Link {
         if generations.are_known(groups) {
             let seen = match key {
                 None => Seen::default(),
-                Some((key, Look::Entry)) => self.exchange(|line| get(line, key)).await?,
+                // Boxed where it is deepest: every layer above would carry it along.
+                Some((key, Look::Entry)) => Box::pin(self.exchange(|line| get(line, key))).await?,
                 Some((key, Look::WithLife)) => {
-                    let mut pipeline = Pipeline::with_capacity(2);
-                    ask(&mut pipeline, key, Look::WithLife);
-                    self.exchange(|mut line| async move {
-                        let pipe = line.connection.send_packed_commands(&pipeline, 0, 2);
-                        seen(&mut pipe.await?.into_iter())
-                    })
-                    .await?
+                    Box::pin(self.exchange(|line| get_with_life(line, key))).await?
                 }
             };
             // Looked up again: a push may have come in just before the reply.
             let stamp = generations.stamp(groups);
             return Ok(Looked { seen, stamp });
         }
+        Box::pin(self.look_further(groups, key)).await
+    }
+
+    /// As [`look`](Self::look), where generations have to be asked for.
+    async fn look_further(
+        &self,
+        groups: &[Group],
+        key: Option<(&Key, Look)>,
+    ) -> Result<Looked, Error> {
+        let generations = &self.inbox.generations;
         self.exchange(|mut line| async move {
             let wanted = if line.tracking {
                 generations.ask(groups)
@@ -377,6 +382,13 @@ async fn get(mut line: Line, key: &Key) -> RedisResult<Seen> {
     get.arg(key.as_str());
     let entry = bytes(line.connection.send_packed_command(&get).await?)?;
     Ok(Seen { entry, left: None })
+}
+
+async fn get_with_life(mut line: Line, key: &Key) -> RedisResult<Seen> {
+    let mut pipeline = Pipeline::with_capacity(2);
+    ask(&mut pipeline, key, Look::WithLife);
+    let replies = line.connection.send_packed_commands(&pipeline, 0, 2);
+    seen(&mut replies.await?.into_iter())
 }
 
 fn ask(pipeline: &mut Pipeline, key: &Key, look: Look) {
