@@ -177,8 +177,8 @@ where
     R: Returns<KIND>,
     F: Future<Output = R>,
 {
+    let begun = call.begin(policy);
     Box::pin(async move {
-        let begun = call.begin(policy);
         let Some((request, refresh)) = begun.request(Caller::Async) else {
             return compute.await;
         };
