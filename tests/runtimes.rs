@@ -58,6 +58,10 @@ fn one_cache_serves_runtimes_of_every_kind_and_outlives_them() {
             let runtime = tokio::runtime::Builder::new_current_thread().build();
             runtime.expect("a runtime").block_on(cube(n))
         });
+        serves(number(5), |n| {
+            let runtime = tokio::runtime::Builder::new_multi_thread().build();
+            runtime.expect("a runtime").block_on(cube(n))
+        });
         // No runtime of tokio's at all.
         serves(number(3), |n| recached_tests::block_on(cube(n)));
         serves(number(4), square);

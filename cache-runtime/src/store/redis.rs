@@ -84,7 +84,7 @@ impl Redis {
         match Handle::try_current() {
             Ok(runtime) if runtime.runtime_flavor() == RuntimeFlavor::MultiThread => {
                 let home = self.home(&runtime);
-                if home.is_up() {
+                if home.is_alive() && home.is_up() {
                     home
                 } else {
                     Arc::clone(&self.steady)
@@ -97,7 +97,7 @@ impl Redis {
     fn home(&self, runtime: &Handle) -> Arc<Link> {
         let find = |homes: &Vec<(Id, Arc<Link>)>| {
             let home = homes.iter().find(|(id, _)| *id == runtime.id())?;
-            home.1.is_alive().then(|| Arc::clone(&home.1))
+            Some(Arc::clone(&home.1))
         };
         if let Some(link) = find(&self.homes.read().unwrap_or_else(PoisonError::into_inner)) {
             return link;
@@ -106,6 +106,8 @@ impl Redis {
         if let Some(link) = find(&homes) {
             return link;
         }
+        // A link that has died on a runtime that still runs found no drivers there: it stays,
+        // so that it is not tried again.
         homes.retain(|(_, link)| link.is_alive());
         if homes.len() >= MOST_HOMES {
             return Arc::clone(&self.steady);
