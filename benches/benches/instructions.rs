@@ -75,7 +75,10 @@ fn instructions(case: &str, count: u64) -> Option<u64> {
 fn main() {
     let words: Vec<String> = std::env::args().collect();
     if let Some(place) = words.iter().position(|word| word == "--case") {
-        return run(&words[place + 1], words[place + 2].parse().expect("a number"));
+        return run(
+            &words[place + 1],
+            words[place + 2].parse().expect("a number"),
+        );
     }
     let cases = [
         ("bare quick_cache, key prepared", "bare"),

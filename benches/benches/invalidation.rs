@@ -15,14 +15,23 @@ const TOTAL: u64 = 1_000_000;
 /// Makes entries `from..to` of a function by copying one that the cache has stored.
 async fn fill(cache: &Cache, server: &Server, name: &str, from: u64, to: u64) {
     let hour = Policy::new(Duration::from_secs(3_600));
-    cache.put(&format!("{name}:0"), hour, "x".repeat(60)).await.expect("it works");
+    cache
+        .put(&format!("{name}:0"), hour, "x".repeat(60))
+        .await
+        .expect("it works");
     let entry: Vec<u8> = server.ask(&["GET", &format!("bench:{name}:0")]);
     let mut client = server.client();
     for batch in (from..to).step_by(10_000) {
         let mut pipeline = Pipeline::new();
         for id in batch..(batch + 10_000).min(to) {
             let key = format!("bench:{name}:{id}");
-            pipeline.cmd("SET").arg(key).arg(&entry).arg("PX").arg(3_600_000).ignore();
+            pipeline
+                .cmd("SET")
+                .arg(key)
+                .arg(&entry)
+                .arg("PX")
+                .arg(3_600_000)
+                .ignore();
         }
         pipeline.query::<()>(&mut client).expect("it works");
     }
@@ -30,13 +39,20 @@ async fn fill(cache: &Cache, server: &Server, name: &str, from: u64, to: u64) {
 
 /// Runs `work` while another client reads; how long it took, and the longest of the reads.
 async fn beside_a_reader<F: Future<Output = ()>>(server: &Server, work: F) -> (Duration, Duration) {
-    let (stop, longest) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let (stop, longest) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicU64::new(0)),
+    );
     let reader = {
-        let (mut client, stop, longest) = (server.client(), Arc::clone(&stop), Arc::clone(&longest));
+        let (mut client, stop, longest) =
+            (server.client(), Arc::clone(&stop), Arc::clone(&longest));
         std::thread::spawn(move || {
             while !stop.load(Ordering::Relaxed) {
                 let begun = Instant::now();
-                let _: Option<String> = redis::cmd("GET").arg("other").query(&mut client).expect("it works");
+                let _: Option<String> = redis::cmd("GET")
+                    .arg("other")
+                    .query(&mut client)
+                    .expect("it works");
                 longest.fetch_max(begun.elapsed().as_micros() as u64, Ordering::Relaxed);
                 std::thread::sleep(Duration::from_micros(200));
             }
@@ -75,10 +91,17 @@ async fn main() {
             let invalidate = async { drop(cache.invalidate("item").await.expect("it works")) };
             rounds.push(beside_a_reader(&server, invalidate).await);
         }
-        assert!(!cache.exists("item:1").await.expect("it works"), "they are out of reach");
+        assert!(
+            !cache.exists("item:1").await.expect("it works"),
+            "they are out of reach"
+        );
         let took: Vec<_> = rounds.iter().map(|round| round.0).collect();
         let waited: Vec<_> = rounds.iter().map(|round| round.1).collect();
-        row("recached, `invalidate`", entries, (median(&took), median(&waited)));
+        row(
+            "recached, `invalidate`",
+            entries,
+            (median(&took), median(&waited)),
+        );
     }
 
     fill(&cache, &server, "some", 0, 100_000).await;
@@ -92,10 +115,17 @@ async fn main() {
         let mut cursor = 0_u64;
         loop {
             let mut step = redis::cmd("SCAN");
-            step.arg(cursor).arg("MATCH").arg("bench:some:*").arg("COUNT").arg(1_000);
+            step.arg(cursor)
+                .arg("MATCH")
+                .arg("bench:some:*")
+                .arg("COUNT")
+                .arg(1_000);
             let (next, keys): (u64, Vec<String>) = step.query(&mut client).expect("it works");
             if !keys.is_empty() {
-                redis::cmd("UNLINK").arg(keys).query::<u64>(&mut client).expect("it works");
+                redis::cmd("UNLINK")
+                    .arg(keys)
+                    .query::<u64>(&mut client)
+                    .expect("it works");
             }
             if next == 0 {
                 break;
@@ -109,8 +139,14 @@ async fn main() {
     fill(&cache, &server, "some", 0, 100_000).await;
     let mut client = server.client();
     let keys = async {
-        let keys: Vec<String> = redis::cmd("KEYS").arg("bench:some:*").query(&mut client).expect("it works");
-        redis::cmd("DEL").arg(keys).query::<u64>(&mut client).expect("it works");
+        let keys: Vec<String> = redis::cmd("KEYS")
+            .arg("bench:some:*")
+            .query(&mut client)
+            .expect("it works");
+        redis::cmd("DEL")
+            .arg(keys)
+            .query::<u64>(&mut client)
+            .expect("it works");
     };
     let outcome = beside_a_reader(&server, keys).await;
     row("KEYS and DEL", 100_000, outcome);

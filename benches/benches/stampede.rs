@@ -17,7 +17,11 @@ const ROUNDS: u64 = 9;
 const COMPUTATION: Duration = Duration::from_millis(50);
 
 async fn expensive(connection: &mut MultiplexedConnection) -> String {
-    let _: u64 = redis::cmd("INCR").arg("computations").query_async(connection).await.expect("it works");
+    let _: u64 = redis::cmd("INCR")
+        .arg("computations")
+        .query_async(connection)
+        .await
+        .expect("it works");
     tokio::time::sleep(COMPUTATION).await;
     "report".to_owned()
 }
@@ -29,11 +33,21 @@ async fn protected(mut connection: MultiplexedConnection, _round: u64) -> String
 
 async fn unprotected(mut connection: MultiplexedConnection, round: u64) -> String {
     let key = format!("plain:{round}");
-    if let Some(value) = redis::cmd("GET").arg(&key).query_async(&mut connection).await.expect("it works") {
+    if let Some(value) = redis::cmd("GET")
+        .arg(&key)
+        .query_async(&mut connection)
+        .await
+        .expect("it works")
+    {
         return value;
     }
     let value = expensive(&mut connection).await;
-    let _: () = redis::cmd("SET").arg(&key).arg(&value).query_async(&mut connection).await.expect("it works");
+    let _: () = redis::cmd("SET")
+        .arg(&key)
+        .arg(&value)
+        .query_async(&mut connection)
+        .await
+        .expect("it works");
     value
 }
 
@@ -41,7 +55,12 @@ async fn unprotected(mut connection: MultiplexedConnection, round: u64) -> Strin
 async fn polling(mut connection: MultiplexedConnection, round: u64) -> String {
     let (key, lock) = (format!("poll:{round}"), format!("lock:{round}"));
     loop {
-        if let Some(value) = redis::cmd("GET").arg(&key).query_async(&mut connection).await.expect("it works") {
+        if let Some(value) = redis::cmd("GET")
+            .arg(&key)
+            .query_async(&mut connection)
+            .await
+            .expect("it works")
+        {
             return value;
         }
         let mut take = redis::cmd("SET");
@@ -49,7 +68,12 @@ async fn polling(mut connection: MultiplexedConnection, round: u64) -> String {
         let taken: Option<String> = take.query_async(&mut connection).await.expect("it works");
         if taken.is_some() {
             let value = expensive(&mut connection).await;
-            let _: () = redis::cmd("SET").arg(&key).arg(&value).query_async(&mut connection).await.expect("it works");
+            let _: () = redis::cmd("SET")
+                .arg(&key)
+                .arg(&value)
+                .query_async(&mut connection)
+                .await
+                .expect("it works");
             return value;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -57,12 +81,22 @@ async fn polling(mut connection: MultiplexedConnection, round: u64) -> String {
 }
 
 async fn process(url: &str) {
-    Cache::builder().redis(url).command_timeout(Duration::from_secs(5)).install().expect("it builds");
+    Cache::builder()
+        .redis(url)
+        .command_timeout(Duration::from_secs(5))
+        .install()
+        .expect("it builds");
     let client = redis::Client::open(url).expect("the url is good");
-    let connection = client.get_multiplexed_async_connection().await.expect("it connects");
+    let connection = client
+        .get_multiplexed_async_connection()
+        .await
+        .expect("it connects");
     until("it is connected", || async {
         let minute = Policy::new(Duration::from_secs(60));
-        Cache::installed().put("warm:up", minute, 1u32).await.is_ok()
+        Cache::installed()
+            .put("warm:up", minute, 1u32)
+            .await
+            .is_ok()
     })
     .await;
     println!("ready");
@@ -110,8 +144,15 @@ async fn main() {
             .expect("it starts");
         let orders = process.stdin.take().expect("it is piped");
         let mut answers = BufReader::new(process.stdout.take().expect("it is piped")).lines();
-        assert_eq!(answers.next_line().await.expect("it is text").as_deref(), Some("ready"));
-        fleet.push(Peer { _process: process, orders, answers });
+        assert_eq!(
+            answers.next_line().await.expect("it is text").as_deref(),
+            Some("ready")
+        );
+        fleet.push(Peer {
+            _process: process,
+            orders,
+            answers,
+        });
     }
     let hows = ["unprotected", "polling", "recached"];
     let mut results: Vec<(Vec<u64>, Vec<Duration>)> = vec![Default::default(); hows.len()];
@@ -121,7 +162,10 @@ async fn main() {
             let begun = Instant::now();
             for peer in &mut fleet {
                 let order = format!("{how} {round}\n");
-                peer.orders.write_all(order.as_bytes()).await.expect("it listens");
+                peer.orders
+                    .write_all(order.as_bytes())
+                    .await
+                    .expect("it listens");
             }
             for peer in &mut fleet {
                 peer.answers.next_line().await.expect("it answers");
@@ -130,14 +174,20 @@ async fn main() {
             computations.push(server.ask(&["GET", "computations"]));
         }
     }
-    let mut table = String::from("| | computations | all 200 have the value after |\n|---|---|---|\n");
+    let mut table =
+        String::from("| | computations | all 200 have the value after |\n|---|---|---|\n");
     for (how, (computations, times)) in hows.iter().zip(&results) {
         let how = match *how {
             "polling" => "hand-written SET NX, poll every 10 ms",
             "unprotected" => "look, compute, store",
             how => how,
         };
-        let _ = writeln!(table, "| {how} | {} | {} |", median(computations), micros(median(times)));
+        let _ = writeln!(
+            table,
+            "| {how} | {} | {} |",
+            median(computations),
+            micros(median(times))
+        );
     }
     report("stampede", &table);
 }

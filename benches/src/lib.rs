@@ -27,8 +27,14 @@ pub fn report(name: &str, table: &str) {
     println!("{table}");
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
     let readme = fs::read_to_string(&path).expect("the README is there");
-    let (begin, end) = (format!("<!-- begin {name} -->\n"), format!("<!-- end {name} -->"));
-    let (before, rest) = readme.split_once(&begin).expect("the README has a place for the table");
+    let (begin, end) = (
+        format!("<!-- begin {name} -->\n"),
+        format!("<!-- end {name} -->"),
+    );
+    let (before, rest) = readme
+        .split_once(&begin)
+        .expect("the README has a place for the table");
     let (_, after) = rest.split_once(&end).expect("the place has an end");
-    fs::write(&path, format!("{before}{begin}{table}{end}{after}")).expect("the README is writable");
+    fs::write(&path, format!("{before}{begin}{table}{end}{after}"))
+        .expect("the README is writable");
 }
