@@ -15,7 +15,7 @@ use crate::policy::Policy;
 use crate::returns::{OWNED, RESULT, Returns, Storable};
 use crate::stats::Stats;
 use crate::store::redis::Change;
-use crate::store::{Caller, Listener, Look, Session, Store, Stored, Tier};
+use crate::store::{Caller, Listener, Look, Session, Store, Tier};
 
 /// A cache: a handle that is cheap to clone, all clones being one.
 ///
@@ -258,8 +258,8 @@ impl Cache {
     async fn left(&self, state: &State, key: &Key) -> Result<Option<Duration>, Error> {
         let session = self.inner.store.session(Caller::Async);
         let read = session.read(key, &state.groups, Look::WithLife).await?;
-        let stamp = read.entry.as_ref().and_then(Stored::stamp);
-        Ok(read.left.filter(|_| stamp == Some(read.stamp)))
+        let current = read.entry.is_some_and(|entry| entry.is_of(read.stamp));
+        Ok(read.left.filter(|_| current))
     }
 
     fn by_hand(&self, key: &str) -> Result<(Arc<State>, Key), Error> {

@@ -280,7 +280,7 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
             self.inner
                 .local
                 .near
-                .keep(self.key, value, stamp, life, bytes);
+                .keep(self.key, value, stamp.half(), life, bytes);
         }
         self.state.current.set(stamp);
     }
@@ -493,7 +493,7 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
         if self.session.is_typed() {
             return Ok(Stored::Typed(Typed {
                 value: Kind::<R, KIND>::erase(held.clone()),
-                stamp: mark.stamp(),
+                stamp: mark.stamp().half(),
                 bytes: Kind::<R, KIND>::written(held, CODEC),
             }));
         }

@@ -3,16 +3,13 @@ use std::sync::LazyLock;
 
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-/// What a key is looked up by in this process: 256 bits, no memory of its own.
+/// What a key is looked up by in this process: 128 bits, no memory of its own.
 ///
-/// The head of the key is digested, the arguments stand for themselves up to 16 bytes and are
-/// digested beyond. SipHash-1-3-128 under a random key of this process: nobody who chooses
-/// arguments can make two keys meet.
+/// The digest of the key's head, crossed with the arguments: as they are up to 16 bytes,
+/// digested beyond. The digest is SipHash-1-3-128 under a random key of this process: nobody who
+/// chooses arguments knows what would make two keys meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Fingerprint {
-    head: u128,
-    arguments: u128,
-}
+pub(crate) struct Fingerprint(u128);
 
 impl Fingerprint {
     /// Of a whole key: `{namespace}:{name…}:{arguments}`.
@@ -29,25 +26,19 @@ impl Fingerprint {
             room.copy_from_slice(arguments);
             return Self::short(head, filled);
         }
-        Self {
-            // Told apart from arguments that stand for themselves.
-            head: !head,
-            arguments: digest(arguments),
-        }
+        Self(head ^ digest(arguments))
     }
 
     /// Of arguments of up to 16 bytes, filled up with zeros: no text has one.
     #[inline]
     pub(crate) fn short(head: u128, arguments: [u8; 16]) -> Self {
-        let arguments = u128::from_le_bytes(arguments);
-        Self { head, arguments }
+        Self(head ^ u128::from_le_bytes(arguments))
     }
 }
 
 impl Hash for Fingerprint {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        // Digested or short, the map's own seeded hash mixes it.
-        state.write_u128(self.head ^ self.arguments);
+        state.write_u128(self.0);
     }
 }
 

@@ -63,11 +63,14 @@ impl Stamp {
         Self(hasher.finish128().as_u128().to_le_bytes())
     }
 
-    pub(crate) fn halves(self) -> [u64; 2] {
-        let whole = u128::from_le_bytes(self.0);
-        [whole as u64, (whole >> 64) as u64]
+    pub(crate) fn half(self) -> HalfStamp {
+        HalfStamp(u128::from_le_bytes(self.0) as u64)
     }
 }
+
+/// What tells one process's stamps apart: 64 of a digest's bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HalfStamp(pub(crate) u64);
 
 #[cfg(test)]
 mod tests {

@@ -9,7 +9,7 @@ use coarsetime::Instant;
 use quick_cache::{Equivalent, Weighter};
 
 use crate::fingerprint::Fingerprint;
-use crate::group::Stamp;
+use crate::group::{HalfStamp, Stamp};
 use crate::key::Key;
 use crate::pattern::KeyPattern;
 use crate::returns::Erased;
@@ -34,8 +34,8 @@ pub(crate) struct Near {
 #[derive(Clone)]
 pub(crate) struct Kept {
     pub(crate) value: Erased,
-    /// The generations it was stored with.
-    pub(crate) stamp: Stamp,
+    /// The generations it was stored with. Half of them: an entry shall fit a cache line or two.
+    pub(crate) stamp: HalfStamp,
     /// On a clock that is read without a system call, and moves every few milliseconds.
     until: Instant,
     pub(crate) bytes: u32,
@@ -80,27 +80,27 @@ impl Weighter<Slot, Kept> for Weight {
     }
 }
 
+/// What no stamp is taken for.
+const UNKNOWN: u64 = 0;
+
 /// The generations of a function as this process knows them: what its copies must have been
 /// stored with. Known only while a server would tell of a change.
 #[derive(Default)]
-pub(crate) struct Current([AtomicU64; 2]);
+pub(crate) struct Current(AtomicU64);
 
 impl Current {
     pub(crate) fn set(&self, stamp: Stamp) {
-        let [one, two] = stamp.halves();
-        self.0[0].store(one, Ordering::Release);
-        self.0[1].store(two, Ordering::Release);
+        self.0.store(stamp.half().0, Ordering::Release);
     }
 
     pub(crate) fn forget(&self) {
-        self.set(Stamp([0; 16]));
+        self.0.store(UNKNOWN, Ordering::Release);
     }
 
-    /// A mixture of two stamps, caught half-way through a change, is no entry's stamp.
     #[inline]
-    fn is(&self, stamp: Stamp) -> bool {
-        let [one, two] = stamp.halves();
-        self.0[0].load(Ordering::Acquire) == one && self.0[1].load(Ordering::Acquire) == two
+    fn is(&self, stamp: HalfStamp) -> bool {
+        let current = self.0.load(Ordering::Acquire);
+        current == stamp.0 && current != UNKNOWN
     }
 }
 
@@ -140,7 +140,14 @@ impl Near {
     }
 
     /// `bytes`: what the value takes when it is written.
-    pub(crate) fn keep(&self, key: &Key, value: Erased, stamp: Stamp, life: Duration, bytes: u32) {
+    pub(crate) fn keep(
+        &self,
+        key: &Key,
+        value: Erased,
+        stamp: HalfStamp,
+        life: Duration,
+        bytes: u32,
+    ) {
         let slot = Slot {
             fingerprint: *key.fingerprint(),
             key: key.clone(),

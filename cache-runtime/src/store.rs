@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::codec::Codec;
 use crate::entry::Mark;
 use crate::error::Error;
-use crate::group::{Group, Stamp};
+use crate::group::{Group, HalfStamp, Stamp};
 use crate::key::Key;
 use crate::nonce::Nonce;
 use crate::pattern::KeyPattern;
@@ -34,17 +34,17 @@ pub(crate) enum Stored {
 #[derive(Clone)]
 pub(crate) struct Typed {
     pub(crate) value: Erased,
-    pub(crate) stamp: Stamp,
+    pub(crate) stamp: HalfStamp,
     /// What it takes when it is written.
     pub(crate) bytes: u32,
 }
 
 impl Stored {
-    /// The stamp it was stored with, if this is an entry at all.
-    pub(crate) fn stamp(&self) -> Option<Stamp> {
+    /// Whether this is an entry of these generations.
+    pub(crate) fn is_of(&self, stamp: Stamp) -> bool {
         match self {
-            Self::Encoded(bytes) => Mark::of(bytes).map(|mark| mark.stamp()),
-            Self::Typed(typed) => Some(typed.stamp),
+            Self::Encoded(bytes) => Mark::of(bytes).is_some_and(|mark| mark.stamp() == stamp),
+            Self::Typed(typed) => typed.stamp == stamp.half(),
         }
     }
 
@@ -60,9 +60,8 @@ impl Stored {
     pub(crate) fn value<K: ValueKind>(&self, mark: &Mark, codec: Codec) -> Option<K::Held> {
         match self {
             Self::Encoded(bytes) => K::decode(mark.payload(bytes)?, codec).ok(),
-            Self::Typed(typed) => {
-                (typed.stamp == mark.stamp()).then(|| K::restore(Arc::clone(&typed.value)))?
-            }
+            Self::Typed(typed) => (typed.stamp == mark.stamp().half())
+                .then(|| K::restore(Arc::clone(&typed.value)))?,
         }
     }
 }

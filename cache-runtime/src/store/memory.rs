@@ -137,7 +137,7 @@ impl Tier for Memory {
         let mut leases = self.leases();
         if claimed.reach == Reach::Normal
             && let Some(kept) = self.entries.find(claimed.key)
-            && kept.stamp == stamp
+            && kept.stamp == stamp.half()
         {
             let left = kept.left();
             return Ok(Claim::Found(kept.into(), left));
