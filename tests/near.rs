@@ -125,6 +125,29 @@ async fn an_invalidation_of_ones_own_is_not_waited_for() {
     }
 }
 
+static SOURCE: AtomicU64 = AtomicU64::new(0);
+
+#[cached(ttl = 60, cache = cache, skip(cache))]
+async fn sourced(cache: &Cache) -> u64 {
+    SOURCE.load(Ordering::SeqCst)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refresh_replaces_the_copy_before_it_returns() {
+    let server = Server::start();
+    let cache = cache_on(&server.url(), "near");
+    for round in 0..200 {
+        let old = SOURCE.load(Ordering::SeqCst);
+        for _ in 0..4 {
+            assert_eq!(sourced(&cache).await, old);
+        }
+        SOURCE.fetch_add(1, Ordering::SeqCst);
+        assert_eq!(sourced_entry(&cache).refresh().await, old + 1);
+        assert_eq!(sourced(&cache).await, old + 1, "in round {round}");
+    }
+    assert!(near_hits(&cache) > 0);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_copy_lives_no_longer_than_its_entry() {
     let server = Server::start();

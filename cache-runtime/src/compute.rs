@@ -429,10 +429,15 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
             let stored = if keep && life.as_millis() > 0 {
                 match self.entry(&mark, &held, life, cost) {
                     Ok(entry) => lease.fill(entry, life).await.map(|filled| {
-                        // Of what Redis has been given, a copy is kept when it is read again:
-                        // our own write ends what it tracks for us.
-                        if filled && self.session.is_typed() {
-                            lead.keep(|| self.state.current.set(mark.stamp()));
+                        if self.session.is_typed() {
+                            if filled {
+                                lead.keep(|| self.state.current.set(mark.stamp()));
+                            }
+                        } else {
+                            // A refresh replaces a copy of the old value, and our own push is
+                            // still on its way. The new one is kept when it is read: our write
+                            // has ended what the server tracks for us.
+                            self.inner.local.near.remove(self.key.as_str());
                         }
                     }),
                     Err(error) => {

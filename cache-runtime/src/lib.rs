@@ -1,8 +1,8 @@
 //! The runtime of [`recached`](https://docs.rs/recached): keys, entries, flights, leases,
 //! generations and the stores they live in.
 //!
-//! Use the facade. Arrows point downward: `cache` and `compute` → `lease`, `flight`, `store` →
-//! `key`, `entry`, `codec`, `policy`, `error`.
+//! Use the facade. Arrows point downward: `cache` and `compute` → `lease`, `local`, `near`, `flight`,
+//! `store` → `key`, `entry`, `codec`, `policy`, `error`.
 
 mod background;
 pub mod blocking;
