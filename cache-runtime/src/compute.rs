@@ -11,7 +11,7 @@ use crate::background;
 use crate::cache::Inner;
 use crate::codec::Codec;
 use crate::entry::Mark;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::flight::{Follower, Landing, Lead, Role};
 use crate::function::State;
 use crate::group::Stamp;
@@ -20,7 +20,9 @@ use crate::lease::{Lease, Vigil};
 use crate::nonce::Nonce;
 use crate::policy::Policy;
 use crate::returns::{Returns, ValueKind};
-use crate::store::{Caller, Claim, Claimed, Look, Reach, Read, Session, Stored, Tier, Typed};
+use crate::store::{
+    Caller, Claim, Claimed, Listener, Look, Reach, Read, Session, Stored, Tier, Typed,
+};
 
 const CODEC: Codec = Codec::Json;
 
@@ -135,18 +137,14 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
 
     /// As [`seek`](Self::seek), but the caller computes in any case and replaces what is stored.
     pub(crate) async fn seek_anew(&self) -> Sought<R> {
-        let lead = self
-            .inner
-            .local
-            .flights
-            .supersede(self.key, &self.state.groups);
+        let lead = self.inner.local.flights.apart(self.key, &self.state.groups);
         let turn = match self.session.stamp(&self.state.groups).await {
             Ok(stamp) => {
                 let deadline = Instant::now() + self.wait();
                 self.claim(self.mark(stamp), Reach::Force, deadline, &lead)
                     .await
             }
-            Err(error) => self.failed(&error),
+            Err(error) => self.failed(&error, &lead),
         };
         self.sought(lead, turn)
     }
@@ -204,36 +202,30 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
     async fn lead(&self, lead: Lead, deadline: Instant) -> Sought<R> {
         let turn = match self.hit(&lead).await {
             Ok(Ok(held)) => {
-                match self.session.is_typed() {
-                    true => self.state.counters.near_hits.count(),
-                    false => self.state.counters.redis_hits.count(),
-                }
+                self.hits();
                 lead.finish(|| Kind::<R, KIND>::erase(held.clone()));
                 return Sought::Found(give(held));
             }
             Ok(Err(stamp)) => {
-                self.state.counters.misses.count();
                 let mark = self.mark(stamp);
                 Box::pin(self.claim(mark, Reach::Normal, deadline, &lead)).await
             }
-            Err(error) => {
-                self.state.counters.misses.count();
-                self.failed(&error)
-            }
+            Err(error) => self.failed(&error, &lead),
         };
         self.sought(lead, turn)
     }
 
     /// The stored value, or else the stamp to compute with.
     async fn hit(&self, lead: &Lead) -> Result<Result<Held<R, KIND>, Stamp>, Error> {
-        let look = match self.keeps() {
+        let keeps = self.keeps();
+        let look = match keeps {
             true => Look::WithLife,
             false => Look::Entry,
         };
         let mut read = self.read(look).await?;
         if let Some(held) = self.value(&read) {
             let left = read.left.unwrap_or_default();
-            if !lead.close(|| self.keep(&held, read.stamp, left, read.bytes())) {
+            if !lead.close(|| self.keep(keeps, &held, read.stamp, left, read.bytes())) {
                 return Ok(Ok(held));
             }
             // It has changed since: once more, now that nobody joins.
@@ -260,10 +252,11 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
             && (self.session.pushes() || self.policy.near_ttl.is_some())
     }
 
-    /// Keeps what has been read. To be called while the flight still stands for it.
-    fn keep(&self, held: &Held<R, KIND>, stamp: Stamp, left: Duration, bytes: u32) {
+    /// Keeps what has been read. To be called while the flight still stands for it, under its
+    /// shard's lock: nothing in here may take a lock of a link.
+    fn keep(&self, keeps: bool, held: &Held<R, KIND>, stamp: Stamp, left: Duration, bytes: u32) {
         if !self.session.is_typed() {
-            if !self.keeps() {
+            if !keeps {
                 if self.policy.near {
                     self.inner.local.near.refuse();
                 }
@@ -294,7 +287,7 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
         lead: &Lead,
     ) -> Turn<Held<R, KIND>> {
         if let Err(error) = self.announce().await {
-            return self.failed(&error);
+            return self.failed(&error, lead);
         }
         let token = Nonce::fresh();
         let life = self.lease();
@@ -311,8 +304,15 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
                 reach,
             };
             lead.look_anew();
+            // Whether the server tells of the lease's next change.
+            let mut watched = false;
             match self.session.claim(&claimed).await {
                 Ok(Claim::Granted) => {
+                    if !self.session.pushes() {
+                        // Nothing would tell of a group's invalidation: who comes from now on
+                        // waits for the lease, and reads.
+                        lead.leave();
+                    }
                     let flights = &self.inner.local.flights;
                     let lease = Lease::keep(&self.session, self.key, token, life, watch, flights);
                     return Turn::Ours(lease, mark);
@@ -320,7 +320,8 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
                 Ok(Claim::Found(entry, left)) => {
                     match entry.value::<Kind<R, KIND>>(&mark, CODEC) {
                         Some(held) => {
-                            let keep = || self.keep(&held, mark.stamp(), left, entry.bytes());
+                            let (keeps, bytes) = (self.keeps(), entry.bytes());
+                            let keep = || self.keep(keeps, &held, mark.stamp(), left, bytes);
                             if !lead.close(keep) {
                                 return Turn::Theirs(held);
                             }
@@ -331,13 +332,15 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
                 }
                 Ok(Claim::Stale) => match self.session.stamp(&self.state.groups).await {
                     Ok(stamp) => mark = self.mark(stamp),
-                    Err(error) => return self.failed(&error),
+                    Err(error) => return self.failed(&error, lead),
                 },
                 Ok(Claim::Held(left)) => {
                     if !waited {
                         waited = true;
                         self.state.counters.lease_waits.count();
                     }
+                    // Whoever holds it may replace what could not be read.
+                    reach = Reach::Normal;
                     let patience = deadline.saturating_duration_since(Instant::now());
                     let mut nap = patience.min(left + Duration::from_millis(1));
                     if !self.session.pushes() {
@@ -345,13 +348,13 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
                         pause = (pause * 2).min(POLL.1);
                     }
                     if let Ok(nap) = background::timeout(nap, watch.changed()) {
-                        let _ = nap.await;
+                        watched = nap.await.is_err();
                     }
                 }
-                Err(error) => return self.failed(&error),
+                Err(error) => return self.failed(&error, lead),
             }
             if Instant::now() >= deadline {
-                if self.session.pushes() {
+                if watched && self.session.pushes() {
                     return Turn::Unstored(Vigil::keep(self.key, watch, &self.inner.local.flights));
                 }
                 // Nothing would tell it of an invalidation.
@@ -364,12 +367,14 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
     fn sought(&self, lead: Lead, turn: Turn<Held<R, KIND>>) -> Sought<R> {
         let (lease, vigil) = match turn {
             Turn::Theirs(held) => {
+                self.hits();
                 lead.finish(|| Kind::<R, KIND>::erase(held.clone()));
                 return Sought::Found(give(held));
             }
             Turn::Ours(lease, mark) => (Some((lease, mark)), None),
             Turn::Unstored(vigil) => (None, vigil),
         };
+        self.state.counters.misses.count();
         self.state.counters.computations.count();
         lead.begin();
         Sought::Compute(Box::new(Work {
@@ -437,7 +442,7 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
                             // A refresh replaces a copy of the old value, and our own push is
                             // still on its way. The new one is kept when it is read: our write
                             // has ended what the server tracks for us.
-                            self.inner.local.near.remove(self.key.as_str());
+                            self.inner.local.call_changed(self.key.as_str());
                         }
                     }),
                     Err(error) => {
@@ -463,7 +468,19 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
         Ok(())
     }
 
-    fn failed<H>(&self, error: &Error) -> Turn<H> {
+    fn hits(&self) {
+        match self.session.is_typed() {
+            true => self.state.counters.near_hits.count(),
+            false => self.state.counters.redis_hits.count(),
+        }
+    }
+
+    fn failed<H>(&self, error: &Error, lead: &Lead) -> Turn<H> {
+        if !matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout) {
+            // The server is there and tells others of their success, but us of nothing, since
+            // nothing of ours is stored. (One that is away ends our flights when it comes back.)
+            lead.leave();
+        }
         self.state.counters.errors.count();
         tracing::debug!(
             function = &*self.state.name,

@@ -89,13 +89,10 @@ impl Flights {
         }
     }
 
-    /// Opens a flight in the place of whichever there is; that one takes no more joiners.
-    pub(crate) fn supersede(self: &Arc<Self>, key: &Key, groups: &Arc<[Group]>) -> Lead {
-        let flight = Flight::new(key, groups);
-        let fingerprint = *key.fingerprint();
-        self.shard(&fingerprint)
-            .insert(fingerprint, Arc::clone(&flight));
-        Lead::new(self, flight)
+    /// Opens a flight that nobody joins; whichever there is takes no more joiners.
+    pub(crate) fn apart(self: &Arc<Self>, key: &Key, groups: &Arc<[Group]>) -> Lead {
+        self.retire(key);
+        Lead::new(self, Flight::new(key, groups))
     }
 
     /// The flight of `key`, if any, takes no more joiners.

@@ -241,7 +241,7 @@ mod tests {
                 a.add("bad", &Refuses);
                 a.add("worse", &Refuses);
             }),
-            "argument `bad` can't enter the key: refused"
+            "argument `bad` can't enter the key: its `Serialize` refuses"
         );
     }
 }

@@ -55,8 +55,9 @@ impl Display for Refusal {
 impl std::error::Error for Refusal {}
 
 impl ser::Error for Refusal {
-    fn custom<T: Display>(message: T) -> Self {
-        Self(message.to_string())
+    /// Not its own words, which may quote the value.
+    fn custom<T: Display>(_: T) -> Self {
+        Self("its `Serialize` refuses".to_owned())
     }
 }
 

@@ -131,10 +131,11 @@ impl Tier for Memory {
 
     async fn claim(&self, claimed: &Claimed<'_>) -> Result<Claim, Error> {
         let stamp = claimed.mark.stamp();
+        let mut leases = self.leases();
+        // Under the lock: a claim of before an invalidation must not take what one after it has.
         if self.current(claimed.groups) != stamp {
             return Ok(Claim::Stale);
         }
-        let mut leases = self.leases();
         if claimed.reach == Reach::Normal
             && let Some(kept) = self.entries.find(claimed.key)
             && kept.stamp == stamp.half()
@@ -149,7 +150,11 @@ impl Tier for Memory {
             }
             _ => {
                 let token = claimed.token;
-                leases.insert(claimed.key.clone(), Lease { token, stamp });
+                let replaced = leases.insert(claimed.key.clone(), Lease { token, stamp });
+                drop(leases);
+                if replaced.is_some() {
+                    self.watchers.notify(claimed.key.as_str());
+                }
                 Ok(Claim::Granted)
             }
         }

@@ -182,12 +182,13 @@ impl Link {
     /// Takes calls; what began while it took none may have missed an invalidation.
     fn restore(&self, up: Up) {
         let mut status = self.status.write().unwrap_or_else(PoisonError::into_inner);
-        if matches!(*status, Status::Down(_)) {
-            self.inbox.gap();
-        }
-        *status = Status::Up(up);
+        let before = std::mem::replace(&mut *status, Status::Up(up));
+        // Flights have locks of their own: none is taken under ours.
         drop(status);
         self.changed.notify_waiters();
+        if matches!(before, Status::Down(_)) {
+            self.inbox.gap();
+        }
     }
 
     fn set(&self, status: Status) {
@@ -300,8 +301,11 @@ async fn watch(link: &Weak<Link>, inbox: &Inbox, settings: &Settings, mut up: Up
         }
         let ping = redis::cmd("PING");
         let ping = ping.query_async::<()>(&mut up.connection);
-        if !matches!(timeout(settings.connect_timeout, ping).await, Ok(Ok(()))) {
-            return;
+        match timeout(settings.connect_timeout, ping).await {
+            Ok(Ok(())) => {}
+            // It answers, if only that it can't write or is busy.
+            Ok(Err(error)) if pool::is_answer(&error) => {}
+            _ => return,
         }
         let Some(link) = link.upgrade() else { return };
         if !link.is_up() {

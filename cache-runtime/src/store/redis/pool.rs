@@ -30,7 +30,11 @@ impl Source {
             .set_pipeline_buffer_size(QUEUE);
         let inbox = Arc::clone(inbox);
         let pushes = config.clone().set_push_sender(move |push: PushInfo| {
-            inbox.receive(&push);
+            // What is dropped in there may be a user's value: its panic must not end the reader.
+            let receive = std::panic::AssertUnwindSafe(|| inbox.receive(&push));
+            if std::panic::catch_unwind(receive).is_err() {
+                inbox.forget_everything();
+            }
             Ok::<(), std::convert::Infallible>(())
         });
         Ok(Self {
@@ -84,9 +88,18 @@ fn build(
         .map_err(|error| Error::new(ErrorKind::Config, error.to_string()))
 }
 
+/// The server is there, whatever it says; except that it wants another login.
+pub(super) fn is_answer(error: &RedisError) -> bool {
+    matches!(error.kind(), redis::ErrorKind::Server(_)) && error.code() != Some("NOAUTH")
+}
+
 /// The server answered, and does not do what was asked: an older protocol, a proxy.
 fn is_refusal(error: &RedisError) -> bool {
-    matches!(error.kind(), redis::ErrorKind::Server(_)) && error.code() != Some("LOADING")
+    let for_now = error.code() == Some("LOADING")
+        || error
+            .detail()
+            .is_some_and(|why| why.contains("number of clients"));
+    matches!(error.kind(), redis::ErrorKind::Server(_)) && !for_now
         || matches!(error.kind(), redis::ErrorKind::RESP3NotSupported)
 }
 

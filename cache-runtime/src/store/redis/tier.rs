@@ -112,14 +112,19 @@ impl Link {
 
     pub(super) async fn announce_names(&self, names: &[String]) -> Result<(), Error> {
         let key = self.settings.names_key();
-        self.exchange(|mut line| async move {
-            let mut call = SCRIPTS.announce.key(key);
-            for name in names {
-                call.arg(name);
-            }
-            call.invoke_async(&mut line.connection).await
-        })
-        .await
+        // A script can't unpack many thousands.
+        for batch in names.chunks(BATCH) {
+            let key = key.as_str();
+            self.exchange(|mut line| async move {
+                let mut call = SCRIPTS.announce.key(key);
+                for name in batch {
+                    call.arg(name);
+                }
+                call.invoke_async::<u64>(&mut line.connection).await
+            })
+            .await?;
+        }
+        Ok(())
     }
 
     /// One sweep over the keys that match: leases or entries.
