@@ -383,9 +383,85 @@ async fn the_cache_may_be_an_argument_that_is_skipped() {
     assert_eq!(cache.stats().total.computations, 1);
 }
 
+/// The source has changed, and `two` has said so: nobody here joins what began before.
+async fn invalidated_elsewhere(one: &Cache, two: &Cache, key: &str) {
+    let hour = Duration::from_secs(3_600);
+    let policy = MINUTE.lease(hour).wait(hour);
+    let slow = endless(one, key, policy).await;
+    let name = key.split(':').next().expect("a name");
+    two.remove(key).await.expect("it works");
+    joined_no_more(one, key, policy).await;
+    slow.abort();
+    let slow = endless(one, &key.replace(":1", ":2"), policy).await;
+    two.invalidate(name).await.ok();
+    joined_no_more(one, &key.replace(":1", ":2"), policy).await;
+    slow.abort();
+}
+
+#[tokio::test]
+async fn a_full_server_leaves_nobody_with_what_was_begun_before() {
+    let server = Server::start();
+    let one = cache_on(&server.url(), "failure");
+    let two = cache_on(&server.url(), "failure");
+    assert!(works(&one).await && works(&two).await);
+    let hour = Duration::from_secs(3_600);
+    let policy = MINUTE.lease(hour).wait(hour);
+    let _: () = server.ask(&["CONFIG", "SET", "maxmemory", "1"]);
+    let slow = endless(&one, "full:1", policy).await;
+    // Nothing is stored, so nothing is pushed.
+    assert!(!two.remove("full:1").await.expect("removing needs no room"));
+    joined_no_more(&one, "full:1", policy).await;
+    slow.abort();
+}
+
+#[tokio::test]
+async fn without_pushes_nobody_joins_what_was_begun_before() {
+    let server = Server::start();
+    let words = ["plain", "on", ">plain", "~*", "+@all", "-client|tracking"];
+    let _: () = server.ask(&[&["ACL", "SETUSER"], &words[..]].concat());
+    let url = server.url().replace("redis://", "redis://plain:plain@");
+    let (one, two) = (cache_on(&url, "failure"), cache_on(&url, "failure"));
+    invalidated_elsewhere(&one, &two, "silent:1").await;
+}
+
+#[tokio::test]
+async fn an_entry_that_cannot_be_read_is_replaced_once_in_the_fleet() {
+    let server = Server::start();
+    let caches: Vec<Cache> = (0..5).map(|_| cache_on(&server.url(), "failure")).collect();
+    caches[0]
+        .put("odd:1", MINUTE, 1u32)
+        .await
+        .expect("it works");
+    let mut entry: Vec<u8> = server.ask(&["GET", "failure:odd:1"]);
+    entry.truncate(40);
+    entry.extend_from_slice(b"{half");
+    let mut set = redis::cmd("SET");
+    set.arg("failure:odd:1").arg(entry).arg("PX").arg(60_000);
+    set.query::<()>(&mut server.client()).expect("it works");
+    let runs = Arc::new(AtomicUsize::new(0));
+    let calls: Vec<_> = caches
+        .into_iter()
+        .map(|cache| {
+            let runs = Arc::clone(&runs);
+            tokio::spawn(async move {
+                let compute = || async {
+                    runs.fetch_add(1, Ordering::SeqCst);
+                    tokio::time::sleep(Duration::from_millis(300)).await;
+                    2u32
+                };
+                cache.get_or_compute("odd:1", MINUTE, compute).await
+            })
+        })
+        .collect();
+    for call in calls {
+        assert_eq!(call.await.expect("no panic"), 2);
+    }
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
+}
+
 /// A computation of `key` that never ends.
-async fn endless(cache: &Cache, key: &'static str, policy: Policy) -> JoinHandle<String> {
-    let (cache, begun) = (cache.clone(), Arc::new(Notify::new()));
+async fn endless(cache: &Cache, key: &str, policy: Policy) -> JoinHandle<String> {
+    let (cache, key, begun) = (cache.clone(), key.to_owned(), Arc::new(Notify::new()));
     let task = tokio::spawn({
         let begun = Arc::clone(&begun);
         async move {
@@ -393,7 +469,7 @@ async fn endless(cache: &Cache, key: &'static str, policy: Policy) -> JoinHandle
                 begun.notify_one();
                 std::future::pending().await
             };
-            cache.get_or_compute(key, policy, compute).await
+            cache.get_or_compute(&key, policy, compute).await
         }
     });
     begun.notified().await;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use recached::{Cache, Policy, cached};
 use recached_tests::{Server, cache_on, until};
+use tokio::sync::Notify;
 
 const MINUTE: Policy = Policy::new(Duration::from_secs(60));
 
@@ -146,6 +147,88 @@ async fn a_refresh_replaces_the_copy_before_it_returns() {
         assert_eq!(sourced(&cache).await, old + 1, "in round {round}");
     }
     assert!(near_hits(&cache) > 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn others_are_served_the_old_value_until_a_refresh_has_the_new_one() {
+    let server = Server::start();
+    let cache = cache_on(&server.url(), "near");
+    let (begun, leave) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    assert_eq!(slowly(&cache, None).await, 0);
+    let refresh = tokio::spawn({
+        let (cache, gates) = (cache.clone(), (Arc::clone(&begun), Arc::clone(&leave)));
+        async move { slowly_entry(&cache, Some(&gates)).refresh().await }
+    });
+    begun.notified().await;
+    // In this process and in another.
+    let elsewhere = cache_on(&server.url(), "near");
+    assert_eq!(slowly(&cache, None).await, 0);
+    assert_eq!(slowly(&elsewhere, None).await, 0);
+    leave.notify_one();
+    assert_eq!(refresh.await.expect("no panic"), 1);
+    assert_eq!(slowly(&cache, None).await, 1);
+}
+
+/// What a computation tells and waits for.
+type Gates = (Arc<Notify>, Arc<Notify>);
+
+#[cached(ttl = 60, near = false, cache = cache, skip(cache, gates))]
+async fn slowly(cache: &Cache, gates: Option<&Gates>) -> u32 {
+    match gates {
+        None => 0,
+        Some((begun, leave)) => {
+            begun.notify_one();
+            leave.notified().await;
+            1
+        }
+    }
+}
+
+#[test]
+fn a_runtime_that_is_blocked_keeps_nobody_else_with_old_copies() {
+    let server = Server::start();
+    let (cache, there) = (
+        cache_on(&server.url(), "near"),
+        cache_on(&server.url(), "near"),
+    );
+    let one_worker = || {
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(1).enable_all().build();
+        runtime.expect("a runtime")
+    };
+    let source = Arc::new(AtomicU64::new(1));
+    let (blocked, free) = (one_worker(), one_worker());
+    let (release, wait) = std::sync::mpsc::channel::<()>();
+    let (ready, is_ready) = std::sync::mpsc::channel();
+    let task = blocked.spawn({
+        let (cache, source) = (cache.clone(), Arc::clone(&source));
+        async move {
+            let reads = || async {
+                let before = near_hits(&cache);
+                read(&cache, "blocked:1", MINUTE, &source).await;
+                near_hits(&cache) > before
+            };
+            // The first ones may use the other connection, while this runtime has none.
+            until("it is kept", reads).await;
+            there.remove("blocked:1").await.expect("it works");
+            until("it is forgotten", || async { !reads().await }).await;
+            until("it is kept again", reads).await;
+            ready.send(()).expect("the test waits");
+            // Nothing on this runtime goes on, its connection neither.
+            let _ = wait.recv();
+        }
+    });
+    is_ready.recv().expect("it is sent");
+    source.store(2, Ordering::SeqCst);
+    free.block_on(async {
+        assert_eq!(server.ask::<u64>(&["DEL", "near:blocked:1"]), 1);
+        until("the connection is known to be deaf", || async {
+            recached_tests::block_on(read(&cache, "blocked:1", MINUTE, &source)) == 2
+        })
+        .await;
+    });
+    drop(release);
+    free.block_on(task).expect("no panic");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,7 +8,7 @@ mod pool;
 mod scripts;
 mod tier;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use redis::ConnectionInfo;
@@ -46,11 +46,23 @@ pub(crate) struct Redis {
     names: Arc<Names>,
     listener: Arc<dyn Listener>,
     steady: Arc<Link>,
-    homes: Homes,
+    homes: Arc<Homes>,
 }
 
 /// The links on callers' runtimes.
 type Homes = RwLock<Vec<(Id, Arc<Link>)>>;
+
+/// Looks after the links at home from our own runtime: theirs may be blocked.
+async fn listen_in(homes: Weak<Homes>) {
+    loop {
+        tokio::time::sleep(link::HEARTBEAT).await;
+        let Some(homes) = homes.upgrade() else { return };
+        let links = homes.read().unwrap_or_else(PoisonError::into_inner).clone();
+        for (_, link) in links {
+            link.give_up_if_deaf();
+        }
+    }
+}
 
 impl Redis {
     pub(crate) fn start(settings: Settings, listener: Arc<dyn Listener>) -> Result<Self, Error> {
@@ -62,12 +74,14 @@ impl Redis {
             Arc::clone(&listener),
         );
         let steady = Link::start(&settings, &names, inbox, background::handle()?, None);
+        let homes = Arc::<Homes>::default();
+        background::spawn(listen_in(Arc::downgrade(&homes)));
         Ok(Self {
             settings,
             names,
             listener,
             steady,
-            homes: Homes::default(),
+            homes,
         })
     }
 

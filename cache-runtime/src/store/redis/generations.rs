@@ -17,9 +17,19 @@ const MOST: usize = 100_000;
 /// is still there: one that a push has overtaken is never kept.
 #[derive(Default)]
 pub(crate) struct Generations {
-    groups: RwLock<HashMap<u128, Slot, DefaultHashBuilder>>,
+    known: RwLock<Known>,
     tokens: AtomicU64,
 }
+
+#[derive(Default)]
+struct Known {
+    groups: HashMap<u128, Slot, DefaultHashBuilder>,
+    epoch: Epoch,
+}
+
+/// Which of a link's connections, one after the other, it is.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Epoch(u64);
 
 #[derive(Clone, Copy)]
 enum Slot {
@@ -31,19 +41,28 @@ enum Slot {
 pub(crate) type Wanted = Vec<(usize, u64)>;
 
 impl Generations {
+    /// What follows is read on a new connection: the ones before have nothing to tell any more.
+    pub(crate) fn begin(&self) -> Epoch {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.groups.clear();
+        known.epoch.0 += 1;
+        known.epoch
+    }
+
     /// Whether nothing has to be asked for.
     pub(crate) fn are_known(&self, groups: &[Group]) -> bool {
-        let known = self.groups.read().unwrap_or_else(PoisonError::into_inner);
-        let is_known = |group: &Group| matches!(known.get(&group.digest()), Some(Slot::Known(_)));
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let is_known =
+            |group: &Group| matches!(known.groups.get(&group.digest()), Some(Slot::Known(_)));
         groups.iter().all(is_known)
     }
 
     /// The stamp, if all groups are known.
     pub(crate) fn stamp(&self, groups: &[Group]) -> Option<Stamp> {
-        let known = self.groups.read().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let mut generations = [Nonce([0; 16]); 8];
         let few = generations.get_mut(..groups.len());
-        let nonce_of = |group: &Group| match known.get(&group.digest()) {
+        let nonce_of = |group: &Group| match known.groups.get(&group.digest()) {
             Some(Slot::Known(nonce)) => Some(*nonce),
             _ => None,
         };
@@ -61,9 +80,14 @@ impl Generations {
         }
     }
 
-    /// Opens a fetch of the groups that are not known.
-    pub(crate) fn ask(&self, groups: &[Group]) -> Wanted {
-        let mut slots = self.groups.write().unwrap_or_else(PoisonError::into_inner);
+    /// Opens a fetch, on the connection of `epoch`, of the groups that are not known; `None` if
+    /// that connection was given up.
+    pub(crate) fn ask(&self, groups: &[Group], epoch: Epoch) -> Option<Wanted> {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if known.epoch != epoch {
+            return None;
+        }
+        let slots = &mut known.groups;
         if slots.len() >= MOST {
             slots.clear();
         }
@@ -80,14 +104,14 @@ impl Generations {
                 }
             }
         }
-        wanted
+        Some(wanted)
     }
 
     /// Keeps the answers whose tokens have survived.
     pub(crate) fn settle(&self, groups: &[Group], wanted: &Wanted, answers: &[Nonce]) {
-        let mut slots = self.groups.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         for ((place, token), nonce) in wanted.iter().zip(answers) {
-            if let Some(slot) = slots.get_mut(&groups[*place].digest())
+            if let Some(slot) = known.groups.get_mut(&groups[*place].digest())
                 && matches!(slot, Slot::Asked(asked) if asked == token)
             {
                 *slot = Slot::Known(*nonce);
@@ -96,13 +120,13 @@ impl Generations {
     }
 
     pub(crate) fn forget(&self, group: &str) {
-        let mut slots = self.groups.write().unwrap_or_else(PoisonError::into_inner);
-        slots.remove(&digest(group.as_bytes()));
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.groups.remove(&digest(group.as_bytes()));
     }
 
     pub(crate) fn clear(&self) {
-        let mut slots = self.groups.write().unwrap_or_else(PoisonError::into_inner);
-        slots.clear();
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.groups.clear();
     }
 }
 
@@ -114,10 +138,29 @@ mod tests {
         vec![Group::everything("ns"), Group::function("ns", "f")]
     }
 
+    fn ask(generations: &Generations, groups: &[Group]) -> Wanted {
+        let first = Epoch::default();
+        generations
+            .ask(groups, first)
+            .expect("nothing was given up")
+    }
+
+    #[test]
+    fn a_connection_that_was_given_up_is_not_believed() {
+        let (generations, groups) = (Generations::default(), groups());
+        let first = generations.begin();
+        let wanted = generations.ask(&groups, first).expect("it is the one");
+        let second = generations.begin();
+        generations.settle(&groups, &wanted, &[Nonce::fresh(), Nonce::fresh()]);
+        assert_eq!(generations.stamp(&groups), None);
+        assert!(generations.ask(&groups, first).is_none());
+        assert!(generations.ask(&groups, second).is_some());
+    }
+
     #[test]
     fn a_reply_overtaken_by_a_push_is_not_kept() {
         let (generations, groups) = (Generations::default(), groups());
-        let wanted = generations.ask(&groups);
+        let wanted = ask(&generations, &groups);
         generations.forget(groups[1].key());
         generations.settle(&groups, &wanted, &[Nonce::fresh(), Nonce::fresh()]);
         assert_eq!(generations.stamp(&groups), None);
@@ -127,9 +170,9 @@ mod tests {
     #[test]
     fn a_reply_from_before_a_disconnection_is_not_kept() {
         let (generations, groups) = (Generations::default(), groups());
-        let wanted = generations.ask(&groups);
+        let wanted = ask(&generations, &groups);
         generations.clear();
-        let again = generations.ask(&groups);
+        let again = ask(&generations, &groups);
         generations.settle(&groups, &wanted, &[Nonce::fresh(), Nonce::fresh()]);
         assert_eq!(generations.stamp(&groups), None);
         generations.settle(&groups, &again, &[Nonce::fresh(), Nonce::fresh()]);
@@ -139,8 +182,8 @@ mod tests {
     #[test]
     fn those_who_ask_together_all_succeed() {
         let (generations, groups) = (Generations::default(), groups());
-        let first = generations.ask(&groups);
-        let second = generations.ask(&groups);
+        let first = ask(&generations, &groups);
+        let second = ask(&generations, &groups);
         let nonces = [Nonce::fresh(), Nonce::fresh()];
         generations.settle(&groups, &second, &nonces);
         generations.settle(&groups, &first, &nonces);

@@ -1,7 +1,7 @@
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, Weak};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
+use std::time::{Duration, Instant};
 
 use deadpool_redis::Connection;
 use redis::RedisResult;
@@ -13,13 +13,14 @@ use tokio::time::{sleep, timeout};
 use super::{Settings, names::Names, pool};
 use crate::background;
 use crate::error::{Error, ErrorKind};
+use crate::store::redis::generations::Epoch;
 use crate::store::redis::inbox::Inbox;
 
 /// The longest pause between two attempts to connect.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// How often a quiet connection is asked whether it is still there.
-const HEARTBEAT: Duration = Duration::from_secs(1);
+pub(super) const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// One multiplexed connection that stays checked out of its pool, is replaced when it breaks,
 /// and hears what the server pushes. It lives on one runtime and serves callers on any.
@@ -30,6 +31,8 @@ pub(crate) struct Link {
     status: RwLock<Status>,
     changed: Notify,
     alive: Arc<AtomicBool>,
+    /// When its connection was last seen to answer.
+    heard: Mutex<Instant>,
     /// The link on our own runtime, unless this is it.
     steady: Option<Arc<Link>>,
 }
@@ -44,6 +47,7 @@ enum Status {
 struct Up {
     connection: MultiplexedConnection,
     tracking: bool,
+    epoch: Epoch,
 }
 
 /// A connection to send on.
@@ -51,6 +55,7 @@ pub(super) struct Line {
     pub(super) connection: MultiplexedConnection,
     /// Whether the server tells us of changes to what we read.
     pub(super) tracking: bool,
+    pub(super) epoch: Epoch,
 }
 
 impl Link {
@@ -69,6 +74,7 @@ impl Link {
             status: RwLock::new(Status::Connecting),
             changed: Notify::new(),
             alive: Arc::new(AtomicBool::new(true)),
+            heard: Mutex::new(Instant::now()),
             steady,
         });
         let alive = Alive {
@@ -85,6 +91,20 @@ impl Link {
             keep.await;
         }));
         link
+    }
+
+    /// Nobody has heard of the connection for some heartbeats: the runtime that it lives on is
+    /// blocked, and what it has read may have changed. It takes calls again when it answers.
+    pub(super) fn give_up_if_deaf(&self) {
+        let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_up() && heard.elapsed() > HEARTBEAT * 3 {
+            self.set(Status::Down("its runtime is blocked".into()));
+            self.inbox.forget_everything();
+        }
+    }
+
+    fn hear(&self) {
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
     /// Whether its runtime still runs.
@@ -160,6 +180,7 @@ impl Link {
             Status::Up(up) => Some(Ok(Line {
                 connection: up.connection.clone(),
                 tracking: up.tracking,
+                epoch: up.epoch,
             })),
             Status::Down(reason) => Some(Err(Error::new(
                 ErrorKind::Unavailable,
@@ -251,7 +272,9 @@ async fn keep(link: Weak<Link>, inbox: Arc<Inbox>, settings: Arc<Settings>) {
                 let up = Up {
                     connection: (*connection).clone(),
                     tracking,
+                    epoch: inbox.generations.begin(),
                 };
+                link.hear();
                 link.restore(up.clone());
                 let steady = link.steady.is_none();
                 if steady {
@@ -308,6 +331,7 @@ async fn watch(link: &Weak<Link>, inbox: &Inbox, settings: &Settings, mut up: Up
             _ => return,
         }
         let Some(link) = link.upgrade() else { return };
+        link.hear();
         if !link.is_up() {
             link.restore(up.clone());
         }

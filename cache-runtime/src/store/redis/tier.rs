@@ -62,7 +62,14 @@ impl Link {
         let generations = &self.inbox.generations;
         self.exchange(|mut line| async move {
             let wanted = if line.tracking {
-                generations.ask(groups)
+                match generations.ask(groups, line.epoch) {
+                    Some(wanted) => wanted,
+                    // Once more, on the connection that came after.
+                    None => {
+                        let seen = Seen::default();
+                        return Ok(Looked { seen, stamp: None });
+                    }
+                }
             } else {
                 (0..groups.len()).map(|place| (place, 0)).collect()
             };
