@@ -9,7 +9,7 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 /// digested beyond. The digest is SipHash-1-3-128 under a random key of this process: nobody who
 /// chooses arguments knows what would make two keys meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Fingerprint(u128);
+pub(crate) struct Fingerprint([u64; 2]);
 
 impl Fingerprint {
     /// Of a whole key: `{namespace}:{name…}:{arguments}`.
@@ -26,19 +26,26 @@ impl Fingerprint {
             room.copy_from_slice(arguments);
             return Self::short(head, filled);
         }
-        Self(head ^ digest(arguments))
+        Self::halved(head ^ digest(arguments))
     }
 
     /// Of arguments of up to 16 bytes, filled up with zeros: no text has one.
     #[inline]
     pub(crate) fn short(head: u128, arguments: [u8; 16]) -> Self {
-        Self(head ^ u128::from_le_bytes(arguments))
+        Self::halved(head ^ u128::from_le_bytes(arguments))
+    }
+
+    /// Halves, because what holds a `u128` is aligned, and filled up, to 16 bytes.
+    #[inline]
+    fn halved(whole: u128) -> Self {
+        Self([whole as u64, (whole >> 64) as u64])
     }
 }
 
 impl Hash for Fingerprint {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u128(self.0);
+        state.write_u64(self.0[0]);
+        state.write_u64(self.0[1]);
     }
 }
 

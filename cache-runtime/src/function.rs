@@ -1,4 +1,3 @@
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
@@ -46,19 +45,20 @@ impl Function {
     }
 
     /// What one cache knows of this function.
-    #[inline]
-    pub(crate) fn state(&'static self, registry: &Registry) -> Cow<'static, Arc<State>> {
-        match self.first.get() {
-            Some((id, state)) if *id == registry.id => Cow::Borrowed(state),
-            _ => Cow::Owned(self.state_of_other(registry)),
+    pub(crate) fn state(&self, registry: &Registry) -> Arc<State> {
+        if let Some(state) = self.known(registry) {
+            return Arc::clone(state);
         }
-    }
-
-    #[cold]
-    fn state_of_other(&self, registry: &Registry) -> Arc<State> {
         let state = registry.of_site(&self.site);
         let _ = self.first.set((registry.id, Arc::clone(&state)));
         state
+    }
+
+    /// The same, if that is the cache that asked first.
+    #[inline]
+    pub(crate) fn known(&self, registry: &Registry) -> Option<&Arc<State>> {
+        let (id, state) = self.first.get()?;
+        (*id == registry.id).then_some(state)
     }
 }
 

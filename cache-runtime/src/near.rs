@@ -19,7 +19,7 @@ use crate::stats::{Counter, NearStats};
 const OFF: &str = "the server tells of no changes (no RESP3, or a proxy between)";
 
 /// What an entry weighs besides its value, in bytes: its slot, its key, the allocator.
-const OVERHEAD: usize = 160;
+const OVERHEAD: usize = 192;
 
 /// Bounded by entries and by bytes; what has not been used for longest goes first.
 pub(crate) struct Near {
@@ -38,13 +38,17 @@ pub(crate) struct Kept {
     pub(crate) stamp: HalfStamp,
     /// On a clock that is read without a system call, and moves every few milliseconds.
     until: Instant,
-    pub(crate) bytes: u32,
 }
 
-/// A key and what it is found by.
+/// What an entry is found by; the rest of it a hit does not touch.
 struct Slot {
     fingerprint: Fingerprint,
+    apart: Box<Apart>,
+}
+
+struct Apart {
     key: Key,
+    bytes: u32,
 }
 
 impl Hash for Slot {
@@ -74,9 +78,9 @@ struct Weight {
 }
 
 impl Weighter<Slot, Kept> for Weight {
-    fn weight(&self, slot: &Slot, copy: &Kept) -> u64 {
-        let bytes = OVERHEAD + slot.key.as_str().len();
-        (bytes as u64 + u64::from(copy.bytes)).max(self.least)
+    fn weight(&self, slot: &Slot, _: &Kept) -> u64 {
+        let bytes = OVERHEAD + slot.apart.key.as_str().len();
+        (bytes as u64 + u64::from(slot.apart.bytes)).max(self.least)
     }
 }
 
@@ -150,13 +154,15 @@ impl Near {
     ) {
         let slot = Slot {
             fingerprint: *key.fingerprint(),
-            key: key.clone(),
+            apart: Box::new(Apart {
+                key: key.clone(),
+                bytes,
+            }),
         };
         let copy = Kept {
             value,
             stamp,
             until: Instant::now() + bounded(life),
-            bytes,
         };
         self.kept.count();
         self.entries.insert(slot, copy);
@@ -174,7 +180,7 @@ impl Near {
     pub(crate) fn remove_matching(&self, pattern: &KeyPattern) -> u64 {
         let (now, alive) = (Instant::now(), AtomicU64::new(0));
         self.entries.retain(|slot, copy| {
-            let matched = pattern.matches(&slot.key);
+            let matched = pattern.matches(&slot.apart.key);
             if matched {
                 self.dropped.count();
                 alive.fetch_add(u64::from(copy.until > now), Ordering::Relaxed);

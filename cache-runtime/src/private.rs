@@ -11,6 +11,7 @@ use crate::companion::{self, Place, is_refresh, is_refreshing};
 use crate::compute::{Request, Sought};
 use crate::function::State;
 use crate::key::{Head, Key};
+use crate::local::Local;
 use crate::policy::Policy;
 use crate::store::Caller;
 
@@ -72,7 +73,20 @@ impl<R: Returns<KIND>, const KIND: u8> Call<R, KIND> {
         }
         let cache = self.cache.as_ref().unwrap_or_else(|| Cache::installed());
         let local = &cache.inner.local;
-        let state = self.function.state(&local.registry);
+        match self.function.known(&local.registry) {
+            Some(state) => self.held(local, state),
+            None => self.held_elsewhere(local),
+        }
+    }
+
+    #[cold]
+    fn held_elsewhere(&self, local: &Local) -> Option<R> {
+        self.held(local, &self.function.state(&local.registry))
+    }
+
+    // Once on the hit path, and once off it: not worth a call there.
+    #[inline(always)]
+    fn held(&self, local: &Local, state: &State) -> Option<R> {
         let find = |head: &Head| self.arguments.fingerprint(head);
         let fingerprint = state.head(self.arguments.path(), find)?;
         let value = local.near.fresh(&fingerprint, &state.current)?;
@@ -83,10 +97,7 @@ impl<R: Returns<KIND>, const KIND: u8> Call<R, KIND> {
 
     fn begin(self, policy: Policy) -> Begun {
         let cache = self.cache.unwrap_or_else(|| Cache::installed().clone());
-        let state = self
-            .function
-            .state(&cache.inner.local.registry)
-            .into_owned();
+        let state = self.function.state(&cache.inner.local.registry);
         let begun = if !self.when || state.is_refused() {
             state.counters.bypasses.count();
             None
@@ -113,10 +124,7 @@ impl<R: Returns<KIND>, const KIND: u8> Call<R, KIND> {
 
     fn place(self, policy: Policy) -> Place<R, KIND> {
         let cache = self.cache.unwrap_or_else(|| Cache::installed().clone());
-        let state = self
-            .function
-            .state(&cache.inner.local.registry)
-            .into_owned();
+        let state = self.function.state(&cache.inner.local.registry);
         let key = state.key(self.arguments);
         Place {
             cache,

@@ -97,16 +97,11 @@ fn stamp_of(known: &HashMap<u128, Nonce>, groups: &[Group]) -> Option<Stamp> {
 
 impl From<Kept> for Stored {
     fn from(kept: Kept) -> Self {
-        let Kept {
-            value,
-            stamp,
-            bytes,
-            ..
-        } = kept;
         Self::Typed(Typed {
-            value,
-            stamp,
-            bytes,
+            value: kept.value,
+            stamp: kept.stamp,
+            // It has been weighed when it was stored.
+            bytes: 0,
         })
     }
 }
