@@ -114,8 +114,10 @@ impl Builder {
         self
     }
 
-    /// The deadline of one exchange with the server. A call whose exchange is overdue computes
-    /// without the cache, and so do all others until the server answers again.
+    /// How long a call waits for the server, all exchanges before its computation together, and
+    /// once more when it stores. A call that has waited so long computes without the cache, and
+    /// so do all others until the server answers a ping within half of it. Give four round
+    /// trips at least.
     pub fn command_timeout(mut self, limit: Duration) -> Self {
         self.command_timeout = limit;
         self

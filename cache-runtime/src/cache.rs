@@ -15,7 +15,7 @@ use crate::policy::Policy;
 use crate::returns::{OWNED, RESULT, Returns, Storable};
 use crate::stats::Stats;
 use crate::store::redis::Change;
-use crate::store::{Caller, Listener, Look, Session, Store, Tier};
+use crate::store::{Caller, Listener, Look, Store, Tier, Undelivered};
 
 /// A cache: a handle that is cheap to clone, all clones being one.
 ///
@@ -90,8 +90,9 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// A pattern that can't be understood; a server that could not be told, in which case only
-    /// this process has forgotten.
+    /// A pattern that can't be understood; a server that could not be told. Then this process has
+    /// forgotten, and if the server is away, it is told when it comes back, before anything it
+    /// says is believed.
     pub async fn invalidate(&self, pattern: &str) -> Result<Invalidated, Error> {
         self.invalidate_from(Caller::Async, pattern).await
     }
@@ -274,10 +275,10 @@ impl Cache {
         caller: Caller,
         pattern: &str,
     ) -> Result<Invalidated, Error> {
-        let pattern = NamePattern::parse(pattern)?;
+        let wanted = NamePattern::parse(pattern)?;
         let inner = &self.inner;
         let session = inner.store.session(caller);
-        let matching = |names: Vec<String>| names.into_iter().filter(|name| pattern.matches(name));
+        let matching = |names: Vec<String>| names.into_iter().filter(|name| wanted.matches(name));
         let mut functions: Vec<String> = matching(inner.local.registry.names()).collect();
         let fleet = session.functions().await;
         let told = match fleet {
@@ -293,9 +294,13 @@ impl Cache {
             .iter()
             .map(|name| Group::function(&inner.namespace, name))
             .collect();
-        let changed = inner.change(&session, &groups).await;
-        told.and(changed)?;
-        Ok(Invalidated {
+        let changed = told.and(session.change(&groups).await);
+        let told = changed.map_err(|error| {
+            let all = Undelivered::Functions(pattern.to_owned());
+            inner.store.queue([all], error)
+        });
+        inner.forget(&groups);
+        told.map(|()| Invalidated {
             functions,
             freed: 0,
         })
@@ -306,21 +311,24 @@ impl Cache {
         caller: Caller,
         pattern: &str,
     ) -> Result<Invalidated, Error> {
-        let pattern = KeyPattern::parse(pattern)?;
+        let wanted = KeyPattern::parse(pattern)?;
         let inner = &self.inner;
         let session = inner.store.session(caller);
-        let freed = session.remove_matching(&pattern).await;
+        let freed = session.remove_matching(&wanted).await.map_err(|error| {
+            let all = Undelivered::Calls(pattern.to_owned());
+            inner.store.queue([all], error)
+        });
         inner
             .local
             .flights
-            .retire_where(|key, _| pattern.matches(key));
-        inner.store.forget(&Change::Calls(&pattern));
+            .retire_where(|key, _| wanted.matches(key));
+        inner.store.forget(&Change::Calls(&wanted));
         let functions = inner
             .local
             .registry
             .names()
             .into_iter()
-            .filter(|name| pattern.matches_name(name));
+            .filter(|name| wanted.matches_name(name));
         Ok(Invalidated {
             functions: functions.collect(),
             freed: freed?,
@@ -331,7 +339,11 @@ impl Cache {
         let inner = &self.inner;
         let session = inner.store.session(caller);
         let everything = [Group::everything(&inner.namespace)];
-        let changed = inner.change(&session, &everything).await;
+        let changed = session.change(&everything).await.map_err(|error| {
+            let all = Undelivered::Group(everything[0].key().to_owned());
+            inner.store.queue([all], error)
+        });
+        inner.forget(&everything);
         let mut functions = inner.local.registry.names();
         functions.extend(session.functions().await.unwrap_or_default());
         functions.sort();
@@ -350,6 +362,7 @@ impl Cache {
         let mut invalidated = self.invalidate_from(caller, pattern).await?;
         let session = self.inner.store.session(caller);
         let pattern = KeyPattern::of_functions(pattern)?;
+        // Out of reach already: what is not freed now expires.
         invalidated.freed = session.remove_matching(&pattern).await?;
         self.inner.store.forget(&Change::Calls(&pattern));
         Ok(invalidated)
@@ -365,19 +378,20 @@ impl fmt::Debug for Cache {
 }
 
 impl Inner {
-    /// Gives the groups a new generation; this process forgets the old one before it returns,
-    /// whether or not the server could be told.
-    async fn change(&self, session: &Session, groups: &[Group]) -> Result<(), Error> {
-        let told = session.change(groups).await;
+    /// Whoever reads or computes calls of these groups now does so with what was before.
+    fn forget(&self, groups: &[Group]) {
         for group in groups {
             self.store.forget(&Change::Group(group.key()));
             self.local.group_changed(group.key());
         }
-        told
     }
 
     pub(crate) async fn remove(&self, caller: Caller, key: &Key) -> Result<bool, Error> {
-        let removed = self.store.session(caller).remove(key).await;
+        let session = self.store.session(caller);
+        let removed = session.remove(key).await.map_err(|error| {
+            let call = Undelivered::Call(key.to_string());
+            self.store.queue([call], error)
+        });
         self.forget_call(key);
         removed
     }

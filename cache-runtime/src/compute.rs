@@ -350,6 +350,7 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
                     if let Ok(nap) = background::timeout(nap, watch.changed()) {
                         watched = nap.await.is_err();
                     }
+                    self.session.refill();
                 }
                 Err(error) => return self.failed(&error, lead),
             }
@@ -416,6 +417,7 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
             return result;
         };
         let cost = begun.elapsed();
+        self.session.refill();
         let held = match result.split() {
             Ok(value) => Kind::<R, KIND>::hold(value),
             Err(failure) => {

@@ -9,6 +9,7 @@ use std::fmt;
 pub struct Error {
     kind: ErrorKind,
     message: String,
+    passing: bool,
 }
 
 /// The kinds of [`Error`], for programs that act on them.
@@ -40,12 +41,35 @@ impl Error {
         Self {
             kind,
             message: message.into(),
+            passing: matches!(kind, ErrorKind::Unavailable | ErrorKind::Timeout),
         }
+    }
+
+    /// Though the server has answered, it may answer otherwise in a while.
+    pub(crate) fn for_now(mut self) -> Self {
+        self.passing = true;
+        self
+    }
+
+    /// Whether the same may succeed in a while.
+    pub(crate) fn is_passing(&self) -> bool {
+        self.passing
+    }
+
+    /// The error with what has been done about it.
+    pub(crate) fn and(mut self, what: &str) -> Self {
+        self.message.push_str("; ");
+        self.message.push_str(what);
+        self
     }
 
     /// The same error for one more reader.
     pub(crate) fn again(&self) -> Self {
-        Self::new(self.kind, self.message.as_str())
+        Self {
+            kind: self.kind,
+            message: self.message.clone(),
+            passing: self.passing,
+        }
     }
 
     /// The kind of the error.

@@ -25,6 +25,11 @@ impl Group {
         Self::new(format!("{namespace}:gen:fn:{name}"))
     }
 
+    /// The one whose generation is held by this key.
+    pub(crate) fn of_key(key: &str) -> Self {
+        Self::new(key.to_owned())
+    }
+
     fn new(key: String) -> Self {
         Self {
             digest: digest(key.as_bytes()),

@@ -40,7 +40,6 @@ impl Key {
     }
 
     /// A key of which nothing is known yet but its text.
-    #[cfg(test)]
     pub(crate) fn of(text: &str) -> Self {
         Self::new(text, Fingerprint::of(text))
     }

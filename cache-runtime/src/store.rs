@@ -20,7 +20,8 @@ use crate::pattern::KeyPattern;
 use crate::returns::{Erased, ValueKind};
 
 use memory::Memory;
-use redis::{Change, Link, Redis};
+pub(crate) use redis::Undelivered;
+use redis::{Change, Redis, Way};
 pub(crate) use watch::Watch;
 
 /// An entry as its tier holds it.
@@ -203,7 +204,19 @@ impl Store {
     pub(crate) fn session(&self, caller: Caller) -> Session {
         match self {
             Self::Memory(memory) => Session::Memory(Arc::clone(memory)),
-            Self::Redis(redis) => Session::Redis(redis.link(caller)),
+            Self::Redis(redis) => Session::Redis(Way::new(redis.link(caller))),
+        }
+    }
+
+    /// The server could not be told: it will be before anything it says is believed again. Gives
+    /// the error for the caller.
+    pub(crate) fn queue(&self, new: impl IntoIterator<Item = Undelivered>, error: Error) -> Error {
+        match self {
+            Self::Redis(redis) if error.is_passing() => {
+                redis.queue(new);
+                error.and("this process has forgotten, and redis will be told when it is back")
+            }
+            _ => error,
         }
     }
 
@@ -219,7 +232,7 @@ impl Store {
 #[derive(Clone)]
 pub(crate) enum Session {
     Memory(Arc<Memory>),
-    Redis(Arc<Link>),
+    Redis(Way),
 }
 
 impl Session {
@@ -240,7 +253,15 @@ impl Session {
     pub(crate) fn steady(&self) -> Self {
         match self {
             Self::Memory(memory) => Self::Memory(Arc::clone(memory)),
-            Self::Redis(link) => Self::Redis(link.steady()),
+            Self::Redis(way) => Self::Redis(way.steady()),
+        }
+    }
+
+    /// The whole patience with the server again: since the last exchange the call has waited
+    /// for something else, or computed.
+    pub(crate) fn refill(&self) {
+        if let Self::Redis(way) = self {
+            way.refill();
         }
     }
 }

@@ -5,8 +5,10 @@ mod inbox;
 mod link;
 mod names;
 mod pool;
+mod queue;
 mod scripts;
 mod tier;
+mod way;
 
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
@@ -21,6 +23,9 @@ use crate::pattern::KeyPattern;
 use inbox::Inbox;
 pub(crate) use link::Link;
 use names::Names;
+use queue::Queue;
+pub(crate) use queue::Undelivered;
+pub(crate) use way::Way;
 
 /// Runtimes that get a connection of their own; callers from further ones share ours.
 const MOST_HOMES: usize = 4;
@@ -44,6 +49,7 @@ impl Settings {
 pub(crate) struct Redis {
     settings: Arc<Settings>,
     names: Arc<Names>,
+    queue: Arc<Queue>,
     listener: Arc<dyn Listener>,
     steady: Arc<Link>,
     homes: Arc<Homes>,
@@ -73,16 +79,31 @@ impl Redis {
             &settings.names_key(),
             Arc::clone(&listener),
         );
-        let steady = Link::start(&settings, &names, inbox, background::handle()?, None);
+        let queue = Arc::new(Queue::new(&settings.namespace));
+        let steady = Link::start(
+            &settings,
+            &names,
+            &queue,
+            inbox,
+            background::handle()?,
+            None,
+        );
         let homes = Arc::<Homes>::default();
         background::spawn(listen_in(Arc::downgrade(&homes)));
         Ok(Self {
             settings,
             names,
+            queue,
             listener,
             steady,
             homes,
         })
+    }
+
+    /// The server could not be told: it will be before it is believed again.
+    pub(crate) fn queue(&self, new: impl IntoIterator<Item = Undelivered>) {
+        self.queue.push(new);
+        self.steady.inbox.doubt.notify_one();
     }
 
     pub(crate) fn parse(url: &str) -> Result<ConnectionInfo, Error> {
@@ -132,7 +153,14 @@ impl Redis {
             Arc::clone(&self.listener),
         );
         let steady = Some(Arc::clone(&self.steady));
-        let link = Link::start(&self.settings, &self.names, inbox, runtime, steady);
+        let link = Link::start(
+            &self.settings,
+            &self.names,
+            &self.queue,
+            inbox,
+            runtime,
+            steady,
+        );
         homes.push((runtime.id(), Arc::clone(&link)));
         link
     }

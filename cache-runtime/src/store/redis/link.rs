@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
-use super::{Settings, names::Names, pool};
+use super::{Settings, Way, names::Names, pool, queue::Queue};
 use crate::background;
 use crate::error::{Error, ErrorKind};
 use crate::store::redis::generations::Epoch;
@@ -27,6 +27,7 @@ pub(super) const HEARTBEAT: Duration = Duration::from_secs(1);
 pub(crate) struct Link {
     pub(super) settings: Arc<Settings>,
     pub(super) names: Arc<Names>,
+    pub(super) queue: Arc<Queue>,
     pub(super) inbox: Arc<Inbox>,
     status: RwLock<Status>,
     changed: Notify,
@@ -63,6 +64,7 @@ impl Link {
     pub(super) fn start(
         settings: &Arc<Settings>,
         names: &Arc<Names>,
+        queue: &Arc<Queue>,
         inbox: Inbox,
         runtime: &Handle,
         steady: Option<Arc<Self>>,
@@ -70,6 +72,7 @@ impl Link {
         let link = Arc::new(Self {
             settings: Arc::clone(settings),
             names: Arc::clone(names),
+            queue: Arc::clone(queue),
             inbox: Arc::new(inbox),
             status: RwLock::new(Status::Connecting),
             changed: Notify::new(),
@@ -117,10 +120,6 @@ impl Link {
         Arc::clone(self.steady.as_ref().unwrap_or(self))
     }
 
-    pub(super) fn steady_ref(&self) -> &Self {
-        self.steady.as_deref().unwrap_or(self)
-    }
-
     /// Whether a call could be sent at this moment.
     pub(super) fn is_up(&self) -> bool {
         let status = self.status.read().unwrap_or_else(PoisonError::into_inner);
@@ -133,12 +132,15 @@ impl Link {
         matches!(&*status, Status::Up(up) if up.tracking)
     }
 
-    /// Runs one exchange within the command deadline, connecting included.
-    pub(super) async fn exchange<T, F>(&self, exchange: impl FnOnce(Line) -> F) -> Result<T, Error>
+    /// Runs one exchange within `limit`, connecting included.
+    pub(super) async fn exchange<T, F>(
+        &self,
+        limit: Duration,
+        exchange: impl FnOnce(Line) -> F,
+    ) -> Result<T, Error>
     where
         F: Future<Output = RedisResult<T>>,
     {
-        let limit = self.settings.command_timeout;
         let work = async {
             let line = self.line().await?;
             exchange(line).await.map_err(|error| {
@@ -218,10 +220,10 @@ impl Link {
     }
 
     /// Makes sure that the fleet knows our functions' names.
-    async fn announce_all(&self) {
+    async fn announce_all(self: &Arc<Self>) {
         let names = self.names.all();
         if !names.is_empty()
-            && let Err(error) = self.announce_names(&names).await
+            && let Err(error) = Way::ahead(Arc::clone(self)).announce_names(&names).await
         {
             // Tried again with the next heartbeat.
             self.inbox.keep_names_changed();
@@ -278,6 +280,7 @@ async fn keep(link: Weak<Link>, inbox: Arc<Inbox>, settings: Arc<Settings>) {
                 link.restore(up.clone());
                 let steady = link.steady.is_none();
                 if steady {
+                    link.queue.deliver(&link).await;
                     link.announce_all().await;
                 }
                 let weak = Arc::downgrade(&link);
@@ -318,10 +321,13 @@ async fn connect(
 /// Returns when the connection is gone, or its link.
 async fn watch(link: &Weak<Link>, inbox: &Inbox, settings: &Settings, mut up: Up, steady: bool) {
     loop {
-        let told = timeout(HEARTBEAT, inbox.doubt.notified()).await.is_ok();
-        if link.strong_count() == 0 {
-            return;
-        }
+        let pause = match link.upgrade() {
+            Some(link) if link.is_up() => HEARTBEAT,
+            Some(_) => HEARTBEAT / 5,
+            None => return,
+        };
+        let told = timeout(pause, inbox.doubt.notified()).await.is_ok();
+        let begun = Instant::now();
         let ping = redis::cmd("PING");
         let ping = ping.query_async::<()>(&mut up.connection);
         match timeout(settings.connect_timeout, ping).await {
@@ -332,8 +338,13 @@ async fn watch(link: &Weak<Link>, inbox: &Inbox, settings: &Settings, mut up: Up
         }
         let Some(link) = link.upgrade() else { return };
         link.hear();
-        if !link.is_up() {
+        // A call takes two exchanges at least: a server that is slower costs every call its
+        // patience, and gives it nothing.
+        if !link.is_up() && begun.elapsed() <= settings.command_timeout / 2 {
             link.restore(up.clone());
+        }
+        if steady {
+            link.queue.deliver(&link).await;
         }
         // Without pushes nobody tells us that the names are gone.
         if steady && (inbox.names_changed() || !told && !up.tracking) {

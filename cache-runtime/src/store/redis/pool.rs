@@ -139,5 +139,23 @@ pub(super) fn error_of(error: &RedisError) -> Error {
         (None, true) => format!("{error}"),
         (None, false) => error.category().to_owned(),
     };
-    Error::new(kind, message)
+    let known = Error::new(kind, message);
+    match error.code() {
+        Some(code) if FOR_NOW.contains(&code) => known.for_now(),
+        _ => known,
+    }
 }
+
+/// What a server answers that starts, stops, changes its role, is full or busy.
+const FOR_NOW: [&str; 10] = [
+    "BUSY",
+    "CLUSTERDOWN",
+    "LOADING",
+    "MASTERDOWN",
+    "MISCONF",
+    "NOREPLICAS",
+    "OOM",
+    "READONLY",
+    "TRYAGAIN",
+    "UNBLOCKED",
+];

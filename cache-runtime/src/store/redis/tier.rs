@@ -3,7 +3,7 @@ use std::time::Duration;
 use redis::aio::ConnectionLike;
 use redis::{FromRedisValue, Pipeline, RedisResult, Value, cmd};
 
-use super::Link;
+use super::Way;
 use super::link::Line;
 use super::scripts::{SCRIPTS, claimed};
 use crate::error::{Error, ErrorKind};
@@ -32,7 +32,7 @@ struct Seen {
     left: Option<Duration>,
 }
 
-impl Link {
+impl Way {
     /// Asks for what is wanted of `key` and, in the same round trip, for the generations not
     /// known.
     async fn look(&self, groups: &[Group], key: Option<(&Key, Look)>) -> Result<Looked, Error> {
@@ -121,6 +121,7 @@ impl Link {
         let key = self.settings.names_key();
         // A script can't unpack many thousands.
         for batch in names.chunks(BATCH) {
+            self.refill();
             let key = key.as_str();
             self.exchange(|mut line| async move {
                 let mut call = SCRIPTS.announce.key(key);
@@ -142,6 +143,7 @@ impl Link {
         let mut removed = 0;
         loop {
             let from = cursor;
+            self.refill();
             let (next, found): (Vec<u8>, Vec<Vec<u8>>) = self
                 .exchange(|mut line| async move {
                     let mut scan = cmd("SCAN");
@@ -169,6 +171,7 @@ impl Link {
                 })
                 .collect();
             for batch in keys.chunks(BATCH) {
+                self.refill();
                 removed += self
                     .exchange(|mut line| async move {
                         let mut unlink = cmd("UNLINK");
@@ -185,7 +188,7 @@ impl Link {
     }
 }
 
-impl Tier for Link {
+impl Tier for Way {
     async fn read(&self, key: &Key, groups: &[Group], look: Look) -> Result<Read, Error> {
         for _ in 0..LOOKS {
             let Looked { seen, stamp } = self.look(groups, Some((key, look))).await?;
@@ -268,6 +271,7 @@ impl Tier for Link {
     }
 
     async fn holds(&self, key: &Key, token: Nonce) -> Result<bool, Error> {
+        self.refill();
         self.exchange(|mut line| async move {
             let mut get = cmd("GET");
             get.arg(key.lease());
@@ -278,6 +282,7 @@ impl Tier for Link {
     }
 
     async fn renew(&self, key: &Key, token: Nonce, life: Duration) -> Result<bool, Error> {
+        self.refill();
         self.exchange(|mut line| async move {
             let mut call = SCRIPTS.renew.key(key.lease());
             call.arg(&token.0).arg(millis(life));
@@ -355,9 +360,20 @@ impl Tier for Link {
                 .connection
                 .req_packed_commands(&pipeline, 0, groups.len())
                 .await?;
-            replies
+            let told = replies
                 .into_iter()
-                .try_for_each(|reply| reply.extract_error().map(drop))
+                .try_for_each(|reply| reply.extract_error().map(drop));
+            match told {
+                // No room for another generation: with none at all, the next reader makes one.
+                Err(error) if error.code() == Some("OOM") => {
+                    let mut unlink = cmd("UNLINK");
+                    for group in groups {
+                        unlink.arg(group.key());
+                    }
+                    unlink.exec_async(&mut line.connection).await
+                }
+                told => told,
+            }
         })
         .await
     }
@@ -382,7 +398,7 @@ impl Tier for Link {
         self.names.add(name);
         let name = [name.to_owned()];
         // On the link that restores the set: its connection is the one that must hear of a loss.
-        self.steady_ref().announce_names(&name).await
+        self.steady().announce_names(&name).await
     }
 }
 

@@ -1,0 +1,149 @@
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{Link, Way};
+use crate::error::{Error, ErrorKind};
+use crate::group::Group;
+use crate::key::Key;
+use crate::pattern::{KeyPattern, NamePattern};
+use crate::store::Tier;
+
+/// Invalidations held at most; past it one of everything stands for all of them.
+const MOST: usize = 10_000;
+
+/// An invalidation that the server has not been told of.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Undelivered {
+    /// A group, by the key of its generation.
+    Group(String),
+    /// The functions that match: which ones, only the server knows.
+    Functions(String),
+    /// One call.
+    Call(String),
+    /// The calls whose keys match.
+    Calls(String),
+}
+
+/// Invalidations that were made while the server was away. As long as there are any, nothing
+/// that the server says is trusted, and nothing is stored.
+pub(crate) struct Queue {
+    namespace: Arc<str>,
+    waiting: AtomicBool,
+    items: Mutex<BTreeSet<Undelivered>>,
+}
+
+impl Queue {
+    pub(super) fn new(namespace: &Arc<str>) -> Self {
+        Self {
+            namespace: Arc::clone(namespace),
+            waiting: AtomicBool::new(false),
+            items: Mutex::default(),
+        }
+    }
+
+    /// An error while something waits.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        match self.waiting.load(Ordering::Acquire) {
+            false => Ok(()),
+            true => Err(Error::new(
+                ErrorKind::Unavailable,
+                "redis has not been told yet of what was invalidated while it was away",
+            )),
+        }
+    }
+
+    pub(super) fn push(&self, new: impl IntoIterator<Item = Undelivered>) {
+        let mut items = self.items.lock().unwrap_or_else(PoisonError::into_inner);
+        items.extend(new);
+        if items.len() > MOST {
+            let everything = Group::everything(&self.namespace).key().to_owned();
+            *items = BTreeSet::from([Undelivered::Group(everything)]);
+        }
+        self.waiting.store(!items.is_empty(), Ordering::Release);
+    }
+
+    /// Tells the server of all that waits, over this link; then everybody trusts it again.
+    ///
+    /// Nothing has to be forgotten then: what began to be read before they were made was
+    /// forgotten with them, and since then nothing was read.
+    pub(super) async fn deliver(&self, link: &Arc<Link>) {
+        while self.check().is_err() {
+            let all = self.all();
+            for item in &all {
+                let way = Way::ahead(Arc::clone(link));
+                match deliver(&self.namespace, &way, item).await {
+                    Ok(()) => {}
+                    Err(error) if error.is_passing() => {
+                        tracing::debug!("an invalidation still waits for redis: {error}");
+                        return;
+                    }
+                    // It will never be taken: better to say so than to wait for ever.
+                    Err(error) => tracing::error!("an invalidation is lost: {error}"),
+                }
+            }
+            self.done(&all);
+        }
+    }
+
+    fn all(&self) -> BTreeSet<Undelivered> {
+        let items = self.items.lock().unwrap_or_else(PoisonError::into_inner);
+        items.clone()
+    }
+
+    fn done(&self, delivered: &BTreeSet<Undelivered>) {
+        let mut items = self.items.lock().unwrap_or_else(PoisonError::into_inner);
+        items.retain(|item| !delivered.contains(item));
+        self.waiting.store(!items.is_empty(), Ordering::Release);
+    }
+}
+
+async fn deliver(namespace: &str, way: &Way, item: &Undelivered) -> Result<(), Error> {
+    match item {
+        Undelivered::Group(key) => way.change(&[Group::of_key(key)]).await,
+        Undelivered::Functions(pattern) => {
+            let pattern = NamePattern::parse(pattern)?;
+            let names = way.functions().await?.into_iter();
+            let groups: Vec<Group> = names
+                .filter(|name| pattern.matches(name))
+                .map(|name| Group::function(namespace, &name))
+                .collect();
+            way.change(&groups).await
+        }
+        Undelivered::Call(key) => way.remove(&Key::of(key)).await.map(drop),
+        Undelivered::Calls(pattern) => {
+            let pattern = KeyPattern::parse(pattern)?;
+            way.remove_matching(&pattern).await.map(drop)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_many_become_one_of_everything() {
+        let queue = Queue::new(&"ns".into());
+        assert!(queue.check().is_ok());
+        let calls = (0..=MOST).map(|id| Undelivered::Call(format!("ns:user:{id}")));
+        queue.push(calls);
+        let everything = Undelivered::Group("ns:gen:all".into());
+        assert_eq!(queue.all(), BTreeSet::from([everything]));
+        assert!(queue.check().is_err());
+    }
+
+    #[test]
+    fn what_comes_while_others_are_delivered_still_waits() {
+        let queue = Queue::new(&"ns".into());
+        let call = |id: u32| Undelivered::Call(format!("ns:user:{id}"));
+        queue.push([call(1), call(1)]);
+        let all = queue.all();
+        assert_eq!(all.len(), 1);
+        queue.push([call(2)]);
+        queue.done(&all);
+        assert!(queue.check().is_err());
+        queue.done(&queue.all());
+        assert!(queue.check().is_ok());
+    }
+}
