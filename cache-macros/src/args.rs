@@ -25,6 +25,12 @@ pub(crate) struct Args {
     pub(crate) wait: Option<Span>,
     pub(crate) near: Option<Expr>,
     pub(crate) near_ttl: Option<Span>,
+    pub(crate) ttl_with: Option<Expr>,
+    pub(crate) err_ttl: Option<Span>,
+    pub(crate) stale_while_revalidate: Option<Span>,
+    pub(crate) stale_if_error: Option<Span>,
+    pub(crate) refresh_ahead: Option<Eagerness>,
+    pub(crate) timeout: Option<Span>,
     pub(crate) cache: Option<Expr>,
     pub(crate) entry: Entry,
     pub(crate) facade: Option<Path>,
@@ -42,26 +48,50 @@ pub(crate) enum Entry {
     },
 }
 
-const OPTIONS: [&str; 17] = [
-    "ttl", "jitter", "none_ttl", "name", "key", "version", "skip", "with", "when", "cache_if",
-    "lease", "wait", "near", "near_ttl", "cache", "entry", "crate",
-];
-
-/// Options of the design that this version does not have.
-const LATER: [&str; 10] = [
+const OPTIONS: [&str; 23] = [
+    "ttl",
     "ttl_with",
+    "jitter",
+    "none_ttl",
     "err_ttl",
     "stale_while_revalidate",
     "stale_if_error",
     "refresh_ahead",
-    "secret",
-    "tags",
     "timeout",
-    "codec",
-    "compress",
+    "name",
+    "key",
+    "version",
+    "skip",
+    "with",
+    "when",
+    "cache_if",
+    "lease",
+    "wait",
+    "near",
+    "near_ttl",
+    "cache",
+    "entry",
+    "crate",
 ];
 
+/// Options of the design that this version does not have.
+const LATER: [&str; 4] = ["secret", "tags", "codec", "compress"];
+
 impl Args {
+    /// Whether a computation may go on beside its caller.
+    pub(crate) fn goes_on(&self) -> Option<(&'static str, Place)> {
+        let ahead = self.refresh_ahead.as_ref().map(|Eagerness(of)| of.span());
+        let stale = self.stale_while_revalidate.as_ref().map(Span::span);
+        let timeout = self.timeout.as_ref().map(Span::span);
+        [
+            ("refresh_ahead", ahead),
+            ("stale_while_revalidate", stale),
+            ("timeout", timeout),
+        ]
+        .into_iter()
+        .find_map(|(name, span)| Some((name, span?)))
+    }
+
     /// The options, and everything that is wrong with them.
     pub(crate) fn parse(tokens: TokenStream) -> (Self, Vec<Error>) {
         let mut args = Self::default();
@@ -133,6 +163,12 @@ impl Args {
             "wait" => self.wait = Some(input.parse()?),
             "near" => self.near = Some(input.parse()?),
             "near_ttl" => self.near_ttl = Some(input.parse()?),
+            "ttl_with" => self.ttl_with = Some(input.parse()?),
+            "err_ttl" => self.err_ttl = Some(input.parse()?),
+            "stale_while_revalidate" => self.stale_while_revalidate = Some(input.parse()?),
+            "stale_if_error" => self.stale_if_error = Some(input.parse()?),
+            "refresh_ahead" => self.refresh_ahead = Some(input.parse()?),
+            "timeout" => self.timeout = Some(input.parse()?),
             "jitter" => self.jitter = Some(input.parse()?),
             "when" => self.when = Some(input.parse()?),
             "cache_if" => self.cache_if = Some(input.parse()?),
@@ -151,16 +187,32 @@ impl Args {
         let nothing =
             "nothing would ever be stored: give at least 1 ms, or bypass the cache with `when = …`";
         let no_copy = "no copy would ever be kept: give at least 1 ms, or say `near = false`";
+        let no_window = "nothing would ever be served from it: give at least 1 ms, or remove it";
+        let no_time = "every computation would be too late: give at least 1 ms, or remove it";
         for (name, duration, fix) in [
             ("ttl", &self.ttl, nothing),
             ("none_ttl", &self.none_ttl, nothing),
+            ("err_ttl", &self.err_ttl, nothing),
             ("near_ttl", &self.near_ttl, no_copy),
+            (
+                "stale_while_revalidate",
+                &self.stale_while_revalidate,
+                no_window,
+            ),
+            ("stale_if_error", &self.stale_if_error, no_window),
+            ("timeout", &self.timeout, no_time),
         ] {
             if let Some((duration, span)) = duration.as_ref().and_then(Span::known)
                 && duration.as_millis() == 0
             {
                 fail(span, &format!("a `{name}` of zero: {fix}"));
             }
+        }
+        if let (Some(timeout), None) = (&self.timeout, &self.stale_if_error) {
+            fail(
+                timeout.span(),
+                "with no stale value to stand in, nothing can end at a `timeout`: add `stale_if_error = …`",
+            );
         }
         if let (Some(Expr::Lit(near)), Some(_)) = (&self.near, &self.near_ttl)
             && matches!(&near.lit, Lit::Bool(near) if !near.value)
@@ -199,6 +251,38 @@ impl Args {
                     "`key` says already what is part of the key: put this into the template",
                 );
             }
+        }
+    }
+}
+
+/// How early a value is computed anew: `true`, or a factor.
+pub(crate) struct Eagerness(pub(crate) Expr);
+
+impl Parse for Eagerness {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let expr: Expr = input.parse()?;
+        let wrong = |span| {
+            let text = "write `true`, or a factor above 0.0: 1.0 is the published algorithm, more is earlier";
+            Err(Error::new(span, text))
+        };
+        if let Expr::Lit(lit) = &expr {
+            match &lit.lit {
+                Lit::Bool(on) if on.value => return Ok(Self(syn::parse_quote!(1.0))),
+                Lit::Bool(_) | Lit::Str(_) => return wrong(expr.span()),
+                Lit::Int(number) => {
+                    let factor = format!("{}.0", number.base10_digits());
+                    let factor = syn::LitFloat::new(&factor, number.span());
+                    return match factor.base10_parse::<f64>()? > 0.0 {
+                        true => Ok(Self(syn::parse_quote!(#factor))),
+                        false => wrong(expr.span()),
+                    };
+                }
+                _ => {}
+            }
+        }
+        match number(&expr) {
+            Some(factor) if factor <= 0.0 => wrong(expr.span()),
+            _ => Ok(Self(expr)),
         }
     }
 }
@@ -336,6 +420,10 @@ mod tests {
             "ttl = Duration::from_secs(1), skip(db, self), with(self.tenant, 1 + 1)",
             "ttl = 1, when = a > b, cache_if = |value| value.len::<A, B>() > 0, lease = \"5s\", wait = 10",
             "ttl = 1, cache = &self.cache, entry = other, crate = crate::deep::recached",
+            "ttl = 1, ttl_with = |value| value.life(), err_ttl = \"1s\"",
+            "ttl = 1, stale_while_revalidate = 5, stale_if_error = 60, timeout = \"1s\"",
+            "ttl = 1, refresh_ahead = true",
+            "ttl = 1, refresh_ahead = 2",
             "ttl = 1, entry = false",
             "ttl = 1, entry = Self::other, version = \"v2\"",
         ] {
@@ -359,7 +447,12 @@ mod tests {
             ("version = 1.5", "a version is a number"),
             ("tll = 60", "did you mean `ttl`"),
             ("color = 1", "there are ttl, jitter"),
-            ("tags = 1", "`tags` is not available in this version"),
+            ("codec = 1", "`codec` is not available in this version"),
+            ("timeout = 1", "add `stale_if_error"),
+            ("refresh_ahead = false", "write `true`, or a factor"),
+            ("refresh_ahead = 0", "write `true`, or a factor"),
+            ("refresh_ahead = -1.5", "write `true`, or a factor"),
+            ("stale_if_error = 0", "a `stale_if_error` of zero"),
             ("ttl = 1, ttl = 2", "`ttl` is given twice"),
             ("ttl", "write `ttl = …`"),
             ("skip = a", "write `skip(db)`"),

@@ -13,6 +13,13 @@ pub(crate) enum Span {
 }
 
 impl Span {
+    pub(crate) fn span(&self) -> proc_macro2::Span {
+        match self {
+            Self::Fixed(_, span) => *span,
+            Self::Computed(expr) => expr.span(),
+        }
+    }
+
     /// The duration, where it is known now.
     pub(crate) fn known(&self) -> Option<(Duration, proc_macro2::Span)> {
         match self {

@@ -4,7 +4,7 @@ use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{Attribute, Error, FnArg, Path, parse_quote};
 
-use crate::args::{Args, Entry};
+use crate::args::{Args, Eagerness, Entry};
 use crate::function::{Argument, Function};
 use crate::returns::Scope;
 use crate::template::Piece;
@@ -65,17 +65,26 @@ impl<'a> Expansion<'a> {
         let (body, returns) = (function.body(), function.returns());
         let (kind, begin) = (self.kind(), self.begin());
         let private = quote!(#facade::__private);
-        let cache_if = match &args.cache_if {
-            Some(cache_if) => quote!(#cache_if),
-            None => quote!(#private::always),
+        let value = quote!(<#returns as #private::Returns<#kind>>::Value);
+        let judge = match (&args.cache_if, &args.ttl_with) {
+            (None, None) => quote!(#private::always),
+            (Some(when), None) => quote!(#private::only_if::<#value>(#when)),
+            (None, Some(life)) => quote!(#private::for_as_long::<#value>(#life)),
+            (Some(when), Some(life)) => quote!(#private::only_if_for::<#value>(#when, #life)),
         };
         let when = args.when.iter();
         let (call, hit, policy) = (local("call"), local("hit"), self.policy());
-        let run = if function.is_async() {
-            quote!(#private::run::<#returns, #kind, _>(#call, #policy, #cache_if, async move #body))
-        } else {
-            quote!(#private::run_blocking::<#returns, #kind, _>(#call, #policy, #cache_if, move || -> #returns #body))
+        let run = match (function.is_async(), args.goes_on().is_some()) {
+            (true, false) => quote!(run),
+            (true, true) => quote!(run_owned),
+            (false, false) => quote!(run_blocking),
+            (false, true) => quote!(run_blocking_owned),
         };
+        let compute = match function.is_async() {
+            true => quote!(async move #body),
+            false => quote!(move || -> #returns #body),
+        };
+        let run = quote!(#private::#run::<#returns, #kind, _>(#call, #policy, #judge, #compute));
         let companion = self.companion();
         let found = quote! {
             #begin
@@ -182,12 +191,21 @@ impl<'a> Expansion<'a> {
             wait,
             near,
             near_ttl,
+            err_ttl,
+            stale_while_revalidate,
+            stale_if_error,
+            refresh_ahead,
+            timeout,
             ..
         } = self.args;
         let facade = &self.facade;
         let jitter = jitter.iter();
         let (none_ttl, lease, wait) = (none_ttl.iter(), lease.iter(), wait.iter());
         let (near, near_ttl) = (near.iter(), near_ttl.iter());
+        let (err_ttl, timeout) = (err_ttl.iter(), timeout.iter());
+        let revalidate = stale_while_revalidate.iter();
+        let if_error = stale_if_error.iter();
+        let ahead = refresh_ahead.iter().map(|Eagerness(factor)| factor);
         quote! {
             #facade::Policy::new(#ttl)
                 #(.jitter(#jitter))*
@@ -196,12 +214,20 @@ impl<'a> Expansion<'a> {
                 #(.wait(#wait))*
                 #(.near(#near))*
                 #(.near_ttl(#near_ttl))*
+                #(.err_ttl(#err_ttl))*
+                #(.stale_while_revalidate(#revalidate))*
+                #(.stale_if_error(#if_error))*
+                #(.refresh_ahead(#ahead))*
+                #(.timeout(#timeout))*
         }
     }
 
     /// The kind of the return type, as a const generic argument.
     fn kind(&self) -> TokenStream {
         let facade = &self.facade;
+        if self.args.err_ttl.is_some() {
+            return quote!({ #facade::__private::WHOLE });
+        }
         let parameters = self.function.parameters();
         let scope = Scope {
             parameters: parameters.iter().map(ToString::to_string).collect(),

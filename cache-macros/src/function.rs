@@ -163,6 +163,20 @@ impl Function {
                 _ => format!("there are {}", names.join(", ")),
             }
         };
+        if let Some((option, _)) = args.goes_on() {
+            let borrowed = self.sig.inputs.iter().filter(|input| match input {
+                FnArg::Receiver(receiver) => is_borrowed(receiver.to_token_stream()),
+                FnArg::Typed(typed) => is_borrowed(typed.ty.to_token_stream()),
+            });
+            for input in borrowed {
+                fail(
+                    input.span(),
+                    format!(
+                        "with `{option}` the computation may go on after its caller has returned, so it must own its arguments: take a `String` in place of `&str`, an `Arc<Self>` in place of `&self`"
+                    ),
+                );
+            }
+        }
         for skipped in args.skip.iter().filter(|name| !known(name)) {
             fail(
                 skipped.span(),
@@ -199,6 +213,27 @@ impl Function {
 
 fn mentions_impl(ty: &Type) -> bool {
     mentions(ty.to_token_stream(), "impl")
+}
+
+/// As far as can be seen: a reference, or a lifetime other than `'static`.
+fn is_borrowed(tokens: TokenStream) -> bool {
+    let mut tokens = tokens.into_iter().peekable();
+    while let Some(token) = tokens.next() {
+        let found = match &token {
+            TokenTree::Group(group) => is_borrowed(group.stream()),
+            TokenTree::Punct(punct) if punct.as_char() == '\'' => {
+                !matches!(tokens.peek(), Some(TokenTree::Ident(name)) if name == "static")
+            }
+            TokenTree::Punct(punct) if punct.as_char() == '&' => {
+                !matches!(tokens.peek(), Some(TokenTree::Punct(next)) if next.as_char() == '\'')
+            }
+            _ => false,
+        };
+        if found {
+            return true;
+        }
+    }
+    false
 }
 
 fn mentions(tokens: TokenStream, word: &str) -> bool {

@@ -203,6 +203,7 @@ impl Builder {
                 store,
                 local,
                 defaults: self.defaults,
+                refreshes: Arc::default(),
             }),
         }
     }

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::builder::Builder;
-use crate::compute::{Request, Sought};
+use crate::compute::{Request, Sought, Verdict};
 use crate::error::{Error, ErrorKind};
 use crate::function::State;
 use crate::group::Group;
@@ -12,6 +12,7 @@ use crate::key::Key;
 use crate::local::Local;
 use crate::pattern::{KeyPattern, NamePattern};
 use crate::policy::Policy;
+use crate::refresh::Refreshes;
 use crate::returns::{OWNED, RESULT, Returns, Storable};
 use crate::stats::Stats;
 use crate::store::redis::Change;
@@ -30,6 +31,7 @@ pub(crate) struct Inner {
     pub(crate) store: Store,
     pub(crate) local: Arc<Local>,
     pub(crate) defaults: Defaults,
+    pub(crate) refreshes: Arc<Refreshes>,
 }
 
 /// What holds where a policy says nothing.
@@ -188,9 +190,19 @@ impl Cache {
         let request = Request::<R, KIND>::new(&self.inner, &state, &key, policy, Caller::Async);
         match request.seek().await {
             Sought::Found(value) => value,
+            Sought::Due(value, beyond) => match request.seek_ahead(beyond).await {
+                Some(work) => match compute().await.split() {
+                    Ok(new) => {
+                        let new = R::join(new);
+                        request.settle(work, new, |_| Verdict::Keep).await
+                    }
+                    Err(_) => value,
+                },
+                None => value,
+            },
             Sought::Compute(work) => {
                 let result = compute().await;
-                request.settle(work, result, |_| true).await
+                request.settle(work, result, |_| Verdict::Keep).await
             }
         }
     }
@@ -259,8 +271,9 @@ impl Cache {
     async fn left(&self, state: &State, key: &Key) -> Result<Option<Duration>, Error> {
         let session = self.inner.store.session(Caller::Async);
         let read = session.read(key, &state.groups, Look::WithLife).await?;
-        let current = read.entry.is_some_and(|entry| entry.is_of(read.stamp));
-        Ok(read.left.filter(|_| current))
+        let current = read.entry.as_ref();
+        let current = current.is_some_and(|entry| entry.is_of(read.stamp));
+        Ok(read.fresh().filter(|_| current))
     }
 
     fn by_hand(&self, key: &str) -> Result<(Arc<State>, Key), Error> {

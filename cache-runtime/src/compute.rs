@@ -1,8 +1,11 @@
 //! Get or compute: the protocol of one call, from the look at the store to the stored value.
 
+mod claim;
+mod look;
+mod settle;
+
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::sync::OwnedSemaphorePermit;
@@ -11,23 +14,21 @@ use crate::background;
 use crate::cache::Inner;
 use crate::codec::Codec;
 use crate::entry::Mark;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::flight::{Follower, Landing, Lead, Role};
 use crate::function::State;
 use crate::group::Stamp;
 use crate::key::Key;
-use crate::lease::{Lease, Vigil};
-use crate::nonce::Nonce;
 use crate::policy::Policy;
 use crate::returns::{Returns, ValueKind};
-use crate::store::{
-    Caller, Claim, Claimed, Listener, Look, Reach, Read, Session, Stored, Tier, Typed,
-};
+use crate::store::{Caller, Reach, Session, Tier};
+
+use claim::Turn;
+use look::{Hit, Looked};
+pub use settle::Verdict;
+pub(crate) use settle::Work;
 
 const CODEC: Codec = Codec::Json;
-
-/// The shortest and the longest pause of a waiter that no push will wake.
-const POLL: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(50));
 
 /// How much longer a follower waits than its leader, at most.
 const GRACE: Duration = Duration::from_secs(1);
@@ -49,28 +50,10 @@ type Held<R, const KIND: u8> = <Kind<R, KIND> as ValueKind>::Held;
 pub(crate) enum Sought<R> {
     /// It is answered.
     Found(R),
+    /// It is answered, and a new value is due: one that is stored for longer than this.
+    Due(R, Duration),
     /// The caller computes, then lets the request settle the result.
     Compute(Box<Work>),
-}
-
-/// A computation that the caller has taken on. Dropped before it is settled, it gives way to
-/// a successor.
-pub(crate) struct Work {
-    lead: Option<Lead>,
-    lease: Option<(Lease, Mark)>,
-    _vigil: Option<Vigil>,
-    _turn: Option<OwnedSemaphorePermit>,
-    begun: Instant,
-}
-
-/// What the leader may do about a call that is not stored.
-enum Turn<H> {
-    /// Compute and store.
-    Ours(Lease, Mark),
-    /// Compute and store nothing: the store is away, or somebody else is at it for too long.
-    Unstored(Option<Vigil>),
-    /// Somebody else has computed it.
-    Theirs(H),
 }
 
 impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
@@ -146,38 +129,7 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
             }
             Err(error) => self.failed(&error, &lead),
         };
-        self.sought(lead, turn)
-    }
-
-    /// The stored value; nothing is computed.
-    pub(crate) async fn peek(self) -> Result<Option<R::Value>, Error> {
-        if let Some(held) = self.near() {
-            return Ok(Some(Kind::<R, KIND>::give(held)));
-        }
-        let read = self.read(Look::Entry).await?;
-        Ok(self.value(&read).map(Kind::<R, KIND>::give))
-    }
-
-    /// The remaining life of the stored value.
-    pub(crate) async fn ttl(self) -> Result<Option<Duration>, Error> {
-        let read = self.read(Look::WithLife).await?;
-        Ok(read.left.filter(|_| self.value(&read).is_some()))
-    }
-
-    /// Stores a value from elsewhere; computations under way are not stored any more.
-    pub(crate) async fn put(self, value: R::Value) -> Result<(), Error> {
-        self.announce().await?;
-        let stamp = self.session.stamp(&self.state.groups).await?;
-        let held = Kind::<R, KIND>::hold(value);
-        let life = self.policy.life(Kind::<R, KIND>::is_none(&held));
-        let outcome = if life.as_millis() == 0 {
-            self.session.remove(self.key).await.map(drop)
-        } else {
-            let entry = self.entry(&self.mark(stamp), &held, life, Duration::ZERO)?;
-            self.session.put(self.key, entry, life).await
-        };
-        self.inner.forget_call(self.key);
-        outcome
+        self.sought(lead, turn, None)
     }
 
     async fn follow(&self, follower: &Follower, deadline: Instant) -> Option<Landing> {
@@ -200,287 +152,64 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
     }
 
     async fn lead(&self, lead: Lead, deadline: Instant) -> Sought<R> {
-        let turn = match self.hit(&lead).await {
-            Ok(Ok(held)) => {
-                self.hits();
-                lead.finish(|| Kind::<R, KIND>::erase(held.clone()));
-                return Sought::Found(give(held));
-            }
-            Ok(Err(stamp)) => {
+        match self.look(&lead).await {
+            Ok(Looked::Hit(hit)) => self.found(lead, hit),
+            Ok(Looked::Miss(stamp, spare)) => {
                 let mark = self.mark(stamp);
-                Box::pin(self.claim(mark, Reach::Normal, deadline, &lead)).await
+                let turn = Box::pin(self.claim(mark, Reach::Normal, deadline, &lead)).await;
+                self.sought(lead, turn, spare)
             }
-            Err(error) => self.failed(&error, &lead),
-        };
-        self.sought(lead, turn)
-    }
-
-    /// The stored value, or else the stamp to compute with.
-    async fn hit(&self, lead: &Lead) -> Result<Result<Held<R, KIND>, Stamp>, Error> {
-        let keeps = self.keeps();
-        let look = match keeps {
-            true => Look::WithLife,
-            false => Look::Entry,
-        };
-        let mut read = self.read(look).await?;
-        if let Some(held) = self.value(&read) {
-            let left = read.left.unwrap_or_default();
-            if !lead.close(|| self.keep(keeps, &held, read.stamp, left, read.bytes())) {
-                return Ok(Ok(held));
+            Err(error) => {
+                let turn = self.failed(&error, &lead);
+                self.sought(lead, turn, None)
             }
-            // It has changed since: once more, now that nobody joins.
-            read = Box::pin(self.read(Look::Entry)).await?;
         }
-        Ok(self.value(&read).ok_or(read.stamp))
     }
 
-    async fn read(&self, look: Look) -> Result<Read, Error> {
-        self.session.read(self.key, &self.state.groups, look).await
-    }
-
-    /// What this process holds, if it may be served.
-    fn near(&self) -> Option<Held<R, KIND>> {
-        let near = &self.inner.local.near;
-        let value = near.fresh(self.key.fingerprint(), &self.state.current)?;
-        Kind::<R, KIND>::restore(value)
-    }
-
-    /// Whether a copy of the entry is to be kept in this process.
-    fn keeps(&self) -> bool {
-        !self.session.is_typed()
-            && self.policy.near
-            && (self.session.pushes() || self.policy.near_ttl.is_some())
-    }
-
-    /// Keeps what has been read. To be called while the flight still stands for it, under its
-    /// shard's lock: nothing in here may take a lock of a link.
-    fn keep(&self, keeps: bool, held: &Held<R, KIND>, stamp: Stamp, left: Duration, bytes: u32) {
-        if !self.session.is_typed() {
-            if !keeps {
-                if self.policy.near {
-                    self.inner.local.near.refuse();
-                }
-                return;
-            }
-            let life = self
-                .policy
-                .near_ttl
-                .map_or(left, |longest| left.min(longest));
-            if life.is_zero() {
-                return;
-            }
-            let value = Kind::<R, KIND>::erase(held.clone());
-            self.inner
-                .local
-                .near
-                .keep(self.key, value, stamp.half(), life, bytes);
+    fn found(&self, lead: Lead, hit: Hit<Held<R, KIND>>) -> Sought<R> {
+        let Hit { held, fresh, due } = hit;
+        let counters = &self.state.counters;
+        match (fresh, self.session.is_typed()) {
+            (None, _) => counters.stale_hits.count(),
+            (Some(_), true) => counters.near_hits.count(),
+            (Some(_), false) => counters.redis_hits.count(),
         }
-        self.state.current.set(stamp);
+        lead.finish(|| Kind::<R, KIND>::erase(held.clone()));
+        match due {
+            Some(beyond) => Sought::Due(give(held), beyond),
+            None => Sought::Found(give(held)),
+        }
     }
 
-    /// Takes the lease, or waits for whoever holds it.
-    async fn claim(
+    fn sought(
         &self,
-        mut mark: Mark,
-        mut reach: Reach,
-        deadline: Instant,
-        lead: &Lead,
-    ) -> Turn<Held<R, KIND>> {
-        if let Err(error) = self.announce().await {
-            return self.failed(&error, lead);
-        }
-        let token = Nonce::fresh();
-        let life = self.lease();
-        let mut watch = self.session.watch(self.key);
-        let mut pause = POLL.0;
-        let mut waited = false;
-        loop {
-            let claimed = Claimed {
-                key: self.key,
-                groups: &self.state.groups,
-                mark: &mark,
-                token,
-                life,
-                reach,
-            };
-            lead.look_anew();
-            // Whether the server tells of the lease's next change.
-            let mut watched = false;
-            match self.session.claim(&claimed).await {
-                Ok(Claim::Granted) => {
-                    if !self.session.pushes() {
-                        // Nothing would tell of a group's invalidation: who comes from now on
-                        // waits for the lease, and reads.
-                        lead.leave();
-                    }
-                    let flights = &self.inner.local.flights;
-                    let lease = Lease::keep(&self.session, self.key, token, life, watch, flights);
-                    return Turn::Ours(lease, mark);
-                }
-                Ok(Claim::Found(entry, left)) => {
-                    match entry.value::<Kind<R, KIND>>(&mark, CODEC) {
-                        Some(held) => {
-                            let (keeps, bytes) = (self.keeps(), entry.bytes());
-                            let keep = || self.keep(keeps, &held, mark.stamp(), left, bytes);
-                            if !lead.close(keep) {
-                                return Turn::Theirs(held);
-                            }
-                            // It has changed since: once more, with nobody who joins.
-                        }
-                        None => reach = Reach::IgnoreEntry,
-                    }
-                }
-                Ok(Claim::Stale) => match self.session.stamp(&self.state.groups).await {
-                    Ok(stamp) => mark = self.mark(stamp),
-                    Err(error) => return self.failed(&error, lead),
-                },
-                Ok(Claim::Held(left)) => {
-                    if !waited {
-                        waited = true;
-                        self.state.counters.lease_waits.count();
-                    }
-                    // Whoever holds it may replace what could not be read.
-                    reach = Reach::Normal;
-                    let patience = deadline.saturating_duration_since(Instant::now());
-                    let mut nap = patience.min(left + Duration::from_millis(1));
-                    if !self.session.pushes() {
-                        nap = nap.min(pause);
-                        pause = (pause * 2).min(POLL.1);
-                    }
-                    if let Ok(nap) = background::timeout(nap, watch.changed()) {
-                        watched = nap.await.is_err();
-                    }
-                    self.session.refill();
-                }
-                Err(error) => return self.failed(&error, lead),
-            }
-            if Instant::now() >= deadline {
-                if watched && self.session.pushes() {
-                    return Turn::Unstored(Vigil::keep(self.key, watch, &self.inner.local.flights));
-                }
-                // Nothing would tell it of an invalidation.
-                lead.leave();
-                return Turn::Unstored(None);
-            }
-        }
-    }
-
-    fn sought(&self, lead: Lead, turn: Turn<Held<R, KIND>>) -> Sought<R> {
+        lead: Lead,
+        turn: Turn<Held<R, KIND>>,
+        spare: Option<Held<R, KIND>>,
+    ) -> Sought<R> {
         let (lease, vigil) = match turn {
-            Turn::Theirs(held) => {
-                self.hits();
-                lead.finish(|| Kind::<R, KIND>::erase(held.clone()));
-                return Sought::Found(give(held));
-            }
+            Turn::Theirs(hit) => return self.found(lead, hit),
             Turn::Ours(lease, mark) => (Some((lease, mark)), None),
             Turn::Unstored(vigil) => (None, vigil),
         };
         self.state.counters.misses.count();
         self.state.counters.computations.count();
         lead.begin();
-        Sought::Compute(Box::new(Work {
-            lead: Some(lead),
-            lease,
-            _vigil: vigil,
-            _turn: None,
-            begun: Instant::now(),
-        }))
+        let spare = spare.map(|spare| Box::new(spare) as _);
+        Sought::Compute(Box::new(Work::new(lead, lease, vigil, spare)))
     }
 
     /// Computes beside the cache.
     fn alone(&self, turn: Option<OwnedSemaphorePermit>) -> Sought<R> {
         self.state.counters.misses.count();
         self.state.counters.computations.count();
-        Sought::Compute(Box::new(Work {
-            lead: None,
-            lease: None,
-            _vigil: None,
-            _turn: turn,
-            begun: Instant::now(),
-        }))
-    }
-
-    /// Gives the result to those who wait, stores it, and gives it back.
-    pub(crate) async fn settle(
-        &self,
-        work: Box<Work>,
-        result: R,
-        cache_if: impl Fn(&R::Value) -> bool,
-    ) -> R {
-        let Work {
-            lead: Some(mut lead),
-            lease,
-            begun,
-            ..
-        } = *work
-        else {
-            return result;
-        };
-        let cost = begun.elapsed();
-        self.session.refill();
-        let held = match result.split() {
-            Ok(value) => Kind::<R, KIND>::hold(value),
-            Err(failure) => {
-                lead.fail();
-                if let Some((lease, _)) = lease {
-                    self.note(lease.release().await);
-                }
-                return failure;
-            }
-        };
-        let keep = cache_if(Kind::<R, KIND>::view(&held));
-        // Those who wait have it at once; those who come while it is being stored, too.
-        lead.land(Kind::<R, KIND>::erase(held.clone()));
-        if let Some((lease, mark)) = lease {
-            let life = self.policy.life(Kind::<R, KIND>::is_none(&held));
-            let stored = if keep && life.as_millis() > 0 {
-                match self.entry(&mark, &held, life, cost) {
-                    Ok(entry) => lease.fill(entry, life).await.map(|filled| {
-                        if self.session.is_typed() {
-                            if filled {
-                                lead.keep(|| self.state.current.set(mark.stamp()));
-                            }
-                        } else {
-                            // A refresh replaces a copy of the old value, and our own push is
-                            // still on its way. The new one is kept when it is read: our write
-                            // has ended what the server tracks for us.
-                            self.inner.local.call_changed(self.key.as_str());
-                        }
-                    }),
-                    Err(error) => {
-                        self.note(lease.release().await);
-                        Err(error)
-                    }
-                }
-            } else {
-                lease.release().await
-            };
-            self.note(stored);
-        }
-        drop(lead);
-        give(held)
-    }
-
-    /// What is stored under this name must be within the reach of a pattern: the name first.
-    async fn announce(&self) -> Result<(), Error> {
-        if !self.state.announced.load(Ordering::Acquire) {
-            self.session.announce(&self.state.name).await?;
-            self.state.announced.store(true, Ordering::Release);
-        }
-        Ok(())
-    }
-
-    fn hits(&self) {
-        match self.session.is_typed() {
-            true => self.state.counters.near_hits.count(),
-            false => self.state.counters.redis_hits.count(),
-        }
+        Sought::Compute(Box::new(Work::alone(turn)))
     }
 
     fn failed<H>(&self, error: &Error, lead: &Lead) -> Turn<H> {
-        if !matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout) {
-            // The server is there and tells others of their success, but us of nothing, since
-            // nothing of ours is stored. (One that is away ends our flights when it comes back.)
+        if self.inner.store.is_up() {
+            // Nothing of ours is stored, so nothing would be told of it. (A server that is away
+            // for all of this process ends our flights when it comes back.)
             lead.leave();
         }
         self.state.counters.errors.count();
@@ -491,50 +220,14 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
         Turn::Unstored(None)
     }
 
-    fn note(&self, outcome: Result<(), Error>) {
-        if let Err(error) = outcome {
-            self.state.counters.errors.count();
-            tracing::debug!(function = &*self.state.name, "not stored: {error}");
-        }
-    }
-
     fn mark(&self, stamp: Stamp) -> Mark {
         Mark::new(CODEC, Kind::<R, KIND>::shape(), stamp)
-    }
-
-    fn value(&self, read: &Read) -> Option<Held<R, KIND>> {
-        let entry = read.entry.as_ref()?;
-        entry.value::<Kind<R, KIND>>(&self.mark(read.stamp), CODEC)
-    }
-
-    fn entry(
-        &self,
-        mark: &Mark,
-        held: &Held<R, KIND>,
-        life: Duration,
-        cost: Duration,
-    ) -> Result<Stored, Error> {
-        if self.session.is_typed() {
-            return Ok(Stored::Typed(Typed {
-                value: Kind::<R, KIND>::erase(held.clone()),
-                stamp: mark.stamp().half(),
-                bytes: Kind::<R, KIND>::written(held, CODEC),
-            }));
-        }
-        let mut entry = mark.header(life, cost);
-        Kind::<R, KIND>::encode(held, CODEC, &mut entry)?;
-        Ok(Stored::Encoded(entry))
     }
 
     fn wait(&self) -> Duration {
         // Far beyond any patience, near enough for the clock to add.
         let wait = self.policy.wait.unwrap_or(self.inner.defaults.wait);
         wait.min(Duration::from_secs(365 * 24 * 3_600))
-    }
-
-    fn lease(&self) -> Duration {
-        let life = self.policy.lease.unwrap_or(self.inner.defaults.lease);
-        life.max(Duration::from_millis(100))
     }
 }
 

@@ -1,10 +1,12 @@
 //! The bytes of a stored entry: a fixed header, then the payload.
 //!
 //! ```text
-//! 0  "rc"  2 format  3 codec  4 shape (8)  12 stamp (16)  28 life, ms (8)  36 cost, µs (4)  40 payload
+//! 0  "rc"  2 format  3 codec  4 shape (8)  12 stamp (16)  28 life, ms (8)  36 stale, ms (4)  40 cost, µs (4)
+//! 44 payload
 //! ```
 //!
-//! Numbers are big-endian. The first 28 bytes say whether a reader can use the entry at all, so
+//! Numbers are big-endian. *Life* is how long the entry is stored, and *stale* how much of that,
+//! at its end, is past its ttl. The first 28 bytes say whether a reader can use the entry at all, so
 //! scripts compare them in one piece.
 
 use std::time::Duration;
@@ -14,7 +16,7 @@ use crate::group::Stamp;
 
 const MAGIC: [u8; 2] = *b"rc";
 const FORMAT: u8 = 1;
-const HEADER: usize = 40;
+const HEADER: usize = 44;
 
 /// What a reader expects of an entry before it looks at the payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,15 +55,63 @@ impl Mark {
         (entry.len() >= HEADER && entry.starts_with(&self.0)).then(|| &entry[HEADER..])
     }
 
-    /// A header for a value that took `cost` to compute; append the payload.
-    pub(crate) fn header(&self, life: Duration, cost: Duration) -> Vec<u8> {
+    /// A header for a value; append the payload.
+    pub(crate) fn header(&self, span: Span) -> Vec<u8> {
         let mut entry = Vec::with_capacity(HEADER + 128);
         entry.extend_from_slice(&self.0);
-        entry.extend_from_slice(&(life.as_millis() as u64).to_be_bytes());
-        let cost = u32::try_from(cost.as_micros()).unwrap_or(u32::MAX);
-        entry.extend_from_slice(&cost.to_be_bytes());
+        entry.extend_from_slice(&(span.life.as_millis() as u64).to_be_bytes());
+        let short = |number: u128| u32::try_from(number).unwrap_or(u32::MAX).to_be_bytes();
+        entry.extend_from_slice(&short(span.stale.as_millis()));
+        entry.extend_from_slice(&short(span.cost.as_micros()));
         entry
     }
+}
+
+/// How long an entry is of use, and what it has cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Span {
+    /// How long it is stored.
+    pub(crate) life: Duration,
+    /// How much of that, at its end, is past its ttl.
+    pub(crate) stale: Duration,
+    /// What it took to compute.
+    pub(crate) cost: Duration,
+}
+
+impl Span {
+    /// As an entry's header has it; nothing for bytes that are too few.
+    pub(crate) fn of(entry: &[u8]) -> Self {
+        let Some(numbers) = entry.get(28..HEADER) else {
+            return Self::default();
+        };
+        let number = |bytes: &[u8]| {
+            bytes
+                .iter()
+                .fold(0, |all, byte| all << 8 | u64::from(*byte))
+        };
+        Self {
+            life: Duration::from_millis(number(&numbers[..8])),
+            stale: Duration::from_millis(number(&numbers[8..12])),
+            cost: Duration::from_micros(number(&numbers[12..])),
+        }
+    }
+
+    /// Where an entry stands that is stored for `left` more.
+    pub(crate) fn age(&self, left: Duration) -> Age {
+        match left.checked_sub(self.stale) {
+            Some(fresh) if !fresh.is_zero() => Age::Fresh(fresh),
+            _ => Age::Stale(self.stale.saturating_sub(left)),
+        }
+    }
+}
+
+/// Where an entry stands in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Age {
+    /// Within its ttl, for so long.
+    Fresh(Duration),
+    /// Past it, for so long.
+    Stale(Duration),
 }
 
 /// The shape of a stored type: an entry of another shape is a miss.
@@ -84,16 +134,36 @@ mod tests {
 
     #[test]
     fn the_layout_is_frozen() {
-        let mut entry = mark().header(Duration::from_secs(60), Duration::from_micros(1_500));
+        let span = Span {
+            life: Duration::from_secs(60),
+            stale: Duration::from_secs(10),
+            cost: Duration::from_micros(1_500),
+        };
+        let mut entry = mark().header(span);
         entry.extend_from_slice(b"{\"id\":1}");
         let golden = [
             b"rc\x01j\x01\x02\x03\x04\x05\x06\x07\x08".as_slice(),
             &[0xab; 16],
-            b"\0\0\0\0\0\0\xea\x60\0\0\x05\xdc{\"id\":1}",
+            b"\0\0\0\0\0\0\xea\x60\0\0\x27\x10\0\0\x05\xdc{\"id\":1}",
         ]
         .concat();
         assert_eq!(entry, golden);
         assert_eq!(mark().payload(&entry), Some(b"{\"id\":1}".as_slice()));
+        assert_eq!(Span::of(&entry), span);
+    }
+
+    #[test]
+    fn an_entry_is_stale_at_the_end_of_its_life() {
+        let seconds = Duration::from_secs;
+        let span = Span {
+            life: seconds(60),
+            stale: seconds(10),
+            cost: Duration::ZERO,
+        };
+        assert_eq!(span.age(seconds(60)), Age::Fresh(seconds(50)));
+        assert_eq!(span.age(seconds(11)), Age::Fresh(seconds(1)));
+        assert_eq!(span.age(seconds(10)), Age::Stale(seconds(0)));
+        assert_eq!(span.age(seconds(4)), Age::Stale(seconds(6)));
     }
 
     #[test]
@@ -103,7 +173,7 @@ mod tests {
 
     #[test]
     fn anything_foreign_has_no_payload() {
-        let good = mark().header(Duration::ZERO, Duration::ZERO);
+        let good = mark().header(Span::default());
         assert_eq!(mark().payload(&good), Some(b"".as_slice()));
         for cut in 0..good.len() {
             assert_eq!(mark().payload(&good[..cut]), None);

@@ -92,12 +92,23 @@ impl Flights {
     /// Opens a flight that nobody joins; whichever there is takes no more joiners.
     pub(crate) fn apart(self: &Arc<Self>, key: &Key, groups: &Arc<[Group]>) -> Lead {
         self.retire(key);
+        self.aside(key, groups)
+    }
+
+    /// Opens a flight that nobody joins, beside whichever there is.
+    pub(crate) fn aside(self: &Arc<Self>, key: &Key, groups: &Arc<[Group]>) -> Lead {
         Lead::new(self, Flight::new(key, groups))
     }
 
     /// The flight of `key`, if any, takes no more joiners.
     pub(crate) fn retire(&self, key: &Key) {
         self.shard(key.fingerprint()).remove(key.fingerprint());
+    }
+
+    /// As [`retire`](Self::retire), by the key's text.
+    pub(crate) fn retire_text(&self, key: &str) {
+        let fingerprint = Fingerprint::of(key);
+        self.shard(&fingerprint).remove(&fingerprint);
     }
 
     /// A flight that someone has waited for too long takes no more joiners.

@@ -28,6 +28,7 @@ mod policy;
 #[doc(hidden)]
 #[allow(missing_docs, reason = "generated code is its only reader")]
 pub mod private;
+mod refresh;
 #[allow(missing_docs, reason = "generated code is its only reader")]
 mod returns;
 mod stats;

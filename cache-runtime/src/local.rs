@@ -22,6 +22,12 @@ impl Listener for Local {
         self.near.remove(key);
     }
 
+    fn lease_changed(&self, key: &str) {
+        // Ours may have been taken from us: who comes now must not be given what was begun
+        // before. One that was only renewed costs them a look at the store.
+        self.flights.retire_text(key);
+    }
+
     fn calls_changed(&self, pattern: &KeyPattern) {
         self.flights.retire_where(|key, _| pattern.matches(key));
         self.near.remove_matching(pattern);

@@ -13,6 +13,22 @@ pub struct Policy {
     pub(crate) wait: Option<Duration>,
     pub(crate) near: bool,
     pub(crate) near_ttl: Option<Duration>,
+    pub(crate) err_ttl: Option<Duration>,
+    pub(crate) stale_while_revalidate: Duration,
+    pub(crate) stale_if_error: Duration,
+    pub(crate) refresh_ahead: f64,
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// What a value is to its lifetime.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sort {
+    /// A value like any other.
+    Value,
+    /// A `None`.
+    Nothing,
+    /// An error that is stored.
+    Failure,
 }
 
 impl Policy {
@@ -26,6 +42,11 @@ impl Policy {
             wait: None,
             near: true,
             near_ttl: None,
+            err_ttl: None,
+            stale_while_revalidate: Duration::ZERO,
+            stale_if_error: Duration::ZERO,
+            refresh_ahead: 0.0,
+            timeout: None,
         }
     }
 
@@ -70,12 +91,79 @@ impl Policy {
         self
     }
 
+    /// The lifetime of an error, where errors are stored.
+    #[doc(hidden)]
+    pub const fn err_ttl(mut self, ttl: Duration) -> Self {
+        self.err_ttl = Some(ttl);
+        self
+    }
+
+    /// For how long past its ttl a value is served while a new one is computed (default: not at
+    /// all; RFC 5861). An annotated function computes it in the background; by hand, the caller
+    /// computes it, as after a miss.
+    pub const fn stale_while_revalidate(mut self, window: Duration) -> Self {
+        self.stale_while_revalidate = window;
+        self
+    }
+
+    /// For how long past its ttl a value stands in for a computation that fails (default: not at
+    /// all; RFC 5861).
+    pub const fn stale_if_error(mut self, window: Duration) -> Self {
+        self.stale_if_error = window;
+        self
+    }
+
+    /// Computes anew before the ttl ends, the likelier the nearer the end is and the longer the
+    /// computation took (default: never). 1.0 is XFetch as published; more is earlier. Vattani,
+    /// Chierichetti, Lowenstein: Optimal Probabilistic Cache Stampede Prevention, VLDB 2015.
+    #[doc(hidden)]
+    pub const fn refresh_ahead(mut self, eagerness: f64) -> Self {
+        self.refresh_ahead = if eagerness > 0.0 { eagerness } else { 0.0 };
+        self
+    }
+
+    /// How long a computation may take where a stale value can stand in for it.
+    #[doc(hidden)]
+    pub const fn timeout(mut self, limit: Duration) -> Self {
+        self.timeout = Some(limit);
+        self
+    }
+
+    /// How long an entry is stored past its ttl.
+    pub(crate) fn window(&self) -> Duration {
+        self.stale_while_revalidate.max(self.stale_if_error)
+    }
+
+    /// Whether there is more to the life of its entries than an end.
+    pub(crate) fn ages(&self) -> bool {
+        !self.window().is_zero() || self.refresh_ahead > 0.0
+    }
+
+    /// How long before the end of its ttl a value that took `cost` is to be computed anew, drawn
+    /// for one look at it.
+    pub(crate) fn ahead(&self, cost: Duration) -> Duration {
+        if self.refresh_ahead > 0.0 {
+            // 1 - x, because the logarithm of zero has no end.
+            let drawn = -(1.0 - fastrand::f64()).ln();
+            let ahead = cost.as_secs_f64() * self.refresh_ahead * drawn;
+            Duration::try_from_secs_f64(ahead).unwrap_or(Duration::MAX)
+        } else {
+            Duration::ZERO
+        }
+    }
+
     /// The lifetime of one entry, jitter drawn.
-    pub(crate) fn life(&self, none: bool) -> Duration {
-        let ttl = match self.none_ttl {
-            Some(ttl) if none => ttl,
-            _ => self.ttl,
+    pub(crate) fn life(&self, sort: Sort) -> Duration {
+        let special = match sort {
+            Sort::Value => None,
+            Sort::Nothing => self.none_ttl,
+            Sort::Failure => Some(self.err_ttl.unwrap_or_default()),
         };
+        self.jittered(special.unwrap_or(self.ttl))
+    }
+
+    /// This lifetime for one entry, jitter drawn.
+    pub(crate) fn jittered(&self, ttl: Duration) -> Duration {
         if self.jitter > 0.0 {
             ttl.mul_f64(1.0 - self.jitter * fastrand::f64())
         } else {
@@ -92,10 +180,13 @@ mod tests {
     fn jitter_shortens_and_never_lengthens() {
         let policy = Policy::new(Duration::from_secs(100)).jitter(0.2);
         for _ in 0..1_000 {
-            let life = policy.life(false);
+            let life = policy.life(Sort::Value);
             assert!(life <= Duration::from_secs(100) && life >= Duration::from_secs(80));
         }
-        assert_eq!(policy.jitter(0.0).life(false), Duration::from_secs(100));
+        assert_eq!(
+            policy.jitter(0.0).life(Sort::Value),
+            Duration::from_secs(100)
+        );
     }
 
     #[test]
@@ -103,7 +194,21 @@ mod tests {
         let policy = Policy::new(Duration::from_secs(9))
             .jitter(0.0)
             .none_ttl(Duration::from_secs(1));
-        assert_eq!(policy.life(true), Duration::from_secs(1));
-        assert_eq!(policy.life(false), Duration::from_secs(9));
+        assert_eq!(policy.life(Sort::Nothing), Duration::from_secs(1));
+        assert_eq!(policy.life(Sort::Value), Duration::from_secs(9));
+    }
+
+    #[test]
+    fn a_refresh_comes_the_earlier_the_longer_it_takes() {
+        let policy = Policy::new(Duration::from_secs(60));
+        let second = Duration::from_secs(1);
+        assert_eq!(policy.ahead(second), Duration::ZERO);
+        let mean = |policy: Policy, cost: Duration| {
+            let sum: f64 = (0..20_000).map(|_| policy.ahead(cost).as_secs_f64()).sum();
+            sum / 20_000.0
+        };
+        // Exponential: its mean is the computation's time, times the eagerness.
+        assert!((0.9..1.1).contains(&mean(policy.refresh_ahead(1.0), second)));
+        assert!((5.4..6.6).contains(&mean(policy.refresh_ahead(2.0), second * 3)));
     }
 }

@@ -1,9 +1,12 @@
 //! What generated code uses. No promise is made about it.
 
+mod owned;
+
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::blocking;
 use crate::cache::Cache;
@@ -13,12 +16,15 @@ use crate::function::State;
 use crate::key::{Head, Key};
 use crate::local::Local;
 use crate::policy::Policy;
+use crate::refresh::Refreshing;
 use crate::store::Caller;
 
 pub use crate::codec::Codec;
+pub use crate::compute::Verdict;
 pub use crate::function::{Function, Site};
 pub use crate::key::{Arguments, KeyPart};
-pub use crate::returns::{AnyHead, Erased, Peel, Probe, Returns, ValueKind, kind, kind_of};
+pub use crate::returns::{AnyHead, Erased, Peel, Probe, Returns, ValueKind, WHOLE, kind, kind_of};
+pub use owned::{run_blocking_owned, run_owned};
 
 /// The path of an item or closure, with the generic arguments it is in.
 pub fn path_of<T>(_: &T) -> &'static str {
@@ -137,6 +143,7 @@ impl<R: Returns<KIND>, const KIND: u8> Call<R, KIND> {
 }
 
 /// A call with its key; without one it does not consult the cache.
+#[derive(Clone)]
 struct Begun {
     cache: Cache,
     state: Arc<State>,
@@ -154,6 +161,15 @@ impl Begun {
         let request = Request::new(inner, &self.state, key, &self.policy, caller);
         Some((request, *refresh))
     }
+
+    /// Begins a refresh in the background, unless this process is at it already.
+    fn refresh(&self, begin: impl FnOnce(Self, Refreshing)) {
+        if let Some((_, key)) = &self.key
+            && let Some(refreshing) = self.cache.inner.refreshes.begin(key)
+        {
+            begin(self.clone(), refreshing);
+        }
+    }
 }
 
 async fn seek<R: Returns<KIND>, const KIND: u8>(
@@ -167,9 +183,33 @@ async fn seek<R: Returns<KIND>, const KIND: u8>(
     }
 }
 
-/// What every value passes that has no `cache_if`.
-pub fn always<T>(_: &T) -> bool {
-    true
+/// Without `cache_if` and `ttl_with`.
+pub fn always<T>(_: &T) -> Verdict {
+    Verdict::Keep
+}
+
+/// With `cache_if`.
+pub fn only_if<T>(cache_if: impl Fn(&T) -> bool) -> impl Fn(&T) -> Verdict {
+    move |value| match cache_if(value) {
+        true => Verdict::Keep,
+        false => Verdict::Pass,
+    }
+}
+
+/// With `ttl_with`.
+pub fn for_as_long<T>(ttl_with: impl Fn(&T) -> Duration) -> impl Fn(&T) -> Verdict {
+    move |value| Verdict::KeepFor(ttl_with(value))
+}
+
+/// With both.
+pub fn only_if_for<T>(
+    cache_if: impl Fn(&T) -> bool,
+    ttl_with: impl Fn(&T) -> Duration,
+) -> impl Fn(&T) -> Verdict {
+    move |value| match cache_if(value) {
+        true => Verdict::KeepFor(ttl_with(value)),
+        false => Verdict::Pass,
+    }
 }
 
 /// Runs an async function through the cache.
@@ -178,7 +218,7 @@ pub fn always<T>(_: &T) -> bool {
 pub fn run<R, const KIND: u8, F>(
     call: Call<R, KIND>,
     policy: Policy,
-    cache_if: impl Fn(&R::Value) -> bool,
+    judge: impl Fn(&R::Value) -> Verdict,
     compute: F,
 ) -> Pin<Box<impl Future<Output = R>>>
 where
@@ -191,10 +231,11 @@ where
             return compute.await;
         };
         match seek(&request, refresh).await {
-            Sought::Found(value) => value,
+            // Functions whose values are computed ahead of time have a run of their own.
+            Sought::Found(value) | Sought::Due(value, _) => value,
             Sought::Compute(work) => {
                 let result = compute.await;
-                Box::pin(request.settle(work, result, cache_if)).await
+                Box::pin(request.settle(work, result, judge)).await
             }
         }
     })
@@ -204,7 +245,7 @@ where
 pub fn run_blocking<R, const KIND: u8, F>(
     call: Call<R, KIND>,
     policy: Policy,
-    cache_if: impl Fn(&R::Value) -> bool,
+    judge: impl Fn(&R::Value) -> Verdict,
     compute: F,
 ) -> R
 where
@@ -216,10 +257,10 @@ where
         return compute();
     };
     match blocking::wait(seek(&request, refresh)) {
-        Sought::Found(value) => value,
+        Sought::Found(value) | Sought::Due(value, _) => value,
         Sought::Compute(work) => {
             let result = compute();
-            blocking::wait(request.settle(work, result, cache_if))
+            blocking::wait(request.settle(work, result, judge))
         }
     }
 }

@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use crate::codec::Codec;
 use crate::entry::shape_of;
 use crate::error::Error;
+use crate::policy::Sort;
 
 /// A value of any type, shared.
 pub type Erased = Arc<dyn Any + Send + Sync>;
@@ -42,8 +43,8 @@ pub trait ValueKind {
     fn hold(value: Self::Value) -> Self::Held;
     fn give(held: Self::Held) -> Self::Value;
     fn view(held: &Self::Held) -> &Self::Value;
-    fn is_none(_: &Self::Held) -> bool {
-        false
+    fn sort(_: &Self::Held) -> Sort {
+        Sort::Value
     }
 
     fn shape() -> u64;
@@ -83,6 +84,16 @@ pub struct Maybe<T>(PhantomData<T>);
 pub struct Shared<T>(PhantomData<T>);
 /// An `Option<Arc<T>>`.
 pub struct MaybeShared<T>(PhantomData<T>);
+
+/// A whole `Result`, error and all.
+pub struct Whole<T, E>(PhantomData<(T, E)>);
+
+fn sort_of<T>(value: &Option<T>) -> Sort {
+    match value {
+        Some(_) => Sort::Value,
+        None => Sort::Nothing,
+    }
+}
 
 impl<T: Storable + Clone> ValueKind for Owned<T> {
     type Value = T;
@@ -130,8 +141,8 @@ impl<T: Storable + Clone> ValueKind for Maybe<T> {
     fn view(held: &Arc<Option<T>>) -> &Option<T> {
         held
     }
-    fn is_none(held: &Arc<Option<T>>) -> bool {
-        held.is_none()
+    fn sort(held: &Arc<Option<T>>) -> Sort {
+        sort_of(held)
     }
     fn shape() -> u64 {
         shape_of::<Option<T>>()
@@ -199,8 +210,8 @@ impl<T: Storable> ValueKind for MaybeShared<T> {
     fn view(held: &Option<Arc<T>>) -> &Option<Arc<T>> {
         held
     }
-    fn is_none(held: &Option<Arc<T>>) -> bool {
-        held.is_none()
+    fn sort(held: &Option<Arc<T>>) -> Sort {
+        sort_of(held)
     }
     fn shape() -> u64 {
         shape_of::<Option<T>>()
@@ -224,11 +235,52 @@ impl<T: Storable> ValueKind for MaybeShared<T> {
     }
 }
 
+impl<T: Storable + Clone, E: Storable + Clone> ValueKind for Whole<T, E> {
+    type Value = Result<T, E>;
+    type Held = Arc<Result<T, E>>;
+
+    fn hold(value: Result<T, E>) -> Arc<Result<T, E>> {
+        Arc::new(value)
+    }
+    fn give(held: Arc<Result<T, E>>) -> Result<T, E> {
+        Arc::unwrap_or_clone(held)
+    }
+    fn view(held: &Arc<Result<T, E>>) -> &Result<T, E> {
+        held
+    }
+    fn sort(held: &Arc<Result<T, E>>) -> Sort {
+        match **held {
+            Ok(_) => Sort::Value,
+            Err(_) => Sort::Failure,
+        }
+    }
+    fn shape() -> u64 {
+        shape_of::<Result<T, E>>()
+    }
+    fn erase(held: Arc<Result<T, E>>) -> Erased {
+        held
+    }
+    fn restore(erased: Erased) -> Option<Arc<Result<T, E>>> {
+        erased.downcast().ok()
+    }
+    fn encode(held: &Arc<Result<T, E>>, codec: Codec, out: &mut Vec<u8>) -> Result<(), Error> {
+        codec.encode(&**held, out)
+    }
+    fn written(held: &Arc<Result<T, E>>, codec: Codec) -> u32 {
+        codec.written(&**held)
+    }
+    fn decode(bytes: &[u8], codec: Codec) -> Result<Arc<Result<T, E>>, Error> {
+        codec.decode(bytes).map(Arc::new)
+    }
+}
+
 pub(crate) const OWNED: u8 = 0;
 const MAYBE: u8 = 1;
 const SHARED: u8 = 2;
 const MAYBE_SHARED: u8 = 3;
 pub(crate) const RESULT: u8 = 4;
+/// A `Result` whose errors are stored, too.
+pub const WHOLE: u8 = 8;
 
 macro_rules! returns {
     ($($kind:ident $value:ty: $($bound:path),+ => $shape:ident;)+) => {$(
@@ -263,6 +315,18 @@ returns! {
     MAYBE Option<T>: Storable, Clone => Maybe;
     SHARED Arc<T>: Storable => Shared;
     MAYBE_SHARED Option<Arc<T>>: Storable => MaybeShared;
+}
+
+impl<T: Storable + Clone, E: Storable + Clone> Returns<WHOLE> for Result<T, E> {
+    type Value = Self;
+    type Kind = Whole<T, E>;
+
+    fn split(self) -> Result<Self, Self> {
+        Ok(self)
+    }
+    fn join(value: Self) -> Self {
+        value
+    }
 }
 
 /// Carries a type whose outermost constructor is asked for.

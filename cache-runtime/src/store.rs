@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::codec::Codec;
-use crate::entry::Mark;
+use crate::entry::{Age, Mark, Span};
 use crate::error::Error;
 use crate::group::{Group, HalfStamp, Stamp};
 use crate::key::Key;
@@ -31,9 +31,16 @@ pub(crate) enum Stored {
     Typed(Typed),
 }
 
+/// A value as this process holds it, if it has more to its life than an end.
+pub(crate) struct Aged {
+    pub(crate) value: Erased,
+    pub(crate) span: Span,
+}
+
 /// A value as this process holds it.
 #[derive(Clone)]
 pub(crate) struct Typed {
+    /// Maybe [`Aged`].
     pub(crate) value: Erased,
     pub(crate) stamp: HalfStamp,
     /// What it takes when it is written.
@@ -61,8 +68,25 @@ impl Stored {
     pub(crate) fn value<K: ValueKind>(&self, mark: &Mark, codec: Codec) -> Option<K::Held> {
         match self {
             Self::Encoded(bytes) => K::decode(mark.payload(bytes)?, codec).ok(),
-            Self::Typed(typed) => (typed.stamp == mark.stamp().half())
-                .then(|| K::restore(Arc::clone(&typed.value)))?,
+            Self::Typed(typed) if typed.stamp == mark.stamp().half() => {
+                let value = match typed.value.downcast_ref::<Aged>() {
+                    Some(aged) => &aged.value,
+                    None => &typed.value,
+                };
+                K::restore(Arc::clone(value))
+            }
+            Self::Typed(_) => None,
+        }
+    }
+
+    /// How long it is of use.
+    pub(crate) fn span(&self) -> Span {
+        match self {
+            Self::Encoded(bytes) => Span::of(bytes),
+            Self::Typed(typed) => {
+                let aged = typed.value.downcast_ref::<Aged>();
+                aged.map(|aged| aged.span).unwrap_or_default()
+            }
         }
     }
 }
@@ -77,9 +101,12 @@ pub(crate) struct Read {
 }
 
 impl Read {
-    /// What the entry takes, in bytes.
-    pub(crate) fn bytes(&self) -> u32 {
-        self.entry.as_ref().map_or(0, Stored::bytes)
+    /// How much of the entry's ttl remains, if any, and if it was asked for.
+    pub(crate) fn fresh(&self) -> Option<Duration> {
+        match self.entry.as_ref()?.span().age(self.left?) {
+            Age::Fresh(left) => Some(left),
+            Age::Stale(_) => None,
+        }
     }
 }
 
@@ -123,6 +150,8 @@ pub(crate) struct Claimed<'a> {
     pub(crate) token: Nonce,
     pub(crate) life: Duration,
     pub(crate) reach: Reach,
+    /// An entry that is stored for no longer than this is of no use.
+    pub(crate) beyond: Duration,
 }
 
 /// A place that holds entries, leases and generations.
@@ -177,6 +206,8 @@ pub(crate) trait Tier {
 /// Told of what others have invalidated, before anything newer is read.
 pub(crate) trait Listener: Send + Sync {
     fn call_changed(&self, key: &str);
+    /// The lease of the call was taken, renewed, let go or invalidated.
+    fn lease_changed(&self, key: &str);
     fn calls_changed(&self, pattern: &KeyPattern);
     fn group_changed(&self, group: &str);
     fn everything_changed(&self);
@@ -205,6 +236,14 @@ impl Store {
         match self {
             Self::Memory(memory) => Session::Memory(Arc::clone(memory)),
             Self::Redis(redis) => Session::Redis(Way::new(redis.link(caller))),
+        }
+    }
+
+    /// Whether any call could reach it at this moment.
+    pub(crate) fn is_up(&self) -> bool {
+        match self {
+            Self::Memory(_) => true,
+            Self::Redis(redis) => redis.is_up(),
         }
     }
 

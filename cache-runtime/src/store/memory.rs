@@ -134,6 +134,7 @@ impl Tier for Memory {
         if claimed.reach == Reach::Normal
             && let Some(kept) = self.entries.find(claimed.key)
             && kept.stamp == stamp.half()
+            && kept.left() > claimed.beyond
         {
             let left = kept.left();
             return Ok(Claim::Found(kept.into(), left));

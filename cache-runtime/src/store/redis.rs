@@ -100,6 +100,12 @@ impl Redis {
         })
     }
 
+    /// Whether any of the links is.
+    pub(crate) fn is_up(&self) -> bool {
+        let homes = self.homes.read().unwrap_or_else(PoisonError::into_inner);
+        self.steady.is_up() || homes.iter().any(|(_, link)| link.is_up())
+    }
+
     /// The server could not be told: it will be before it is believed again.
     pub(crate) fn queue(&self, new: impl IntoIterator<Item = Undelivered>) {
         self.queue.push(new);

@@ -89,6 +89,7 @@ impl Inbox {
             return;
         };
         if let Some(entry) = Key::of_lease(key) {
+            self.listener.lease_changed(entry);
             self.watchers.notify(entry);
         } else if key.starts_with(&self.generations_prefix) {
             self.generations.forget(key);

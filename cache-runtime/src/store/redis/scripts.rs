@@ -9,7 +9,8 @@ use redis::Script;
 pub(crate) struct Scripts {
     /// The generation of a group, made if there is none. KEYS: group. ARGV: a fresh one.
     pub(crate) generation: Script,
-    /// KEYS: entry, lease. ARGV: token and stamp, life ms, mark, reach, lease we may replace.
+    /// KEYS: entry, lease. ARGV: token and stamp, life ms, mark, reach, lease we may replace,
+    /// ms that an entry of use lives longer than.
     pub(crate) claim: Script,
     /// KEYS: lease. ARGV: token, life ms.
     pub(crate) renew: Script,
@@ -42,7 +43,8 @@ return redis.call('GET', KEYS[1])",
         r"if ARGV[4] == 'normal' then
   local entry = redis.call('GET', KEYS[1])
   if entry and string.sub(entry, 1, #ARGV[3]) == ARGV[3] then
-    return {1, entry, redis.call('PTTL', KEYS[1])}
+    local left = redis.call('PTTL', KEYS[1])
+    if left > tonumber(ARGV[6]) then return {1, entry, left} end
   end
 end
 if ARGV[4] == 'force' or not redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then

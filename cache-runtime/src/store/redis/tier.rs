@@ -225,6 +225,11 @@ impl Tier for Way {
             Reach::IgnoreEntry => "ignore",
             Reach::Force => "force",
         };
+        // An entry without a life, put there by hand, is of use for ever: its left is -1.
+        let beyond = match claimed.beyond.is_zero() {
+            true => -2,
+            false => i64::try_from(millis(claimed.beyond)).unwrap_or(i64::MAX),
+        };
         let mut replace = Vec::new();
         for _ in 0..LOOKS {
             let (value, replaced) = (&value, &replace);
@@ -236,7 +241,8 @@ impl Tier for Way {
                         .arg(millis(claimed.life))
                         .arg(claimed.mark.as_bytes())
                         .arg(reach)
-                        .arg(replaced);
+                        .arg(replaced)
+                        .arg(beyond);
                     call.invoke_async(&mut line.connection).await
                 })
                 .await?;

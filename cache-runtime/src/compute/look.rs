@@ -1,0 +1,162 @@
+use std::time::Duration;
+
+use super::{CODEC, Held, Kind, Request};
+use crate::entry::Age;
+use crate::error::Error;
+use crate::flight::Lead;
+use crate::group::Stamp;
+use crate::returns::{Returns, ValueKind};
+use crate::store::{Look, Read, Stored, Tier};
+
+/// What the store has for a call.
+pub(super) enum Looked<H> {
+    Hit(Hit<H>),
+    /// Nothing to serve: the stamp to compute with, and what can stand in for a computation that
+    /// fails.
+    Miss(Stamp, Option<H>),
+}
+
+/// A value to serve.
+pub(super) struct Hit<H> {
+    pub(super) held: H,
+    /// How long it may be kept in this process; `None` if it is past its ttl.
+    pub(super) fresh: Option<Duration>,
+    /// A new value is due, unless one is stored by now that lives longer than this.
+    pub(super) due: Option<Duration>,
+}
+
+impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
+    pub(super) async fn look(&self, lead: &Lead) -> Result<Looked<Held<R, KIND>>, Error> {
+        let keeps = self.keeps();
+        let look = match keeps || self.policy.ages() {
+            true => Look::WithLife,
+            false => Look::Entry,
+        };
+        let read = self.read(look).await?;
+        match self.judge(&read) {
+            Looked::Hit(hit) => {
+                let keep = || self.keep(keeps, &hit, read.stamp, read.entry.as_ref());
+                if !lead.close(keep) {
+                    return Ok(Looked::Hit(hit));
+                }
+                // It has changed since: once more, now that nobody joins.
+                Ok(self.judge(&Box::pin(self.read(look)).await?))
+            }
+            miss => Ok(miss),
+        }
+    }
+
+    /// The stored value; nothing is computed.
+    pub(crate) async fn peek(self) -> Result<Option<R::Value>, Error> {
+        if let Some(held) = self.near() {
+            return Ok(Some(Kind::<R, KIND>::give(held)));
+        }
+        let read = self.read(Look::WithLife).await?;
+        let fresh = self.value(&read).filter(|_| is_fresh(&read));
+        Ok(fresh.map(Kind::<R, KIND>::give))
+    }
+
+    /// The remaining life of the stored value.
+    pub(crate) async fn ttl(self) -> Result<Option<Duration>, Error> {
+        let read = self.read(Look::WithLife).await?;
+        let there = self.value(&read).is_some();
+        Ok(read.fresh().filter(|_| there))
+    }
+
+    async fn read(&self, look: Look) -> Result<Read, Error> {
+        self.session.read(self.key, &self.state.groups, look).await
+    }
+
+    fn value(&self, read: &Read) -> Option<Held<R, KIND>> {
+        let entry = read.entry.as_ref()?;
+        entry.value::<Kind<R, KIND>>(&self.mark(read.stamp), CODEC)
+    }
+
+    fn judge(&self, read: &Read) -> Looked<Held<R, KIND>> {
+        let (Some(entry), Some(held)) = (&read.entry, self.value(read)) else {
+            return Looked::Miss(read.stamp, None);
+        };
+        match self.worth(entry, read.left, held) {
+            Ok(hit) => Looked::Hit(hit),
+            Err(old) => Looked::Miss(read.stamp, old),
+        }
+    }
+
+    /// What a stored value is good for: to be served, or else maybe to stand in for a
+    /// computation that fails.
+    pub(super) fn worth(
+        &self,
+        entry: &Stored,
+        left: Option<Duration>,
+        held: Held<R, KIND>,
+    ) -> Result<Hit<Held<R, KIND>>, Option<Held<R, KIND>>> {
+        let whole = left.unwrap_or_default();
+        if !self.policy.ages() {
+            let (fresh, due) = (Some(whole), None);
+            return Ok(Hit { held, fresh, due });
+        }
+        let span = entry.span();
+        match span.age(whole) {
+            Age::Fresh(fresh) => {
+                let kept = fresh.checked_sub(self.policy.ahead(span.cost));
+                let due = kept.is_none().then_some(whole);
+                let fresh = Some(kept.unwrap_or_default());
+                Ok(Hit { held, fresh, due })
+            }
+            Age::Stale(past) if past < self.policy.stale_while_revalidate => {
+                let (fresh, due) = (None, Some(whole));
+                Ok(Hit { held, fresh, due })
+            }
+            Age::Stale(past) => Err((past < self.policy.stale_if_error).then_some(held)),
+        }
+    }
+
+    /// What this process holds, if it may be served.
+    pub(super) fn near(&self) -> Option<Held<R, KIND>> {
+        let near = &self.inner.local.near;
+        let value = near.fresh(self.key.fingerprint(), &self.state.current)?;
+        Kind::<R, KIND>::restore(value)
+    }
+
+    /// Whether a copy of the entry is to be kept in this process.
+    pub(super) fn keeps(&self) -> bool {
+        !self.session.is_typed()
+            && self.policy.near
+            && (self.session.pushes() || self.policy.near_ttl.is_some())
+    }
+
+    /// Keeps what has been read. To be called while the flight still stands for it, under its
+    /// shard's lock: nothing in here may take a lock of a link.
+    pub(super) fn keep(
+        &self,
+        keeps: bool,
+        hit: &Hit<Held<R, KIND>>,
+        stamp: Stamp,
+        entry: Option<&Stored>,
+    ) {
+        if !self.session.is_typed() {
+            if !keeps {
+                if self.policy.near {
+                    self.inner.local.near.refuse();
+                }
+                return;
+            }
+            let longest = self.policy.near_ttl.unwrap_or(Duration::MAX);
+            let life = hit.fresh.unwrap_or_default().min(longest);
+            if life.is_zero() {
+                return;
+            }
+            let value = Kind::<R, KIND>::erase(hit.held.clone());
+            let bytes = entry.map_or(0, Stored::bytes);
+            self.inner
+                .local
+                .near
+                .keep(self.key, value, stamp.half(), life, bytes);
+        }
+        self.state.current.set(stamp);
+    }
+}
+
+fn is_fresh(read: &Read) -> bool {
+    read.fresh().is_some()
+}

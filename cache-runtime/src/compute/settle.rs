@@ -1,0 +1,225 @@
+use std::any::Any;
+use std::time::{Duration, Instant};
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::{CODEC, Held, Kind, Request, give};
+use crate::entry::{Mark, Span};
+use crate::error::Error;
+use crate::flight::Lead;
+use crate::lease::{Lease, Vigil};
+use crate::policy::Sort;
+use crate::returns::{Returns, ValueKind};
+use crate::store::{Aged, Listener, Stored, Tier, Typed};
+
+/// A computation that the caller has taken on. Dropped before it is settled, it gives way to
+/// a successor.
+pub(crate) struct Work {
+    lead: Option<Lead>,
+    lease: Option<(Lease, Mark)>,
+    _vigil: Option<Vigil>,
+    _turn: Option<OwnedSemaphorePermit>,
+    /// A value past its ttl that can stand in: a `Held`.
+    spare: Option<Box<dyn Any + Send + Sync>>,
+    begun: Instant,
+}
+
+/// What is to become of a computed value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Stored for as long as the policy says.
+    Keep,
+    /// Stored for so long.
+    KeepFor(Duration),
+    /// Not stored.
+    Pass,
+}
+
+impl Work {
+    pub(super) fn new(
+        lead: Lead,
+        lease: Option<(Lease, Mark)>,
+        vigil: Option<Vigil>,
+        spare: Option<Box<dyn Any + Send + Sync>>,
+    ) -> Self {
+        Self {
+            lead: Some(lead),
+            lease,
+            _vigil: vigil,
+            _turn: None,
+            spare,
+            begun: Instant::now(),
+        }
+    }
+
+    /// Beside the cache.
+    pub(super) fn alone(turn: Option<OwnedSemaphorePermit>) -> Self {
+        Self {
+            lead: None,
+            lease: None,
+            _vigil: None,
+            _turn: turn,
+            spare: None,
+            begun: Instant::now(),
+        }
+    }
+}
+
+impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
+    /// What can stand in for a computation that fails or takes too long.
+    pub(crate) fn spare(&self, work: &Work) -> Option<Held<R, KIND>> {
+        let spare = work.spare.as_ref()?.downcast_ref::<Held<R, KIND>>();
+        spare.cloned()
+    }
+
+    /// Serves what stands in.
+    pub(crate) fn stand_in(&self, spare: Held<R, KIND>) -> R {
+        self.state.counters.stale_hits.count();
+        give(spare)
+    }
+
+    /// Gives the result to those who wait, stores it, and gives it back.
+    pub(crate) async fn settle(
+        &self,
+        work: Box<Work>,
+        result: R,
+        judge: impl Fn(&R::Value) -> Verdict,
+    ) -> R {
+        let spare = self.spare(&work);
+        let Work {
+            lead: Some(mut lead),
+            lease,
+            begun,
+            ..
+        } = *work
+        else {
+            return result;
+        };
+        let cost = begun.elapsed();
+        self.session.refill();
+        let held = match result.split() {
+            Ok(value) => Kind::<R, KIND>::hold(value),
+            Err(failure) => {
+                match &spare {
+                    Some(spare) => lead.land(Kind::<R, KIND>::erase(spare.clone())),
+                    None => lead.fail(),
+                }
+                if let Some((lease, _)) = lease {
+                    self.note(lease.release().await);
+                }
+                return match spare {
+                    Some(spare) => self.stand_in(spare),
+                    None => failure,
+                };
+            }
+        };
+        let sort = Kind::<R, KIND>::sort(&held);
+        if let (Sort::Failure, Some(spare)) = (sort, &spare) {
+            lead.land(Kind::<R, KIND>::erase(spare.clone()));
+            if let Some((lease, _)) = lease {
+                self.note(lease.release().await);
+            }
+            return self.stand_in(spare.clone());
+        }
+        let life = match judge(Kind::<R, KIND>::view(&held)) {
+            Verdict::Keep => self.policy.life(sort),
+            Verdict::KeepFor(ttl) => self.policy.jittered(ttl),
+            Verdict::Pass => Duration::ZERO,
+        };
+        // Those who wait have it at once; those who come while it is being stored, too.
+        lead.land(Kind::<R, KIND>::erase(held.clone()));
+        if let Some((lease, mark)) = lease {
+            let stored = self.store(&lead, lease, &mark, &held, life, cost).await;
+            self.note(stored);
+        }
+        drop(lead);
+        give(held)
+    }
+
+    async fn store(
+        &self,
+        lead: &Lead,
+        lease: Lease,
+        mark: &Mark,
+        held: &Held<R, KIND>,
+        life: Duration,
+        cost: Duration,
+    ) -> Result<(), Error> {
+        if life.as_millis() == 0 {
+            return lease.release().await;
+        }
+        let span = self.span(life, Kind::<R, KIND>::sort(held), cost);
+        let entry = match self.entry(mark, held, span) {
+            Ok(entry) => entry,
+            Err(error) => {
+                self.note(lease.release().await);
+                return Err(error);
+            }
+        };
+        let filled = lease.fill(entry, span.life).await?;
+        if !self.session.is_typed() {
+            // A refresh replaces a copy of the old value, and our own push is still on its way.
+            // The new one is kept when it is read: our write has ended what the server tracks
+            // for us.
+            self.inner.local.call_changed(self.key.as_str());
+        } else if filled {
+            lead.keep(|| self.state.current.set(mark.stamp()));
+        }
+        Ok(())
+    }
+
+    /// Stores a value from elsewhere; computations under way are not stored any more.
+    pub(crate) async fn put(self, value: R::Value) -> Result<(), Error> {
+        self.announce().await?;
+        let stamp = self.session.stamp(&self.state.groups).await?;
+        let held = Kind::<R, KIND>::hold(value);
+        let sort = Kind::<R, KIND>::sort(&held);
+        let life = self.policy.life(sort);
+        let outcome = if life.as_millis() == 0 {
+            self.session.remove(self.key).await.map(drop)
+        } else {
+            let span = self.span(life, sort, Duration::ZERO);
+            let entry = self.entry(&self.mark(stamp), &held, span)?;
+            self.session.put(self.key, entry, span.life).await
+        };
+        self.inner.forget_call(self.key);
+        outcome
+    }
+
+    /// An error is not served past its ttl.
+    fn span(&self, fresh: Duration, sort: Sort, cost: Duration) -> Span {
+        let stale = match sort {
+            Sort::Failure => Duration::ZERO,
+            Sort::Value | Sort::Nothing => self.policy.window(),
+        };
+        Span {
+            life: fresh.saturating_add(stale),
+            stale,
+            cost,
+        }
+    }
+
+    fn entry(&self, mark: &Mark, held: &Held<R, KIND>, span: Span) -> Result<Stored, Error> {
+        if self.session.is_typed() {
+            let value = Kind::<R, KIND>::erase(held.clone());
+            return Ok(Stored::Typed(Typed {
+                value: match self.policy.ages() {
+                    true => std::sync::Arc::new(Aged { value, span }),
+                    false => value,
+                },
+                stamp: mark.stamp().half(),
+                bytes: Kind::<R, KIND>::written(held, CODEC),
+            }));
+        }
+        let mut entry = mark.header(span);
+        Kind::<R, KIND>::encode(held, CODEC, &mut entry)?;
+        Ok(Stored::Encoded(entry))
+    }
+
+    pub(super) fn note(&self, outcome: Result<(), Error>) {
+        if let Err(error) = outcome {
+            self.state.counters.errors.count();
+            tracing::debug!(function = &*self.state.name, "not stored: {error}");
+        }
+    }
+}

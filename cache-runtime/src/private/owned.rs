@@ -1,0 +1,136 @@
+//! Functions whose computation may go on beside their caller, and so has to own what it uses.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use tokio::sync::oneshot;
+
+use super::{Begun, Call, Returns, Verdict, seek};
+use crate::background;
+use crate::blocking;
+use crate::compute::{Sought, Work};
+use crate::policy::Policy;
+use crate::refresh;
+use crate::store::Caller;
+
+/// Runs an async function through the cache; new values are computed in the background where an
+/// old one is served.
+pub fn run_owned<R, const KIND: u8, F>(
+    call: Call<R, KIND>,
+    policy: Policy,
+    judge: impl Fn(&R::Value) -> Verdict + Send + 'static,
+    compute: F,
+) -> Pin<Box<impl Future<Output = R>>>
+where
+    R: Returns<KIND> + Send + 'static,
+    R::Value: Send,
+    F: Future<Output = R> + Send + 'static,
+{
+    let begun = call.begin(policy);
+    Box::pin(async move {
+        let Some((request, anew)) = begun.request::<R, KIND>(Caller::Async) else {
+            return compute.await;
+        };
+        match seek(&request, anew).await {
+            Sought::Found(value) => value,
+            Sought::Due(value, beyond) => {
+                begun.refresh(|begun, ahead| {
+                    refresh::spawn(async move {
+                        let _ahead = ahead;
+                        if let Some((request, _)) = begun.request::<R, KIND>(Caller::Async)
+                            && let Some(work) = request.seek_ahead(beyond).await
+                        {
+                            let result = compute.await;
+                            request.settle(work, result, judge).await;
+                        }
+                    });
+                });
+                value
+            }
+            Sought::Compute(work) => {
+                let (Some(limit), Some(spare)) = (policy.timeout, request.spare(&work)) else {
+                    let result = compute.await;
+                    return request.settle(work, result, judge).await;
+                };
+                let (send, receive) = oneshot::channel();
+                let other = begun.clone();
+                refresh::spawn(async move {
+                    let result = compute.await;
+                    if let Some((request, _)) = other.request::<R, KIND>(Caller::Async) {
+                        let result = request.settle(work, result, judge).await;
+                        // Whoever has been served the old value does not listen any more.
+                        let _ = send.send(result);
+                    }
+                });
+                match background::timeout(limit, receive) {
+                    Ok(outcome) => match outcome.await {
+                        Ok(Ok(result)) => result,
+                        _ => request.stand_in(spare),
+                    },
+                    Err(_) => request.stand_in(spare),
+                }
+            }
+        }
+    })
+}
+
+/// Runs a plain function through the cache; new values are computed on another thread where an
+/// old one is served.
+pub fn run_blocking_owned<R, const KIND: u8, F>(
+    call: Call<R, KIND>,
+    policy: Policy,
+    judge: impl Fn(&R::Value) -> Verdict + Send + 'static,
+    compute: F,
+) -> R
+where
+    R: Returns<KIND> + Send + 'static,
+    F: FnOnce() -> R + Send + 'static,
+{
+    let begun = call.begin(policy);
+    let Some((request, anew)) = begun.request::<R, KIND>(Caller::Blocking) else {
+        return compute();
+    };
+    match blocking::wait(seek(&request, anew)) {
+        Sought::Found(value) => value,
+        Sought::Due(value, beyond) => {
+            begun.refresh(|begun, ahead| {
+                refresh::spawn_blocking(move || {
+                    let _ahead = ahead;
+                    if let Some((request, _)) = begun.request::<R, KIND>(Caller::Blocking)
+                        && let Some(work) = blocking::wait(request.seek_ahead(beyond))
+                    {
+                        blocking::wait(request.settle(work, compute(), judge));
+                    }
+                });
+            });
+            value
+        }
+        Sought::Compute(work) => {
+            let (Some(limit), Some(spare)) = (policy.timeout, request.spare(&work)) else {
+                return settle(&begun, work, compute, judge);
+            };
+            let (send, receive) = oneshot::channel();
+            let other = begun.clone();
+            refresh::spawn_blocking(move || {
+                let _ = send.send(settle(&other, work, compute, judge));
+            });
+            match background::timeout(limit, receive).map(blocking::wait) {
+                Ok(Ok(Ok(result))) => result,
+                _ => request.stand_in(spare),
+            }
+        }
+    }
+}
+
+fn settle<R: Returns<KIND>, const KIND: u8>(
+    begun: &Begun,
+    work: Box<Work>,
+    compute: impl FnOnce() -> R,
+    judge: impl Fn(&R::Value) -> Verdict,
+) -> R {
+    let result = compute();
+    match begun.request::<R, KIND>(Caller::Blocking) {
+        Some((request, _)) => blocking::wait(request.settle(work, result, judge)),
+        None => result,
+    }
+}
