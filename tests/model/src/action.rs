@@ -180,14 +180,13 @@ impl World {
     }
 
     pub(crate) fn act(&mut self, scope: &Scope, action: Action) {
-        self.event = None;
         match action {
             Action::Call(c) => self.call(scope, c),
             Action::Step(c) => self.step(scope, c),
             Action::Computed(c) => self.computed(scope, c),
             Action::Poll(c) => {
                 if let Phase::Waiting { stamp } = self.callers[at(c)].phase {
-                    self.claim(c, stamp);
+                    self.claim(scope, c, stamp);
                 }
             }
             Action::GiveUp(c) => {
@@ -217,7 +216,7 @@ impl World {
                 self.go_wrong(scope, fault);
             }
         }
-        self.tidy(scope);
+        self.tidy();
     }
 
     fn go_wrong(&mut self, scope: &Scope, fault: Action) {

@@ -2,11 +2,11 @@
 
 use crate::caller::{Aim, Keeper, Looking, Phase, Reply, Right};
 use crate::event::Event;
-use crate::link::{Request, Slot, Status};
+use crate::link::{Link, Request, Slot, Status};
 use crate::scope::Scope;
 use crate::server::{Entry, Nonce};
 use crate::trap::Trap;
-use crate::world::{Id, Version, World, at};
+use crate::world::{Id, World, at};
 
 impl World {
     /// A call is made.
@@ -25,25 +25,6 @@ impl World {
             self.answer(c, copy.version);
         } else {
             self.join(scope, c);
-        }
-    }
-
-    /// Joins the flight, or leads one.
-    fn join(&mut self, scope: &Scope, c: Id) {
-        let process = self.callers[at(c)].process;
-        let Some(leader) = self.processes[at(process)].flight else {
-            self.processes[at(process)].flight = Some(c);
-            return self.look(scope, c, Aim::Read, 0);
-        };
-        if self.callers[at(leader)].is_in_doubt() && !scope.strict {
-            // The push is here, and what it means is being asked for: one round trip.
-            self.callers[at(c)].least = 0;
-        }
-        if let Phase::Filling { version, .. } = self.callers[at(leader)].phase {
-            self.happens(Event::JoinedLate);
-            self.answer(c, version);
-        } else {
-            self.callers[at(c)].phase = Phase::Following(leader);
         }
     }
 
@@ -76,10 +57,10 @@ impl World {
     }
 
     /// Asks for the entry, where the aim is to read it, and for the generation, unless known.
-    fn look(&mut self, scope: &Scope, c: Id, aim: Aim, tries: u8) {
+    pub(crate) fn look(&mut self, scope: &Scope, c: Id, aim: Aim, tries: u8) {
         let link = self.callers[at(c)].link;
         if scope.looks > 0 && tries == scope.looks || self.links[at(link)].status == Status::Down {
-            return self.fail(c);
+            return self.fail(scope, c);
         }
         let known = matches!(self.links[at(link)].generation, Slot::Known(_));
         let reads = matches!(aim, Aim::Read | Aim::ReadAgain);
@@ -109,7 +90,7 @@ impl World {
         let link = self.callers[at(c)].link;
         if looking.asked && looking.generation.is_none() {
             if looking.cut {
-                return self.fail(c);
+                return self.fail(scope, c);
             }
             let making = Looking {
                 missing: 1,
@@ -136,8 +117,8 @@ impl World {
                 self.happens(Event::ClaimBehind);
                 self.look(scope, c, Aim::Refresh, 0);
             }
-            (Aim::Compare { holder, .. }, _) => self.send_claim(c, stamp, Some(holder)),
-            _ => self.claim(c, stamp),
+            (Aim::Compare { holder, .. }, _) => self.send_claim(scope, c, stamp, Some(holder)),
+            _ => self.claim(scope, c, stamp),
         }
     }
 
@@ -162,15 +143,18 @@ impl World {
     }
 
     /// Takes the lease, or waits.
-    pub(crate) fn claim(&mut self, c: Id, stamp: Nonce) {
+    pub(crate) fn claim(&mut self, scope: &Scope, c: Id, stamp: Nonce) {
         self.callers[at(c)].touched = false;
-        self.send_claim(c, stamp, None);
+        if scope.mended && !scope.tracking {
+            self.leave(c);
+        }
+        self.send_claim(scope, c, stamp, None);
     }
 
-    fn send_claim(&mut self, c: Id, stamp: Nonce, replace: Option<Id>) {
+    fn send_claim(&mut self, scope: &Scope, c: Id, stamp: Nonce, replace: Option<Id>) {
         let link = self.callers[at(c)].link;
         if self.links[at(link)].status == Status::Down {
-            return self.fail(c);
+            return self.fail(scope, c);
         }
         self.callers[at(c)].phase = Phase::Claiming { stamp, reply: None };
         let claim = Request::Claim {
@@ -190,13 +174,16 @@ impl World {
                 self.compute(c, Some(stamp));
                 self.callers[at(c)].keeper = Keeper::Idle;
                 if self.callers[at(c)].woken {
+                    if scope.mended {
+                        self.leave(c);
+                    }
                     self.look_after_lease(c);
                 }
             }
             Reply::Found(entry) => {
                 if self.close(scope, c, entry) {
                     self.happens(Event::ReadAgain);
-                    self.claim(c, stamp);
+                    self.claim(scope, c, stamp);
                 } else {
                     self.happens(Event::WaitedAndFound);
                     self.finish(c, entry.version);
@@ -209,27 +196,10 @@ impl World {
             }
             _ if self.callers[at(c)].woken => {
                 self.callers[at(c)].woken = false;
-                self.claim(c, stamp);
+                self.claim(scope, c, stamp);
             }
             _ => self.callers[at(c)].phase = Phase::Waiting { stamp },
         }
-    }
-
-    /// The flight takes no more joiners; whether the entry has changed since it was asked for. If
-    /// not, what was read is kept.
-    fn close(&mut self, scope: &Scope, c: Id, entry: Entry) -> bool {
-        let process = self.callers[at(c)].process;
-        let flying = self.processes[at(process)].flight == Some(c);
-        self.leave(c);
-        let touched = std::mem::take(&mut self.callers[at(c)].touched);
-        let unguarded = scope.falls_for(Trap::KeptUnguarded);
-        if scope.tracking && (flying && !touched || unguarded) {
-            self.processes[at(process)].near = Some(entry);
-            self.processes[at(process)].current = Some(entry.stamp);
-        } else {
-            self.happens(Event::NotKept);
-        }
-        touched && !scope.falls_for(Trap::TouchIgnored)
     }
 
     /// The computation begins: it will return what the source says now.
@@ -271,13 +241,18 @@ impl World {
 
     /// The server is away: a value is computed all the same, and one that could not be stored is
     /// given back. Flights stay open, since the link ends them when it comes back.
-    pub(crate) fn fail(&mut self, c: Id) {
+    pub(crate) fn fail(&mut self, scope: &Scope, c: Id) {
         if let Phase::Filling { version, .. } = self.callers[at(c)].phase {
             self.leave(c);
             self.answer(c, version);
         } else {
             self.callers[at(c)].right = Right::None;
             self.callers[at(c)].woken = false;
+            let process = self.callers[at(c)].process;
+            let is_up = |link: &Link| link.process == process && link.status != Status::Down;
+            if scope.mended && self.links.iter().any(is_up) {
+                self.leave(c);
+            }
             self.compute(c, None);
         }
     }
@@ -286,28 +261,6 @@ impl World {
     pub(crate) fn give_up(&mut self, c: Id) {
         self.compute(c, None);
         self.callers[at(c)].keeper = Keeper::Vigil;
-    }
-
-    pub(crate) fn leave(&mut self, c: Id) {
-        let flight = &mut self.processes[at(self.callers[at(c)].process)].flight;
-        if *flight == Some(c) {
-            *flight = None;
-        }
-    }
-
-    fn land(&mut self, c: Id, version: Version) {
-        for follower in 0..self.callers.len() as Id {
-            if self.callers[at(follower)].phase == Phase::Following(c) {
-                self.happens(Event::Joined);
-                self.answer(follower, version);
-            }
-        }
-    }
-
-    fn finish(&mut self, c: Id, version: Version) {
-        self.leave(c);
-        self.land(c, version);
-        self.answer(c, version);
     }
 
     pub(crate) fn send(&mut self, link: Id, request: Request) {

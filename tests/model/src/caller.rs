@@ -73,7 +73,10 @@ pub(crate) enum Aim {
     /// As what was read has changed, and nobody joins any more.
     ReadAgain,
     /// To see who is behind: this claim, or the holder of a lease of another stamp.
-    Compare { stamp: Nonce, holder: Id },
+    Compare {
+        stamp: Nonce,
+        holder: Id,
+    },
     /// To claim with the stamp of today.
     Refresh,
 }

@@ -15,7 +15,11 @@ impl World {
             return;
         }
         let is_reply = |body| matches!(body, Body::Reply(..) | Body::Invalidated);
-        while self.links[at(link)].down.first().is_some_and(|m| is_reply(m.body)) {
+        while self.links[at(link)]
+            .down
+            .first()
+            .is_some_and(|m| is_reply(m.body))
+        {
             self.deliver_one(scope, link);
         }
     }

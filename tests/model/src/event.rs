@@ -1,6 +1,5 @@
-/// What the last action was about, where that is worth reaching: a model that never gets there
-/// holds nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What an action can be about that is worth reaching: a model that never gets there holds nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
     /// A call was answered from the near tier.
     NearHit,
@@ -33,26 +32,10 @@ pub enum Event {
 }
 
 impl Event {
-    /// All of them.
-    pub const ALL: [Self; 14] = [
-        Self::NearHit,
-        Self::RedisHit,
-        Self::Joined,
-        Self::JoinedLate,
-        Self::NotKept,
-        Self::ReadAgain,
-        Self::Overtaken,
-        Self::FillRefused,
-        Self::LeaseLost,
-        Self::TakenOver,
-        Self::ClaimBehind,
-        Self::WaitedAndFound,
-        Self::Succeeded,
-        Self::Reconnected,
-    ];
-}
+    pub(crate) fn bit(self) -> u32 {
+        1 << self as u32
+    }
 
-impl Event {
     /// What it is called among the properties.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -104,7 +104,7 @@ impl World {
             }
             caller.cut();
             if caller.is_unanswered() {
-                self.fail(c);
+                self.fail(scope, c);
             }
         }
         let process = self.links[at(link)].process;

@@ -162,10 +162,17 @@ impl World {
                     caller.right = Right::Kept;
                     self.compute(c, None);
                 }
-                Phase::Waiting { stamp } => self.claim(c, stamp),
+                Phase::Waiting { stamp } => self.claim(scope, c, stamp),
                 Phase::Claiming { .. } => caller.woken = !scope.falls_for(Trap::DeafUntilAsleep),
                 Phase::Looking(looking) => {
                     caller.woken |= matches!(looking.aim, Aim::Compare { .. } | Aim::Refresh);
+                }
+                _ if scope.mended && caller.keeper != Keeper::None => {
+                    self.leave(c);
+                    match self.callers[at(c)].keeper {
+                        Keeper::Idle => self.look_after_lease(c),
+                        _ => self.callers[at(c)].woken = true,
+                    }
                 }
                 _ => match caller.keeper {
                     Keeper::None => {}

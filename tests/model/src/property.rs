@@ -45,8 +45,8 @@ pub(crate) fn all() -> Vec<Property<Model>> {
 
 macro_rules! sometimes {
     ($($event:ident)*) => {
-        [$(Property::sometimes(Event::$event.name(), |_, world: &World| {
-            world.event == Some(Event::$event)
+        [$(Property::sometimes(Event::$event.name(), |model: &Model, _: &World| {
+            model.has_reached(Event::$event)
         })),*]
     };
 }

@@ -22,6 +22,8 @@ pub struct Scope {
     pub faults: u8,
     /// The kinds of faults.
     pub kinds: Vec<Fault>,
+    /// Whether the server holds nothing at first, not even a generation.
+    pub empty: bool,
     /// Whether the server pushes what changes.
     pub tracking: bool,
     /// Whether others get in between the commands of a look, and between a leader's judging what
@@ -31,6 +33,10 @@ pub struct Scope {
     pub looks: u8,
     /// Whether G1 holds as soon as the push has travelled, instead of once it has been checked.
     pub strict: bool,
+    /// With mends for what the model has found, which the code does not have yet: a change of the
+    /// lease retires the flight at once; without pushes a flight takes no joiners once it has
+    /// read; a flight that a broken connection has cut off takes none while another is up.
+    pub mended: bool,
     /// What is built wrong.
     pub trap: Option<Trap>,
 }
@@ -48,10 +54,12 @@ impl Scope {
             impatience: 0,
             faults: 0,
             kinds: Vec::new(),
+            empty: false,
             tracking: true,
             fine: false,
             looks: 0,
             strict: false,
+            mended: false,
             trap: None,
         }
     }

@@ -1,8 +1,6 @@
-use std::hash::{Hash, Hasher};
-
 use crate::caller::{Caller, Phase};
 use crate::event::Event;
-use crate::link::{Body, Link, Request, Slot};
+use crate::link::{Body, Link, Request, Slot, Status};
 use crate::process::Process;
 use crate::scope::Scope;
 use crate::server::{Keys, Server};
@@ -18,7 +16,7 @@ pub(crate) fn at(id: Id) -> usize {
 }
 
 /// Everything there is at one moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct World {
     /// What a computation that begins now would return.
     pub(crate) source: Version,
@@ -31,8 +29,8 @@ pub struct World {
     pub(crate) stale: bool,
     /// G3 is broken: a lease was granted for what is stored.
     pub(crate) again: bool,
-    /// What has just happened. Not part of the state: it says nothing about what can follow.
-    pub(crate) event: Option<Event>,
+    /// What the action being done is about, as bits; the model takes them out again.
+    pub(crate) events: u32,
 }
 
 /// How often things may still happen.
@@ -45,24 +43,11 @@ pub(crate) struct Left {
     pub(crate) faults: u8,
 }
 
-impl Hash for World {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.source.hash(state);
-        self.server.hash(state);
-        self.links.hash(state);
-        self.processes.hash(state);
-        self.callers.hash(state);
-        self.left.hash(state);
-        self.stale.hash(state);
-        self.again.hash(state);
-    }
-}
-
 impl World {
     pub(crate) fn new(scope: &Scope) -> Self {
         let mut world = Self {
             source: 0,
-            server: Server::default(),
+            server: Server::new(scope.empty),
             links: Vec::new(),
             processes: Vec::new(),
             callers: Vec::new(),
@@ -75,7 +60,7 @@ impl World {
             },
             stale: false,
             again: false,
-            event: None,
+            events: 0,
         };
         for (process, calls) in (0..).zip(&scope.calls) {
             let first = world.links.len() as Id;
@@ -93,14 +78,18 @@ impl World {
     }
 
     pub(crate) fn happens(&mut self, event: Event) {
-        self.event = Some(event);
+        self.events |= event.bit();
     }
 
     /// The oldest version that a call made in `process` now may be answered with: what its own
     /// invalidations have promised, and what the pushes on all of its connections have.
     pub(crate) fn floor(&self, process: Id) -> Version {
-        let told = self.links.iter().filter(|link| link.process == process);
-        let told = told.map(|link| link.floor).min().unwrap_or_default();
+        let links = || self.links.iter().filter(|link| link.process == process);
+        let least = |link: &Link| link.floor;
+        // A link that is known to be down has nothing to tell, and the others are read instead.
+        let told = links().filter(|link| link.status != Status::Down);
+        let told = told.map(least).min().or_else(|| links().map(least).min());
+        let told = told.unwrap_or_default();
         told.max(self.processes[at(process)].floor)
     }
 
@@ -129,7 +118,7 @@ impl World {
     }
 
     /// Forgets what can't make a difference any more, so that worlds that will go on alike are one.
-    pub(crate) fn tidy(&mut self, scope: &Scope) {
+    pub(crate) fn tidy(&mut self) {
         for process in 0..self.processes.len() as Id {
             if !self.is_done(process) {
                 continue;
@@ -144,16 +133,16 @@ impl World {
             done.floor = 0;
             for link in self.links.iter_mut().filter(|l| l.process == process) {
                 link.up.retain(Request::changes_something);
-                link.down.retain(|message| message.body == Body::Invalidated);
+                link.down
+                    .retain(|message| message.body == Body::Invalidated);
                 link.tracked = Keys::default();
                 link.generation = Slot::Unknown;
                 link.floor = 0;
             }
         }
-        if scope.links == 1 {
-            for link in &mut self.links {
-                let floor = &mut self.processes[at(link.process)].floor;
-                *floor = (*floor).max(link.floor);
+        for link in &mut self.links {
+            // The promise of a push adds nothing to that of an invalidation of our own.
+            if link.floor <= self.processes[at(link.process)].floor {
                 link.floor = 0;
             }
         }
