@@ -301,7 +301,7 @@ macro_rules! deeper {
 
 deeper! {
     deeper_call_and_function_are_invalidated: Scope::of(&[1, 1]).removals(1).changes(1),
-    deeper_the_call_is_invalidated_twice: Scope::of(&[2, 1]).removals(2),
+    deeper_the_call_is_invalidated_twice: Scope::of(&[1, 1]).removals(2),
     deeper_the_function_is_invalidated: Scope::of(&[2, 1]).changes(1),
     deeper_the_lease_is_renewed: Scope::of(&[2, 1]).removals(1).renewals(1),
     deeper_call_and_function_are_invalidated_by_others: Scope::of(&[3, 0]).removals(1).changes(1),
