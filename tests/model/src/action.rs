@@ -1,0 +1,235 @@
+use crate::caller::Phase;
+use crate::fault::Fault;
+use crate::link::Status;
+use crate::process::Reach;
+use crate::scope::Scope;
+use crate::server::Key;
+use crate::trap::Trap;
+use crate::world::{Id, World, at};
+
+/// What can happen next. Numbers are those of processes, links and callers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// A call is made.
+    Call(Id),
+    /// A caller goes on with what has arrived for it.
+    Step(Id),
+    /// A computation ends.
+    Computed(Id),
+    /// A waiter looks again, because nothing would wake it.
+    Poll(Id),
+    /// A waiter loses its patience.
+    GiveUp(Id),
+    /// A holder renews its lease.
+    Renew(Id),
+    /// The source changes, and a process invalidates.
+    Invalidate(Id, Reach),
+    /// The invalidation of a process returns.
+    Return(Id),
+    /// The server runs the next command of a link.
+    Serve(Id),
+    /// A link's reader takes the next message.
+    Deliver(Id),
+    /// The lease of someone who does not renew it runs out.
+    Expire,
+    /// A process notices that a link is broken.
+    Notice(Id),
+    /// A link is connected again.
+    Reconnect(Id),
+    /// A process dies.
+    Crash(Id),
+    /// A call that leads is dropped.
+    Cancel(Id),
+    /// A link breaks.
+    Disconnect(Id),
+    /// A stored entry goes.
+    EvictEntry,
+    /// A lease goes.
+    EvictLease,
+    /// A generation goes.
+    EvictGeneration,
+    /// An entry goes while a command of this link runs.
+    EvictDuring(Id),
+    /// The lease of a holder that was stopped runs out.
+    Lapse,
+    /// Everything goes.
+    Flush,
+}
+
+impl World {
+    pub(crate) fn actions(&self, scope: &Scope, actions: &mut Vec<Action>) {
+        if self.is_over() || self.stale || self.again {
+            return;
+        }
+        self.progress(scope, actions);
+        let mut before = Phase::Done;
+        for (c, caller) in (0..).zip(&self.callers) {
+            let first = c == 0 || self.callers[at(c) - 1].process != caller.process;
+            // Calls of one process are alike: they come in order.
+            if caller.phase == Phase::Idle
+                && (first || before != Phase::Idle)
+                && self.processes[at(caller.process)].alive
+            {
+                actions.push(Action::Call(c));
+            }
+            before = caller.phase;
+            match caller.phase {
+                Phase::Waiting { .. } if self.left.impatience > 0 => {
+                    actions.push(Action::GiveUp(c));
+                }
+                Phase::Computing { stamp: Some(_), .. } if self.left.renewals > 0 => {
+                    actions.push(Action::Renew(c));
+                }
+                _ => {}
+            }
+        }
+        for (p, process) in (0..).zip(&self.processes) {
+            let up = self.links[at(process.home())].status == Status::Up;
+            if !up || process.invalidation.is_some() {
+                continue;
+            }
+            if self.left.removals > 0 {
+                actions.push(Action::Invalidate(p, Reach::Call));
+            }
+            if self.left.changes > 0 {
+                actions.push(Action::Invalidate(p, Reach::Function));
+            }
+        }
+        if self.left.faults > 0 {
+            for fault in &scope.kinds {
+                self.faults(scope, *fault, actions);
+            }
+        }
+    }
+
+    /// What happens by itself, sooner or later.
+    pub(crate) fn progress(&self, scope: &Scope, actions: &mut Vec<Action>) {
+        for (c, caller) in (0..).zip(&self.callers) {
+            match caller.phase {
+                _ if caller.is_ready() => actions.push(Action::Step(c)),
+                Phase::Computing { .. } => actions.push(Action::Computed(c)),
+                Phase::Waiting { .. } if !scope.tracking => actions.push(Action::Poll(c)),
+                _ => {}
+            }
+        }
+        for (l, link) in (0..).zip(&self.links) {
+            if !link.up.is_empty() {
+                actions.push(Action::Serve(l));
+            }
+            if !link.down.is_empty() {
+                actions.push(Action::Deliver(l));
+            }
+            match link.status {
+                Status::Broken => actions.push(Action::Notice(l)),
+                Status::Down => actions.push(Action::Reconnect(l)),
+                Status::Up | Status::Gone => {}
+            }
+        }
+        for (p, process) in (0..).zip(&self.processes) {
+            if process.invalidation.is_some_and(|i| i.answered) {
+                actions.push(Action::Return(p));
+            }
+        }
+        if self.lease_runs_out(scope) {
+            actions.push(Action::Expire);
+        }
+    }
+
+    fn faults(&self, scope: &Scope, fault: Fault, actions: &mut Vec<Action>) {
+        let leads = |phase| {
+            !matches!(
+                phase,
+                Phase::Idle | Phase::Done | Phase::Following(_) | Phase::Abandoned
+            )
+        };
+        let server = &self.server;
+        match fault {
+            Fault::Crash => actions.extend(
+                (0..)
+                    .zip(&self.processes)
+                    .filter(|(p, process)| process.alive && !self.is_done(*p))
+                    .map(|(p, _)| Action::Crash(p)),
+            ),
+            Fault::Cancel => actions.extend(
+                (0..)
+                    .zip(&self.callers)
+                    .filter(|(_, caller)| leads(caller.phase))
+                    .map(|(c, _)| Action::Cancel(c)),
+            ),
+            Fault::Disconnect => actions.extend(
+                (0..)
+                    .zip(&self.links)
+                    .filter(|(_, link)| link.status == Status::Up && !self.is_done(link.process))
+                    .map(|(l, _)| Action::Disconnect(l)),
+            ),
+            Fault::EvictEntry if server.entry.is_some() => {
+                actions.push(Action::EvictEntry);
+                if scope.falls_for(Trap::NoLoop) {
+                    // Be it a command of another call.
+                    actions.extend((0..).zip(&self.links).map(|(l, _)| Action::EvictDuring(l)));
+                }
+            }
+            Fault::EvictLease if server.lease.is_some() => actions.push(Action::EvictLease),
+            Fault::EvictGeneration if server.generation.is_some() => {
+                actions.push(Action::EvictGeneration);
+            }
+            Fault::Lapse if server.lease.is_some() => actions.push(Action::Lapse),
+            Fault::Flush => actions.push(Action::Flush),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn act(&mut self, scope: &Scope, action: Action) {
+        match action {
+            Action::Call(c) => self.call(scope, c),
+            Action::Step(c) => self.step(scope, c),
+            Action::Computed(c) => self.computed(scope, c),
+            Action::Poll(c) => {
+                if let Phase::Waiting { stamp } = self.callers[at(c)].phase {
+                    self.claim(scope, c, stamp);
+                }
+            }
+            Action::GiveUp(c) => {
+                self.left.impatience -= 1;
+                self.give_up(c);
+            }
+            Action::Renew(c) => {
+                self.left.renewals -= 1;
+                let steady = self.steady(self.callers[at(c)].process);
+                self.send(steady, crate::link::Request::Renew(c));
+            }
+            Action::Invalidate(p, reach) => {
+                match reach {
+                    Reach::Call => self.left.removals -= 1,
+                    Reach::Function => self.left.changes -= 1,
+                }
+                self.invalidate(scope, p, reach);
+            }
+            Action::Return(p) => self.return_invalidation(scope, p),
+            Action::Serve(l) => self.serve(scope, l),
+            Action::Deliver(l) => self.deliver(scope, l),
+            Action::Expire => self.expire(scope),
+            Action::Notice(l) => self.notice(scope, l),
+            Action::Reconnect(l) => self.reconnect(scope, l),
+            fault => {
+                self.left.faults -= 1;
+                self.go_wrong(scope, fault);
+            }
+        }
+        self.tidy();
+    }
+
+    fn go_wrong(&mut self, scope: &Scope, fault: Action) {
+        match fault {
+            Action::Crash(p) => self.crash(p),
+            Action::Cancel(c) => self.cancel(c),
+            Action::Disconnect(l) => self.disconnect(l),
+            Action::EvictEntry => self.evict(Key::Entry, None),
+            Action::EvictLease | Action::Lapse => self.evict(Key::Lease, None),
+            Action::EvictGeneration => self.evict(Key::Generation, None),
+            Action::EvictDuring(l) => self.evict(Key::Entry, Some(l)),
+            Action::Flush => self.flush(scope),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! The protocol of one call, as `compute.rs` has it.
+
+use crate::caller::{Aim, Keeper, Looking, Phase, Reply, Right};
+use crate::event::Event;
+use crate::link::{Link, Request, Slot, Status};
+use crate::scope::Scope;
+use crate::server::{Entry, Nonce};
+use crate::trap::Trap;
+use crate::world::{Id, World, at};
+
+impl World {
+    /// A call is made.
+    pub(crate) fn call(&mut self, scope: &Scope, c: Id) {
+        let process = self.callers[at(c)].process;
+        let link = self.callers[at(c)].link;
+        if self.links[at(link)].status == Status::Down {
+            self.callers[at(c)].link = self.steady(process);
+        }
+        self.callers[at(c)].least = self.floor(process);
+        let Some(copy) = self.processes[at(process)].near else {
+            return self.join(scope, c);
+        };
+        if self.processes[at(process)].current == Some(copy.stamp) {
+            self.happens(Event::NearHit);
+            self.answer(c, copy.version);
+        } else {
+            self.join(scope, c);
+        }
+    }
+
+    /// Goes on with what has arrived.
+    pub(crate) fn step(&mut self, scope: &Scope, c: Id) {
+        match self.callers[at(c)].phase {
+            Phase::Abandoned => self.join(scope, c),
+            Phase::Looking(looking) => self.looked(scope, c, looking),
+            Phase::Found(entry) => {
+                if self.close(scope, c, entry) {
+                    self.happens(Event::ReadAgain);
+                    self.look(scope, c, Aim::ReadAgain, 0);
+                } else {
+                    self.happens(Event::RedisHit);
+                    self.finish(c, entry.version);
+                }
+            }
+            Phase::Claiming {
+                stamp,
+                reply: Some(reply),
+            } => self.claimed(scope, c, stamp, reply),
+            Phase::Filling { version, .. } => {
+                let process = self.callers[at(c)].process;
+                self.touch(process);
+                self.leave(c);
+                self.answer(c, version);
+            }
+            _ => {}
+        }
+    }
+
+    /// Asks for the entry, where the aim is to read it, and for the generation, unless known.
+    pub(crate) fn look(&mut self, scope: &Scope, c: Id, aim: Aim, tries: u8) {
+        let link = self.callers[at(c)].link;
+        if scope.looks > 0 && tries == scope.looks || self.links[at(link)].status == Status::Down {
+            return self.fail(scope, c);
+        }
+        let known = matches!(self.links[at(link)].generation, Slot::Known(_));
+        let reads = matches!(aim, Aim::Read | Aim::ReadAgain);
+        self.callers[at(c)].phase = Phase::Looking(Looking {
+            aim,
+            asked: !known,
+            generation: None,
+            entry: None,
+            missing: u8::from(!known) + u8::from(reads),
+            tries,
+            cut: false,
+        });
+        if !known {
+            if scope.tracking {
+                // An earlier asker's token serves as well.
+                self.links[at(link)].generation = Slot::Asked;
+                self.callers[at(c)].fetching = true;
+            }
+            self.send(link, Request::Generation(c));
+        }
+        if reads {
+            self.send(link, Request::Entry(c));
+        }
+    }
+
+    fn looked(&mut self, scope: &Scope, c: Id, looking: Looking) {
+        let link = self.callers[at(c)].link;
+        if looking.asked && looking.generation.is_none() {
+            if looking.cut {
+                return self.fail(scope, c);
+            }
+            let making = Looking {
+                missing: 1,
+                ..looking
+            };
+            self.callers[at(c)].phase = Phase::Looking(making);
+            return self.send(link, Request::Make(c));
+        }
+        let Some(stamp) = self.settle(scope, c, looking) else {
+            self.happens(Event::Overtaken);
+            let tries = looking.tries + u8::from(scope.looks > 0);
+            return self.look(scope, c, looking.aim, tries);
+        };
+        let of_stamp = |entry: &Entry| entry.stamp == stamp || scope.falls_for(Trap::StampIgnored);
+        match (looking.aim, looking.entry.filter(of_stamp)) {
+            (Aim::Read, Some(entry)) => {
+                self.callers[at(c)].phase = Phase::Found(entry);
+                if !scope.fine {
+                    self.step(scope, c);
+                }
+            }
+            (Aim::ReadAgain, Some(entry)) => self.finish(c, entry.version),
+            (Aim::Compare { stamp: ours, .. }, _) if ours != stamp => {
+                self.happens(Event::ClaimBehind);
+                self.look(scope, c, Aim::Refresh, 0);
+            }
+            (Aim::Compare { holder, .. }, _) => self.send_claim(scope, c, stamp, Some(holder)),
+            _ => self.claim(scope, c, stamp),
+        }
+    }
+
+    /// The stamp as it is known now that the replies are here, if it is.
+    fn settle(&mut self, scope: &Scope, c: Id, looking: Looking) -> Option<Nonce> {
+        if !scope.tracking {
+            return looking.generation;
+        }
+        let caller = &mut self.callers[at(c)];
+        let slot = &mut self.links[at(caller.link)].generation;
+        if let Some(generation) = looking.generation {
+            let stands = caller.fetching && *slot == Slot::Asked;
+            if stands || scope.falls_for(Trap::FetchUnguarded) {
+                *slot = Slot::Known(generation);
+            }
+            caller.fetching = false;
+        }
+        match *slot {
+            Slot::Known(generation) => Some(generation),
+            _ => None,
+        }
+    }
+
+    /// Takes the lease, or waits.
+    pub(crate) fn claim(&mut self, scope: &Scope, c: Id, stamp: Nonce) {
+        self.callers[at(c)].touched = false;
+        if scope.mended && !scope.tracking {
+            self.leave(c);
+        }
+        self.send_claim(scope, c, stamp, None);
+    }
+
+    fn send_claim(&mut self, scope: &Scope, c: Id, stamp: Nonce, replace: Option<Id>) {
+        let link = self.callers[at(c)].link;
+        if self.links[at(link)].status == Status::Down {
+            return self.fail(scope, c);
+        }
+        self.callers[at(c)].phase = Phase::Claiming { stamp, reply: None };
+        let claim = Request::Claim {
+            caller: c,
+            stamp,
+            replace,
+        };
+        self.send(link, claim);
+    }
+
+    fn claimed(&mut self, scope: &Scope, c: Id, stamp: Nonce, reply: Reply) {
+        match reply {
+            Reply::Granted => {
+                if !scope.tracking {
+                    self.leave(c);
+                }
+                self.compute(c, Some(stamp));
+                self.callers[at(c)].keeper = Keeper::Idle;
+                if self.callers[at(c)].woken {
+                    if scope.mended {
+                        self.leave(c);
+                    }
+                    self.look_after_lease(c);
+                }
+            }
+            Reply::Found(entry) => {
+                if self.close(scope, c, entry) {
+                    self.happens(Event::ReadAgain);
+                    self.claim(scope, c, stamp);
+                } else {
+                    self.happens(Event::WaitedAndFound);
+                    self.finish(c, entry.version);
+                }
+            }
+            Reply::OtherStamp(holder) => {
+                let link = self.callers[at(c)].link;
+                self.forget_generation(link);
+                self.look(scope, c, Aim::Compare { stamp, holder }, 0);
+            }
+            _ if self.callers[at(c)].woken => {
+                self.callers[at(c)].woken = false;
+                self.claim(scope, c, stamp);
+            }
+            _ => self.callers[at(c)].phase = Phase::Waiting { stamp },
+        }
+    }
+
+    /// The computation begins: it will return what the source says now.
+    pub(crate) fn compute(&mut self, c: Id, stamp: Option<Nonce>) {
+        let version = self.source;
+        let caller = &mut self.callers[at(c)];
+        caller.phase = Phase::Computing { version, stamp };
+        // It is as new as anything that was promised when the call was made.
+        caller.least = 0;
+        caller.touched = false;
+    }
+
+    /// The computation ends: those who wait have the value, then it is stored.
+    pub(crate) fn computed(&mut self, scope: &Scope, c: Id) {
+        let Phase::Computing { version, stamp } = self.callers[at(c)].phase else {
+            return;
+        };
+        self.land(c, version);
+        self.callers[at(c)].right = Right::None;
+        let link = self.callers[at(c)].link;
+        let Some(stamp) = stamp.filter(|_| self.links[at(link)].status != Status::Down) else {
+            self.leave(c);
+            return self.answer(c, version);
+        };
+        let stamp = match self.server.generation {
+            Some(now) if scope.falls_for(Trap::StampedAfterwards) => now,
+            _ => stamp,
+        };
+        self.callers[at(c)].phase = Phase::Filling {
+            version,
+            answered: false,
+        };
+        let fill = Request::Fill {
+            caller: c,
+            entry: Entry { stamp, version },
+        };
+        self.send(link, fill);
+    }
+
+    /// The server is away: a value is computed all the same, and one that could not be stored is
+    /// given back. Flights stay open, since the link ends them when it comes back.
+    pub(crate) fn fail(&mut self, scope: &Scope, c: Id) {
+        if let Phase::Filling { version, .. } = self.callers[at(c)].phase {
+            self.leave(c);
+            self.answer(c, version);
+        } else {
+            self.callers[at(c)].right = Right::None;
+            self.callers[at(c)].woken = false;
+            let process = self.callers[at(c)].process;
+            let is_up = |link: &Link| link.process == process && link.status != Status::Down;
+            if scope.mended && self.links.iter().any(is_up) {
+                self.leave(c);
+            }
+            self.compute(c, None);
+        }
+    }
+
+    /// A waiter computes without the lease, and ends its flight when the lease changes.
+    pub(crate) fn give_up(&mut self, c: Id) {
+        self.compute(c, None);
+        self.callers[at(c)].keeper = Keeper::Vigil;
+    }
+
+    pub(crate) fn send(&mut self, link: Id, request: Request) {
+        // On a broken connection it is lost, and on one that is down nobody asks.
+        if self.links[at(link)].status == Status::Up {
+            self.links[at(link)].up.push(request);
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! The commands and scripts, as `scripts.rs` and `tier.rs` have them.
+
+use crate::caller::{Phase, Reply, Right};
+use crate::event::Event;
+use crate::link::{Body, Message, Request, Status};
+use crate::scope::Scope;
+use crate::server::{Entry, Key, Lease, Nonce};
+use crate::trap::Trap;
+use crate::world::{Id, Version, World, at};
+
+/// One command being run. What it changes is told to its own connection after its reply.
+struct Service<'a> {
+    world: &'a mut World,
+    scope: &'a Scope,
+    link: Id,
+    owed: Vec<Key>,
+}
+
+impl World {
+    /// The server runs the next command of a connection, or the two of a look.
+    pub(crate) fn serve(&mut self, scope: &Scope, link: Id) {
+        let commands = &self.links[at(link)].up;
+        let (first, next) = (commands.first().copied(), commands.get(1).copied());
+        self.serve_one(scope, link);
+        if let (Some(Request::Generation(c)), Some(Request::Entry(same))) = (first, next)
+            && c == same
+            && !scope.fine
+        {
+            self.serve_one(scope, link);
+        }
+    }
+
+    fn serve_one(&mut self, scope: &Scope, link: Id) {
+        let request = self.links[at(link)].up.remove(0);
+        let mut service = Service {
+            world: self,
+            scope,
+            link,
+            owed: Vec::new(),
+        };
+        let (reply, completed) = service.run(request);
+        let owed = service.owed;
+        if let Some(body) = reply {
+            // Where nothing is pushed, a reply is what tells.
+            let floor = match scope.tracking {
+                true => 0,
+                false => self.server.completed,
+            };
+            self.links[at(link)].down.push(Message { body, floor });
+        }
+        for key in owed {
+            self.links[at(link)].give(Body::Push(key));
+        }
+        self.hand_over(scope, link);
+        if let Some(version) = completed {
+            self.server.completed = self.server.completed.max(version);
+            for link in self.links.iter_mut().filter(|l| l.status == Status::Up) {
+                if scope.tracking {
+                    link.promise(version);
+                }
+            }
+        }
+    }
+
+    /// Tells everybody who has read `key` that it has changed.
+    pub(crate) fn tell(&mut self, key: Key) {
+        for link in &mut self.links {
+            if link.tracked.remove(key) {
+                link.give(Body::Push(key));
+            }
+        }
+    }
+}
+
+impl Service<'_> {
+    /// The reply, if anybody waits for one, and the invalidation that is now complete.
+    fn run(&mut self, request: Request) -> (Option<Body>, Option<Version>) {
+        let reply = match request {
+            Request::Generation(c) => {
+                self.reads(Key::Generation);
+                Body::Reply(c, Reply::Generation(self.world.server.generation))
+            }
+            Request::Make(c) => {
+                if self.world.server.generation.is_none() {
+                    self.change();
+                }
+                self.reads(Key::Generation);
+                Body::Reply(c, Reply::Generation(self.world.server.generation))
+            }
+            Request::Entry(c) => {
+                self.reads(Key::Entry);
+                Body::Reply(c, Reply::Entry(self.world.server.entry))
+            }
+            Request::Claim {
+                caller,
+                stamp,
+                replace,
+            } => Body::Reply(caller, self.claim(caller, stamp, replace)),
+            Request::Holds(c) => {
+                self.reads(Key::Lease);
+                Body::Holds(c, self.is_held_by(c))
+            }
+            Request::Renew(c) => {
+                self.reads(Key::Lease);
+                let held = self.is_held_by(c);
+                if held {
+                    self.writes(Key::Lease);
+                }
+                Body::Renewed(c, held)
+            }
+            Request::Fill { caller, entry } => {
+                self.fill(caller, entry);
+                Body::Reply(caller, Reply::Filled)
+            }
+            Request::Release(c) => {
+                self.release(c);
+                return (None, None);
+            }
+            Request::Remove(key, last) => {
+                self.remove(key);
+                return match last {
+                    true => (Some(Body::Invalidated), self.invalidated()),
+                    false => (None, None),
+                };
+            }
+            Request::Change => {
+                self.change();
+                return (Some(Body::Invalidated), self.invalidated());
+            }
+        };
+        (Some(reply), None)
+    }
+
+    fn claim(&mut self, caller: Id, stamp: Nonce, replace: Option<Id>) -> Reply {
+        self.reads(Key::Entry);
+        let stored = self.world.server.entry.filter(|e| e.stamp == stamp);
+        if let Some(entry) = stored {
+            if !self.scope.falls_for(Trap::LookedOnce) {
+                return Reply::Found(entry);
+            }
+            self.world.again = true;
+        }
+        if let Some(held) = self.world.server.lease {
+            self.reads(Key::Lease);
+            if held.stamp == stamp {
+                return Reply::Held;
+            }
+            if replace != Some(held.token) {
+                return Reply::OtherStamp(held.token);
+            }
+            self.world.lose_lease();
+            self.world.happens(Event::TakenOver);
+        }
+        self.world.server.lease = Some(Lease {
+            token: caller,
+            stamp,
+        });
+        self.writes(Key::Lease);
+        if !self.scope.falls_for(Trap::LeaseUnread) {
+            self.reads(Key::Lease);
+        }
+        if matches!(self.world.callers[at(caller)].phase, Phase::Claiming { .. }) {
+            self.world.callers[at(caller)].right = Right::Kept;
+        }
+        if self.world.processes.iter().any(|process| !process.alive) {
+            self.world.happens(Event::Succeeded);
+        }
+        Reply::Granted
+    }
+
+    fn fill(&mut self, caller: Id, entry: Entry) {
+        self.reads(Key::Lease);
+        let held = self.is_held_by(caller);
+        if !held && !self.scope.falls_for(Trap::FillUnchecked) {
+            self.world.happens(Event::FillRefused);
+            return;
+        }
+        self.world.server.entry = Some(entry);
+        self.writes(Key::Entry);
+        if held {
+            self.world.server.lease = None;
+            self.writes(Key::Lease);
+        }
+    }
+
+    fn release(&mut self, caller: Id) {
+        self.reads(Key::Lease);
+        let anyones = self.scope.falls_for(Trap::ReleaseUnchecked);
+        if self.is_held_by(caller) || anyones && self.world.server.lease.is_some() {
+            self.world.server.lease = None;
+            self.writes(Key::Lease);
+        }
+    }
+
+    fn remove(&mut self, key: Key) {
+        let there = match key {
+            Key::Entry => self.world.server.entry.take().is_some(),
+            Key::Lease => {
+                let there = self.world.server.lease.is_some();
+                self.world.lose_lease();
+                there
+            }
+            Key::Generation => false,
+        };
+        // What does not exist is not told of.
+        if there {
+            self.writes(key);
+        }
+    }
+
+    fn change(&mut self) {
+        let next = self.world.server.next(self.scope);
+        self.world.server.generation = Some(next);
+        self.writes(Key::Generation);
+    }
+
+    fn invalidated(&self) -> Option<Version> {
+        let process = self.world.links[at(self.link)].process;
+        let invalidation = self.world.processes[at(process)].invalidation;
+        invalidation.map(|invalidation| invalidation.version)
+    }
+
+    fn is_held_by(&self, caller: Id) -> bool {
+        let lease = self.world.server.lease;
+        lease.is_some_and(|lease| lease.token == caller)
+    }
+
+    fn reads(&mut self, key: Key) {
+        if self.scope.tracking {
+            self.world.links[at(self.link)].tracked.insert(key);
+        }
+    }
+
+    fn writes(&mut self, key: Key) {
+        if self.world.links[at(self.link)].tracked.remove(key)
+            && !self.scope.falls_for(Trap::NoLoop)
+        {
+            self.owed.push(key);
+        }
+        self.world.tell(key);
+    }
+}

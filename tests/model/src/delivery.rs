@@ -1,0 +1,71 @@
+use crate::caller::Keeper;
+use crate::fault::Fault;
+use crate::link::Body;
+use crate::scope::Scope;
+use crate::server::Key;
+use crate::trap::Trap;
+use crate::world::{Id, World, at};
+
+impl World {
+    /// Hands over what is at the head of the queue and asks for no decision: a caller who has its
+    /// reply goes on whenever it likes, so that nobody could tell if it had come later. Unless
+    /// it could be lost on the way.
+    pub(crate) fn hand_over(&mut self, scope: &Scope, link: Id) {
+        if self.left.faults > 0 && scope.kinds.contains(&Fault::Disconnect) {
+            return;
+        }
+        let is_reply = |body| matches!(body, Body::Reply(..) | Body::Invalidated);
+        while self.links[at(link)]
+            .down
+            .first()
+            .is_some_and(|m| is_reply(m.body))
+        {
+            self.deliver_one(scope, link);
+        }
+    }
+
+    pub(crate) fn deliver(&mut self, scope: &Scope, link: Id) {
+        self.deliver_one(scope, link);
+        self.hand_over(scope, link);
+    }
+
+    /// The reader of a connection takes the next message: it acts on a push at once, and hands a
+    /// reply to its caller, who will go on some time later.
+    fn deliver_one(&mut self, scope: &Scope, link: Id) {
+        let message = self.links[at(link)].down.remove(0);
+        let process = self.links[at(link)].process;
+        match message.body {
+            Body::Reply(c, reply) => self.callers[at(c)].take(reply),
+            Body::Holds(c, held) => self.looked_after(scope, c, held),
+            Body::Renewed(c, held) => {
+                if !held && self.callers[at(c)].keeper != Keeper::None {
+                    self.lose_flight(c);
+                }
+            }
+            Body::Invalidated => {
+                if let Some(invalidation) = &mut self.processes[at(process)].invalidation {
+                    invalidation.answered = true;
+                }
+            }
+            Body::Push(Key::Entry) => self.touch(process),
+            Body::Push(Key::Lease) => self.notify(scope, link),
+            Body::Push(Key::Generation) => self.change_group(scope, link),
+            Body::Flush => self.forget_everything(scope, link),
+        }
+        let floor = &mut self.links[at(link)].floor;
+        *floor = (*floor).max(message.floor);
+    }
+
+    fn looked_after(&mut self, scope: &Scope, c: Id, held: bool) {
+        let caller = &mut self.callers[at(c)];
+        if caller.keeper != Keeper::Asking {
+            return;
+        }
+        caller.keeper = Keeper::Idle;
+        if !held && !scope.falls_for(Trap::InvalidatedJoined) {
+            self.lose_flight(c);
+        } else if caller.woken {
+            self.look_after_lease(c);
+        }
+    }
+}

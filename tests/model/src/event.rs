@@ -1,0 +1,59 @@
+/// What an action can be about that is worth reaching: a model that never gets there holds nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Event {
+    /// A call was answered from the near tier.
+    NearHit,
+    /// A call was answered from what Redis holds.
+    RedisHit,
+    /// A call was answered by the flight of another.
+    Joined,
+    /// A call joined a flight whose value is being stored.
+    JoinedLate,
+    /// What was read was not kept, because its flight had been retired.
+    NotKept,
+    /// A leader read again, because of a push.
+    ReadAgain,
+    /// A reply was overtaken by a push about its generation.
+    Overtaken,
+    /// A fill came too late.
+    FillRefused,
+    /// A holder learned that its lease is gone.
+    LeaseLost,
+    /// A lease of another generation was taken over.
+    TakenOver,
+    /// A claim was made with a stamp of the past.
+    ClaimBehind,
+    /// One who waited found the value.
+    WaitedAndFound,
+    /// A lease was granted after its last holder had died.
+    Succeeded,
+    /// A connection has come back.
+    Reconnected,
+}
+
+impl Event {
+    pub(crate) fn bit(self) -> u32 {
+        1 << self as u32
+    }
+
+    /// What it is called among the properties.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NearHit => "a near hit",
+            Self::RedisHit => "a hit on redis",
+            Self::Joined => "a joined flight",
+            Self::JoinedLate => "a flight joined while its value is stored",
+            Self::NotKept => "a copy that was not kept",
+            Self::ReadAgain => "a second look because of a push",
+            Self::Overtaken => "a reply overtaken by a push",
+            Self::FillRefused => "a late fill refused",
+            Self::LeaseLost => "a lost lease noticed",
+            Self::TakenOver => "a lease of an old generation taken over",
+            Self::ClaimBehind => "a claim with an old stamp",
+            Self::WaitedAndFound => "a value found by a claim",
+            Self::Succeeded => "a successor of the dead",
+            Self::Reconnected => "a connection that came back",
+        }
+    }
+}

@@ -1,0 +1,126 @@
+use crate::caller::Reply;
+use crate::server::{Entry, Key, Keys, Nonce};
+use crate::world::{Id, Version};
+
+/// One connection of a process, and what the process knows through it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Link {
+    pub(crate) process: Id,
+    pub(crate) status: Status,
+    /// Requests on their way to the server.
+    pub(crate) up: Vec<Request>,
+    /// Replies and pushes on their way to the process.
+    pub(crate) down: Vec<Message>,
+    /// What the server would tell this connection of.
+    pub(crate) tracked: Keys,
+    /// The group's generation as the process knows it.
+    pub(crate) generation: Slot,
+    /// What the pushes that have arrived promise: no value older than this.
+    pub(crate) floor: Version,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Status {
+    Up,
+    /// Broken, and the process has not noticed.
+    Broken,
+    Down,
+    /// Its process is gone.
+    Gone,
+}
+
+/// A place in the table of generations. Whoever asks keeps whether the token still stands, since
+/// there is at most one at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Slot {
+    Unknown,
+    Asked,
+    Known(Nonce),
+}
+
+/// One command, or one script. Only those are atomic, not the pipelines that they come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Request {
+    Generation(Id),
+    Make(Id),
+    Entry(Id),
+    Claim {
+        caller: Id,
+        stamp: Nonce,
+        /// The holder whose lease may be replaced.
+        replace: Option<Id>,
+    },
+    Holds(Id),
+    Renew(Id),
+    Fill {
+        caller: Id,
+        entry: Entry,
+    },
+    Release(Id),
+    /// Part of an invalidation by this process; whether it is the last.
+    Remove(Key, bool),
+    Change,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Message {
+    pub(crate) body: Body,
+    /// The newest invalidation that had happened when this was sent, or before anything else was.
+    pub(crate) floor: Version,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Body {
+    Reply(Id, Reply),
+    /// Whether the lease is the caller's: to the one who listens, or to the one who renews.
+    Holds(Id, bool),
+    Renewed(Id, bool),
+    /// The process's invalidation is done.
+    Invalidated,
+    Push(Key),
+    Flush,
+}
+
+impl Request {
+    /// Whether it matters to anybody but the one who asks.
+    pub(crate) fn changes_something(&self) -> bool {
+        !matches!(
+            self,
+            Self::Generation(_) | Self::Entry(_) | Self::Holds(_) | Self::Renew(_)
+        )
+    }
+}
+
+impl Link {
+    pub(crate) fn new(process: Id) -> Self {
+        Self {
+            process,
+            status: Status::Up,
+            up: Vec::new(),
+            down: Vec::new(),
+            tracked: Keys::default(),
+            generation: Slot::Unknown,
+            floor: 0,
+        }
+    }
+
+    pub(crate) fn give(&mut self, body: Body) {
+        self.down.push(Message { body, floor: 0 });
+    }
+
+    /// What is on its way is lost, and the server has forgotten whom to tell.
+    pub(crate) fn cut(&mut self) {
+        self.up.clear();
+        self.down.clear();
+        self.tracked = Keys::default();
+    }
+
+    /// An invalidation has happened. It counts for this process with whatever arrives next, or,
+    /// if nothing is on its way, now: had the process held anything, a push would be.
+    pub(crate) fn promise(&mut self, version: Version) {
+        match self.down.last_mut() {
+            Some(last) => last.floor = last.floor.max(version),
+            None => self.floor = self.floor.max(version),
+        }
+    }
+}

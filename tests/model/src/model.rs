@@ -1,0 +1,60 @@
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use stateright::Property;
+
+use crate::action::Action;
+use crate::event::Event;
+use crate::property;
+use crate::scope::Scope;
+use crate::world::World;
+
+/// The protocol within a scope, as the checker sees it.
+#[derive(Debug)]
+pub struct Model {
+    pub(crate) scope: Scope,
+    /// What has happened anywhere. Kept apart from the worlds, where it would tell alike ones
+    /// apart.
+    reached: AtomicU32,
+}
+
+impl Model {
+    /// The protocol within `scope`.
+    #[must_use]
+    pub fn new(scope: Scope) -> Self {
+        Self {
+            scope,
+            reached: AtomicU32::new(0),
+        }
+    }
+
+    pub(crate) fn has_reached(&self, event: Event) -> bool {
+        self.reached.load(Ordering::Relaxed) & event.bit() != 0
+    }
+}
+
+impl stateright::Model for Model {
+    type State = World;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<World> {
+        vec![World::new(&self.scope)]
+    }
+
+    fn actions(&self, world: &World, actions: &mut Vec<Action>) {
+        world.actions(&self.scope, actions);
+    }
+
+    fn next_state(&self, world: &World, action: Action) -> Option<World> {
+        let mut next = world.clone();
+        next.act(&self.scope, action);
+        let events = std::mem::take(&mut next.events);
+        if events & !self.reached.load(Ordering::Relaxed) != 0 {
+            self.reached.fetch_or(events, Ordering::Relaxed);
+        }
+        Some(next)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        property::all()
+    }
+}

@@ -1,0 +1,206 @@
+use crate::caller::{Aim, Keeper, Phase, Right};
+use crate::event::Event;
+use crate::link::{Request, Slot, Status};
+use crate::scope::Scope;
+use crate::server::{Entry, Key, Nonce};
+use crate::trap::Trap;
+use crate::world::{Id, Version, World, at};
+
+/// What one process holds in common for all its connections.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Process {
+    pub(crate) alive: bool,
+    /// Its links: the steady one comes first.
+    pub(crate) first: Id,
+    pub(crate) links: Id,
+    /// Who leads the flight that takes joiners.
+    pub(crate) flight: Option<Id>,
+    /// The copy in the near tier.
+    pub(crate) near: Option<Entry>,
+    /// The stamp that a copy must have to be served.
+    pub(crate) current: Option<Nonce>,
+    pub(crate) invalidation: Option<Invalidation>,
+    /// What its own invalidations have promised.
+    pub(crate) floor: Version,
+}
+
+/// An invalidation under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Invalidation {
+    pub(crate) reach: Reach,
+    /// The source's version when it began.
+    pub(crate) version: Version,
+    pub(crate) answered: bool,
+}
+
+/// What is invalidated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reach {
+    /// The call.
+    Call,
+    /// The function, and with it the call.
+    Function,
+}
+
+impl Process {
+    pub(crate) fn new(first: Id, links: Id) -> Self {
+        Self {
+            alive: true,
+            first,
+            links,
+            flight: None,
+            near: None,
+            current: None,
+            invalidation: None,
+            floor: 0,
+        }
+    }
+
+    /// The link for what comes from an async caller.
+    pub(crate) fn home(&self) -> Id {
+        self.first + self.links - 1
+    }
+}
+
+impl World {
+    /// The source changes, and the process begins to tell everybody.
+    pub(crate) fn invalidate(&mut self, scope: &Scope, process: Id, reach: Reach) {
+        self.source += 1;
+        self.processes[at(process)].invalidation = Some(Invalidation {
+            reach,
+            version: self.source,
+            answered: false,
+        });
+        let link = self.processes[at(process)].home();
+        match reach {
+            Reach::Call => {
+                let keys = match scope.falls_for(Trap::EntryFirst) {
+                    false => [Key::Lease, Key::Entry],
+                    true => [Key::Entry, Key::Lease],
+                };
+                self.send(link, Request::Remove(keys[0], false));
+                self.send(link, Request::Remove(keys[1], true));
+            }
+            Reach::Function => self.send(link, Request::Change),
+        }
+    }
+
+    /// The server has been told: now this process forgets, and the invalidation returns.
+    pub(crate) fn return_invalidation(&mut self, scope: &Scope, process: Id) {
+        self.forget_own(scope, process);
+        if let Some(invalidation) = self.processes[at(process)].invalidation.take() {
+            let floor = &mut self.processes[at(process)].floor;
+            *floor = (*floor).max(invalidation.version);
+        }
+    }
+
+    /// What the process has invalidated itself, it does not go on believing until the push comes.
+    pub(crate) fn forget_own(&mut self, scope: &Scope, process: Id) {
+        let Some(invalidation) = self.processes[at(process)].invalidation else {
+            return;
+        };
+        if scope.falls_for(Trap::OwnCopiesForgotten) {
+            return;
+        }
+        if !scope.falls_for(Trap::OwnFlightsForgotten) {
+            self.processes[at(process)].flight = None;
+        }
+        let first = self.processes[at(process)].first;
+        for link in first..first + self.processes[at(process)].links {
+            match invalidation.reach {
+                Reach::Call => self.notify(scope, link),
+                Reach::Function => self.forget_generation(link),
+            }
+        }
+        match invalidation.reach {
+            Reach::Call => self.processes[at(process)].near = None,
+            Reach::Function => self.processes[at(process)].current = None,
+        }
+    }
+
+    /// The generation is not known any more, and no reply on its way will make it known.
+    pub(crate) fn forget_generation(&mut self, link: Id) {
+        self.links[at(link)].generation = Slot::Unknown;
+        for c in self.callers_of(link) {
+            self.callers[at(c)].fetching = false;
+        }
+    }
+
+    /// The entry has changed: whoever has read it must read again.
+    pub(crate) fn touch(&mut self, process: Id) {
+        if let Some(leader) = self.processes[at(process)].flight {
+            self.callers[at(leader)].touched = true;
+        }
+        self.processes[at(process)].near = None;
+    }
+
+    /// The group has changed.
+    pub(crate) fn change_group(&mut self, scope: &Scope, link: Id) {
+        self.forget_generation(link);
+        let process = &mut self.processes[at(self.links[at(link)].process)];
+        if !scope.falls_for(Trap::InvalidatedJoined) {
+            process.flight = None;
+        }
+        process.current = None;
+    }
+
+    pub(crate) fn forget_everything(&mut self, scope: &Scope, link: Id) {
+        self.forget_generation(link);
+        let process = &mut self.processes[at(self.links[at(link)].process)];
+        process.flight = None;
+        process.current = None;
+        process.near = None;
+        self.notify(scope, link);
+    }
+
+    /// Wakes whoever watches the lease on this link.
+    pub(crate) fn notify(&mut self, scope: &Scope, link: Id) {
+        for c in self.callers_of(link) {
+            let caller = &mut self.callers[at(c)];
+            match caller.phase {
+                Phase::Waiting { .. } if scope.falls_for(Trap::AllSucceed) => {
+                    caller.right = Right::Kept;
+                    self.compute(c, None);
+                }
+                Phase::Waiting { stamp } => self.claim(scope, c, stamp),
+                Phase::Claiming { .. } => caller.woken = !scope.falls_for(Trap::DeafUntilAsleep),
+                Phase::Looking(looking) => {
+                    caller.woken |= matches!(looking.aim, Aim::Compare { .. } | Aim::Refresh);
+                }
+                _ if scope.mended && caller.keeper != Keeper::None => {
+                    self.leave(c);
+                    match self.callers[at(c)].keeper {
+                        Keeper::Idle => self.look_after_lease(c),
+                        _ => self.callers[at(c)].woken = true,
+                    }
+                }
+                _ => match caller.keeper {
+                    Keeper::None => {}
+                    Keeper::Idle => self.look_after_lease(c),
+                    Keeper::Asking => caller.woken = true,
+                    Keeper::Vigil => self.lose_flight(c),
+                },
+            }
+        }
+    }
+
+    /// Asks whether the lease is still there: it was changed by its renewal, or taken.
+    pub(crate) fn look_after_lease(&mut self, c: Id) {
+        let caller = &mut self.callers[at(c)];
+        caller.woken = false;
+        let link = caller.link;
+        if matches!(self.links[at(link)].status, Status::Up | Status::Broken) {
+            caller.keeper = Keeper::Asking;
+            self.send(link, Request::Holds(c));
+        }
+    }
+
+    /// The keeper of `c` has learned that what it computes is out of date.
+    pub(crate) fn lose_flight(&mut self, c: Id) {
+        self.callers[at(c)].keeper = Keeper::None;
+        self.callers[at(c)].woken = false;
+        let process = self.callers[at(c)].process;
+        self.processes[at(process)].flight = None;
+        self.happens(Event::LeaseLost);
+    }
+}

@@ -1,0 +1,107 @@
+use crate::fault::Fault;
+use crate::trap::Trap;
+
+/// How far an exploration goes, and what is wrong with the protocol in it.
+///
+/// Every number bounds how often something may happen; when it happens is left to the checker.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    /// Calls that each process makes of the one function.
+    pub calls: Vec<u8>,
+    /// Connections of each process: the one on recached's own runtime, and perhaps one at home.
+    pub links: u8,
+    /// Invalidations of the call.
+    pub removals: u8,
+    /// Invalidations of the function.
+    pub changes: u8,
+    /// Renewals of a lease that are told to those who watch it. (Leases are renewed in any case.)
+    pub renewals: u8,
+    /// Waiters that lose their patience.
+    pub impatience: u8,
+    /// Faults.
+    pub faults: u8,
+    /// The kinds of faults.
+    pub kinds: Vec<Fault>,
+    /// Whether the server holds nothing at first, not even a generation.
+    pub empty: bool,
+    /// Whether the server pushes what changes.
+    pub tracking: bool,
+    /// Whether others get in between the commands of a look, and between a leader's judging what
+    /// it has read and its keeping it. Without, there are fewer states.
+    pub fine: bool,
+    /// How often a look is repeated whose generations change meanwhile; 0 is for ever.
+    pub looks: u8,
+    /// Whether G1 holds as soon as the push has travelled, instead of once it has been checked.
+    pub strict: bool,
+    /// With mends for what the model has found, which the code does not have yet: a change of the
+    /// lease retires the flight at once; without pushes a flight takes no joiners once it has
+    /// read; a flight that a broken connection has cut off takes none while another is up.
+    pub mended: bool,
+    /// What is built wrong.
+    pub trap: Option<Trap>,
+}
+
+impl Scope {
+    /// Processes that make so many calls each, with nothing invalidated and no fault.
+    #[must_use]
+    pub fn of(calls: &[u8]) -> Self {
+        Self {
+            calls: calls.to_vec(),
+            links: 1,
+            removals: 0,
+            changes: 0,
+            renewals: 0,
+            impatience: 0,
+            faults: 0,
+            kinds: Vec::new(),
+            empty: false,
+            tracking: true,
+            fine: false,
+            looks: 0,
+            strict: false,
+            mended: false,
+            trap: None,
+        }
+    }
+
+    /// With so many invalidations of the call.
+    #[must_use]
+    pub fn removals(self, removals: u8) -> Self {
+        Self { removals, ..self }
+    }
+
+    /// With so many invalidations of the function.
+    #[must_use]
+    pub fn changes(self, changes: u8) -> Self {
+        Self { changes, ..self }
+    }
+
+    /// With so many renewals that are told.
+    #[must_use]
+    pub fn renewals(self, renewals: u8) -> Self {
+        Self { renewals, ..self }
+    }
+
+    /// With so many faults of these kinds.
+    #[must_use]
+    pub fn faults(self, faults: u8, kinds: &[Fault]) -> Self {
+        Self {
+            faults,
+            kinds: kinds.to_vec(),
+            ..self
+        }
+    }
+
+    /// With the protocol built wrong.
+    #[must_use]
+    pub fn with(self, trap: Trap) -> Self {
+        Self {
+            trap: Some(trap),
+            ..self
+        }
+    }
+
+    pub(crate) fn falls_for(&self, trap: Trap) -> bool {
+        self.trap == Some(trap)
+    }
+}

@@ -1,0 +1,73 @@
+/// A mistake that others have made, or that we nearly made. Put back in, each breaks a guarantee.
+///
+/// Of the design's traps these can't be expressed here: what costs time and not truth (a checkout
+/// that pings, `KEYS`, one huge `DEL`, waiters that poll, deadlines while the server is away),
+/// because the model has no clock; what mixes up calls (names alone as keys, globs), because it
+/// has one call; and what goes wrong inside an executor (a leader that is no longer polled,
+/// recursion that waits for itself).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trap {
+    /// Generations are counters: after an eviction they start again, and old entries with them.
+    CountingGenerations,
+    /// The fill does not look at the lease's token.
+    FillUnchecked,
+    /// The stamp is read after computing and not before.
+    StampedAfterwards,
+    /// Entries are served whatever their stamp.
+    StampIgnored,
+    /// What has been read is kept although a push has come meanwhile.
+    KeptUnguarded,
+    /// A generation is believed although a push or a disconnection has overtaken its reply.
+    FetchUnguarded,
+    /// Tracking is on with `NOLOOP`: silence about keys evicted while a command of ours runs.
+    NoLoop,
+    /// Leases are not renewed.
+    NeverRenewed,
+    /// An invalidation does not reach the process's own copies and flights.
+    OwnCopiesForgotten,
+    /// An invalidation reaches the process's own copies but not its flights.
+    OwnFlightsForgotten,
+    /// After a disconnection everything is believed that was before.
+    ReconnectedUnchanged,
+    /// A flight takes joiners after its call or its group was invalidated.
+    InvalidatedJoined,
+    /// A leader answers from what it read before a push that a joiner has seen.
+    TouchIgnored,
+    /// A lease is released whoever holds it.
+    ReleaseUnchecked,
+    /// Whoever waited computes when the holder is gone.
+    AllSucceed,
+    /// An invalidation removes the entry first and the lease second.
+    EntryFirst,
+    /// The claim does not look at the entry again.
+    LookedOnce,
+    /// The claim does not read the lease that it has taken, so that nothing is told of it.
+    LeaseUnread,
+    /// A waiter begins to listen only once it sleeps.
+    DeafUntilAsleep,
+}
+
+impl Trap {
+    /// All of them.
+    pub const ALL: [Self; 19] = [
+        Self::CountingGenerations,
+        Self::FillUnchecked,
+        Self::StampedAfterwards,
+        Self::StampIgnored,
+        Self::KeptUnguarded,
+        Self::FetchUnguarded,
+        Self::NoLoop,
+        Self::NeverRenewed,
+        Self::OwnCopiesForgotten,
+        Self::OwnFlightsForgotten,
+        Self::ReconnectedUnchanged,
+        Self::InvalidatedJoined,
+        Self::TouchIgnored,
+        Self::ReleaseUnchecked,
+        Self::AllSucceed,
+        Self::EntryFirst,
+        Self::LookedOnce,
+        Self::LeaseUnread,
+        Self::DeafUntilAsleep,
+    ];
+}

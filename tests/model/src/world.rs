@@ -1,0 +1,158 @@
+use crate::caller::{Caller, Phase};
+use crate::event::Event;
+use crate::link::{Body, Link, Request, Slot, Status};
+use crate::process::Process;
+use crate::scope::Scope;
+use crate::server::{Keys, Server};
+
+/// The number of a process, a link or a caller.
+pub type Id = u8;
+
+/// What the function would return: it grows with each change of its source.
+pub(crate) type Version = u8;
+
+pub(crate) fn at(id: Id) -> usize {
+    usize::from(id)
+}
+
+/// Everything there is at one moment.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct World {
+    /// What a computation that begins now would return.
+    pub(crate) source: Version,
+    pub(crate) server: Server,
+    pub(crate) links: Vec<Link>,
+    pub(crate) processes: Vec<Process>,
+    pub(crate) callers: Vec<Caller>,
+    pub(crate) left: Left,
+    /// G1 is broken: a call was answered with what it must not see any more.
+    pub(crate) stale: bool,
+    /// G3 is broken: a lease was granted for what is stored.
+    pub(crate) again: bool,
+    /// What the action being done is about, as bits; the model takes them out again.
+    pub(crate) events: u32,
+}
+
+/// How often things may still happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Left {
+    pub(crate) removals: u8,
+    pub(crate) changes: u8,
+    pub(crate) renewals: u8,
+    pub(crate) impatience: u8,
+    pub(crate) faults: u8,
+}
+
+impl World {
+    pub(crate) fn new(scope: &Scope) -> Self {
+        let mut world = Self {
+            source: 0,
+            server: Server::new(scope.empty),
+            links: Vec::new(),
+            processes: Vec::new(),
+            callers: Vec::new(),
+            left: Left {
+                removals: scope.removals,
+                changes: scope.changes,
+                renewals: scope.renewals,
+                impatience: scope.impatience,
+                faults: scope.faults,
+            },
+            stale: false,
+            again: false,
+            events: 0,
+        };
+        for (process, calls) in (0..).zip(&scope.calls) {
+            let first = world.links.len() as Id;
+            for _ in 0..scope.links {
+                world.links.push(Link::new(process));
+            }
+            world.processes.push(Process::new(first, scope.links));
+            for call in 0..*calls {
+                // Blocked threads use the steady link, and the others the one at home.
+                let link = first + call % scope.links;
+                world.callers.push(Caller::new(process, link));
+            }
+        }
+        world
+    }
+
+    pub(crate) fn happens(&mut self, event: Event) {
+        self.events |= event.bit();
+    }
+
+    /// The oldest version that a call made in `process` now may be answered with: what its own
+    /// invalidations have promised, and what the pushes on all of its connections have.
+    pub(crate) fn floor(&self, process: Id) -> Version {
+        let links = || self.links.iter().filter(|link| link.process == process);
+        let least = |link: &Link| link.floor;
+        // A link that is known to be down has nothing to tell, and the others are read instead.
+        let told = links().filter(|link| link.status != Status::Down);
+        let told = told.map(least).min().or_else(|| links().map(least).min());
+        let told = told.unwrap_or_default();
+        told.max(self.processes[at(process)].floor)
+    }
+
+    pub(crate) fn answer(&mut self, c: Id, version: Version) {
+        let caller = &mut self.callers[at(c)];
+        self.stale |= version < caller.least;
+        caller.end();
+    }
+
+    /// The link that renews and releases.
+    pub(crate) fn steady(&self, process: Id) -> Id {
+        self.processes[at(process)].first
+    }
+
+    pub(crate) fn callers_of(&self, link: Id) -> Vec<Id> {
+        let all = (0..).zip(&self.callers);
+        all.filter(|(_, caller)| caller.link == link)
+            .map(|(c, _)| c)
+            .collect()
+    }
+
+    /// Whether all calls of a process are answered, or died with it.
+    pub(crate) fn is_done(&self, process: Id) -> bool {
+        let mut calls = self.callers.iter().filter(|c| c.process == process);
+        calls.all(|caller| caller.phase == Phase::Done)
+    }
+
+    /// Forgets what can't make a difference any more, so that worlds that will go on alike are one.
+    pub(crate) fn tidy(&mut self) {
+        for process in 0..self.processes.len() as Id {
+            if !self.is_done(process) {
+                continue;
+            }
+            let done = &mut self.processes[at(process)];
+            if done.invalidation.is_some_and(|i| i.answered) {
+                done.invalidation = None;
+            }
+            done.flight = None;
+            done.near = None;
+            done.current = None;
+            done.floor = 0;
+            for link in self.links.iter_mut().filter(|l| l.process == process) {
+                link.up.retain(Request::changes_something);
+                link.down
+                    .retain(|message| message.body == Body::Invalidated);
+                link.tracked = Keys::default();
+                link.generation = Slot::Unknown;
+                link.floor = 0;
+            }
+        }
+        for link in &mut self.links {
+            // The promise of a push adds nothing to that of an invalidation of our own.
+            if link.floor <= self.processes[at(link.process)].floor {
+                link.floor = 0;
+            }
+        }
+    }
+
+    /// Whether nothing that may still happen could break a promise: all calls are answered, and
+    /// no fill is on its way.
+    pub(crate) fn is_over(&self) -> bool {
+        let is_fill = |request: &Request| matches!(request, Request::Fill { .. });
+        self.callers.iter().all(|c| c.phase == Phase::Done)
+            && !self.links.iter().any(|link| link.up.iter().any(is_fill))
+    }
+}
