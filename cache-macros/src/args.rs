@@ -446,7 +446,7 @@ mod tests {
             ("name = \"gen\"", "a name of the cache's own"),
             ("version = 1.5", "a version is a number"),
             ("tll = 60", "did you mean `ttl`"),
-            ("color = 1", "there are ttl, jitter"),
+            ("color = 1", "there are ttl, ttl_with"),
             ("codec = 1", "`codec` is not available in this version"),
             ("timeout = 1", "add `stale_if_error"),
             ("refresh_ahead = false", "write `true`, or a factor"),
