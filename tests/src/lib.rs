@@ -1,10 +1,12 @@
 //! What the tests share: servers of their own, worker processes, a source of truth.
 
 mod fleet;
+mod proxy;
 mod server;
 mod source;
 
 pub use fleet::Worker;
+pub use proxy::{Fault, Proxy};
 pub use server::Server;
 pub use source::Source;
 

@@ -67,6 +67,11 @@ impl Server {
         format!("redis://127.0.0.1:{}/", self.port)
     }
 
+    /// Where it listens, on this machine.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// A plain connection, to look from outside.
     pub fn client(&self) -> redis::Connection {
         let client = redis::Client::open(self.url()).expect("the url is good");

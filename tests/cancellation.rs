@@ -1,0 +1,313 @@
+//! A call or an invalidation that is dropped at every one of its await points.
+
+use std::future::{Future, poll_fn};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use recached::{Cache, Policy, cached};
+use recached_tests::{PATIENCE, Server, cache_on};
+
+/// What a dropped claim may cost others: the lease it has left behind.
+const LEASE: Duration = Duration::from_millis(400);
+const POLICY: Policy = Policy::new(Duration::from_secs(60)).lease(LEASE);
+
+/// More await points than anything here has.
+const MANY: usize = 500;
+
+static SOURCE: AtomicU64 = AtomicU64::new(0);
+static RUNNING: AtomicUsize = AtomicUsize::new(0);
+
+/// Falls when a computation ends or is dropped.
+struct Running;
+
+impl Running {
+    fn begin() -> Self {
+        RUNNING.fetch_add(1, Ordering::SeqCst);
+        Self
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        RUNNING.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Reads the source first, and then goes through some await points of its own.
+async fn compute() -> u64 {
+    let _running = Running::begin();
+    let value = SOURCE.load(Ordering::SeqCst);
+    for _ in 0..3 {
+        tokio::task::yield_now().await;
+    }
+    value
+}
+
+#[cached(ttl = 60, lease = "400ms", cache = cache, skip(cache))]
+async fn annotated(cache: &Cache, id: u64) -> u64 {
+    let _ = id;
+    compute().await
+}
+
+#[cached(ttl = 60, lease = "400ms", near = false, cache = cache, skip(cache))]
+async fn fallible(cache: &Cache, id: u64) -> Result<u64, String> {
+    match id {
+        0 => Err(compute().await.to_string()),
+        _ => Ok(compute().await),
+    }
+}
+
+/// Polls `future` whenever it is woken, `polls` times at most; then drops it.
+async fn polled<F: Future>(future: F, polls: usize) -> Option<F::Output> {
+    let mut future = Box::pin(future);
+    let mut left = polls;
+    poll_fn(move |context| {
+        left -= 1;
+        match future.as_mut().poll(context) {
+            Poll::Ready(value) => Poll::Ready(Some(value)),
+            Poll::Pending if left == 0 => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// What stands at the beginning of a round.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Stage {
+    /// Nothing is stored.
+    Cold,
+    /// Redis has it, this process has not.
+    Stored,
+    /// Another call in this process computes it.
+    Flying,
+    /// Another process computes it.
+    Leased,
+}
+
+struct Bed {
+    server: Server,
+    here: Cache,
+    there: Cache,
+}
+
+impl Bed {
+    fn new() -> Self {
+        let server = Server::start();
+        let (here, there) = (
+            cache_on(&server.url(), "cancelled"),
+            cache_on(&server.url(), "cancelled"),
+        );
+        Self {
+            server,
+            here,
+            there,
+        }
+    }
+
+    /// Whoever calls next gets what the source holds now, without waiting longer than a lease.
+    async fn is_whole(&self, what: &str) {
+        let wanted = SOURCE.load(Ordering::SeqCst);
+        let begun = Instant::now();
+        let calls = async {
+            let by_hand = self.here.get_or_compute("hand:1", POLICY, compute);
+            assert_eq!(by_hand.await, wanted, "{what}, by hand");
+            assert_eq!(annotated(&self.here, 1).await, wanted, "{what}, annotated");
+            assert_eq!(
+                fallible(&self.here, 1).await,
+                Ok(wanted),
+                "{what}, fallible"
+            );
+            let failed = fallible(&self.here, 0).await;
+            assert_eq!(failed, Err(wanted.to_string()), "{what}, failing");
+            assert_eq!(annotated(&self.there, 1).await, wanted, "{what}, elsewhere");
+        };
+        let ended = tokio::time::timeout(PATIENCE, calls).await;
+        assert!(ended.is_ok(), "{what}: somebody waits in vain");
+        // Each of the four may have met what the dropped one has left, one after the other.
+        let took = begun.elapsed();
+        assert!(
+            took < LEASE * 4 + Duration::from_secs(2),
+            "{what}: {took:?}"
+        );
+        assert_eq!(
+            RUNNING.load(Ordering::SeqCst),
+            0,
+            "{what}: it goes on computing"
+        );
+    }
+
+    /// No lease outlives the life it was taken for.
+    async fn has_no_lease(&self, what: &str) {
+        let begun = Instant::now();
+        loop {
+            let leases: Vec<String> = self.server.ask(&["KEYS", "{*}:lease"]);
+            if leases.is_empty() {
+                return;
+            }
+            let late = begun.elapsed() > LEASE + Duration::from_secs(2);
+            assert!(!late, "{what}: {leases:?} are held by nobody");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    /// The source has changed, and all know.
+    async fn begin(&self, stage: Stage) -> Option<tokio::task::JoinHandle<()>> {
+        SOURCE.fetch_add(1, Ordering::SeqCst);
+        self.here.invalidate_all().await.expect("it works");
+        // On the other's own connection, so that it has heard of it too.
+        self.there.invalidate_all().await.expect("it works");
+        let fly = |cache: &Cache| {
+            let cache = cache.clone();
+            tokio::spawn(async move {
+                let slow = || async {
+                    let value = compute().await;
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    value
+                };
+                cache.get_or_compute("hand:1", POLICY, slow).await;
+                annotated(&cache, 1).await;
+            })
+        };
+        match stage {
+            Stage::Cold => None,
+            Stage::Stored => {
+                self.there.get_or_compute("hand:1", POLICY, compute).await;
+                annotated(&self.there, 1).await;
+                None
+            }
+            Stage::Flying => Some(fly(&self.here)),
+            Stage::Leased => Some(fly(&self.there)),
+        }
+    }
+
+    /// Drops what `make` makes after one poll, after two, and so on, until it ends by itself.
+    async fn drop_everywhere<F: Future>(&self, what: &str, stage: Stage, make: impl Fn() -> F) {
+        for polls in 1..MANY {
+            let other = self.begin(stage).await;
+            let what = format!("{what}, {stage:?}, dropped after {polls} polls");
+            let ended = tokio::time::timeout(PATIENCE, polled(make(), polls)).await;
+            let ended = ended
+                .unwrap_or_else(|_| panic!("{what}: it hangs"))
+                .is_some();
+            if let Some(other) = other {
+                let other = tokio::time::timeout(PATIENCE, other).await;
+                other.expect("it ends").expect("no panic");
+            }
+            self.is_whole(&what).await;
+            self.has_no_lease(&what).await;
+            if ended {
+                return;
+            }
+        }
+        panic!("{what} never ends");
+    }
+}
+
+/// The source and what computes are shared: one after the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_dropped_at_any_await_leaves_nobody_waiting_and_nothing_behind() {
+    let bed = Bed::new();
+    let cache = &bed.here;
+    for stage in [Stage::Cold, Stage::Stored, Stage::Flying, Stage::Leased] {
+        bed.drop_everywhere("by hand", stage, || {
+            cache.get_or_compute("hand:1", POLICY, compute)
+        })
+        .await;
+        bed.drop_everywhere("annotated", stage, || annotated(cache, 1))
+            .await;
+    }
+    bed.drop_everywhere("fallible", Stage::Cold, || fallible(cache, 1))
+        .await;
+    bed.drop_everywhere("failing", Stage::Cold, || fallible(cache, 0))
+        .await;
+    bed.drop_everywhere("refresh", Stage::Stored, || {
+        annotated_entry(cache, 1).refresh()
+    })
+    .await;
+    invalidations_dropped_at_any_await(&bed).await;
+}
+
+/// An invalidation that was dropped promises nothing; the next one that returns holds, whatever
+/// state the dropped one has left.
+async fn invalidations_dropped_at_any_await(bed: &Bed) {
+    let (cache, key) = (&bed.here, "hand:1");
+    let read = || cache.get_or_compute(key, POLICY, compute);
+    for how in ["remove", "function", "keys", "everything", "purge", "put"] {
+        let invalidate = || async {
+            match how {
+                "remove" => cache.remove(key).await.map(drop),
+                "function" => cache.invalidate("hand").await.map(drop),
+                "keys" => cache.invalidate_keys("hand:*").await.map(drop),
+                "everything" => cache.invalidate_all().await.map(drop),
+                "purge" => cache.purge("hand").await.map(drop),
+                _ => cache.put(key, POLICY, SOURCE.load(Ordering::SeqCst)).await,
+            }
+        };
+        for polls in 1..MANY {
+            let what = format!("{how}, dropped after {polls} polls");
+            // Something is kept in this process, and something flies.
+            for _ in 0..3 {
+                read().await;
+            }
+            let flying = tokio::spawn({
+                let cache = cache.clone();
+                async move { cache.get_or_compute("hand:2", POLICY, compute).await }
+            });
+            SOURCE.fetch_add(1, Ordering::SeqCst);
+            let ended = polled(invalidate(), polls).await;
+            if ended.is_none() {
+                SOURCE.fetch_add(1, Ordering::SeqCst);
+                invalidate().await.expect("it works");
+            }
+            assert_eq!(read().await, SOURCE.load(Ordering::SeqCst), "{what}");
+            let flying = tokio::time::timeout(PATIENCE, flying).await;
+            flying.expect("it ends").expect("no panic");
+            bed.there.invalidate_all().await.expect("it works");
+            if let Some(ended) = ended {
+                ended.expect("it works");
+                break;
+            }
+            assert!(polls + 1 < MANY, "{how} never ends");
+        }
+        bed.is_whole_after(how).await;
+    }
+}
+
+impl Bed {
+    async fn is_whole_after(&self, how: &str) {
+        self.begin(Stage::Cold).await;
+        self.is_whole(how).await;
+        self.has_no_lease(how).await;
+    }
+}
+
+/// The flight of a call whose leader is dropped is led by one of those who wait.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn followers_of_a_call_dropped_at_any_await_share_one_computation() {
+    let bed = Bed::new();
+    let runs = Arc::new(AtomicUsize::new(0));
+    for polls in 1..MANY {
+        let key = format!("led:{polls}");
+        let count = || async {
+            runs.fetch_add(1, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            polls
+        };
+        let led = polled(bed.here.get_or_compute(&key, POLICY, count), polls);
+        let follow = || bed.here.get_or_compute(&key, POLICY, count);
+        let all = async { tokio::join!(led, follow(), follow(), follow()) };
+        let (led, one, two, three) = tokio::time::timeout(PATIENCE, all)
+            .await
+            .unwrap_or_else(|_| panic!("somebody waits in vain after {polls} polls"));
+        assert_eq!([one, two, three], [polls; 3]);
+        // The dropped one's, if it had begun, and one more.
+        assert!(runs.swap(0, Ordering::SeqCst) <= 2, "after {polls} polls");
+        if led.is_some() {
+            return;
+        }
+    }
+    panic!("it never ends");
+}

@@ -1,0 +1,369 @@
+//! What networks do to the connection: the call gets its function's own result, nothing old is
+//! served, and the cache comes back by itself.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use recached::{Cache, Policy};
+use recached_tests::{Fault, PATIENCE, Proxy, Server, cache_on, until};
+use tokio::sync::Notify;
+
+const MINUTE: Policy = Policy::new(Duration::from_secs(60));
+
+/// A cache behind a proxy, with the deadlines that users have, and one beside it.
+struct Bed {
+    here: Cache,
+    there: Cache,
+    proxy: Proxy,
+    _server: Server,
+    source: AtomicU64,
+}
+
+impl Bed {
+    async fn new() -> Self {
+        let server = Server::start();
+        let proxy = Proxy::to(server.port());
+        let here = Cache::builder()
+            .redis(proxy.url())
+            .namespace("proxy")
+            .build()
+            .expect("the url is good");
+        let bed = Self {
+            here,
+            there: cache_on(&server.url(), "proxy"),
+            proxy,
+            _server: server,
+            source: AtomicU64::new(1),
+        };
+        bed.recovers().await;
+        bed
+    }
+
+    async fn read(&self) -> u64 {
+        let compute = || async { self.source.load(Ordering::SeqCst) };
+        self.here.get_or_compute("value:1", MINUTE, compute).await
+    }
+
+    /// A copy is kept in the process, which the next change makes old.
+    async fn is_kept(&self) {
+        until("a copy is kept", || async {
+            let before = self.here.stats().total.near_hits;
+            self.read().await;
+            self.here.stats().total.near_hits > before
+        })
+        .await;
+    }
+
+    /// Calls get their function's own result, whatever they cost; the median of what they do.
+    async fn calls(&self, count: u64) -> Duration {
+        // A claim whose answer is lost leaves a lease that nobody releases (G4).
+        let policy = MINUTE.lease(Duration::from_millis(500));
+        let mut took = Vec::new();
+        for id in 0..count {
+            let begun = Instant::now();
+            let key = format!("call:{id}");
+            let value = self.here.get_or_compute(&key, policy, || async { id });
+            assert_eq!(value.await, id);
+            took.push(begun.elapsed());
+            assert!(took[took.len() - 1] < Duration::from_secs(2), "{took:?}");
+        }
+        took.sort_unstable();
+        took[took.len() / 2]
+    }
+
+    /// What another process has invalidated is gone here too, after some seconds at most, and
+    /// does not come back.
+    async fn hears_of_a_change(&self) {
+        let new = self.source.fetch_add(1, Ordering::SeqCst) + 1;
+        self.there.remove("value:1").await.expect("it works there");
+        let changed = Instant::now();
+        until("the old value is gone", || async {
+            self.read().await == new
+        })
+        .await;
+        // A heartbeat, its answer's deadline, and a busy machine.
+        let gone = changed.elapsed();
+        assert!(gone < Duration::from_secs(8), "{gone:?}");
+        for _ in 0..50 {
+            assert_eq!(self.read().await, new, "once new, always new");
+        }
+    }
+
+    /// An invalidation that has returned holds; one that has failed is tried again.
+    async fn invalidates(&self) {
+        for how in ["remove", "function", "keys", "everything"] {
+            self.read().await;
+            let new = self.source.fetch_add(1, Ordering::SeqCst) + 1;
+            let told = match how {
+                "remove" => self.here.remove("value:1").await.map(drop),
+                "function" => self.here.invalidate("value").await.map(drop),
+                "keys" => self.here.invalidate_keys("value:*").await.map(drop),
+                _ => self.here.invalidate_all().await.map(drop),
+            };
+            if told.is_ok() {
+                for _ in 0..5 {
+                    assert_eq!(self.read().await, new, "{how}");
+                }
+            }
+        }
+    }
+
+    async fn recovers(&self) {
+        until("the server is used again", || async {
+            let stored = self.here.put("probe:1", MINUTE, 7u64).await;
+            let probe = self.here.get::<u64>("probe:1").await;
+            stored.is_ok() && probe.is_ok_and(|value| value == Some(7))
+        })
+        .await;
+        self.is_kept().await;
+    }
+
+    /// The whole of it, with this fault and after it.
+    async fn survives(&self, fault: Fault) -> Duration {
+        self.is_kept().await;
+        self.proxy.set(fault);
+        let median = self.calls(40).await;
+        self.hears_of_a_change().await;
+        self.invalidates().await;
+        self.proxy.set(Fault::None);
+        self.recovers().await;
+        self.invalidates().await;
+        self.hears_of_a_change().await;
+        median
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_network_is_waited_for_within_the_deadline() {
+    let bed = Bed::new().await;
+    let ms = Duration::from_millis;
+    bed.survives(Fault::Slow(ms(5), ms(5))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_network_slower_than_the_deadline_costs_some_calls_a_deadline() {
+    let bed = Bed::new().await;
+    let ms = Duration::from_millis;
+    for fault in [Fault::Slow(ms(200), ms(0)), Fault::Slow(ms(0), ms(200))] {
+        let median = bed.survives(fault).await;
+        assert!(median < ms(30), "{fault:?}: {median:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_half_open_connection_costs_one_deadline_and_empties_the_near_tier() {
+    let bed = Bed::new().await;
+    let entries = || bed.here.stats().near.entries;
+    assert!(entries() > 0);
+    bed.proxy.set(Fault::HalfOpen);
+    // Nobody calls: the heartbeat alone finds out.
+    let begun = Instant::now();
+    until("it is emptied", || async { entries() == 0 }).await;
+    assert!(
+        begun.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        begun.elapsed()
+    );
+    bed.proxy.set(Fault::None);
+    bed.recovers().await;
+    let median = bed.survives(Fault::HalfOpen).await;
+    assert!(median < Duration::from_millis(30), "{median:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bytes_kept_back_for_a_while_cost_one_deadline() {
+    let bed = Bed::new().await;
+    let median = bed.survives(Fault::Held).await;
+    assert!(median < Duration::from_millis(30), "{median:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fill_that_the_network_has_kept_back_does_not_land() {
+    let bed = Bed::new().await;
+    for how in ["remove", "function", "keys", "everything"] {
+        let (begun, leave) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let late = tokio::spawn({
+            let (here, begun, leave) = (bed.here.clone(), Arc::clone(&begun), Arc::clone(&leave));
+            async move {
+                let compute = || async {
+                    begun.notify_one();
+                    leave.notified().await;
+                    "old"
+                };
+                let compute = || async { compute().await.to_owned() };
+                here.get_or_compute("late:1", MINUTE, compute).await
+            }
+        });
+        begun.notified().await;
+        bed.proxy.set(Fault::Held);
+        leave.notify_one();
+        // The fill is on its way, and its deadline over.
+        assert_eq!(late.await.expect("no panic"), "old");
+        match how {
+            "remove" => drop(bed.there.remove("late:1").await.expect("it works")),
+            "function" => drop(bed.there.invalidate("late").await.expect("it works")),
+            "keys" => drop(bed.there.invalidate_keys("late:*").await.expect("it works")),
+            _ => drop(bed.there.invalidate_all().await.expect("it works")),
+        }
+        bed.proxy.set(Fault::None);
+        bed.recovers().await;
+        assert_eq!(
+            bed.there.get::<String>("late:1").await.expect("it works"),
+            None,
+            "{how}"
+        );
+        assert_eq!(
+            bed.here.get::<String>("late:1").await.expect("it works"),
+            None,
+            "{how}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reply_cut_anywhere_costs_no_result() {
+    let bed = Bed::new().await;
+    for after in (0..64).chain((64..512).step_by(16)) {
+        bed.proxy.set(Fault::Cut(after));
+        bed.calls(3).await;
+        bed.proxy.set(Fault::None);
+    }
+    bed.recovers().await;
+    bed.survives(Fault::Cut(100)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_cut_under_many_calls_cost_none_its_result() {
+    let bed = Bed::new().await;
+    let computed = Arc::new(AtomicUsize::new(0));
+    for round in 0..20 {
+        let calls: Vec<_> = (0..50)
+            .map(|id| {
+                let (here, computed) = (bed.here.clone(), Arc::clone(&computed));
+                tokio::spawn(async move {
+                    let key = format!("many:{round}:{}", id % 10);
+                    let compute = || async {
+                        computed.fetch_add(1, Ordering::SeqCst);
+                        tokio::time::sleep(Duration::from_millis(2)).await;
+                        id % 10
+                    };
+                    let value = here.get_or_compute(&key, MINUTE, compute).await;
+                    assert_eq!(value, id % 10);
+                })
+            })
+            .collect();
+        bed.proxy.cut();
+        for call in calls {
+            let call = tokio::time::timeout(PATIENCE, call).await;
+            call.expect("it ends").expect("it has its own value");
+        }
+    }
+    assert!(computed.load(Ordering::SeqCst) >= 200);
+    bed.recovers().await;
+    bed.hears_of_a_change().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_connection_costs_no_result() {
+    let bed = Bed::new().await;
+    bed.is_kept().await;
+    bed.proxy.set(Fault::Refused);
+    bed.proxy.cut();
+    until("it is known", || async {
+        bed.here.get::<u64>("x:1").await.is_err()
+    })
+    .await;
+    let median = bed.calls(40).await;
+    assert!(median < Duration::from_millis(20), "{median:?}");
+    bed.hears_of_a_change().await;
+    bed.proxy.set(Fault::None);
+    bed.recovers().await;
+    bed.hears_of_a_change().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_without_resp3_keeps_everything_but_the_near_tier() {
+    let bed = Bed::new().await;
+    bed.proxy.set(Fault::NoHello);
+    bed.proxy.cut();
+    until("the near tier is off", || async {
+        bed.read().await;
+        bed.here.stats().near.off.is_some()
+    })
+    .await;
+    bed.read().await;
+    assert_eq!(bed.here.stats().near.entries, 0);
+    let hits = || bed.here.stats().total.redis_hits;
+    until("Redis serves hits", || async {
+        let before = hits();
+        bed.read().await;
+        hits() > before
+    })
+    .await;
+    bed.calls(20).await;
+    // Nothing is pushed, so nothing is waited for.
+    for how in ["remove", "function", "keys", "everything"] {
+        let new = bed.source.fetch_add(1, Ordering::SeqCst) + 1;
+        match how {
+            "remove" => drop(bed.there.remove("value:1").await.expect("it works")),
+            "function" => drop(bed.there.invalidate("value").await.expect("it works")),
+            "keys" => drop(
+                bed.there
+                    .invalidate_keys("value:*")
+                    .await
+                    .expect("it works"),
+            ),
+            _ => drop(bed.there.invalidate_all().await.expect("it works")),
+        }
+        assert_eq!(bed.read().await, new, "{how}");
+    }
+    bed.invalidates().await;
+    bed.proxy.set(Fault::None);
+    bed.proxy.cut();
+    bed.recovers().await;
+    assert_eq!(bed.here.stats().near.off, None);
+}
+
+/// What breaks the protocol, what waits for more than ever comes, what nests.
+const GARBAGE: &[&[u8]] = &[
+    b"\xff\xfe\x00\x01",
+    b"hello\r\n",
+    b"\r\n\r\n",
+    b"$-7\r\n",
+    b"$99999999\r\n",
+    b"$99999999999999999999\r\n",
+    b"*100000000\r\n",
+    b"*-2\r\n",
+    b"%3\r\n",
+    b">2\r\n$10\r\ninvalidate\r\n:1\r\n",
+    b">1\r\n",
+    b"=9999\r\n",
+    b"(12345678901234567890123456789\r\n",
+    b",nan\r\n",
+    b"#x\r\n",
+    b"_\r\n",
+    b"!21\r\nSYNTAX invalid syntax\r\n",
+    b"-ERR no such thing\r\n",
+    b"+OK\r\n",
+    b":7\r\n",
+    b"*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n",
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn garbage_among_the_replies_costs_no_result_and_does_not_last() {
+    let bed = Bed::new().await;
+    for garbage in GARBAGE {
+        for after in [0, 5, 40] {
+            bed.is_kept().await;
+            bed.proxy.set(Fault::Garbage(after, garbage));
+            let calls = bed.calls(10);
+            let calls = tokio::time::timeout(PATIENCE, calls).await;
+            calls.unwrap_or_else(|_| panic!("a call hangs on {garbage:?}"));
+            // What it has left behind on connections that live must be noticed.
+            bed.proxy.set(Fault::None);
+            bed.recovers().await;
+        }
+        bed.hears_of_a_change().await;
+    }
+}

@@ -1,0 +1,272 @@
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+
+/// What a [`Proxy`] does to the bytes that pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing.
+    None,
+    /// They take so much longer to the server, and so much longer back.
+    Slow(Duration, Duration),
+    /// They are kept back, and delivered when the fault ends.
+    Held,
+    /// They are swallowed, and nobody is told. A connection that has lost some is dead for good:
+    /// no network delivers what comes after a gap.
+    HalfOpen,
+    /// A connection ends after so many more bytes of replies, in the middle of one or not.
+    Cut(usize),
+    /// After so many more bytes of replies come some that no server has sent.
+    Garbage(usize, &'static [u8]),
+    /// New connections meet a server that knows no `HELLO`, as before 6.0 or behind a proxy.
+    NoHello,
+    /// Nobody listens; connections that are there stay.
+    Refused,
+}
+
+#[derive(Clone, Copy)]
+struct State {
+    server: SocketAddr,
+    fault: Fault,
+    /// Bytes are counted anew with each fault.
+    faults: u64,
+    /// Connections made before the last cut end.
+    cuts: u64,
+}
+
+/// A proxy between a cache and its server, on real sockets, and on a thread of its own, so that
+/// it goes on while a test's runtime is blocked. It ends with its test.
+pub struct Proxy {
+    port: u16,
+    state: Option<watch::Sender<State>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Proxy {
+    /// Starts a proxy to the server at this port.
+    pub fn to(port: u16) -> Self {
+        let (state, states) = watch::channel(State {
+            server: local(port),
+            fault: Fault::None,
+            faults: 0,
+            cuts: 0,
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let context = runtime.enter();
+        let own = bound(0);
+        let port = own.local_addr().expect("it is bound").port();
+        // Before the first connection is tried.
+        let listener = listen(port);
+        drop(context);
+        let thread = std::thread::spawn(move || {
+            // Bound and never listening: nobody else gets the port while it is refused.
+            let _own = own;
+            runtime.block_on(serve(port, listener, states));
+        });
+        Self {
+            port,
+            state: Some(state),
+            thread: Some(thread),
+        }
+    }
+
+    /// The url of the server behind it.
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/", self.port)
+    }
+
+    /// From now on, this; to bytes on their way it is done when they arrive here.
+    pub fn set(&self, fault: Fault) {
+        self.change(|state| {
+            state.fault = fault;
+            state.faults += 1;
+        });
+    }
+
+    /// Ends all connections.
+    pub fn cut(&self) {
+        self.change(|state| state.cuts += 1);
+    }
+
+    /// Sends new connections to the server at another port.
+    pub fn aim(&self, port: u16) {
+        self.change(|state| state.server = local(port));
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let state = self.state.as_ref().expect("it lives until it is dropped");
+        state.send_modify(change);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.state = None;
+        let thread = self.thread.take().expect("it is dropped once");
+        if thread.join().is_err() && !std::thread::panicking() {
+            panic!("the proxy has panicked");
+        }
+    }
+}
+
+fn local(port: u16) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, port).into()
+}
+
+fn bound(port: u16) -> TcpSocket {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_reuseaddr(true).expect("it can be set");
+    socket.bind(local(port)).expect("the port is ours");
+    socket
+}
+
+fn listen(port: u16) -> TcpListener {
+    bound(port).listen(1_024).expect("nobody else listens")
+}
+
+/// Accepts until the proxy is dropped; then its runtime ends, and every connection with it.
+async fn serve(port: u16, listener: TcpListener, mut states: watch::Receiver<State>) {
+    let mut listener = Some(listener);
+    loop {
+        let refused = states.borrow_and_update().fault == Fault::Refused;
+        if refused {
+            listener = None;
+        } else if listener.is_none() {
+            listener = Some(listen(port));
+        }
+        let accepted = async {
+            match &listener {
+                Some(listener) => listener.accept().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            changed = states.changed() => if changed.is_err() { return },
+            accepted = accepted => if let Ok((client, _)) = accepted {
+                tokio::spawn(pass(client, states.clone()));
+            },
+        }
+    }
+}
+
+/// One connection, until either side ends it or it is cut.
+async fn pass(client: TcpStream, states: watch::Receiver<State>) {
+    let now = *states.borrow();
+    let Ok(server) = TcpStream::connect(now.server).await else {
+        return;
+    };
+    let _ = (client.set_nodelay(true), server.set_nodelay(true));
+    let dead = AtomicBool::new(false);
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
+    let way = |is_reply| Way {
+        is_reply,
+        hides_hello: !is_reply && now.fault == Fault::NoHello,
+        states: states.clone(),
+        dead: &dead,
+    };
+    let mut cuts = states.clone();
+    tokio::select! {
+        () = way(false).pass(from_client, to_server) => {}
+        () = way(true).pass(from_server, to_client) => {}
+        _ = cuts.wait_for(|state| state.cuts > now.cuts) => {}
+    }
+}
+
+/// One direction of a connection.
+struct Way<'a> {
+    is_reply: bool,
+    hides_hello: bool,
+    states: watch::Receiver<State>,
+    /// Something was swallowed.
+    dead: &'a AtomicBool,
+}
+
+impl Way<'_> {
+    async fn pass(self, from: OwnedReadHalf, to: OwnedWriteHalf) {
+        let (queue, queued) = mpsc::unbounded_channel();
+        let delivered = deliver(queued, to, self.states.clone());
+        tokio::join!(self.receive(from, queue), delivered);
+    }
+
+    /// Reads bytes, and says what is to be written and when; ends where the connection does.
+    async fn receive(mut self, mut from: OwnedReadHalf, queue: mpsc::UnboundedSender<Due>) {
+        let mut bytes = vec![0; 64 * 1_024];
+        let (mut faults, mut passed) = (0, 0);
+        loop {
+            let read = tokio::select! {
+                read = from.read(&mut bytes) => read,
+                () = queue.closed() => return,
+            };
+            let Ok(count @ 1..) = read else { return };
+            let mut chunk = bytes[..count].to_vec();
+            let now = *self.states.borrow();
+            if now.faults != faults {
+                (faults, passed) = (now.faults, 0);
+            }
+            let mut ends = false;
+            let mut later = Duration::ZERO;
+            match now.fault {
+                Fault::HalfOpen => self.dead.store(true, Ordering::Relaxed),
+                Fault::Slow(there, back) => later = if self.is_reply { back } else { there },
+                Fault::Cut(after) if self.is_reply && passed + count > after => {
+                    chunk.truncate(after.saturating_sub(passed));
+                    ends = true;
+                }
+                Fault::Garbage(after, garbage) if self.is_reply => {
+                    if (passed..passed + count).contains(&after) {
+                        let place = after - passed;
+                        chunk.splice(place..place, garbage.iter().copied());
+                    }
+                }
+                _ => {}
+            }
+            passed += count;
+            if self.dead.load(Ordering::Relaxed) {
+                continue;
+            }
+            if std::mem::take(&mut self.hides_hello) {
+                hide_hello(&mut chunk);
+            }
+            if queue.send((Instant::now() + later, chunk)).is_err() || ends {
+                return;
+            }
+        }
+    }
+}
+
+/// Bytes, and when they are to be written.
+type Due = (Instant, Vec<u8>);
+
+async fn deliver(
+    mut queued: mpsc::UnboundedReceiver<Due>,
+    mut to: OwnedWriteHalf,
+    mut states: watch::Receiver<State>,
+) {
+    while let Some((due, bytes)) = queued.recv().await {
+        sleep_until(due).await;
+        let held = |state: &State| state.fault == Fault::Held;
+        let ended = states.wait_for(|state| !held(state)).await.is_err();
+        if ended || to.write_all(&bytes).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// A server's error is all that comes of it.
+fn hide_hello(bytes: &mut [u8]) {
+    let place = bytes.windows(5).position(|word| word == b"HELLO");
+    if let Some(place) = place {
+        bytes[place..place + 5].copy_from_slice(b"OLLEH");
+    }
+}
