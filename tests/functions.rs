@@ -599,5 +599,12 @@ async fn a_cached_future_can_be_sent() {
         assert_eq!(task.await.expect("no panic"), 7);
     }
     let refresh = is_send(async { sendable_entry(7).refresh().await });
+    let others = is_send(async {
+        let entry = sendable_entry(7);
+        drop(entry.put(entry.peek().await?.unwrap_or(7)).await);
+        drop(entry.ttl().await);
+        entry.invalidate().await
+    });
+    drop(others);
     assert_eq!(refresh.await, 7);
 }

@@ -62,6 +62,8 @@ impl<R: Returns<KIND>, const KIND: u8> Place<R, KIND> {
     }
 }
 
+// Futures of the place alone: the call in here is `Send` at best, never `Sync`, and they must be
+// `Send` all the same.
 impl<R: Returns<KIND>, const KIND: u8, F: Future<Output = R>> Entry<R, KIND, F> {
     /// The key in Redis.
     ///
@@ -77,8 +79,9 @@ impl<R: Returns<KIND>, const KIND: u8, F: Future<Output = R>> Entry<R, KIND, F> 
     /// # Errors
     ///
     /// As [`key`](Self::key); a server that does not answer.
-    pub async fn peek(&self) -> Result<Option<R::Value>, Error> {
-        self.place.peek(Caller::Async).await
+    pub fn peek(&self) -> impl Future<Output = Result<Option<R::Value>, Error>> {
+        let place = &self.place;
+        async move { place.peek(Caller::Async).await }
     }
 
     /// Stores a value, with the function's lifetime. A computation of the call that is under
@@ -87,8 +90,9 @@ impl<R: Returns<KIND>, const KIND: u8, F: Future<Output = R>> Entry<R, KIND, F> 
     /// # Errors
     ///
     /// As [`peek`](Self::peek); a value that can't be written.
-    pub async fn put(&self, value: R::Value) -> Result<(), Error> {
-        self.place.put(Caller::Async, value).await
+    pub fn put(&self, value: R::Value) -> impl Future<Output = Result<(), Error>> {
+        let place = &self.place;
+        async move { place.put(Caller::Async, value).await }
     }
 
     /// The remaining life of what is stored.
@@ -96,8 +100,9 @@ impl<R: Returns<KIND>, const KIND: u8, F: Future<Output = R>> Entry<R, KIND, F> 
     /// # Errors
     ///
     /// As [`peek`](Self::peek).
-    pub async fn ttl(&self) -> Result<Option<Duration>, Error> {
-        self.place.ttl(Caller::Async).await
+    pub fn ttl(&self) -> impl Future<Output = Result<Option<Duration>, Error>> {
+        let place = &self.place;
+        async move { place.ttl(Caller::Async).await }
     }
 
     /// Invalidates this call; whether something was stored.
@@ -105,8 +110,9 @@ impl<R: Returns<KIND>, const KIND: u8, F: Future<Output = R>> Entry<R, KIND, F> 
     /// # Errors
     ///
     /// As [`peek`](Self::peek); only this process has forgotten then.
-    pub async fn invalidate(&self) -> Result<bool, Error> {
-        self.place.invalidate(Caller::Async).await
+    pub fn invalidate(&self) -> impl Future<Output = Result<bool, Error>> {
+        let place = &self.place;
+        async move { place.invalidate(Caller::Async).await }
     }
 
     /// Calls the function whether or not its value is stored, and stores the new one. Until
