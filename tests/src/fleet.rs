@@ -2,6 +2,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Instant;
 
+use rustix::process::Signal;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
@@ -81,11 +82,11 @@ impl Worker {
 
     /// Freezes it.
     pub fn freeze(&self) {
-        signal(self.process.id().expect("it runs"), "STOP");
+        signal(self.process.id().expect("it runs"), Signal::STOP);
     }
 
     /// Lets it go on.
     pub fn thaw(&self) {
-        signal(self.process.id().expect("it runs"), "CONT");
+        signal(self.process.id().expect("it runs"), Signal::CONT);
     }
 }

@@ -223,11 +223,11 @@ impl Way<'_> {
                     chunk.truncate(after.saturating_sub(passed));
                     ends = true;
                 }
-                Fault::Garbage(after, garbage) if self.is_reply => {
-                    if (passed..passed + count).contains(&after) {
-                        let place = after - passed;
-                        chunk.splice(place..place, garbage.iter().copied());
-                    }
+                Fault::Garbage(after, garbage)
+                    if self.is_reply && (passed..passed + count).contains(&after) =>
+                {
+                    let place = after - passed;
+                    chunk.splice(place..place, garbage.iter().copied());
                 }
                 _ => {}
             }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use redis::ConnectionAddr;
 use redis_test::server::RedisServer;
 use redis_test::utils::get_random_available_port;
+use rustix::process::{Pid, Signal, kill_process};
 
 /// A Redis server of one test, on a free port; it ends with the test.
 pub struct Server {
@@ -89,12 +90,12 @@ impl Server {
 
     /// Freezes the server: connections stay, nothing answers.
     pub fn freeze(&self) {
-        self.signal("STOP");
+        self.signal(Signal::STOP);
     }
 
     /// Lets it go on.
     pub fn thaw(&self) {
-        self.signal("CONT");
+        self.signal(Signal::CONT);
     }
 
     /// Kills the server; its port stays known.
@@ -117,28 +118,24 @@ impl Server {
         panic!("the server did not come up again");
     }
 
-    fn signal(&self, name: &str) {
+    fn signal(&self, what: Signal) {
         let pid = self.server.as_ref().expect("the server runs").process.id();
-        signal(pid, name);
+        signal(pid, what);
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         if let Some(server) = &self.server {
-            signal(server.process.id(), "CONT");
+            signal(server.process.id(), Signal::CONT);
         }
     }
 }
 
-pub(crate) fn signal(pid: u32, name: &str) {
-    let sent = Command::new("kill")
-        .args([format!("-{name}"), pid.to_string()])
-        .status();
-    assert!(
-        sent.is_ok_and(|status| status.success()),
-        "SIG{name} was not sent"
-    );
+pub(crate) fn signal(pid: u32, signal: Signal) {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let sent = kill_process(pid.expect("it is a process"), signal);
+    sent.expect("it can be told");
 }
 
 fn answers(process: &mut Child, port: u16) -> bool {

@@ -1,0 +1,22 @@
+//! The short form of the checker of histories: see `src/bin/history`.
+
+use std::process::Command;
+
+#[test]
+fn no_read_is_older_than_an_invalidation_it_must_have_heard_of() {
+    let checker = Command::new(env!("CARGO_BIN_EXE_history"))
+        .args(["--seconds", "12"])
+        .output()
+        .expect("it was built with the tests");
+    let told = String::from_utf8_lossy(&checker.stdout);
+    let errors = String::from_utf8_lossy(&checker.stderr);
+    assert!(checker.status.success(), "{told}\n{errors}");
+    let count = |what: &str| {
+        let count = told.lines().find_map(|line| line.strip_prefix(what));
+        count.and_then(|count| count.parse::<u64>().ok())
+    };
+    // It has looked at something.
+    assert!(count("reads: ") > Some(10_000), "{told}");
+    assert!(count("near hits: ") > Some(5_000), "{told}");
+    assert!(count("faults: ") > Some(15), "{told}");
+}

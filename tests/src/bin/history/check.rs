@@ -1,0 +1,260 @@
+//! Holds every read against G1 and G2: none returns a value older than an invalidation that had
+//! returned, in its own process, or elsewhere and been heard of, before the read began.
+
+use std::collections::BTreeMap;
+
+use crate::disturbance::{Disturbance, Hearing, Span};
+use crate::record::{Kind, Record};
+use crate::registers::COUNT;
+
+/// What one process has recorded, from its start to its end.
+pub(crate) struct Process {
+    pub(crate) slot: usize,
+    pub(crate) records: Vec<Record>,
+}
+
+/// An invalidation as all processes see it.
+#[derive(Clone, Copy)]
+struct Told {
+    process: usize,
+    record: Record,
+}
+
+/// From `due` on, no read may return less than `version`.
+#[derive(Clone, Copy)]
+struct Floor {
+    due: u64,
+    version: u64,
+    told: Told,
+}
+
+pub(crate) struct Violation {
+    process: usize,
+    read: Record,
+    /// The invalidation; none where the value is of another register.
+    floor: Option<Floor>,
+}
+
+/// What was checked.
+#[derive(Default)]
+pub(crate) struct Verdict {
+    pub(crate) counts: BTreeMap<Kind, u64>,
+    pub(crate) failed: u64,
+    pub(crate) near_hits: u64,
+    pub(crate) slowest: u64,
+    /// Reads with nothing in the way.
+    pub(crate) clear: u64,
+    pub(crate) violations: Vec<Violation>,
+}
+
+/// `queued`: whether an invalidation that has failed is promised all the same (G7): in its own
+/// process at once. In others it holds after a recovery that this does not see.
+pub(crate) fn check(processes: &[Process], disturbances: &[Disturbance], queued: bool) -> Verdict {
+    let mut verdict = Verdict::default();
+    let mut told: Vec<Vec<Told>> = vec![Vec::new(); COUNT as usize];
+    for (process, Process { records, .. }) in processes.iter().enumerate() {
+        for record in records.iter().filter(|one| one.kind.is_invalidation()) {
+            let record = *record;
+            told[record.register as usize].push(Told { process, record });
+            verdict.failed += u64::from(!record.ok);
+        }
+    }
+    for (place, process) in processes.iter().enumerate() {
+        let stalls: Vec<Span> = spans(&process.records, Kind::Stall);
+        let hearing = Hearing::new(process.slot, disturbances, &stalls);
+        let floors: Vec<Vec<Floor>> = told
+            .iter()
+            .map(|told| floors(place, &hearing, told, queued))
+            .collect();
+        let mut hits = 0;
+        for record in &process.records {
+            *verdict.counts.entry(record.kind).or_default() += 1;
+            match record.kind {
+                Kind::Hits => hits = record.version,
+                Kind::Foreign => verdict.violations.push(Violation {
+                    process: place,
+                    read: *record,
+                    floor: None,
+                }),
+                kind if kind.is_read() => {
+                    verdict.clear += u64::from(hearing.is_clear(record.begin));
+                    let during =
+                        |stall: &Span| stall.begin < record.end && stall.end > record.begin;
+                    if !stalls.iter().any(during) {
+                        verdict.slowest = verdict.slowest.max(record.end - record.begin);
+                    }
+                    let floors = &floors[record.register as usize];
+                    let due = floors.partition_point(|floor| floor.due < record.begin);
+                    let floor = due.checked_sub(1).map(|last| floors[last]);
+                    if floor.is_some_and(|floor| record.version < floor.version) {
+                        verdict.violations.push(Violation {
+                            process: place,
+                            read: *record,
+                            floor,
+                        });
+                    }
+                }
+                _ => {}
+            }
+        }
+        verdict.near_hits += hits;
+    }
+    verdict
+}
+
+fn spans(records: &[Record], kind: Kind) -> Vec<Span> {
+    let of_kind = records.iter().filter(|record| record.kind == kind);
+    let span = |record: &Record| Span {
+        begin: record.begin,
+        end: record.end,
+    };
+    of_kind.map(span).collect()
+}
+
+/// Sorted by when they are due, each with the highest version so far.
+fn floors(process: usize, hearing: &Hearing, told: &[Told], queued: bool) -> Vec<Floor> {
+    let mut floors: Vec<Floor> = told
+        .iter()
+        .filter(|told| told.record.ok || queued && told.process == process)
+        .map(|told| Floor {
+            due: match told.process == process {
+                true => told.record.end,
+                false => hearing.of(told.record.end),
+            },
+            version: told.record.version,
+            told: *told,
+        })
+        .collect();
+    floors.sort_by_key(|floor| floor.due);
+    for place in 1..floors.len() {
+        let before = floors[place - 1];
+        if before.version > floors[place].version {
+            floors[place].version = before.version;
+            floors[place].told = before.told;
+        }
+    }
+    floors
+}
+
+impl Violation {
+    /// The read, what it should have heard of, and what went on around them.
+    pub(crate) fn tell(&self, processes: &[Process], disturbances: &[Disturbance]) -> String {
+        let read = self.read;
+        let slot = |process: usize| processes[process].slot;
+        let ms = |at: u64| format!("{:+.3} ms", (at as f64 - read.begin as f64) / 1e6);
+        let line = |process: usize, one: &Record| {
+            format!(
+                "  {} .. {}  process {process} (slot {})  {:?} of register {} {} version {}\n",
+                ms(one.begin),
+                ms(one.end),
+                slot(process),
+                one.kind,
+                one.register,
+                if one.ok { "with" } else { "FAILED with" },
+                one.version
+            )
+        };
+        let mut text = format!(
+            "violation; times from the read's beginning:\n{}",
+            line(self.process, &read)
+        );
+        let Some(floor) = self.floor else {
+            return text + "  the value is of another register\n";
+        };
+        text += &format!(
+            " after, due at {}:\n{}",
+            ms(floor.due),
+            line(floor.told.process, &floor.told.record)
+        );
+        let since = floor.told.record.begin.saturating_sub(1_000_000_000);
+        text += " in the way:\n";
+        for one in disturbances {
+            let concerns = one.slot.is_none_or(|of| of == slot(self.process));
+            if concerns && one.end >= since && one.begin <= read.end {
+                text += &format!("  {} .. {}  {}\n", ms(one.begin), ms(one.end), one.what);
+            }
+        }
+        text += " invalidations of the register, and the reads next to this one:\n";
+        let mut around = Vec::new();
+        for (process, Process { records, .. }) in processes.iter().enumerate() {
+            let near = records.iter().filter(|one| {
+                let reads = one.kind.is_read()
+                    && process == self.process
+                    && one.begin.abs_diff(read.begin) < 30_000_000;
+                one.register == read.register
+                    && (reads || one.kind.is_invalidation())
+                    && one.end >= since
+                    && one.begin <= read.end + 30_000_000
+            });
+            around.extend(near.map(|one| (one.begin, line(process, one))));
+        }
+        around.sort();
+        let skipped = around.len().saturating_sub(40);
+        around.drain(..skipped);
+        around
+            .into_iter()
+            .fold(text, |text, (_, line)| text + &line)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    fn record(kind: Kind, begin: u64, end: u64, version: u64) -> Record {
+        Record {
+            kind,
+            register: 3,
+            ok: true,
+            begin: begin * MS,
+            end: end * MS,
+            version,
+        }
+    }
+
+    fn found(records: Vec<Record>, other: Vec<Record>) -> usize {
+        let processes = [
+            Process { slot: 0, records },
+            Process {
+                slot: 1,
+                records: other,
+            },
+        ];
+        check(&processes, &[], false).violations.len()
+    }
+
+    #[test]
+    fn in_its_own_process_an_invalidation_holds_once_it_has_returned() {
+        let told = record(Kind::Entry, 10, 20, 5);
+        let old = |begin| record(Kind::Read, begin, begin + 1, 4);
+        assert_eq!(found(vec![told, old(19)], vec![]), 0);
+        assert_eq!(found(vec![told, old(21)], vec![]), 1);
+        assert_eq!(found(vec![told, record(Kind::Read, 21, 22, 5)], vec![]), 0);
+    }
+
+    #[test]
+    fn elsewhere_it_holds_once_it_has_travelled() {
+        let told = vec![
+            record(Kind::Keys, 10, 20, 5),
+            record(Kind::Entry, 30, 40, 2),
+        ];
+        let old = |begin| vec![record(Kind::Refresh, begin, begin + 1, 4)];
+        assert_eq!(found(old(200), told.clone()), 0);
+        assert_eq!(found(old(1_000), told), 1);
+    }
+
+    #[test]
+    fn a_failed_invalidation_promises_nothing_yet() {
+        let mut told = record(Kind::Everything, 10, 20, 5);
+        told.ok = false;
+        let old = record(Kind::Read, 21, 22, 4);
+        assert_eq!(found(vec![told, old], vec![]), 0);
+    }
+
+    #[test]
+    fn a_value_of_another_register_is_a_violation() {
+        assert_eq!(found(vec![record(Kind::Foreign, 1, 2, 0)], vec![]), 1);
+    }
+}

@@ -1,0 +1,139 @@
+//! When something was in the way, and how long an invalidation may take to be heard of.
+
+use std::time::Duration;
+
+use crate::record::nanos;
+
+/// How long a push may take where nothing is in the way: below a millisecond on an idle
+/// machine; this is for one whose few cores are busy with the checker itself.
+const TRAVEL: u64 = nanos(Duration::from_millis(200));
+
+/// When a dead connection is known to be one: within a heartbeat of one second and its answer's
+/// deadline of another.
+pub(crate) const FOUND_OUT: Duration = Duration::from_millis(2_300);
+
+/// How long at most, whatever the network does: by then either a heartbeat is answered, and
+/// before it all pushes have come, or the connection is given up and nothing it has told is
+/// believed. The rest is for a busy machine.
+const DEAF: u64 = nanos(Duration::from_millis(3_500));
+
+/// Something in the way of one process or of all.
+#[derive(Clone, Debug)]
+pub(crate) struct Disturbance {
+    pub(crate) what: String,
+    /// The process's slot; `None` is all of them.
+    pub(crate) slot: Option<usize>,
+    pub(crate) begin: u64,
+    pub(crate) end: u64,
+}
+
+/// A stretch of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Span {
+    pub(crate) begin: u64,
+    pub(crate) end: u64,
+}
+
+/// What was in one process's way.
+pub(crate) struct Hearing {
+    /// Of any kind, sorted.
+    disturbed: Vec<Span>,
+    /// It did not run; sorted.
+    frozen: Vec<Span>,
+}
+
+impl Hearing {
+    pub(crate) fn new(slot: usize, disturbances: &[Disturbance], stalls: &[Span]) -> Self {
+        let concerned = disturbances
+            .iter()
+            .filter(|one| one.slot.is_none_or(|of| of == slot))
+            .map(|one| Span {
+                begin: one.begin,
+                end: one.end,
+            });
+        let mut disturbed: Vec<Span> = concerned.chain(stalls.iter().copied()).collect();
+        disturbed.sort();
+        let mut frozen = stalls.to_vec();
+        frozen.sort();
+        Self { disturbed, frozen }
+    }
+
+    /// Whether a read that begins now is held against all that was not just invalidated.
+    pub(crate) fn is_clear(&self, now: u64) -> bool {
+        // Few are long, so that those around `now` tell.
+        let later = self.disturbed.partition_point(|span| span.begin <= now);
+        let near = &self.disturbed[later.saturating_sub(32)..later];
+        near.iter().all(|span| span.end + TRAVEL < now)
+    }
+
+    /// When the process must have heard of an invalidation that has returned elsewhere.
+    pub(crate) fn of(&self, returned: u64) -> u64 {
+        let mut travelled = returned + TRAVEL;
+        let mut given_up = returned + DEAF;
+        for span in &self.disturbed {
+            if span.begin > travelled {
+                break;
+            }
+            if span.end >= returned {
+                travelled = travelled.max(span.end + TRAVEL);
+            }
+        }
+        for span in &self.frozen {
+            // Its own clock stood still; two of its threads may have noted the same pause.
+            if span.begin <= given_up && span.end > returned {
+                given_up += span.end - span.begin.max(returned);
+            }
+        }
+        travelled.min(given_up)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    fn disturbance(slot: Option<usize>, begin: u64, end: u64) -> Disturbance {
+        Disturbance {
+            what: "test".into(),
+            slot,
+            begin: begin * MS,
+            end: end * MS,
+        }
+    }
+
+    #[test]
+    fn with_nothing_in_the_way_a_push_has_its_travel_time() {
+        let others = [disturbance(Some(1), 0, 10_000)];
+        let hearing = Hearing::new(0, &others, &[]);
+        assert_eq!(hearing.of(1_000 * MS), 1_000 * MS + TRAVEL);
+    }
+
+    #[test]
+    fn a_disturbance_counts_until_its_end_and_never_beyond_a_deaf_connection() {
+        let own = [
+            disturbance(Some(0), 900, 1_500),
+            disturbance(None, 1_600, 1_700),
+        ];
+        let hearing = Hearing::new(0, &own, &[]);
+        assert_eq!(hearing.of(1_000 * MS), 1_700 * MS + TRAVEL);
+        assert_eq!(hearing.of(2_000 * MS), 2_000 * MS + TRAVEL);
+        let long = [disturbance(Some(0), 0, 60_000)];
+        assert_eq!(
+            Hearing::new(0, &long, &[]).of(1_000 * MS),
+            1_000 * MS + DEAF
+        );
+    }
+
+    #[test]
+    fn a_frozen_process_counts_its_own_frozen_time() {
+        let stall = Span {
+            begin: 1_100 * MS,
+            end: 9_100 * MS,
+        };
+        let long = [disturbance(Some(0), 0, 60_000)];
+        let hearing = Hearing::new(0, &long, &[stall]);
+        assert_eq!(hearing.of(1_000 * MS), 9_000 * MS + DEAF);
+    }
+}

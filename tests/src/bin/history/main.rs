@@ -1,0 +1,164 @@
+//! Holds a fleet of real processes against G1 and G2 while everything around them fails.
+//!
+//! Processes read and invalidate versioned registers through the cache, and record what they
+//! did and when; an injector kills, stops, disconnects, delays, flushes and fails over; then
+//! every read is held against every invalidation.
+//!
+//! ```text
+//! cargo run --release -p recached-tests --bin history -- --minutes 1
+//! ```
+
+mod check;
+mod disturbance;
+mod fleet;
+mod injector;
+mod reader;
+mod record;
+mod registers;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use check::{Process, Verdict, check};
+use fleet::{Servers, Slot};
+use injector::Injector;
+use record::{Kind, Record, SIZE, nanos};
+use registers::Registers;
+
+const USAGE: &str = "history [--minutes N | --seconds N] [--processes N] [--seed N] [--queued]";
+
+/// Violations told at most.
+const TOLD: usize = 3;
+
+/// After the last fault, all must work as before.
+const RECOVERY: Duration = Duration::from_secs(3);
+
+struct Settings {
+    time: Duration,
+    processes: usize,
+    seed: Option<u64>,
+    /// An invalidation that fails holds in its own process all the same (G7).
+    queued: bool,
+}
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if let [role, url, folder, records] = &words[..]
+        && role == "reader"
+    {
+        reader::run(url, folder.into(), records.into());
+        return ExitCode::SUCCESS;
+    }
+    match settings(&words) {
+        Some(settings) => run(&settings),
+        None => {
+            eprintln!("{USAGE}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn settings(words: &[String]) -> Option<Settings> {
+    let mut settings = Settings {
+        time: Duration::from_secs(60),
+        processes: 4,
+        seed: None,
+        queued: false,
+    };
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let mut number = || words.next()?.parse::<u64>().ok();
+        match word.as_str() {
+            "--minutes" => settings.time = Duration::from_secs(number()? * 60),
+            "--seconds" => settings.time = Duration::from_secs(number()?),
+            "--processes" => settings.processes = usize::try_from(number()?).ok()?,
+            "--seed" => settings.seed = Some(number()?),
+            "--queued" => settings.queued = true,
+            _ => return None,
+        }
+    }
+    Some(settings)
+}
+
+fn run(settings: &Settings) -> ExitCode {
+    // Of the faults; what processes do in between is the scheduler's.
+    fastrand::seed(settings.seed.unwrap_or_else(|| fastrand::u64(..)));
+    println!("seed {}", fastrand::get_seed());
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    drop(Registers::open(folder.path()));
+    // Servers leave there what they write.
+    std::env::set_current_dir(folder.path()).expect("it is there");
+    let servers = Servers::start();
+    let port = servers.primary.port();
+    let slots = (0..settings.processes).map(|place| Slot::new(place, port, folder.path()));
+    let injector = Injector::new(servers, slots.collect());
+    let end = std::thread::scope(|scope| {
+        scope.spawn(|| injector.feel_the_pulse());
+        std::thread::sleep(Duration::from_secs(1));
+        injector.run(settings.time.saturating_sub(RECOVERY));
+        std::thread::sleep(RECOVERY);
+        let end = record::now();
+        injector.stop();
+        end
+    });
+    let mut processes = Vec::new();
+    for slot in &injector.slots {
+        let mut slot = slot.lock().expect("no fault has panicked");
+        slot.finish();
+        for file in slot.all_records() {
+            let bytes = std::fs::read(file).expect("it was written");
+            processes.push(Process {
+                slot: slot.place,
+                records: bytes.chunks_exact(SIZE).map(Record::read).collect(),
+            });
+        }
+    }
+    let disturbances = injector.disturbances.lock().expect("no fault has panicked");
+    let verdict = check(&processes, &disturbances, settings.queued);
+    let faults = injector.counts.lock().expect("no fault has panicked");
+    for (what, count) in &*faults {
+        println!("fault: {what}: {count}");
+    }
+    println!("faults: {}", faults.values().sum::<u64>());
+    tell(&verdict, processes.len());
+    for violation in verdict.violations.iter().take(TOLD) {
+        println!("{}", violation.tell(&processes, &disturbances));
+    }
+    let silent = (0..settings.processes).filter(|slot| !reads_at(&processes, *slot, end));
+    let silent: Vec<usize> = silent.collect();
+    if !silent.is_empty() {
+        println!("not working again at the end: {silent:?}");
+    }
+    match verdict.violations.is_empty() && silent.is_empty() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
+}
+
+fn tell(verdict: &Verdict, processes: usize) {
+    for (kind, count) in &verdict.counts {
+        if !matches!(kind, Kind::Hits) {
+            println!("records: {kind:?}: {count}");
+        }
+    }
+    let count = |kind| verdict.counts.get(&kind).copied().unwrap_or_default();
+    println!("invalidations that failed: {}", verdict.failed);
+    println!("processes: {processes}");
+    println!("near hits: {}", verdict.near_hits);
+    println!("slowest read: {} ms", verdict.slowest / 1_000_000);
+    println!("reads: {}", count(Kind::Read) + count(Kind::Refresh));
+    println!("reads with nothing in the way: {}", verdict.clear);
+    println!("violations: {}", verdict.violations.len());
+}
+
+/// Whether the last process of a slot has near hits in the last second.
+fn reads_at(processes: &[Process], slot: usize, end: u64) -> bool {
+    let Some(last) = processes.iter().rfind(|process| process.slot == slot) else {
+        return false;
+    };
+    let since = end - nanos(Duration::from_secs(1));
+    let hits = last.records.iter().filter(|one| one.kind == Kind::Hits);
+    let mut hits = hits.filter(|one| one.begin > since).map(|one| one.version);
+    let first = hits.next();
+    first.is_some() && hits.last() > first
+}
