@@ -601,10 +601,11 @@ async fn a_cached_future_can_be_sent() {
     let refresh = is_send(async { sendable_entry(7).refresh().await });
     let others = is_send(async {
         let entry = sendable_entry(7);
-        drop(entry.put(entry.peek().await?.unwrap_or(7)).await);
-        drop(entry.ttl().await);
-        entry.invalidate().await
+        entry.put(7).await?;
+        let found = (entry.peek().await?, entry.ttl().await?);
+        entry.invalidate().await.map(|_| found)
     });
-    drop(others);
+    let (found, left) = others.await.expect("it works");
+    assert!(found == Some(7) && left.is_some());
     assert_eq!(refresh.await, 7);
 }
