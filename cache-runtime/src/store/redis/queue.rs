@@ -1,5 +1,5 @@
-use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Link, Way};
@@ -30,8 +30,14 @@ pub(crate) enum Undelivered {
 pub(crate) struct Queue {
     namespace: Arc<str>,
     waiting: AtomicBool,
-    items: Mutex<BTreeSet<Undelivered>>,
+    items: Mutex<Items>,
+    /// Counts the invalidations.
+    made: AtomicU64,
 }
+
+/// Each with the number of its last invalidation: one that is made again while it is delivered
+/// must be delivered again.
+type Items = BTreeMap<Undelivered, u64>;
 
 impl Queue {
     pub(super) fn new(namespace: &Arc<str>) -> Self {
@@ -39,6 +45,7 @@ impl Queue {
             namespace: Arc::clone(namespace),
             waiting: AtomicBool::new(false),
             items: Mutex::default(),
+            made: AtomicU64::new(0),
         }
     }
 
@@ -55,10 +62,11 @@ impl Queue {
 
     pub(super) fn push(&self, new: impl IntoIterator<Item = Undelivered>) {
         let mut items = self.items.lock().unwrap_or_else(PoisonError::into_inner);
-        items.extend(new);
+        let number = self.made.fetch_add(1, Ordering::Relaxed);
+        items.extend(new.into_iter().map(|item| (item, number)));
         if items.len() > MOST {
             let everything = Group::everything(&self.namespace).key().to_owned();
-            *items = BTreeSet::from([Undelivered::Group(everything)]);
+            *items = Items::from([(Undelivered::Group(everything), number)]);
         }
         self.waiting.store(!items.is_empty(), Ordering::Release);
     }
@@ -70,7 +78,7 @@ impl Queue {
     pub(super) async fn deliver(&self, link: &Arc<Link>) {
         while self.check().is_err() {
             let all = self.all();
-            for item in &all {
+            for item in all.keys() {
                 let way = Way::ahead(Arc::clone(link));
                 match deliver(&self.namespace, &way, item).await {
                     Ok(()) => {}
@@ -86,14 +94,14 @@ impl Queue {
         }
     }
 
-    fn all(&self) -> BTreeSet<Undelivered> {
+    fn all(&self) -> Items {
         let items = self.items.lock().unwrap_or_else(PoisonError::into_inner);
         items.clone()
     }
 
-    fn done(&self, delivered: &BTreeSet<Undelivered>) {
+    fn done(&self, delivered: &Items) {
         let mut items = self.items.lock().unwrap_or_else(PoisonError::into_inner);
-        items.retain(|item| !delivered.contains(item));
+        items.retain(|item, number| delivered.get(item) != Some(number));
         self.waiting.store(!items.is_empty(), Ordering::Release);
     }
 }
@@ -129,7 +137,7 @@ mod tests {
         let calls = (0..=MOST).map(|id| Undelivered::Call(format!("ns:user:{id}")));
         queue.push(calls);
         let everything = Undelivered::Group("ns:gen:all".into());
-        assert_eq!(queue.all(), BTreeSet::from([everything]));
+        assert!(queue.all().keys().eq([&everything]));
         assert!(queue.check().is_err());
     }
 
@@ -145,5 +153,15 @@ mod tests {
         assert!(queue.check().is_err());
         queue.done(&queue.all());
         assert!(queue.check().is_ok());
+    }
+    #[test]
+    fn what_is_invalidated_again_while_it_is_delivered_still_waits() {
+        let queue = Queue::new(&"ns".into());
+        let call = || Undelivered::Call("ns:user:1".to_owned());
+        queue.push([call()]);
+        let all = queue.all();
+        queue.push([call()]);
+        queue.done(&all);
+        assert!(queue.check().is_err());
     }
 }
