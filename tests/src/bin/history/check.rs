@@ -1,5 +1,5 @@
-//! Holds every read against G1 and G2: none returns a value older than an invalidation that had
-//! returned, in its own process, or elsewhere and been heard of, before the read began.
+//! Holds every read against G1, G2 and G7: none returns a value older than an invalidation that
+//! had returned, in its own process, or elsewhere and been heard of, before the read began.
 
 use std::collections::BTreeMap;
 
@@ -18,6 +18,8 @@ pub(crate) struct Process {
 struct Told {
     process: usize,
     record: Record,
+    /// When the server knew; never, where the process has ended before it could tell.
+    delivered: Option<u64>,
 }
 
 /// From `due` on, no read may return less than `version`.
@@ -47,24 +49,35 @@ pub(crate) struct Verdict {
     pub(crate) violations: Vec<Violation>,
 }
 
-/// `queued`: whether an invalidation that has failed is promised all the same (G7): in its own
-/// process at once. In others it holds after a recovery that this does not see.
-pub(crate) fn check(processes: &[Process], disturbances: &[Disturbance], queued: bool) -> Verdict {
+pub(crate) fn check(processes: &[Process], disturbances: &[Disturbance]) -> Verdict {
     let mut verdict = Verdict::default();
     let mut told: Vec<Vec<Told>> = vec![Vec::new(); COUNT as usize];
-    for (process, Process { records, .. }) in processes.iter().enumerate() {
+    let mut hearings = Vec::new();
+    for (process, Process { slot, records }) in processes.iter().enumerate() {
+        let stalls = spans(records, Kind::Stall);
+        hearings.push(Hearing::new(*slot, disturbances, &stalls));
+        let last = records.last().map_or(0, |record| record.end);
         for record in records.iter().filter(|one| one.kind.is_invalidation()) {
             let record = *record;
-            told[record.register as usize].push(Told { process, record });
+            let delivered = match record.ok {
+                true => Some(record.end),
+                // It waits for the server, with the process.
+                false => Some(hearings[process].recovered(record.end)).filter(|at| *at <= last),
+            };
+            told[record.register as usize].push(Told {
+                process,
+                record,
+                delivered,
+            });
             verdict.failed += u64::from(!record.ok);
         }
     }
     for (place, process) in processes.iter().enumerate() {
-        let stalls: Vec<Span> = spans(&process.records, Kind::Stall);
-        let hearing = Hearing::new(process.slot, disturbances, &stalls);
+        let stalls = spans(&process.records, Kind::Stall);
+        let hearing = &hearings[place];
         let floors: Vec<Vec<Floor>> = told
             .iter()
-            .map(|told| floors(place, &hearing, told, queued))
+            .map(|told| floors(place, hearing, told))
             .collect();
         let mut hits = 0;
         for record in &process.records {
@@ -112,19 +125,20 @@ fn spans(records: &[Record], kind: Kind) -> Vec<Span> {
 }
 
 /// Sorted by when they are due, each with the highest version so far.
-fn floors(process: usize, hearing: &Hearing, told: &[Told], queued: bool) -> Vec<Floor> {
-    let mut floors: Vec<Floor> = told
-        .iter()
-        .filter(|told| told.record.ok || queued && told.process == process)
-        .map(|told| Floor {
-            due: match told.process == process {
-                true => told.record.end,
-                false => hearing.of(told.record.end),
-            },
+fn floors(process: usize, hearing: &Hearing, told: &[Told]) -> Vec<Floor> {
+    let floor = |told: &Told| {
+        let due = match told.process == process {
+            // Whether or not the server could be told (G7).
+            true => told.record.end,
+            false => hearing.of(told.delivered?),
+        };
+        Some(Floor {
+            due,
             version: told.record.version,
             told: *told,
         })
-        .collect();
+    };
+    let mut floors: Vec<Floor> = told.iter().filter_map(floor).collect();
     floors.sort_by_key(|floor| floor.due);
     for place in 1..floors.len() {
         let before = floors[place - 1];
@@ -222,7 +236,7 @@ mod tests {
                 records: other,
             },
         ];
-        check(&processes, &[], false).violations.len()
+        check(&processes, &[]).violations.len()
     }
 
     #[test]
@@ -246,11 +260,21 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_invalidation_promises_nothing_yet() {
+    fn a_failed_invalidation_holds_in_its_own_process_at_once() {
         let mut told = record(Kind::Everything, 10, 20, 5);
         told.ok = false;
         let old = record(Kind::Read, 21, 22, 4);
-        assert_eq!(found(vec![told, old], vec![]), 0);
+        assert_eq!(found(vec![told, old], vec![]), 1);
+    }
+
+    #[test]
+    fn a_failed_invalidation_holds_elsewhere_if_its_process_has_lived_to_tell_it() {
+        let mut told = record(Kind::Function, 10, 20, 5);
+        told.ok = false;
+        let old = record(Kind::Read, 60_000, 60_001, 4);
+        let alive = record(Kind::Hits, 50_000, 50_000, 0);
+        assert_eq!(found(vec![old], vec![told]), 0);
+        assert_eq!(found(vec![old], vec![told, alive]), 1);
     }
 
     #[test]

@@ -17,6 +17,10 @@ pub(crate) const FOUND_OUT: Duration = Duration::from_millis(2_300);
 /// believed. The rest is for a busy machine.
 const DEAF: u64 = nanos(Duration::from_millis(3_500));
 
+/// When a process has come back to the server for certain, after the last thing in its way: the
+/// longest pause between two attempts, the attempt, and telling what has waited.
+const RECOVERED: u64 = nanos(Duration::from_millis(2_500));
+
 /// Something in the way of one process or of all.
 #[derive(Clone, Debug)]
 pub(crate) struct Disturbance {
@@ -64,6 +68,15 @@ impl Hearing {
         let later = self.disturbed.partition_point(|span| span.begin <= now);
         let near = &self.disturbed[later.saturating_sub(32)..later];
         near.iter().all(|span| span.end + TRAVEL < now)
+    }
+
+    /// When the process has told the server what it could not tell before, if it still runs.
+    pub(crate) fn recovered(&self, since: u64) -> u64 {
+        let calm = |calm: u64, span: &Span| match span.begin < calm + RECOVERED {
+            true => calm.max(span.end),
+            false => calm,
+        };
+        self.disturbed.iter().fold(since, calm) + RECOVERED
     }
 
     /// When the process must have heard of an invalidation that has returned elsewhere.
@@ -124,6 +137,17 @@ mod tests {
             Hearing::new(0, &long, &[]).of(1_000 * MS),
             1_000 * MS + DEAF
         );
+    }
+
+    #[test]
+    fn a_process_has_recovered_when_nothing_was_in_its_way_for_a_while() {
+        let own = [
+            disturbance(Some(0), 0, 500),
+            disturbance(Some(0), 1_500, 1_900),
+        ];
+        let hearing = Hearing::new(0, &own, &[]);
+        assert_eq!(hearing.recovered(100 * MS), 1_900 * MS + RECOVERED);
+        assert_eq!(hearing.recovered(9_000 * MS), 9_000 * MS + RECOVERED);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Holds a fleet of real processes against G1 and G2 while everything around them fails.
+//! Holds a fleet of real processes against G1, G2 and G7 while everything around them fails.
 //!
 //! Processes read and invalidate versioned registers through the cache, and record what they
 //! did and when; an injector kills, stops, disconnects, delays, flushes and fails over; then
@@ -25,7 +25,7 @@ use injector::Injector;
 use record::{Kind, Record, SIZE, nanos};
 use registers::Registers;
 
-const USAGE: &str = "history [--minutes N | --seconds N] [--processes N] [--seed N] [--queued]";
+const USAGE: &str = "history [--minutes N | --seconds N] [--processes N] [--seed N]";
 
 /// Violations told at most.
 const TOLD: usize = 3;
@@ -37,8 +37,6 @@ struct Settings {
     time: Duration,
     processes: usize,
     seed: Option<u64>,
-    /// An invalidation that fails holds in its own process all the same (G7).
-    queued: bool,
 }
 
 fn main() -> ExitCode {
@@ -63,7 +61,6 @@ fn settings(words: &[String]) -> Option<Settings> {
         time: Duration::from_secs(60),
         processes: 4,
         seed: None,
-        queued: false,
     };
     let mut words = words.iter();
     while let Some(word) = words.next() {
@@ -73,7 +70,6 @@ fn settings(words: &[String]) -> Option<Settings> {
             "--seconds" => settings.time = Duration::from_secs(number()?),
             "--processes" => settings.processes = usize::try_from(number()?).ok()?,
             "--seed" => settings.seed = Some(number()?),
-            "--queued" => settings.queued = true,
             _ => return None,
         }
     }
@@ -114,7 +110,7 @@ fn run(settings: &Settings) -> ExitCode {
         }
     }
     let disturbances = injector.disturbances.lock().expect("no fault has panicked");
-    let verdict = check(&processes, &disturbances, settings.queued);
+    let verdict = check(&processes, &disturbances);
     let faults = injector.counts.lock().expect("no fault has panicked");
     for (what, count) in &*faults {
         println!("fault: {what}: {count}");

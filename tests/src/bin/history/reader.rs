@@ -82,7 +82,7 @@ pub(crate) fn run(url: &str, folder: PathBuf, records: PathBuf) {
         .enable_all()
         .build()
         .expect("a runtime");
-    for _ in 0..3 {
+    for _ in 0..9 {
         runtime.spawn(read(log.clone()));
     }
     runtime.spawn(invalidate(log.clone()));
@@ -109,7 +109,7 @@ pub(crate) fn run(url: &str, folder: PathBuf, records: PathBuf) {
 
 async fn read(log: Log) {
     loop {
-        for _ in 0..fastrand::u8(4..12) {
+        for _ in 0..fastrand::u8(12..36) {
             let register = fastrand::u8(..COUNT);
             match fastrand::u16(..400) {
                 0 => refresh(register, &log).await,
