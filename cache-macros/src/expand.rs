@@ -5,7 +5,7 @@ use syn::spanned::Spanned;
 use syn::{Attribute, Error, FnArg, Path, parse_quote};
 
 use crate::args::{Args, Eagerness, Entry};
-use crate::function::{Argument, Function};
+use crate::function::{Argument, Function, is_borrowed};
 use crate::returns::Scope;
 use crate::template::Piece;
 
@@ -84,7 +84,13 @@ impl<'a> Expansion<'a> {
             true => quote!(async move #body),
             false => quote!(move || -> #returns #body),
         };
-        let run = quote!(#private::#run::<#returns, #kind, _>(#call, #policy, #judge, #compute));
+        // What borrows can't outlive its caller.
+        let share = match is_borrowed(returns.to_token_stream()) {
+            true => quote!(#private::Share::NOTHING),
+            false => quote!(#private::share!(#returns)),
+        };
+        let run =
+            quote!(#private::#run::<#returns, #kind, _>(#call, #policy, #share, #judge, #compute));
         let companion = self.companion();
         let found = quote! {
             #begin

@@ -216,7 +216,7 @@ fn mentions_impl(ty: &Type) -> bool {
 }
 
 /// As far as can be seen: a reference, or a lifetime other than `'static`.
-fn is_borrowed(tokens: TokenStream) -> bool {
+pub(crate) fn is_borrowed(tokens: TokenStream) -> bool {
     let mut tokens = tokens.into_iter().peekable();
     while let Some(token) = tokens.next() {
         let found = match &token {

@@ -1,5 +1,6 @@
 use std::fmt;
 use std::future::Future;
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -191,7 +192,7 @@ impl Cache {
         match request.seek().await {
             Sought::Found(value) => value,
             Sought::Due(value, beyond) => match request.seek_ahead(beyond).await {
-                Some(work) => match compute().await.split() {
+                Some(work) => match request.compute(&work, pin!(compute())).await.split() {
                     Ok(new) => {
                         let new = R::join(new);
                         request.settle(work, new, |_| Verdict::Keep).await
@@ -201,7 +202,7 @@ impl Cache {
                 None => value,
             },
             Sought::Compute(work) => {
-                let result = compute().await;
+                let result = request.compute(&work, pin!(compute())).await;
                 request.settle(work, result, |_| Verdict::Keep).await
             }
         }

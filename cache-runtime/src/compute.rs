@@ -4,7 +4,6 @@ mod claim;
 mod look;
 mod settle;
 
-use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,6 +12,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::background;
 use crate::cache::Inner;
 use crate::codec::Codec;
+use crate::computation;
 use crate::entry::Mark;
 use crate::error::Error;
 use crate::flight::{Follower, Landing, Lead, Role};
@@ -21,6 +21,7 @@ use crate::group::Stamp;
 use crate::key::Key;
 use crate::policy::Policy;
 use crate::returns::{Returns, ValueKind};
+use crate::share::Share;
 use crate::store::{Caller, Reach, Session, Tier};
 
 use claim::Turn;
@@ -40,7 +41,7 @@ pub(crate) struct Request<'a, R, const KIND: u8> {
     key: &'a Key,
     policy: &'a Policy,
     session: Session,
-    returns: PhantomData<fn() -> R>,
+    share: Share<R>,
 }
 
 type Kind<R, const KIND: u8> = <R as Returns<KIND>>::Kind;
@@ -70,8 +71,13 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
             key,
             policy,
             session: inner.store.session(caller),
-            returns: PhantomData,
+            share: Share::NOTHING,
         }
+    }
+
+    /// How a failure is given to those who wait, if it can be.
+    pub(crate) fn sharing(self, share: Share<R>) -> Self {
+        Self { share, ..self }
     }
 
     /// Looks for the value; where there is none, the caller is to compute it, once in the fleet
@@ -89,9 +95,20 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
         }
         let mut deadline = Instant::now() + self.wait();
         let mut patience = deadline;
+        let mut failed: Option<Option<OwnedSemaphorePermit>> = None;
         loop {
             match self.inner.local.flights.join(self.key, &self.state.groups) {
-                Role::Lead(lead) => return self.lead(lead, patience).await,
+                Role::Lead(lead) => {
+                    let mut sought = self.lead(lead, patience).await;
+                    if let (Sought::Compute(work), Some(turn)) = (&mut sought, failed) {
+                        work.turn = turn;
+                    }
+                    return sought;
+                }
+                // What has just failed is not tried again one by one.
+                Role::Follow(_) if failed.is_some() => return self.alone(failed.flatten()),
+                // It needs itself, and would wait for itself.
+                Role::Follow(_) if computation::is_within(self.key) => return self.alone(None),
                 Role::Follow(follower) => match Box::pin(self.follow(&follower, deadline)).await {
                     Some(Landing::Landed(value)) => {
                         if let Some(held) = Kind::<R, KIND>::restore(value) {
@@ -103,9 +120,14 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
                     }
                     // One of those who waited leads the next flight.
                     Some(Landing::Abandoned) => {}
-                    // What has just failed is not tried again one by one.
-                    Some(Landing::Failed) => {
-                        return self.alone(Box::pin(follower.turn()).await);
+                    Some(Landing::Failed(failure)) => {
+                        if let Some(failure) = failure.and_then(|it| self.share.give(&it)) {
+                            self.state.counters.joined.count();
+                            return Sought::Found(failure);
+                        }
+                        let cost = follower.begun().map(|begun| begun.elapsed());
+                        let turn = follower.turn(cost.unwrap_or_default());
+                        failed = Some(Box::pin(turn).await);
                     }
                     // One of those who have waited in vain computes; the others wait for it.
                     None => {
@@ -154,6 +176,8 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
     async fn lead(&self, lead: Lead, deadline: Instant) -> Sought<R> {
         match self.look(&lead).await {
             Ok(Looked::Hit(hit)) => self.found(lead, hit),
+            // The lease may be its own.
+            Ok(Looked::Miss(..)) if computation::is_within(self.key) => self.alone(None),
             Ok(Looked::Miss(stamp, spare)) => {
                 let mark = self.mark(stamp);
                 let turn = Box::pin(self.claim(mark, Reach::Normal, deadline, &lead)).await;
@@ -194,7 +218,6 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
         };
         self.state.counters.misses.count();
         self.state.counters.computations.count();
-        lead.begin();
         let spare = spare.map(|spare| Box::new(spare) as _);
         Sought::Compute(Box::new(Work::new(lead, lease, vigil, spare)))
     }

@@ -3,11 +3,13 @@ use std::collections::hash_map::Entry;
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use quick_cache::DefaultHashBuilder;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
+use crate::background;
+use crate::computation::Pulse;
 use crate::fingerprint::Fingerprint;
 use crate::group::Group;
 use crate::key::Key;
@@ -32,8 +34,8 @@ pub(crate) struct Flight {
     followers: AtomicUsize,
     /// The stored entry has changed since the leader last asked for it.
     touched: AtomicBool,
-    /// When the leader began to compute, after all looking and waiting.
-    begun: OnceLock<Instant>,
+    /// Since the leader began to compute, after all looking and waiting.
+    pulse: OnceLock<Arc<Pulse>>,
     state: Mutex<State>,
     changed: Notify,
     /// Made when the flight has failed, for those who then try for themselves.
@@ -50,8 +52,9 @@ enum State {
 pub(crate) enum Landing {
     /// With a value for all.
     Landed(Erased),
-    /// With a failure that is the leader's own: nothing can be said about the next attempt.
-    Failed,
+    /// With a failure, if it can be given to all; one that is the leader's own says nothing
+    /// about the next attempt.
+    Failed(Option<Erased>),
     /// Not at all: the leader panicked or was dropped.
     Abandoned,
 }
@@ -153,7 +156,7 @@ impl Flight {
             groups: Arc::clone(groups),
             followers: AtomicUsize::new(0),
             touched: AtomicBool::new(false),
-            begun: OnceLock::new(),
+            pulse: OnceLock::new(),
             state: Mutex::new(State::Flying),
             changed: Notify::new(),
             width: OnceLock::new(),
@@ -199,16 +202,18 @@ impl Follower {
 
     /// When the computation began, if it has.
     pub(crate) fn begun(&self) -> Option<Instant> {
-        self.flight.begun.get().copied()
+        Some(self.flight.pulse.get()?.begun())
     }
 
-    /// Waits for one of the places of those who try for themselves after a failure.
-    pub(crate) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+    /// Waits for one of the places of those who try for themselves after a failure, for `limit`
+    /// at most: however many they are, nobody waits for them all.
+    pub(crate) async fn turn(&self, limit: Duration) -> Option<OwnedSemaphorePermit> {
         let width = self
             .flight
             .width
             .get_or_init(|| Arc::new(Semaphore::new(WIDTH)));
-        Arc::clone(width).acquire_owned().await.ok()
+        let turn = Arc::clone(width).acquire_owned();
+        background::timeout(limit, turn).ok()?.await.ok()?.ok()
     }
 }
 
@@ -233,8 +238,16 @@ impl Lead {
     }
 
     /// Says that the computation begins now.
-    pub(crate) fn begin(&self) {
-        let _ = self.flight.begun.set(Instant::now());
+    pub(crate) fn begin(&self) -> Arc<Pulse> {
+        Arc::clone(self.flight.pulse.get_or_init(Pulse::begin))
+    }
+
+    /// For those who look after the flight while its leader computes.
+    pub(crate) fn attend(&self) -> Attendant {
+        Attendant {
+            flights: Arc::clone(&self.flights),
+            flight: Arc::clone(&self.flight),
+        }
     }
 
     /// Gives the value to all who wait, and to all who come until this lead is dropped.
@@ -243,11 +256,13 @@ impl Lead {
         self.flight.end(Landing::Landed(value));
     }
 
-    /// Ends the flight with a failure: those who wait try for themselves.
-    pub(crate) fn fail(&mut self) {
+    /// Ends the flight with a failure: those who wait are given it, or try for themselves.
+    pub(crate) fn fail(&mut self, failure: impl FnOnce() -> Option<Erased>) {
         self.over = true;
         self.leave();
-        self.flight.end(Landing::Failed);
+        let followed = self.flight.followers.load(Ordering::Relaxed) > 0;
+        let failure = followed.then(failure).flatten();
+        self.flight.end(Landing::Failed(failure));
     }
 
     /// Ends the flight with a value. With no follower, nobody else gets to hold it.
@@ -304,6 +319,36 @@ impl Lead {
 
     fn shard(&self) -> MutexGuard<'_, Shard> {
         self.flights.shard(self.flight.key.fingerprint())
+    }
+}
+
+/// Looks after a flight beside its leader.
+#[derive(Clone)]
+pub(crate) struct Attendant {
+    flights: Arc<Flights>,
+    flight: Arc<Flight>,
+}
+
+impl Attendant {
+    /// The call takes no more joiners, in whichever flight.
+    pub(crate) fn retire(&self) {
+        self.flights.retire(&self.flight.key);
+    }
+
+    /// Abandons the flight if its computation has been woken, and nobody has polled it for
+    /// `limit`; whether it was. One of those who wait takes over.
+    pub(crate) fn abandon_if_stalled(&self, limit: Duration) -> bool {
+        let pulse = self.flight.pulse.get();
+        if !pulse.is_some_and(|pulse| pulse.is_stalled(limit)) {
+            return false;
+        }
+        let mut shard = self.flights.shard(self.flight.key.fingerprint());
+        if self.flight.is_in(&shard) {
+            shard.remove(self.flight.key.fingerprint());
+        }
+        drop(shard);
+        self.flight.end(Landing::Abandoned);
+        true
     }
 }
 

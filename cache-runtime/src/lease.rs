@@ -6,7 +6,7 @@ use tokio::time::sleep;
 
 use crate::background;
 use crate::error::Error;
-use crate::flight::Flights;
+use crate::flight::{Attendant, Flights};
 use crate::key::Key;
 use crate::nonce::Nonce;
 use crate::store::{Session, Stored, Tier, Watch};
@@ -29,7 +29,7 @@ impl Lease {
         token: Nonce,
         life: Duration,
         watch: Watch,
-        flights: &Arc<Flights>,
+        flight: Attendant,
     ) -> Self {
         let keepers = background::handle().ok().map(|runtime| {
             // Apart from each other: the connection that hears of changes may be one of a
@@ -38,7 +38,7 @@ impl Lease {
                 session: session.clone(),
                 key: key.clone(),
                 token,
-                flights: Arc::clone(flights),
+                flight,
             };
             [
                 runtime.spawn(held.clone().renew(life)).abort_handle(),
@@ -116,7 +116,7 @@ struct Held {
     session: Session,
     key: Key,
     token: Nonce,
-    flights: Arc<Flights>,
+    flight: Attendant,
 }
 
 impl Held {
@@ -125,6 +125,14 @@ impl Held {
         let steady = self.session.steady();
         loop {
             sleep(life / 3).await;
+            if self.flight.abandon_if_stalled(life) {
+                // Whoever comes first takes over; should it go on after all, nothing of it is
+                // stored.
+                if let Err(error) = steady.release(&self.key, self.token).await {
+                    tracing::debug!("a lease could not be released: {error}");
+                }
+                return;
+            }
             if self.is_lost(steady.renew(&self.key, self.token, life).await) {
                 return;
             }
@@ -147,7 +155,7 @@ impl Held {
             Ok(true) => false,
             Ok(false) => {
                 // Invalidated: who comes now must not be given what was begun before.
-                self.flights.retire(&self.key);
+                self.flight.retire();
                 true
             }
             Err(error) => {

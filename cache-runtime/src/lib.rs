@@ -10,6 +10,7 @@ mod builder;
 mod cache;
 mod codec;
 mod companion;
+mod computation;
 mod compute;
 mod entry;
 mod error;
@@ -31,6 +32,8 @@ pub mod private;
 mod refresh;
 #[allow(missing_docs, reason = "generated code is its only reader")]
 mod returns;
+#[allow(missing_docs, reason = "generated code is its only reader")]
+mod share;
 mod stats;
 mod store;
 

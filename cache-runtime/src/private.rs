@@ -4,7 +4,7 @@ mod owned;
 
 use std::future::Future;
 use std::marker::PhantomData;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ pub use crate::compute::Verdict;
 pub use crate::function::{Function, Site};
 pub use crate::key::{Arguments, KeyPart};
 pub use crate::returns::{AnyHead, Erased, Peel, Probe, Returns, ValueKind, WHOLE, kind, kind_of};
+pub use crate::share::{AnyShare, Share, share};
 pub use owned::{run_blocking_owned, run_owned};
 
 /// The path of an item or closure, with the generic arguments it is in.
@@ -154,12 +155,13 @@ struct Begun {
 impl Begun {
     fn request<R: Returns<KIND>, const KIND: u8>(
         &self,
+        share: Share<R>,
         caller: Caller,
     ) -> Option<(Request<'_, R, KIND>, bool)> {
         let (refresh, key) = self.key.as_ref()?;
         let inner = &self.cache.inner;
         let request = Request::new(inner, &self.state, key, &self.policy, caller);
-        Some((request, *refresh))
+        Some((request.sharing(share), *refresh))
     }
 
     /// Begins a refresh in the background, unless this process is at it already.
@@ -218,6 +220,7 @@ pub fn only_if_for<T>(
 pub fn run<R, const KIND: u8, F>(
     call: Call<R, KIND>,
     policy: Policy,
+    share: Share<R>,
     judge: impl Fn(&R::Value) -> Verdict,
     compute: F,
 ) -> Pin<Box<impl Future<Output = R>>>
@@ -227,14 +230,14 @@ where
 {
     let begun = call.begin(policy);
     Box::pin(async move {
-        let Some((request, refresh)) = begun.request(Caller::Async) else {
+        let Some((request, refresh)) = begun.request(share, Caller::Async) else {
             return compute.await;
         };
         match seek(&request, refresh).await {
             // Functions whose values are computed ahead of time have a run of their own.
             Sought::Found(value) | Sought::Due(value, _) => value,
             Sought::Compute(work) => {
-                let result = compute.await;
+                let result = request.compute(&work, pin!(compute)).await;
                 Box::pin(request.settle(work, result, judge)).await
             }
         }
@@ -245,6 +248,7 @@ where
 pub fn run_blocking<R, const KIND: u8, F>(
     call: Call<R, KIND>,
     policy: Policy,
+    share: Share<R>,
     judge: impl Fn(&R::Value) -> Verdict,
     compute: F,
 ) -> R
@@ -253,13 +257,13 @@ where
     F: FnOnce() -> R,
 {
     let begun = call.begin(policy);
-    let Some((request, refresh)) = begun.request(Caller::Blocking) else {
+    let Some((request, refresh)) = begun.request(share, Caller::Blocking) else {
         return compute();
     };
     match blocking::wait(seek(&request, refresh)) {
         Sought::Found(value) | Sought::Due(value, _) => value,
         Sought::Compute(work) => {
-            let result = compute();
+            let result = request.compute_blocking(compute);
             blocking::wait(request.settle(work, result, judge))
         }
     }

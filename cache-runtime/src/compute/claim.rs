@@ -62,8 +62,8 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
             let mut watched = false;
             match self.session.claim(&claimed).await {
                 Ok(Claim::Granted) => {
-                    let flights = &self.inner.local.flights;
-                    let lease = Lease::keep(&self.session, self.key, token, life, watch, flights);
+                    let lease =
+                        Lease::keep(&self.session, self.key, token, life, watch, lead.attend());
                     return Turn::Ours(lease, mark);
                 }
                 Ok(Claim::Found(entry, left)) => {
@@ -121,7 +121,7 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
     pub(crate) async fn seek_ahead(&self, beyond: Duration) -> Option<Box<Work>> {
         self.session.refill();
         let lead = self.inner.local.flights.aside(self.key, &self.state.groups);
-        match self.claim_ahead(beyond).await {
+        match self.claim_ahead(beyond, &lead).await {
             Ok(Some((lease, mark))) => {
                 self.state.counters.computations.count();
                 Some(Box::new(Work::new(lead, Some((lease, mark)), None, None)))
@@ -134,7 +134,11 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
         }
     }
 
-    async fn claim_ahead(&self, beyond: Duration) -> Result<Option<(Lease, Mark)>, Error> {
+    async fn claim_ahead(
+        &self,
+        beyond: Duration,
+        lead: &Lead,
+    ) -> Result<Option<(Lease, Mark)>, Error> {
         self.announce().await?;
         let (token, life) = (Nonce::fresh(), self.lease());
         let watch = self.session.watch(self.key);
@@ -150,8 +154,7 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
         };
         let granted = matches!(self.session.claim(&claimed).await?, Claim::Granted);
         Ok(granted.then(|| {
-            let flights = &self.inner.local.flights;
-            let lease = Lease::keep(&self.session, self.key, token, life, watch, flights);
+            let lease = Lease::keep(&self.session, self.key, token, life, watch, lead.attend());
             (lease, mark)
         }))
     }

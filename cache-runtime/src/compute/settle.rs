@@ -1,9 +1,13 @@
 use std::any::Any;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{CODEC, Held, Kind, Request, give};
+use crate::computation::{self, Pulse};
 use crate::entry::{Mark, Span};
 use crate::error::Error;
 use crate::flight::Lead;
@@ -18,7 +22,9 @@ pub(crate) struct Work {
     lead: Option<Lead>,
     lease: Option<(Lease, Mark)>,
     _vigil: Option<Vigil>,
-    _turn: Option<OwnedSemaphorePermit>,
+    /// A place among those who try again after a failure.
+    pub(super) turn: Option<OwnedSemaphorePermit>,
+    pulse: Option<Arc<Pulse>>,
     /// A value past its ttl that can stand in: a `Held`.
     spare: Option<Box<dyn Any + Send + Sync>>,
     begun: Instant,
@@ -43,10 +49,11 @@ impl Work {
         spare: Option<Box<dyn Any + Send + Sync>>,
     ) -> Self {
         Self {
+            pulse: Some(lead.begin()),
             lead: Some(lead),
             lease,
             _vigil: vigil,
-            _turn: None,
+            turn: None,
             spare,
             begun: Instant::now(),
         }
@@ -58,7 +65,8 @@ impl Work {
             lead: None,
             lease: None,
             _vigil: None,
-            _turn: turn,
+            turn,
+            pulse: None,
             spare: None,
             begun: Instant::now(),
         }
@@ -66,6 +74,16 @@ impl Work {
 }
 
 impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
+    /// Computes; whoever waits for it can see that it goes on.
+    pub(crate) async fn compute<F: Future>(&self, work: &Work, compute: Pin<&mut F>) -> F::Output {
+        computation::drive(self.key, work.pulse.clone(), compute).await
+    }
+
+    /// Computes on the spot.
+    pub(crate) fn compute_blocking<T>(&self, compute: impl FnOnce() -> T) -> T {
+        computation::run(self.key, compute)
+    }
+
     /// What can stand in for a computation that fails or takes too long.
     pub(crate) fn spare(&self, work: &Work) -> Option<Held<R, KIND>> {
         let spare = work.spare.as_ref()?.downcast_ref::<Held<R, KIND>>();
@@ -102,7 +120,7 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
             Err(failure) => {
                 match &spare {
                     Some(spare) => lead.land(Kind::<R, KIND>::erase(spare.clone())),
-                    None => lead.fail(),
+                    None => lead.fail(|| self.share.take(&failure)),
                 }
                 if let Some((lease, _)) = lease {
                     self.note(lease.release().await);
@@ -204,7 +222,7 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
             let value = Kind::<R, KIND>::erase(held.clone());
             return Ok(Stored::Typed(Typed {
                 value: match self.policy.ages() {
-                    true => std::sync::Arc::new(Aged { value, span }),
+                    true => Arc::new(Aged { value, span }),
                     false => value,
                 },
                 stamp: mark.stamp().half(),

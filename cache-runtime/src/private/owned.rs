@@ -1,11 +1,11 @@
 //! Functions whose computation may go on beside their caller, and so has to own what it uses.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 
 use tokio::sync::oneshot;
 
-use super::{Begun, Call, Returns, Verdict, seek};
+use super::{Begun, Call, Returns, Share, Verdict, seek};
 use crate::background;
 use crate::blocking;
 use crate::compute::{Sought, Work};
@@ -18,6 +18,7 @@ use crate::store::Caller;
 pub fn run_owned<R, const KIND: u8, F>(
     call: Call<R, KIND>,
     policy: Policy,
+    share: Share<R>,
     judge: impl Fn(&R::Value) -> Verdict + Send + 'static,
     compute: F,
 ) -> Pin<Box<impl Future<Output = R>>>
@@ -28,7 +29,7 @@ where
 {
     let begun = call.begin(policy);
     Box::pin(async move {
-        let Some((request, anew)) = begun.request::<R, KIND>(Caller::Async) else {
+        let Some((request, anew)) = begun.request::<R, KIND>(share, Caller::Async) else {
             return compute.await;
         };
         match seek(&request, anew).await {
@@ -37,10 +38,10 @@ where
                 begun.refresh(|begun, ahead| {
                     refresh::spawn(async move {
                         let _ahead = ahead;
-                        if let Some((request, _)) = begun.request::<R, KIND>(Caller::Async)
+                        if let Some((request, _)) = begun.request::<R, KIND>(share, Caller::Async)
                             && let Some(work) = request.seek_ahead(beyond).await
                         {
-                            let result = compute.await;
+                            let result = request.compute(&work, pin!(compute)).await;
                             request.settle(work, result, judge).await;
                         }
                     });
@@ -49,14 +50,14 @@ where
             }
             Sought::Compute(work) => {
                 let (Some(limit), Some(spare)) = (policy.timeout, request.spare(&work)) else {
-                    let result = compute.await;
+                    let result = request.compute(&work, pin!(compute)).await;
                     return request.settle(work, result, judge).await;
                 };
                 let (send, receive) = oneshot::channel();
                 let other = begun.clone();
                 refresh::spawn(async move {
-                    let result = compute.await;
-                    if let Some((request, _)) = other.request::<R, KIND>(Caller::Async) {
+                    if let Some((request, _)) = other.request::<R, KIND>(share, Caller::Async) {
+                        let result = request.compute(&work, pin!(compute)).await;
                         let result = request.settle(work, result, judge).await;
                         // Whoever has been served the old value does not listen any more.
                         let _ = send.send(result);
@@ -79,6 +80,7 @@ where
 pub fn run_blocking_owned<R, const KIND: u8, F>(
     call: Call<R, KIND>,
     policy: Policy,
+    share: Share<R>,
     judge: impl Fn(&R::Value) -> Verdict + Send + 'static,
     compute: F,
 ) -> R
@@ -87,7 +89,7 @@ where
     F: FnOnce() -> R + Send + 'static,
 {
     let begun = call.begin(policy);
-    let Some((request, anew)) = begun.request::<R, KIND>(Caller::Blocking) else {
+    let Some((request, anew)) = begun.request::<R, KIND>(share, Caller::Blocking) else {
         return compute();
     };
     match blocking::wait(seek(&request, anew)) {
@@ -96,10 +98,14 @@ where
             begun.refresh(|begun, ahead| {
                 refresh::spawn_blocking(move || {
                     let _ahead = ahead;
-                    if let Some((request, _)) = begun.request::<R, KIND>(Caller::Blocking)
+                    if let Some((request, _)) = begun.request::<R, KIND>(share, Caller::Blocking)
                         && let Some(work) = blocking::wait(request.seek_ahead(beyond))
                     {
-                        blocking::wait(request.settle(work, compute(), judge));
+                        blocking::wait(request.settle(
+                            work,
+                            request.compute_blocking(compute),
+                            judge,
+                        ));
                     }
                 });
             });
@@ -107,12 +113,12 @@ where
         }
         Sought::Compute(work) => {
             let (Some(limit), Some(spare)) = (policy.timeout, request.spare(&work)) else {
-                return settle(&begun, work, compute, judge);
+                return settle(&begun, share, work, compute, judge);
             };
             let (send, receive) = oneshot::channel();
             let other = begun.clone();
             refresh::spawn_blocking(move || {
-                let _ = send.send(settle(&other, work, compute, judge));
+                let _ = send.send(settle(&other, share, work, compute, judge));
             });
             match background::timeout(limit, receive).map(blocking::wait) {
                 Ok(Ok(Ok(result))) => result,
@@ -124,13 +130,16 @@ where
 
 fn settle<R: Returns<KIND>, const KIND: u8>(
     begun: &Begun,
+    share: Share<R>,
     work: Box<Work>,
     compute: impl FnOnce() -> R,
     judge: impl Fn(&R::Value) -> Verdict,
 ) -> R {
-    let result = compute();
-    match begun.request::<R, KIND>(Caller::Blocking) {
-        Some((request, _)) => blocking::wait(request.settle(work, result, judge)),
-        None => result,
+    match begun.request::<R, KIND>(share, Caller::Blocking) {
+        Some((request, _)) => {
+            let result = request.compute_blocking(compute);
+            blocking::wait(request.settle(work, result, judge))
+        }
+        None => compute(),
     }
 }

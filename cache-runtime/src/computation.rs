@@ -1,0 +1,178 @@
+//! A computation while it runs: which calls this thread is at, so that one that needs itself
+//! does not wait for itself; and whether the one that others wait for is still polled.
+
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Wake, Waker};
+use std::time::{Duration, Instant};
+
+use crate::fingerprint::Fingerprint;
+use crate::key::Key;
+
+thread_local! {
+    /// The innermost last.
+    static WITHIN: RefCell<Vec<Fingerprint>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Whether this thread is computing the call at this moment.
+pub(crate) fn is_within(key: &Key) -> bool {
+    let within = |calls: &RefCell<Vec<_>>| calls.borrow().contains(key.fingerprint());
+    WITHIN.try_with(within).unwrap_or(false)
+}
+
+/// Computes a plain function's call.
+pub(crate) fn run<T>(key: &Key, compute: impl FnOnce() -> T) -> T {
+    let _within = Within::enter(key);
+    compute()
+}
+
+/// Computes an async function's call; `pulse` is that of the flight it is the computation of.
+pub(crate) async fn drive<F: Future>(
+    key: &Key,
+    pulse: Option<Arc<Pulse>>,
+    mut compute: Pin<&mut F>,
+) -> F::Output {
+    let waker = pulse.clone().map(Waker::from);
+    poll_fn(|context| {
+        let _within = Within::enter(key);
+        let (Some(pulse), Some(waker)) = (&pulse, &waker) else {
+            return compute.as_mut().poll(context);
+        };
+        pulse.beat(context.waker());
+        compute.as_mut().poll(&mut Context::from_waker(waker))
+    })
+    .await
+}
+
+/// While it lives, this thread is computing the call.
+struct Within;
+
+impl Within {
+    fn enter(key: &Key) -> Self {
+        let enter = |calls: &RefCell<Vec<_>>| calls.borrow_mut().push(*key.fingerprint());
+        // A thread that is about to end waits for itself, as it would without this.
+        let _ = WITHIN.try_with(enter);
+        Self
+    }
+}
+
+impl Drop for Within {
+    fn drop(&mut self) {
+        let _ = WITHIN.try_with(|calls| calls.borrow_mut().pop());
+    }
+}
+
+/// Tells a computation that waits for something from one that nobody polls any more.
+pub(crate) struct Pulse {
+    begun: Instant,
+    polled: Mutex<Polled>,
+}
+
+#[derive(Default)]
+struct Polled {
+    /// Who is to poll.
+    waker: Option<Waker>,
+    /// Since when it should have.
+    due: Option<Instant>,
+}
+
+impl Pulse {
+    /// Of a computation that begins now.
+    pub(crate) fn begin() -> Arc<Self> {
+        Arc::new(Self {
+            begun: Instant::now(),
+            polled: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn begun(&self) -> Instant {
+        self.begun
+    }
+
+    /// Whether it was woken that long ago, and has not been polled since.
+    pub(crate) fn is_stalled(&self, limit: Duration) -> bool {
+        self.lock().due.is_some_and(|due| due.elapsed() >= limit)
+    }
+
+    /// It is being polled.
+    fn beat(&self, by: &Waker) {
+        let mut polled = self.lock();
+        polled.due = None;
+        match &mut polled.waker {
+            Some(waker) => waker.clone_from(by),
+            none => *none = Some(by.clone()),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Polled> {
+        self.polled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wake for Pulse {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let mut polled = self.lock();
+        polled.due.get_or_insert_with(Instant::now);
+        // Not under the lock: waking may poll on the spot.
+        let waker = polled.waker.clone();
+        drop(polled);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use std::task::Poll;
+
+    #[test]
+    fn a_thread_is_within_a_call_while_it_computes_it_and_no_longer() {
+        let (outer, inner) = (Key::of("ns:a"), Key::of("ns:b"));
+        run(&outer, || {
+            run(&inner, || assert!(is_within(&outer) && is_within(&inner)));
+            assert!(is_within(&outer) && !is_within(&inner));
+        });
+        assert!(!is_within(&outer));
+        let _ = std::panic::catch_unwind(|| run(&outer, || panic!("on purpose")));
+        assert!(!is_within(&outer));
+    }
+
+    #[test]
+    fn a_computation_is_stalled_once_it_is_woken_and_not_polled() {
+        let key = Key::of("ns:a");
+        let pulse = Pulse::begin();
+        let mut wakers = Vec::new();
+        let compute = poll_fn(|context| {
+            assert!(is_within(&key));
+            wakers.push(context.waker().clone());
+            Poll::<()>::Pending
+        });
+        let mut compute = std::pin::pin!(compute);
+        {
+            let mut driven =
+                std::pin::pin!(drive(&key, Some(Arc::clone(&pulse)), compute.as_mut()));
+            let mut poll = || {
+                driven
+                    .as_mut()
+                    .poll(&mut Context::from_waker(Waker::noop()))
+            };
+            assert!(poll().is_pending() && !is_within(&key));
+            assert!(!pulse.is_stalled(Duration::ZERO), "nothing has woken it");
+            Waker::from(Arc::clone(&pulse)).wake();
+            assert!(pulse.is_stalled(Duration::ZERO));
+            assert!(!pulse.is_stalled(Duration::from_secs(60)));
+            assert!(poll().is_pending());
+            assert!(!pulse.is_stalled(Duration::ZERO), "it has been polled");
+        }
+        assert_eq!(wakers.len(), 2);
+    }
+}

@@ -1,0 +1,274 @@
+//! Nobody waits for what will not come: a call that needs itself, a leader that nobody polls
+//! any more, a function that fails.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use recached::{Cache, Policy, cached};
+use recached_tests::{PATIENCE, Server, cache_on};
+use tokio::sync::Notify;
+
+/// Far beyond the patience of any test: whoever waits that long waits in vain.
+const HOUR: Duration = Duration::from_secs(3_600);
+const HOURS: Policy = Policy::new(HOUR).wait(HOUR);
+
+static MEMORY: LazyLock<Cache> = LazyLock::new(|| {
+    let builder = Cache::builder().in_process().namespace("flights");
+    builder.build().expect("it builds")
+});
+
+async fn in_time<T>(claim: impl Future<Output = T>) -> T {
+    let outcome = tokio::time::timeout(PATIENCE, claim).await;
+    outcome.expect("nobody waits in vain")
+}
+
+#[cached(ttl = 60, wait = "1h", cache = cache, skip(cache))]
+async fn countdown(cache: &Cache, id: u64, left: u64) -> u64 {
+    match left {
+        0 => 0,
+        _ => 1 + Box::pin(detour(cache, id, left)).await,
+    }
+}
+
+#[cached(ttl = 60, wait = "1h", cache = cache, key = "detour:{id}")]
+async fn detour(cache: &Cache, id: u64, left: u64) -> u64 {
+    match left {
+        0 => 0,
+        // By another call, and it needs itself once more.
+        _ => 1 + Box::pin(detour(cache, id, left - 1)).await,
+    }
+}
+
+#[cached(ttl = 60, wait = "1h", cache = cache, skip(cache, left))]
+fn blocking_detour(cache: &Cache, id: u64, left: u64) -> u64 {
+    match left {
+        0 => 0,
+        _ => 1 + blocking_detour(cache, id, left - 1),
+    }
+}
+
+async fn needs_itself(cache: &Cache) {
+    assert_eq!(in_time(countdown(cache, 1, 3)).await, 4);
+    // What was stored is the outermost.
+    assert_eq!(in_time(detour(cache, 1, 0)).await, 3);
+    let stats = cache.stats().function("flights.detour");
+    assert_eq!((stats.computations, stats.lease_waits), (4, 0));
+    let plain = cache.clone();
+    let plain = tokio::task::spawn_blocking(move || blocking_detour(&plain, 1, 3));
+    assert_eq!(in_time(plain).await.expect("no panic"), 3);
+    assert_eq!(blocking_detour(cache, 1, 0), 3);
+}
+
+#[tokio::test]
+async fn a_call_that_needs_itself_does_not_wait_for_itself() {
+    needs_itself(&MEMORY).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_needs_itself_does_not_wait_for_its_own_lease() {
+    let server = Server::start();
+    needs_itself(&cache_on(&server.url(), "flights")).await;
+    // Nor where it does not join its own flight: without pushes, nobody joins.
+    let words = ["plain", "on", ">plain", "~*", "+@all", "-client|tracking"];
+    let _: () = server.ask(&[&["ACL", "SETUSER"], &words[..]].concat());
+    let url = server.url().replace("redis://", "redis://plain:plain@");
+    needs_itself(&cache_on(&url, "plain")).await;
+}
+
+#[cached(ttl = 60, cache = MEMORY, entry = false)]
+async fn nested(id: u64) -> u64 {
+    match id {
+        0 => 0,
+        _ => 1 + Box::pin(nested(id - 1)).await,
+    }
+}
+
+#[tokio::test]
+async fn a_function_that_calls_itself_with_other_arguments_is_cached_at_every_depth() {
+    assert_eq!(in_time(nested(20)).await, 20);
+    assert_eq!(in_time(nested(10)).await, 10);
+    assert_eq!(MEMORY.stats().function("flights.nested").computations, 21);
+}
+
+/// A leader whose computation waits for `go`, polled up to there and not beyond.
+async fn stalled<'a>(
+    cache: &'a Cache,
+    policy: Policy,
+    go: &'a Notify,
+) -> Pin<Box<dyn Future<Output = u32> + 'a>> {
+    let mut leader: Pin<Box<dyn Future<Output = u32>>> = Box::pin(async move {
+        let compute = || async {
+            tokio::task::yield_now().await;
+            go.notified().await;
+            1u32
+        };
+        cache.get_or_compute("stalled:1", policy, compute).await
+    });
+    // Until the computation waits.
+    in_time(async {
+        let mut polls = 0;
+        while polls < 3 {
+            let computes = cache.stats().function("stalled").computations > 0;
+            let poll = std::future::poll_fn(|context| Poll::Ready(leader.as_mut().poll(context)));
+            assert!(poll.await.is_pending(), "it waits for us");
+            polls += usize::from(computes);
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+    leader
+}
+
+async fn stalls(one: &Cache, two: &Cache) {
+    let policy = HOURS.lease(Duration::from_millis(300));
+    let go = Notify::new();
+    let leader = stalled(one, policy, &go).await;
+    // It waits for something, for longer than a lease: nobody takes it for dead.
+    let follower = one.get_or_compute("stalled:1", policy, || async { 2u32 });
+    let mut follower = Box::pin(follower);
+    let early = tokio::time::timeout(Duration::from_secs(1), follower.as_mut()).await;
+    assert!(early.is_err(), "the leader is alive: {early:?}");
+    // Now it could go on, and nobody polls it.
+    go.notify_one();
+    assert_eq!(in_time(follower).await, 2);
+    let other = two.get_or_compute("stalled:1", policy, || async { 3u32 });
+    assert_eq!(in_time(other).await, 2);
+    // It goes on after all, and what it has is not stored.
+    assert_eq!(in_time(leader).await, 1);
+    for cache in [one, two] {
+        let value = cache.get_or_compute("stalled:1", policy, || async { 4u32 });
+        assert_eq!(in_time(value).await, 2);
+    }
+}
+
+#[tokio::test]
+async fn a_leader_that_is_not_polled_any_more_is_succeeded_after_a_lease() {
+    let cache = Cache::builder().in_process().namespace("stalls").build();
+    let cache = cache.expect("it builds");
+    stalls(&cache, &cache).await;
+}
+
+#[tokio::test]
+async fn a_holder_that_is_not_polled_any_more_is_succeeded_after_a_lease() {
+    let server = Server::start();
+    let one = cache_on(&server.url(), "flights");
+    stalls(&one, &cache_on(&server.url(), "flights")).await;
+    // Waiters in other processes too, with none in its own.
+    let policy = HOURS.lease(Duration::from_millis(300));
+    let two = cache_on(&server.url(), "flights");
+    two.remove("stalled:1").await.expect("it works");
+    let go = Notify::new();
+    let fresh = cache_on(&server.url(), "flights");
+    let leader = stalled(&fresh, policy, &go).await;
+    go.notify_one();
+    let other = two.get_or_compute("stalled:1", policy, || async { 5u32 });
+    assert_eq!(in_time(other).await, 5);
+    drop(leader);
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Refused(u64);
+
+#[derive(Debug)]
+struct Own(u64);
+
+type Aliased<T, E> = Result<T, E>;
+
+#[cached(ttl = 60, wait = "1h", cache = MEMORY)]
+async fn refused(id: u64) -> Aliased<u64, Refused> {
+    // That all have joined is not told by any counter.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    Err(Refused(id))
+}
+
+#[cached(ttl = 60, wait = "1h", cache = MEMORY)]
+fn refused_plain(id: u64) -> Result<u64, Refused> {
+    std::thread::sleep(Duration::from_millis(200));
+    Err(Refused(id))
+}
+
+#[tokio::test]
+async fn who_waited_for_a_failure_is_given_it_where_it_can_be_cloned() {
+    let calls: Vec<_> = (0..50).map(|_| tokio::spawn(refused(7))).collect();
+    for call in calls {
+        let failure = in_time(call).await.expect("no panic");
+        assert_eq!(failure, Err(Refused(7)));
+    }
+    let stats = MEMORY.stats().function("flights.refused");
+    assert_eq!((stats.computations, stats.joined), (1, 49));
+    // It is not stored.
+    assert_eq!(in_time(refused(7)).await, Err(Refused(7)));
+    assert_eq!(MEMORY.stats().function("flights.refused").computations, 2);
+    // A plain function's, too.
+    let begun = Arc::new(std::sync::Barrier::new(8));
+    let calls: Vec<_> = (0..8)
+        .map(|_| {
+            let begun = Arc::clone(&begun);
+            std::thread::spawn(move || {
+                begun.wait();
+                refused_plain(7)
+            })
+        })
+        .collect();
+    for call in calls {
+        assert_eq!(call.join().expect("no panic"), Err(Refused(7)));
+    }
+    assert_eq!(MEMORY.stats().function("flights.refused_plain").computations, 1);
+}
+
+#[cached(ttl = 60, wait = "1h", cache = MEMORY)]
+async fn own(id: u64) -> Result<u64, Own> {
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    Err(Own(id))
+}
+
+#[tokio::test]
+async fn who_waited_for_a_failure_of_its_leaders_own_waits_for_one_computation_at_most() {
+    let begun = Instant::now();
+    let calls: Vec<_> = (0..200).map(|_| tokio::spawn(own(7))).collect();
+    for call in calls {
+        let Own(id) = in_time(call)
+            .await
+            .expect("no panic")
+            .expect_err("it fails");
+        assert_eq!(id, 7);
+    }
+    assert_eq!(MEMORY.stats().function("flights.own").computations, 200);
+    // The leader's, at most one more of waiting for a turn, and its own; with a turn each for
+    // sixteen at a time it would be fourteen.
+    let took = begun.elapsed();
+    assert!(took < Duration::from_millis(500) * 8, "{took:?}");
+}
+
+static DOWN: AtomicUsize = AtomicUsize::new(0);
+
+#[cached(ttl = 60, wait = "1h", cache = MEMORY)]
+async fn recovers(id: u64) -> Result<u64, Own> {
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    match DOWN.fetch_add(1, Ordering::SeqCst) {
+        0 => Err(Own(id)),
+        _ => Ok(id),
+    }
+}
+
+#[tokio::test]
+async fn what_succeeds_after_a_failure_is_stored_and_found_by_those_who_wait() {
+    let calls: Vec<_> = (0..100).map(|_| tokio::spawn(recovers(7))).collect();
+    let mut failed = 0;
+    for call in calls {
+        failed += usize::from(in_time(call).await.expect("no panic").is_err());
+    }
+    assert_eq!(failed, 1);
+    // The failed one, and those that had a turn at once.
+    let computations = MEMORY.stats().function("flights.recovers").computations;
+    assert!((2..=17).contains(&computations), "{computations}");
+    assert_eq!(in_time(recovers(7)).await.ok(), Some(7));
+    assert_eq!(
+        MEMORY.stats().function("flights.recovers").computations,
+        computations
+    );
+}

@@ -1,0 +1,218 @@
+//! Nobody joins what was begun before an invalidation it must know of.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use recached::{Cache, Policy};
+use recached_tests::{Server, cache_on, until};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+const MINUTE: Policy = Policy::new(Duration::from_secs(60));
+
+async fn works(cache: &Cache) -> bool {
+    let stored = cache.put("probe:1", MINUTE, 1u32).await;
+    stored.is_ok() && cache.get::<u32>("probe:1").await.ok() == Some(Some(1))
+}
+
+/// The source has changed, and `two` has said so: nobody here joins what began before.
+async fn invalidated_elsewhere(one: &Cache, two: &Cache, key: &str) {
+    let hour = Duration::from_secs(3_600);
+    let policy = MINUTE.lease(hour).wait(hour);
+    let slow = endless(one, key, policy).await;
+    let name = key.split(':').next().expect("a name");
+    two.remove(key).await.expect("it works");
+    joined_no_more(one, key, policy).await;
+    slow.abort();
+    let slow = endless(one, &key.replace(":1", ":2"), policy).await;
+    two.invalidate(name).await.ok();
+    joined_no_more(one, &key.replace(":1", ":2"), policy).await;
+    slow.abort();
+}
+
+#[tokio::test]
+async fn a_full_server_leaves_nobody_with_what_was_begun_before() {
+    let server = Server::start();
+    let one = cache_on(&server.url(), "joiners");
+    let two = cache_on(&server.url(), "joiners");
+    assert!(works(&one).await && works(&two).await);
+    let hour = Duration::from_secs(3_600);
+    let policy = MINUTE.lease(hour).wait(hour);
+    let _: () = server.ask(&["CONFIG", "SET", "maxmemory", "1"]);
+    let slow = endless(&one, "full:1", policy).await;
+    // Nothing is stored, so nothing is pushed.
+    assert!(!two.remove("full:1").await.expect("removing needs no room"));
+    joined_no_more(&one, "full:1", policy).await;
+    slow.abort();
+}
+
+#[tokio::test]
+async fn without_pushes_nobody_joins_what_was_begun_before() {
+    let server = Server::start();
+    let words = ["plain", "on", ">plain", "~*", "+@all", "-client|tracking"];
+    let _: () = server.ask(&[&["ACL", "SETUSER"], &words[..]].concat());
+    let url = server.url().replace("redis://", "redis://plain:plain@");
+    let (one, two) = (cache_on(&url, "joiners"), cache_on(&url, "joiners"));
+    invalidated_elsewhere(&one, &two, "silent:1").await;
+}
+
+/// A computation of `key` that never ends.
+async fn endless(cache: &Cache, key: &str, policy: Policy) -> JoinHandle<String> {
+    let (cache, key, begun) = (cache.clone(), key.to_owned(), Arc::new(Notify::new()));
+    let task = tokio::spawn({
+        let begun = Arc::clone(&begun);
+        async move {
+            let compute = || async {
+                begun.notify_one();
+                std::future::pending().await
+            };
+            cache.get_or_compute(&key, policy, compute).await
+        }
+    });
+    begun.notified().await;
+    task
+}
+
+/// Waits until a call of `key` is computed anew: none joins what was under way before.
+async fn joined_no_more(cache: &Cache, key: &str, policy: Policy) {
+    until("it takes no more joiners", || async {
+        let value = cache.get_or_compute(key, policy, || async { "new".to_owned() });
+        let value = tokio::time::timeout(Duration::from_millis(20), value).await;
+        value.is_ok_and(|value| value == "new")
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_holder_hears_of_its_invalidation_elsewhere_from_the_beginning() {
+    let server = Server::start();
+    let one = cache_on(&server.url(), "joiners");
+    let two = cache_on(&server.url(), "joiners");
+    // No renewal comes to tell of it.
+    let hour = Duration::from_secs(3_600);
+    let policy = MINUTE.lease(hour).wait(hour);
+    let slow = endless(&one, "claimed:1", policy).await;
+    assert!(!two.remove("claimed:1").await.expect("it works"));
+    joined_no_more(&one, "claimed:1", policy).await;
+    slow.abort();
+}
+
+#[tokio::test]
+async fn a_holder_hears_of_its_invalidation_after_it_has_renewed_its_lease() {
+    let server = Server::start();
+    let one = cache_on(&server.url(), "joiners");
+    let two = cache_on(&server.url(), "joiners");
+    let policy = MINUTE
+        .lease(Duration::from_secs(6))
+        .wait(Duration::from_secs(30));
+    let slow = endless(&one, "renewed:1", policy).await;
+    // A renewal ends the tracking of the lease unless it is read again.
+    let left = || server.ask::<i64>(&["PTTL", "{joiners:renewed:1}:lease"]);
+    let lowest = Cell::new(i64::MAX);
+    until("the lease has been renewed", || async {
+        let (left, before) = (left(), lowest.get());
+        if left > 0 {
+            lowest.set(before.min(left));
+        }
+        before < 5_000 && left > before
+    })
+    .await;
+    let removed = Instant::now();
+    assert!(!two.remove("renewed:1").await.expect("it works"));
+    joined_no_more(&one, "renewed:1", policy).await;
+    // The next renewal is due after two seconds: only a push can have told it by now.
+    let heard = removed.elapsed();
+    assert!(heard < Duration::from_millis(1_500), "{heard:?}");
+    slow.abort();
+}
+
+/// A call of `key` whose computation began with `value`, and ends when it is told to.
+async fn begun(cache: &Cache, key: &'static str, value: u32, end: &Arc<Notify>) {
+    let (cache, began, end) = (cache.clone(), Arc::new(Notify::new()), Arc::clone(end));
+    let told = Arc::clone(&began);
+    // A thread with no runtime: its calls go over the steady connection.
+    std::thread::spawn(move || {
+        let compute = || async {
+            told.notify_one();
+            end.notified().await;
+            value
+        };
+        pollster::block_on(cache.get_or_compute(key, MINUTE, compute))
+    });
+    began.notified().await;
+}
+
+#[tokio::test]
+async fn without_pushes_nobody_joins_a_waiter_of_an_old_generation() {
+    let server = Server::start();
+    let words = ["plain", "on", ">plain", "~*", "+@all", "-client|tracking"];
+    let _: () = server.ask(&[&["ACL", "SETUSER"], &words[..]].concat());
+    let url = server.url().replace("redis://", "redis://plain:plain@");
+    let (holder, waiter) = (cache_on(&url, "joiners"), cache_on(&url, "joiners"));
+    let end = Arc::new(Notify::new());
+    begun(&holder, "wait:1", 1, &end).await;
+    let call = |cache: Cache| {
+        tokio::spawn(async move {
+            cache
+                .get_or_compute("wait:1", MINUTE, || async { 2u32 })
+                .await
+        })
+    };
+    let early = call(waiter.clone());
+    until("it waits", || async {
+        waiter.stats().function("wait").lease_waits > 0
+    })
+    .await;
+    holder.invalidate("wait").await.expect("it works");
+    // The waiter's process reads Redis, for other calls and for this one.
+    assert_eq!(waiter.get::<u32>("wait:2").await.ok(), Some(None));
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let late = call(waiter);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    end.notify_one();
+    early.await.expect("no panic");
+    assert_eq!(late.await.expect("no panic"), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_joins_over_one_connection_what_the_other_was_cut_off_from() {
+    let server = Server::start();
+    let one = cache_on(&server.url(), "joiners");
+    until("it is connected", || works(&one)).await;
+    // The connection at home is the second.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(works(&one).await);
+    let two = cache_on(&server.url(), "joiners");
+    assert!(works(&two).await);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let mut admin = server.client();
+    let list: String = redis::cmd("CLIENT")
+        .arg("LIST")
+        .query(&mut admin)
+        .expect("it works");
+    let ids: Vec<&str> = list
+        .lines()
+        .filter_map(|line| line.strip_prefix("id=")?.split(' ').next())
+        .collect();
+    let mut set = redis::cmd("CONFIG");
+    set.arg("SET").arg("maxclients").arg(ids.len() - 1);
+    set.query::<()>(&mut admin).expect("it works");
+    let mut kill = redis::cmd("CLIENT");
+    kill.arg("KILL").arg("ID").arg(ids[0]);
+    kill.query::<()>(&mut admin).expect("it works");
+    // Each attempt to connect ends flights; later on they are a second apart.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let end = Arc::new(Notify::new());
+    begun(&one, "cut:1", 1, &end).await;
+    two.remove("cut:1").await.expect("it works");
+    // It reads Redis: the connection at home is up.
+    assert_eq!(one.get::<u32>("probe:1").await.ok(), Some(Some(1)));
+    let late = tokio::spawn({
+        let one = one.clone();
+        async move { one.get_or_compute("cut:1", MINUTE, || async { 2u32 }).await }
+    });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    end.notify_one();
+    assert_eq!(late.await.expect("no panic"), 2);
+}
