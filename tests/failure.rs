@@ -1,6 +1,5 @@
 //! What happens when things break: the call gets its function's result, and the cache comes back.
 
-use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -8,7 +7,6 @@ use std::time::{Duration, Instant};
 use recached::{Cache, ErrorKind, Policy, cached};
 use recached_tests::{PATIENCE, Server, cache_on, until};
 use tokio::sync::Notify;
-use tokio::task::JoinHandle;
 
 const MINUTE: Policy = Policy::new(Duration::from_secs(60));
 

@@ -156,5 +156,5 @@ fn reads_at(processes: &[Process], slot: usize, end: u64) -> bool {
     let hits = last.records.iter().filter(|one| one.kind == Kind::Hits);
     let mut hits = hits.filter(|one| one.begin > since).map(|one| one.version);
     let first = hits.next();
-    first.is_some() && hits.last() > first
+    first.is_some() && hits.next_back() > first
 }
