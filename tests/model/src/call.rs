@@ -145,7 +145,7 @@ impl World {
     /// Takes the lease, or waits.
     pub(crate) fn claim(&mut self, scope: &Scope, c: Id, stamp: Nonce) {
         self.callers[at(c)].touched = false;
-        if scope.mended && !scope.tracking {
+        if !scope.tracking && !scope.falls_for(Trap::WaitingOpen) {
             self.leave(c);
         }
         self.send_claim(scope, c, stamp, None);
@@ -174,7 +174,7 @@ impl World {
                 self.compute(c, Some(stamp));
                 self.callers[at(c)].keeper = Keeper::Idle;
                 if self.callers[at(c)].woken {
-                    if scope.mended {
+                    if !scope.falls_for(Trap::LeaseAskedFirst) {
                         self.leave(c);
                     }
                     self.look_after_lease(c);
@@ -250,7 +250,7 @@ impl World {
             self.callers[at(c)].woken = false;
             let process = self.callers[at(c)].process;
             let is_up = |link: &Link| link.process == process && link.status != Status::Down;
-            if scope.mended && self.links.iter().any(is_up) {
+            if !scope.falls_for(Trap::CutOffOpen) && self.links.iter().any(is_up) {
                 self.leave(c);
             }
             self.compute(c, None);

@@ -158,11 +158,6 @@ impl Caller {
         }
     }
 
-    /// Whether a later joiner might be told of an invalidation one round trip late.
-    pub(crate) fn is_in_doubt(&self) -> bool {
-        self.keeper == Keeper::Asking
-    }
-
     /// Its connection was replaced: what it holds already is all it gets from there.
     pub(crate) fn cut(&mut self) {
         if let Phase::Looking(looking) = &mut self.phase {

@@ -15,10 +15,6 @@ impl World {
             self.processes[at(process)].flight = Some(c);
             return self.look(scope, c, Aim::Read, 0);
         };
-        if self.callers[at(leader)].is_in_doubt() && !scope.strict {
-            // The push is here, and what it means is being asked for: one round trip.
-            self.callers[at(c)].least = self.processes[at(process)].floor;
-        }
         if let Phase::Filling { version, .. } = self.callers[at(leader)].phase {
             self.happens(Event::JoinedLate);
             self.answer(c, version);

@@ -167,7 +167,7 @@ impl World {
                 Phase::Looking(looking) => {
                     caller.woken |= matches!(looking.aim, Aim::Compare { .. } | Aim::Refresh);
                 }
-                _ if scope.mended && caller.keeper != Keeper::None => {
+                _ if caller.keeper != Keeper::None && !scope.falls_for(Trap::LeaseAskedFirst) => {
                     self.leave(c);
                     match self.callers[at(c)].keeper {
                         Keeper::Idle => self.look_after_lease(c),

@@ -31,12 +31,6 @@ pub struct Scope {
     pub fine: bool,
     /// How often a look is repeated whose generations change meanwhile; 0 is for ever.
     pub looks: u8,
-    /// Whether G1 holds as soon as the push has travelled, instead of once it has been checked.
-    pub strict: bool,
-    /// With mends for what the model has found, which the code does not have yet: a change of the
-    /// lease retires the flight at once; without pushes a flight takes no joiners once it has
-    /// read; a flight that a broken connection has cut off takes none while another is up.
-    pub mended: bool,
     /// What is built wrong.
     pub trap: Option<Trap>,
 }
@@ -58,8 +52,6 @@ impl Scope {
             tracking: true,
             fine: false,
             looks: 0,
-            strict: false,
-            mended: false,
             trap: None,
         }
     }

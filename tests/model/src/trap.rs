@@ -45,11 +45,19 @@ pub enum Trap {
     LeaseUnread,
     /// A waiter begins to listen only once it sleeps.
     DeafUntilAsleep,
+    /// A flight whose lease has changed takes joiners until the server was asked whether the
+    /// lease is gone or was only renewed.
+    LeaseAskedFirst,
+    /// Without pushes, a flight takes joiners while its leader waits, although nothing tells it
+    /// that its generation is gone.
+    WaitingOpen,
+    /// A flight that a broken connection has cut off takes joiners that come by another.
+    CutOffOpen,
 }
 
 impl Trap {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 22] = [
         Self::CountingGenerations,
         Self::FillUnchecked,
         Self::StampedAfterwards,
@@ -69,5 +77,8 @@ impl Trap {
         Self::LookedOnce,
         Self::LeaseUnread,
         Self::DeafUntilAsleep,
+        Self::LeaseAskedFirst,
+        Self::WaitingOpen,
+        Self::CutOffOpen,
     ];
 }

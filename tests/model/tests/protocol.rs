@@ -146,71 +146,16 @@ fn one_succeeds_whoever_dies() {
     holds(scope, &[Event::Succeeded]);
 }
 
-// What does not hold yet, and would.
-
-/// The push is here, but whether the lease is gone or was only renewed takes a round trip to ask.
-/// Whoever joins the flight meanwhile gets what is being computed.
-#[test]
-fn between_a_push_and_its_check_a_flight_takes_joiners() {
-    let scope = Scope::of(&[2, 0]).removals(1).renewals(1);
-    let strict = Scope {
-        strict: true,
-        ..scope
-    };
-    breaks(strict.clone(), NO_STALE_ANSWER);
-    holds(
-        Scope {
-            mended: true,
-            ..strict
-        },
-        &[],
-    );
-}
-
-/// A waiting leader goes on asking with the stamp that it began with. Nothing tells it that the
-/// function was invalidated, so that its flight takes joiners all the while, and the holder's
-/// entry of the old generation answers them.
-#[test]
-fn without_pushes_a_waiting_flight_outlives_its_generation() {
-    let scope = Scope::of(&[2, 1]).changes(1);
-    let scope = Scope {
-        tracking: false,
-        ..scope
-    };
-    breaks(scope.clone(), NO_STALE_ANSWER);
-    holds(
-        Scope {
-            mended: true,
-            ..scope
-        },
-        &[],
-    );
-}
-
-/// A call whose connection is down computes in a flight that stays open until that connection
-/// comes back, although nothing would tell of an invalidation. Callers on the other connection,
-/// which is up, join it.
-#[test]
-fn a_flight_cut_off_is_joined_through_the_other_connection() {
-    let scope = Scope::of(&[2, 0]).removals(1);
-    let scope = scope.faults(1, &[Fault::Disconnect]);
-    let scope = Scope { links: 2, ..scope };
-    breaks(scope.clone(), NO_STALE_ANSWER);
-    holds(
-        Scope {
-            mended: true,
-            ..scope
-        },
-        &[],
-    );
-}
-
 // What each trap breaks.
 
 /// A trap, the smallest scope it is known to show in, and what it breaks there.
 fn trapped(trap: Trap) -> (Scope, &'static str) {
     let one = Scope::of(&[1, 0]).removals(1);
-    let two = Scope::of(&[2]).removals(1);
+    // Over one connection its own push comes before its own reply.
+    let two = Scope {
+        links: 2,
+        ..Scope::of(&[2])
+    };
     let three = Scope::of(&[2, 1]);
     match trap {
         Trap::CountingGenerations => {
@@ -227,7 +172,8 @@ fn trapped(trap: Trap) -> (Scope, &'static str) {
             (scope, NO_STALE_ANSWER)
         }
         Trap::NeverRenewed | Trap::LookedOnce => (Scope::of(&[1, 1]), NO_SECOND_COMPUTATION),
-        Trap::OwnCopiesForgotten | Trap::OwnFlightsForgotten => (two, NO_STALE_ANSWER),
+        Trap::OwnCopiesForgotten => (two.removals(1), NO_STALE_ANSWER),
+        Trap::OwnFlightsForgotten => (two.changes(1), NO_STALE_ANSWER),
         Trap::ReconnectedUnchanged => {
             let scope = three.removals(1).faults(1, &[Fault::Disconnect]);
             (scope, NO_STALE_ANSWER)
@@ -243,6 +189,25 @@ fn trapped(trap: Trap) -> (Scope, &'static str) {
             (scope, NO_SECOND_COMPUTATION)
         }
         Trap::DeafUntilAsleep => (Scope::of(&[1, 1]), NOBODY_IS_STUCK),
+        Trap::LeaseAskedFirst => {
+            let scope = Scope::of(&[2, 0]).removals(1).renewals(1);
+            (scope, NO_STALE_ANSWER)
+        }
+        Trap::WaitingOpen => {
+            let scope = Scope::of(&[2, 1]).changes(1);
+            (
+                Scope {
+                    tracking: false,
+                    ..scope
+                },
+                NO_STALE_ANSWER,
+            )
+        }
+        Trap::CutOffOpen => {
+            let scope = Scope::of(&[2, 0]).removals(1);
+            let scope = scope.faults(1, &[Fault::Disconnect]);
+            (Scope { links: 2, ..scope }, NO_STALE_ANSWER)
+        }
     }
 }
 
@@ -285,6 +250,9 @@ traps! {
     a_claim_without_a_second_look_computes_what_is_stored: LookedOnce,
     a_lease_that_its_holder_has_not_read_is_lost_in_silence: LeaseUnread,
     a_waiter_that_listens_too_late_is_never_woken: DeafUntilAsleep,
+    between_a_push_and_its_check_a_flight_takes_joiners: LeaseAskedFirst,
+    without_pushes_a_waiting_flight_outlives_its_generation: WaitingOpen,
+    a_flight_cut_off_is_joined_through_another_connection: CutOffOpen,
 }
 
 // Deeper: minutes, and a gigabyte or two.
