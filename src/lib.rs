@@ -2,7 +2,7 @@
 
 pub use recached_macros::cached;
 pub use recached_runtime::{
-    Builder, Cache, Entry, Error, ErrorKind, FunctionStats, Invalidated, Key, Policy, Stats,
+    Builder, Cache, Entry, Error, ErrorKind, Event, FunctionStats, Invalidated, Key, Policy, Stats,
     Storable, blocking,
 };
 

@@ -217,7 +217,13 @@ async fn who_waited_for_a_failure_is_given_it_where_it_can_be_cloned() {
     for call in calls {
         assert_eq!(call.join().expect("no panic"), Err(Refused(7)));
     }
-    assert_eq!(MEMORY.stats().function("flights.refused_plain").computations, 1);
+    assert_eq!(
+        MEMORY
+            .stats()
+            .function("flights.refused_plain")
+            .computations,
+        1
+    );
 }
 
 #[cached(ttl = 60, wait = "1h", cache = MEMORY)]

@@ -140,3 +140,89 @@ async fn a_full_server_can_still_be_told() {
     })
     .await;
 }
+
+async fn by_hand(cache: &Cache, key: &str, value: u32) -> u32 {
+    cache.get_or_compute(key, MINUTE, || async { value }).await
+}
+
+/// A cache whose copies outlive their connection for so long, and one that has none.
+async fn graced(server: &Server, grace: Duration) -> (Cache, Cache) {
+    let builder = Cache::builder().redis(server.url()).namespace("grace");
+    let builder = builder
+        .command_timeout(Duration::from_secs(5))
+        .connect_timeout(Duration::from_secs(5));
+    let one = builder.clone().near_in_outage(grace).build();
+    let (one, two) = (one.expect("it builds"), builder.build().expect("it builds"));
+    for cache in [&one, &two] {
+        for key in ["kept:1", "kept:2", "other:1"] {
+            until("a copy is kept", || async {
+                by_hand(cache, key, 1).await;
+                let before = cache.stats().total.near_hits;
+                by_hand(cache, key, 2).await == 1 && cache.stats().total.near_hits > before
+            })
+            .await;
+        }
+    }
+    (one, two)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn copies_are_served_in_an_outage_where_that_is_asked_for_and_never_once_invalidated() {
+    let mut server = Server::start();
+    let (one, two) = graced(&server, Duration::from_secs(3_600)).await;
+    server.kill();
+    // Whoever does not ask for it computes.
+    until("the connection is lost", || async {
+        by_hand(&two, "kept:1", 2).await == 2
+    })
+    .await;
+    until("it is lost here too", || async {
+        by_hand(&one, "unknown:1", 3).await;
+        one.stats().function("unknown").errors > 0
+    })
+    .await;
+    for key in ["kept:1", "kept:2", "other:1"] {
+        assert_eq!(by_hand(&one, key, 2).await, 1, "{key}");
+    }
+    one.remove("kept:1").await.expect_err("the server is away");
+    assert_eq!(by_hand(&one, "kept:1", 3).await, 3);
+    one.invalidate("other").await.expect_err("it is away");
+    assert_eq!(by_hand(&one, "other:1", 3).await, 3);
+    assert_eq!(by_hand(&one, "kept:2", 3).await, 1);
+    // Back, with nothing of what was there: copies are not believed any more.
+    server.restart();
+    until("it is back", || async {
+        two.put("probe:1", MINUTE, 1u32).await.is_ok()
+    })
+    .await;
+    until("the copy is gone", || async {
+        by_hand(&one, "kept:2", 4).await == 4
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn copies_are_served_in_an_outage_for_as_long_as_was_asked_for() {
+    let mut server = Server::start();
+    let (one, _) = graced(&server, Duration::from_secs(1)).await;
+    server.kill();
+    until("they are not served any more", || async {
+        by_hand(&one, "kept:1", 2).await == 2
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_others_invalidated_while_a_connection_was_lost_is_not_served_once_it_is_back() {
+    let server = Server::start();
+    let (one, two) = graced(&server, Duration::from_secs(3_600)).await;
+    let _: () = server.ask(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+    until("the other has told", || async {
+        two.remove("kept:1").await.is_ok()
+    })
+    .await;
+    until("the copy is gone", || async {
+        by_hand(&one, "kept:1", 2).await == 2
+    })
+    .await;
+}

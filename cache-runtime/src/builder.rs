@@ -3,13 +3,15 @@ use std::time::Duration;
 
 use crate::cache::{Cache, Defaults, Inner};
 use crate::error::{Error, ErrorKind};
+use crate::event::{Event, Observer};
 use crate::flight::Flights;
 use crate::function::Registry;
 use crate::local::Local;
 use crate::near::Near;
 use crate::store::memory::Memory;
-use crate::store::redis::{Redis, Settings};
+use crate::store::redis::{Health, Redis, Settings};
 use crate::store::{Listener, Store};
+use crate::trouble::Trouble;
 
 /// Builds a [`Cache`].
 ///
@@ -23,6 +25,8 @@ use crate::store::{Listener, Store};
 /// | [`command_timeout`](Self::command_timeout) | 80 ms |
 /// | [`lease`](Self::lease) | 5 s |
 /// | [`wait`](Self::wait) | 10 s |
+/// | [`near_in_outage`](Self::near_in_outage) | 0: not at all |
+/// | [`observer`](Self::observer) | none; `tracing` is told in any case |
 #[derive(Clone)]
 #[must_use = "a builder does nothing until `build` or `install`"]
 pub struct Builder {
@@ -32,6 +36,8 @@ pub struct Builder {
     capacity_bytes: u64,
     connect_timeout: Duration,
     command_timeout: Duration,
+    near_in_outage: Duration,
+    observer: Observer,
     defaults: Defaults,
 }
 
@@ -51,6 +57,8 @@ impl Default for Builder {
             capacity_bytes: 64 << 20,
             connect_timeout: Duration::from_secs(1),
             command_timeout: Duration::from_millis(80),
+            near_in_outage: Duration::ZERO,
+            observer: Observer::default(),
             defaults: Defaults {
                 lease: Duration::from_secs(5),
                 wait: Duration::from_secs(10),
@@ -68,6 +76,7 @@ impl std::fmt::Debug for Builder {
             .field("capacity_bytes", &self.capacity_bytes)
             .field("connect_timeout", &self.connect_timeout)
             .field("command_timeout", &self.command_timeout)
+            .field("near_in_outage", &self.near_in_outage)
             .field("defaults", &self.defaults)
             .finish_non_exhaustive()
     }
@@ -137,6 +146,22 @@ impl Builder {
         self
     }
 
+    /// How long the copies in this process are served when the connection to the server is
+    /// lost: until it is back, and for this long at most. What others invalidate meanwhile is
+    /// not heard of; what this process invalidates is never served.
+    pub fn near_in_outage(mut self, longest: Duration) -> Self {
+        self.near_in_outage = longest;
+        self
+    }
+
+    /// Is told what no caller is: that the server is away, or back, that invalidations wait for
+    /// it, that a function's values can't be stored. Called on whichever thread finds it out, a
+    /// connection's reader among them: it must not block.
+    pub fn observer(mut self, observe: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.observer = Observer::new(observe);
+        self
+    }
+
     /// Builds the cache. Connects in the background: an absent server is no error.
     ///
     /// # Errors
@@ -163,6 +188,7 @@ impl Builder {
                     server: Redis::parse(&url)?,
                     connect_timeout: self.connect_timeout,
                     command_timeout: self.command_timeout,
+                    health: Health::new(self.observer.clone()),
                 };
                 let local = self.local();
                 let store = Redis::start(settings, Arc::clone(&local) as Arc<dyn Listener>)?;
@@ -192,7 +218,9 @@ impl Builder {
         Arc::new(Local {
             flights: Arc::new(Flights::new()),
             near: Arc::new(Near::new(self.capacity, self.capacity_bytes)),
-            registry: Registry::new(&self.namespace),
+            registry: Registry::new(&self.namespace, &self.observer),
+            observer: self.observer.clone(),
+            near_in_outage: self.near_in_outage,
         })
     }
 
@@ -204,6 +232,7 @@ impl Builder {
                 local,
                 defaults: self.defaults,
                 refreshes: Arc::default(),
+                misuse: Trouble::default(),
             }),
         }
     }

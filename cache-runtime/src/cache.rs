@@ -18,6 +18,7 @@ use crate::returns::{OWNED, RESULT, Returns, Storable};
 use crate::stats::Stats;
 use crate::store::redis::Change;
 use crate::store::{Caller, Listener, Look, Store, Tier, Undelivered};
+use crate::trouble::Trouble;
 
 /// A cache: a handle that is cheap to clone, all clones being one.
 ///
@@ -33,6 +34,8 @@ pub(crate) struct Inner {
     pub(crate) local: Arc<Local>,
     pub(crate) defaults: Defaults,
     pub(crate) refreshes: Arc<Refreshes>,
+    /// Keys by hand that can't be used.
+    pub(crate) misuse: Trouble,
 }
 
 /// What holds where a policy says nothing.
@@ -184,7 +187,8 @@ impl Cache {
         let (state, key) = match self.by_hand(key) {
             Ok(known) => known,
             Err(error) => {
-                tracing::error!("computed without the cache: {error}");
+                let observer = &self.inner.local.observer;
+                self.inner.misuse.arises(observer, "get_or_compute", &error);
                 return compute().await;
             }
         };

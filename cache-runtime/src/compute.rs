@@ -236,11 +236,13 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
             lead.leave();
         }
         self.state.counters.errors.count();
-        tracing::debug!(
-            function = &*self.state.name,
-            "computed without the cache: {error}"
-        );
+        self.trouble(error);
         Turn::Unstored(None)
+    }
+
+    fn trouble(&self, error: &Error) {
+        let observer = &self.inner.local.observer;
+        self.state.trouble.arises(observer, &self.state.name, error);
     }
 
     fn mark(&self, stamp: Stamp) -> Mark {

@@ -99,6 +99,8 @@ impl Span {
     /// Where an entry stands that is stored for `left` more.
     pub(crate) fn age(&self, left: Duration) -> Age {
         match left.checked_sub(self.stale) {
+            // Redis has it, if only for less than a millisecond.
+            Some(fresh) if self.stale.is_zero() => Age::Fresh(fresh),
             Some(fresh) if !fresh.is_zero() => Age::Fresh(fresh),
             _ => Age::Stale(self.stale.saturating_sub(left)),
         }

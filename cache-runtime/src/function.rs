@@ -3,11 +3,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use crate::error::{Error, ErrorKind};
+use crate::event::Observer;
 use crate::group::Group;
 use crate::key::{Arguments, Head, Key};
 use crate::name::function_name;
 use crate::near::Current;
 use crate::stats::{Counters, NearStats, Stats};
+use crate::trouble::Trouble;
 
 /// Where an annotated function stands. Two statics of one site are one function.
 #[derive(Debug)]
@@ -79,6 +81,7 @@ pub(crate) struct State {
     pub(crate) counters: Counters,
     /// Whether the fleet knows the name, so that a pattern can reach what is stored under it.
     pub(crate) announced: AtomicBool,
+    pub(crate) trouble: Trouble,
     /// Another function has the name: nothing is cached.
     refused: Option<String>,
     place: Place,
@@ -117,6 +120,7 @@ impl State {
             current: Current::default(),
             counters: Counters::default(),
             announced: AtomicBool::new(false),
+            trouble: Trouble::default(),
             refused,
             place,
         }
@@ -179,6 +183,7 @@ impl State {
 pub(crate) struct Registry {
     id: u64,
     namespace: Arc<str>,
+    observer: Observer,
     functions: RwLock<HashMap<String, Vec<Arc<State>>>>,
 }
 
@@ -186,11 +191,12 @@ pub(crate) struct Registry {
 const MOST_BY_HAND: usize = 10_000;
 
 impl Registry {
-    pub(crate) fn new(namespace: &str) -> Self {
+    pub(crate) fn new(namespace: &str, observer: &Observer) -> Self {
         static IDS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
         Self {
             id: IDS.fetch_add(1, Ordering::Relaxed),
             namespace: namespace.into(),
+            observer: observer.clone(),
             functions: RwLock::default(),
         }
     }
@@ -255,11 +261,13 @@ impl Registry {
                 show(&place)
             )
         });
-        if let Some(message) = &refused {
-            tracing::error!("{message}");
-        }
         let state = Arc::new(State::new(&self.namespace, name, version, place, refused));
         states.push(Arc::clone(&state));
+        // An observer may use the cache.
+        drop(functions);
+        if let Err(error) = state.check() {
+            state.trouble.arises(&self.observer, name, &error);
+        }
         state
     }
 

@@ -1,5 +1,8 @@
 use std::sync::Arc;
 
+use std::time::Duration;
+
+use crate::event::{Event, Observer};
 use crate::flight::Flights;
 use crate::function::Registry;
 use crate::near::Near;
@@ -14,6 +17,9 @@ pub(crate) struct Local {
     pub(crate) flights: Arc<Flights>,
     pub(crate) near: Arc<Near>,
     pub(crate) registry: Registry,
+    pub(crate) observer: Observer,
+    /// How long copies are served after the connection that vouched for them was lost.
+    pub(crate) near_in_outage: Duration,
 }
 
 impl Listener for Local {
@@ -45,11 +51,30 @@ impl Listener for Local {
         self.near.clear();
     }
 
+    fn lost(&self) {
+        if self.near_in_outage.is_zero() {
+            return self.everything_changed();
+        }
+        self.flights.retire_where(|_, _| true);
+        self.near.drift(self.near_in_outage);
+    }
+
+    fn found(&self) {
+        if self.near.land() {
+            self.everything_changed();
+        }
+    }
+
     fn gap(&self) {
         self.flights.retire_where(|_, _| true);
     }
 
     fn pushes(&self, pushes: bool) {
-        self.near.switch(!pushes);
+        if self.near.switch(!pushes) {
+            self.observer.tell(&match pushes {
+                true => Event::NearOn,
+                false => Event::NearOff,
+            });
+        }
     }
 }

@@ -3,11 +3,14 @@
 
 use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use coarsetime::Instant;
 use quick_cache::{Equivalent, Weighter};
+use tokio::task::AbortHandle;
 
+use crate::background;
 use crate::fingerprint::Fingerprint;
 use crate::group::{HalfStamp, Stamp};
 use crate::key::Key;
@@ -28,6 +31,8 @@ pub(crate) struct Near {
     dropped: Counter,
     refused: Counter,
     off: AtomicBool,
+    /// Ends the time that copies outlive the connection that vouched for them.
+    drift: Mutex<Option<AbortHandle>>,
 }
 
 /// A value as this process holds it.
@@ -121,6 +126,7 @@ impl Near {
             dropped: Counter::default(),
             refused: Counter::default(),
             off: AtomicBool::new(false),
+            drift: Mutex::default(),
         }
     }
 
@@ -195,15 +201,42 @@ impl Near {
         self.entries.clear();
     }
 
-    /// The server tells of no changes, so nothing can be kept; or it does again.
-    pub(crate) fn switch(&self, off: bool) {
-        if off && !self.off.swap(off, Ordering::Relaxed) {
-            tracing::warn!(
-                "the near tier is off: {OFF}; functions with a `near_ttl` use it all the same"
-            );
-        } else {
-            self.off.store(off, Ordering::Relaxed);
+    /// Nobody vouches for the copies any more: they are served for `grace`, unless they
+    /// [`land`](Self::land) before.
+    pub(crate) fn drift(self: &Arc<Self>, grace: Duration) {
+        let Ok(runtime) = background::handle() else {
+            return self.clear();
+        };
+        let mut drift = self.drift.lock().unwrap_or_else(PoisonError::into_inner);
+        if drift.is_some() {
+            // What has been adrift for longest says how much longer.
+            return;
         }
+        let near = Arc::downgrade(self);
+        let end = runtime.spawn(async move {
+            tokio::time::sleep(grace).await;
+            if let Some(near) = near.upgrade() {
+                near.clear();
+                near.land();
+            }
+        });
+        *drift = Some(end.abort_handle());
+    }
+
+    /// Whether they were adrift.
+    pub(crate) fn land(&self) -> bool {
+        let mut drift = self.drift.lock().unwrap_or_else(PoisonError::into_inner);
+        let end = drift.take();
+        if let Some(end) = &end {
+            end.abort();
+        }
+        end.is_some()
+    }
+
+    /// The server tells of no changes, so nothing can be kept; or it does again. Whether that is
+    /// new.
+    pub(crate) fn switch(&self, off: bool) -> bool {
+        self.off.swap(off, Ordering::Relaxed) != off
     }
 
     /// Something would have been kept, if the server told of changes.

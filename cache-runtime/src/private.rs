@@ -113,10 +113,8 @@ impl<R: Returns<KIND>, const KIND: u8> Call<R, KIND> {
                 Ok(key) => Some((is_refresh(&key), key)),
                 Err(error) => {
                     state.counters.errors.count();
-                    tracing::warn!(
-                        function = &*state.name,
-                        "computed without the cache: {error}"
-                    );
+                    let observer = &cache.inner.local.observer;
+                    state.trouble.arises(observer, &state.name, &error);
                     None
                 }
             }

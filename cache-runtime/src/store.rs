@@ -211,6 +211,10 @@ pub(crate) trait Listener: Send + Sync {
     fn calls_changed(&self, pattern: &KeyPattern);
     fn group_changed(&self, group: &str);
     fn everything_changed(&self);
+    /// From now on nothing is told.
+    fn lost(&self);
+    /// Changes are told again: what was read before they were lost is not to be trusted.
+    fn found(&self);
     /// For a while nothing would have been told.
     fn gap(&self);
     /// Whether changes are told at all.

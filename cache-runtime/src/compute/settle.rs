@@ -175,6 +175,8 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
             }
         };
         let filled = lease.fill(entry, span.life).await?;
+        let observer = &self.inner.local.observer;
+        self.state.trouble.ends(observer, &self.state.name);
         if !self.session.is_typed() {
             // A refresh replaces a copy of the old value, and our own push is still on its way.
             // The new one is kept when it is read: our write has ended what the server tracks
@@ -237,7 +239,7 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
     pub(super) fn note(&self, outcome: Result<(), Error>) {
         if let Err(error) = outcome {
             self.state.counters.errors.count();
-            tracing::debug!(function = &*self.state.name, "not stored: {error}");
+            self.trouble(&error);
         }
     }
 }

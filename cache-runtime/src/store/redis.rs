@@ -1,7 +1,9 @@
 //! The tier in a Redis server. Connections, scripts and pushes stay in here.
 
 mod generations;
+mod health;
 mod inbox;
+mod keeper;
 mod link;
 mod names;
 mod pool;
@@ -20,6 +22,7 @@ use super::{Caller, Listener};
 use crate::background;
 use crate::error::Error;
 use crate::pattern::KeyPattern;
+pub(crate) use health::Health;
 use inbox::Inbox;
 pub(crate) use link::Link;
 use names::Names;
@@ -36,6 +39,7 @@ pub(crate) struct Settings {
     pub(crate) server: ConnectionInfo,
     pub(crate) connect_timeout: Duration,
     pub(crate) command_timeout: Duration,
+    pub(crate) health: Health,
 }
 
 impl Settings {
@@ -79,7 +83,7 @@ impl Redis {
             &settings.names_key(),
             Arc::clone(&listener),
         );
-        let queue = Arc::new(Queue::new(&settings.namespace));
+        let queue = Arc::new(Queue::new(&settings.namespace, settings.health.observer()));
         let steady = Link::start(
             &settings,
             &names,

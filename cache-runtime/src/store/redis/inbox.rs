@@ -45,7 +45,7 @@ impl Inbox {
                 }
             },
             PushKind::Disconnection => {
-                self.forget_everything();
+                self.lost();
                 self.doubt.notify_one();
             }
             _ => {}
@@ -57,6 +57,18 @@ impl Inbox {
         self.generations.clear();
         self.listener.everything_changed();
         self.watchers.notify_all();
+    }
+
+    /// Nobody vouches any more for what was read.
+    pub(crate) fn lost(&self) {
+        self.generations.clear();
+        self.listener.lost();
+        self.watchers.notify_all();
+    }
+
+    /// The connection is back, or another in its place.
+    pub(crate) fn found(&self) {
+        self.listener.found();
     }
 
     /// Computations that began unwatched take no more joiners.

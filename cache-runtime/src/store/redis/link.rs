@@ -1,23 +1,20 @@
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use deadpool_redis::Connection;
 use redis::RedisResult;
 use redis::aio::MultiplexedConnection;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
-use tokio::time::{sleep, timeout};
 
+use super::health::unreachable;
+use super::keeper::{Alive, keep};
 use super::{Settings, Way, names::Names, pool, queue::Queue};
 use crate::background;
 use crate::error::{Error, ErrorKind};
 use crate::store::redis::generations::Epoch;
 use crate::store::redis::inbox::Inbox;
-
-/// The longest pause between two attempts to connect.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// How often a quiet connection is asked whether it is still there.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -35,7 +32,7 @@ pub(crate) struct Link {
     /// When its connection was last seen to answer.
     heard: Mutex<Instant>,
     /// The link on our own runtime, unless this is it.
-    steady: Option<Arc<Link>>,
+    pub(super) steady: Option<Arc<Link>>,
 }
 
 enum Status {
@@ -45,10 +42,10 @@ enum Status {
 }
 
 #[derive(Clone)]
-struct Up {
-    connection: MultiplexedConnection,
-    tracking: bool,
-    epoch: Epoch,
+pub(super) struct Up {
+    pub(super) connection: MultiplexedConnection,
+    pub(super) tracking: bool,
+    pub(super) epoch: Epoch,
 }
 
 /// A connection to send on.
@@ -81,6 +78,7 @@ impl Link {
             steady,
         });
         let alive = Alive {
+            link: Arc::downgrade(&link),
             alive: Arc::clone(&link.alive),
             inbox: Arc::clone(&link.inbox),
         };
@@ -101,12 +99,12 @@ impl Link {
     pub(super) fn give_up_if_deaf(&self) {
         let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         if self.is_up() && heard.elapsed() > HEARTBEAT * 3 {
-            self.set(Status::Down("its runtime is blocked".into()));
+            self.fall("its runtime is blocked");
             self.inbox.forget_everything();
         }
     }
 
-    fn hear(&self) {
+    pub(super) fn hear(&self) {
         *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
@@ -184,43 +182,55 @@ impl Link {
                 tracking: up.tracking,
                 epoch: up.epoch,
             })),
-            Status::Down(reason) => Some(Err(Error::new(
-                ErrorKind::Unavailable,
-                format!("redis is not reachable: {reason}"),
-            ))),
+            Status::Down(reason) => Some(Err(unreachable(reason))),
             Status::Connecting => None,
         }
     }
 
     /// Nobody else shall wait for a server that has let one caller wait in vain.
     fn overdue(&self) {
-        let mut status = self.status.write().unwrap_or_else(PoisonError::into_inner);
-        if !matches!(*status, Status::Down(_)) {
-            *status = Status::Down("it did not answer in time".into());
+        if !self.is_down() {
+            self.fall("it did not answer in time");
         }
-        drop(status);
         self.inbox.doubt.notify_one();
     }
 
     /// Takes calls; what began while it took none may have missed an invalidation.
-    fn restore(&self, up: Up) {
-        let mut status = self.status.write().unwrap_or_else(PoisonError::into_inner);
-        let before = std::mem::replace(&mut *status, Status::Up(up));
-        // Flights have locks of their own: none is taken under ours.
-        drop(status);
-        self.changed.notify_waiters();
-        if matches!(before, Status::Down(_)) {
+    pub(super) fn restore(&self, up: Up) {
+        // What outlived the connection must not outlive the outage.
+        self.inbox.found();
+        if matches!(self.turn(Status::Up(up)), Status::Down(_)) {
             self.inbox.gap();
         }
     }
 
-    fn set(&self, status: Status) {
-        *self.status.write().unwrap_or_else(PoisonError::into_inner) = status;
+    /// Takes no calls any more.
+    pub(super) fn fall(&self, reason: &str) {
+        self.turn(Status::Down(reason.into()));
+    }
+
+    fn turn(&self, status: Status) -> Status {
+        let reason = match &status {
+            Status::Down(reason) => Some(Arc::clone(reason)),
+            Status::Connecting | Status::Up(_) => None,
+        };
+        let mut now = self.status.write().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *now, status);
+        // Flights and observers have locks of their own: none is taken under ours.
+        drop(now);
         self.changed.notify_waiters();
+        let was = matches!(before, Status::Up(_));
+        self.settings.health.turned(was, reason.as_ref());
+        before
+    }
+
+    fn is_down(&self) -> bool {
+        let status = self.status.read().unwrap_or_else(PoisonError::into_inner);
+        matches!(*status, Status::Down(_))
     }
 
     /// Makes sure that the fleet knows our functions' names.
-    async fn announce_all(self: &Arc<Self>) {
+    pub(super) async fn announce_all(self: &Arc<Self>) {
         let names = self.names.all();
         if !names.is_empty()
             && let Err(error) = Way::ahead(Arc::clone(self)).announce_names(&names).await
@@ -234,121 +244,7 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
+        self.fall("nobody uses it any more");
         self.inbox.doubt.notify_one();
-    }
-}
-
-/// Falls when the runtime that the link lives on is shut down, or the link is dropped.
-struct Alive {
-    alive: Arc<AtomicBool>,
-    inbox: Arc<Inbox>,
-}
-
-impl Drop for Alive {
-    fn drop(&mut self) {
-        self.alive.store(false, Ordering::Release);
-        // Nobody hears its pushes any more.
-        self.inbox.forget_everything();
-    }
-}
-
-/// Connects, watches over the connection, and connects again; ends with its link.
-async fn keep(link: Weak<Link>, inbox: Arc<Inbox>, settings: Arc<Settings>) {
-    let mut pool = None;
-    let mut pause = Duration::from_millis(20);
-    loop {
-        let attempt = connect(&mut pool, &settings, &inbox);
-        let connected = match timeout(settings.connect_timeout, attempt).await {
-            Ok(connected) => connected,
-            Err(_) => Err(Error::new(
-                ErrorKind::Timeout,
-                format!("no connection within {:?}", settings.connect_timeout),
-            )),
-        };
-        let Some(link) = link.upgrade() else { return };
-        match connected {
-            Ok((connection, tracking)) => {
-                pause = Duration::from_millis(20);
-                tracing::info!(tracking, "connected to redis");
-                inbox.pushes(tracking);
-                let up = Up {
-                    connection: (*connection).clone(),
-                    tracking,
-                    epoch: inbox.generations.begin(),
-                };
-                link.hear();
-                link.restore(up.clone());
-                let steady = link.steady.is_none();
-                if steady {
-                    link.queue.deliver(&link).await;
-                    link.announce_all().await;
-                }
-                let weak = Arc::downgrade(&link);
-                drop(link);
-                watch(&weak, &inbox, &settings, up, steady).await;
-                // Out of the pool for good: what is broken must not be handed out again.
-                drop(Connection::take(connection));
-                let Some(link) = weak.upgrade() else { return };
-                link.set(Status::Down("the connection was lost".into()));
-                inbox.forget_everything();
-                tracing::warn!("the connection to redis was lost");
-            }
-            Err(error) => {
-                let reason: Arc<str> = error.to_string().into();
-                link.set(Status::Down(Arc::clone(&reason)));
-                tracing::debug!("redis is not reachable: {reason}");
-                drop(link);
-                let spread = 0.75 + fastrand::f64() / 2.0;
-                sleep(pause.mul_f64(spread)).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
-            }
-        }
-    }
-}
-
-async fn connect(
-    pool: &mut Option<pool::Source>,
-    settings: &Settings,
-    inbox: &Arc<Inbox>,
-) -> Result<(Connection, bool), Error> {
-    let source = match pool {
-        Some(source) => source,
-        None => pool.insert(pool::Source::new(settings, inbox)?),
-    };
-    source.connect().await
-}
-
-/// Returns when the connection is gone, or its link.
-async fn watch(link: &Weak<Link>, inbox: &Inbox, settings: &Settings, mut up: Up, steady: bool) {
-    loop {
-        let pause = match link.upgrade() {
-            Some(link) if link.is_up() => HEARTBEAT,
-            Some(_) => HEARTBEAT / 5,
-            None => return,
-        };
-        let told = timeout(pause, inbox.doubt.notified()).await.is_ok();
-        let begun = Instant::now();
-        let ping = redis::cmd("PING");
-        let ping = ping.query_async::<()>(&mut up.connection);
-        match timeout(settings.connect_timeout, ping).await {
-            Ok(Ok(())) => {}
-            // It answers, if only that it can't write or is busy.
-            Ok(Err(error)) if pool::is_answer(&error) => {}
-            _ => return,
-        }
-        let Some(link) = link.upgrade() else { return };
-        link.hear();
-        // A call takes two exchanges at least: a server that is slower costs every call its
-        // patience, and gives it nothing.
-        if !link.is_up() && begun.elapsed() <= settings.command_timeout / 2 {
-            link.restore(up.clone());
-        }
-        if steady {
-            link.queue.deliver(&link).await;
-        }
-        // Without pushes nobody tells us that the names are gone.
-        if steady && (inbox.names_changed() || !told && !up.tracking) {
-            link.announce_all().await;
-        }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Link, Way};
 use crate::error::{Error, ErrorKind};
+use crate::event::{Event, Observer};
 use crate::group::Group;
 use crate::key::Key;
 use crate::pattern::{KeyPattern, NamePattern};
@@ -33,6 +34,7 @@ pub(crate) struct Queue {
     items: Mutex<Items>,
     /// Counts the invalidations.
     made: AtomicU64,
+    observer: Observer,
 }
 
 /// Each with the number of its last invalidation: one that is made again while it is delivered
@@ -40,12 +42,13 @@ pub(crate) struct Queue {
 type Items = BTreeMap<Undelivered, u64>;
 
 impl Queue {
-    pub(super) fn new(namespace: &Arc<str>) -> Self {
+    pub(super) fn new(namespace: &Arc<str>, observer: &Observer) -> Self {
         Self {
             namespace: Arc::clone(namespace),
             waiting: AtomicBool::new(false),
             items: Mutex::default(),
             made: AtomicU64::new(0),
+            observer: observer.clone(),
         }
     }
 
@@ -68,7 +71,12 @@ impl Queue {
             let everything = Group::everything(&self.namespace).key().to_owned();
             *items = Items::from([(Undelivered::Group(everything), number)]);
         }
-        self.waiting.store(!items.is_empty(), Ordering::Release);
+        let new = !self.wait(&items) && !items.is_empty();
+        // An observer may use the cache.
+        drop(items);
+        if new {
+            self.observer.tell(&Event::Queued);
+        }
     }
 
     /// Tells the server of all that waits, over this link; then everybody trusts it again.
@@ -87,7 +95,7 @@ impl Queue {
                         return;
                     }
                     // It will never be taken: better to say so than to wait for ever.
-                    Err(error) => tracing::error!("an invalidation is lost: {error}"),
+                    Err(error) => self.observer.tell(&Event::Lost(error)),
                 }
             }
             self.done(&all);
@@ -102,7 +110,17 @@ impl Queue {
     fn done(&self, delivered: &Items) {
         let mut items = self.items.lock().unwrap_or_else(PoisonError::into_inner);
         items.retain(|item, number| delivered.get(item) != Some(number));
-        self.waiting.store(!items.is_empty(), Ordering::Release);
+        let waited = self.wait(&items);
+        let none = items.is_empty();
+        drop(items);
+        if waited && none {
+            self.observer.tell(&Event::Delivered);
+        }
+    }
+
+    /// Whether some waited before.
+    fn wait(&self, items: &Items) -> bool {
+        self.waiting.swap(!items.is_empty(), Ordering::AcqRel)
     }
 }
 
@@ -132,7 +150,7 @@ mod tests {
 
     #[test]
     fn too_many_become_one_of_everything() {
-        let queue = Queue::new(&"ns".into());
+        let queue = Queue::new(&"ns".into(), &Observer::default());
         assert!(queue.check().is_ok());
         let calls = (0..=MOST).map(|id| Undelivered::Call(format!("ns:user:{id}")));
         queue.push(calls);
@@ -143,7 +161,7 @@ mod tests {
 
     #[test]
     fn what_comes_while_others_are_delivered_still_waits() {
-        let queue = Queue::new(&"ns".into());
+        let queue = Queue::new(&"ns".into(), &Observer::default());
         let call = |id: u32| Undelivered::Call(format!("ns:user:{id}"));
         queue.push([call(1), call(1)]);
         let all = queue.all();
@@ -156,7 +174,7 @@ mod tests {
     }
     #[test]
     fn what_is_invalidated_again_while_it_is_delivered_still_waits() {
-        let queue = Queue::new(&"ns".into());
+        let queue = Queue::new(&"ns".into(), &Observer::default());
         let call = || Undelivered::Call("ns:user:1".to_owned());
         queue.push([call()]);
         let all = queue.all();

@@ -1,0 +1,102 @@
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use crate::error::Error;
+
+/// What has changed about a cache that no caller is told of: told once for each change, not once
+/// for each call. By [`Builder::observer`](crate::Builder::observer), and to `tracing`.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// Redis can't be reached or does not answer in time: calls go through without it.
+    Away(Error),
+    /// Redis answers: calls are served from it.
+    Back,
+    /// Nothing is kept in this process from now on, because the server tells of no changes (no
+    /// RESP3, or a proxy between).
+    NearOff,
+    /// Copies are kept in this process again.
+    NearOn,
+    /// Invalidations wait for Redis, and nothing that it says is believed until it was told.
+    Queued,
+    /// No invalidation waits any more.
+    Delivered,
+    /// Redis will never take an invalidation that has waited for it.
+    Lost(Error),
+    /// Something is wrong with a function, not with Redis: its calls are computed, and not
+    /// stored.
+    Uncached {
+        /// Its name.
+        function: String,
+        /// What is wrong.
+        error: Error,
+    },
+    /// A call of such a function was stored again.
+    Cached {
+        /// Its name.
+        function: String,
+    },
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Away(error) => write!(f, "redis is away, calls go through: {error}"),
+            Self::Back => f.write_str("redis is there"),
+            Self::NearOff => f.write_str(
+                "the near tier is off: the server tells of no changes (no RESP3, or a proxy between); functions with a `near_ttl` use it all the same",
+            ),
+            Self::NearOn => f.write_str("the near tier is on"),
+            Self::Queued => f.write_str("invalidations wait for redis"),
+            Self::Delivered => f.write_str("redis was told of all invalidations"),
+            Self::Lost(error) => write!(f, "an invalidation is lost: {error}"),
+            Self::Uncached { function, error } => {
+                write!(f, "calls of `{function}` are computed and not stored: {error}")
+            }
+            Self::Cached { function } => write!(f, "calls of `{function}` are stored again"),
+        }
+    }
+}
+
+/// Who is told of [`Event`]s.
+#[derive(Clone, Default)]
+pub(crate) struct Observer(Option<Observe>);
+
+type Observe = Arc<dyn Fn(&Event) + Send + Sync>;
+
+impl Observer {
+    pub(crate) fn new(observe: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(observe)))
+    }
+
+    pub(crate) fn tell(&self, event: &Event) {
+        match event {
+            Event::Lost(_) => tracing::error!("{event}"),
+            Event::Away(_) | Event::NearOff | Event::Queued | Event::Uncached { .. } => {
+                tracing::warn!("{event}");
+            }
+            Event::Back | Event::NearOn | Event::Delivered | Event::Cached { .. } => {
+                tracing::info!("{event}");
+            }
+        }
+        if let Some(observe) = &self.0 {
+            // It may run in the reader of a connection, which has others to serve.
+            let observed = catch_unwind(AssertUnwindSafe(|| observe(event)));
+            if observed.is_err() {
+                tracing::error!("the cache's observer has panicked");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_observer_that_panics_harms_nobody() {
+        Observer::new(|_| panic!("on purpose")).tell(&Event::Back);
+        Observer::default().tell(&Event::Back);
+    }
+}

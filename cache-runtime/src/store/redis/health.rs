@@ -1,0 +1,87 @@
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::error::{Error, ErrorKind};
+use crate::event::{Event, Observer};
+
+/// Whether calls reach the server by any link: told when it changes.
+pub(crate) struct Health {
+    observer: Observer,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Links that are up.
+    up: usize,
+    told: Option<bool>,
+}
+
+impl Health {
+    pub(crate) fn new(observer: Observer) -> Self {
+        Self {
+            observer,
+            state: Mutex::default(),
+        }
+    }
+
+    pub(super) fn observer(&self) -> &Observer {
+        &self.observer
+    }
+
+    /// A link was up or not, and is now: if not, for this reason.
+    pub(super) fn turned(&self, was: bool, reason: Option<&Arc<str>>) {
+        let is = reason.is_none();
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.up = (state.up + usize::from(is)).saturating_sub(usize::from(was));
+        let reached = state.up > 0;
+        let change = state.told != Some(reached);
+        state.told = Some(reached);
+        // An observer may use the cache.
+        drop(state);
+        if !change {
+            return;
+        }
+        self.observer.tell(&match reason {
+            Some(reason) if !reached => Event::Away(unreachable(reason)),
+            _ => Event::Back,
+        });
+    }
+}
+
+/// The error of a call that can't be sent.
+pub(super) fn unreachable(reason: &str) -> Error {
+    Error::new(
+        ErrorKind::Unavailable,
+        format!("redis is not reachable: {reason}"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_away_when_no_link_reaches_it_and_is_told_so_once() {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let observer = Observer::new({
+            let told = Arc::clone(&told);
+            move |event| {
+                let away = matches!(event, Event::Away(_));
+                told.lock().expect("no panic").push(away);
+            }
+        });
+        let health = Health::new(observer);
+        let reason: Arc<str> = "refused".into();
+        let told = || std::mem::take(&mut *told.lock().expect("no panic"));
+        health.turned(false, Some(&reason));
+        health.turned(false, Some(&reason));
+        assert_eq!(told(), [true]);
+        health.turned(false, None);
+        health.turned(false, None);
+        assert_eq!(told(), [false]);
+        health.turned(true, Some(&reason));
+        assert!(told().is_empty());
+        health.turned(true, Some(&reason));
+        assert_eq!(told(), [true]);
+    }
+}

@@ -1,0 +1,129 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use deadpool_redis::Connection;
+use tokio::time::{sleep, timeout};
+
+use super::inbox::Inbox;
+use super::link::{HEARTBEAT, Link, Up};
+use super::{Settings, pool};
+use crate::error::{Error, ErrorKind};
+
+/// The longest pause between two attempts to connect.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Falls when the runtime that the link lives on is shut down, or the link is dropped.
+pub(super) struct Alive {
+    pub(super) link: Weak<Link>,
+    pub(super) alive: Arc<AtomicBool>,
+    pub(super) inbox: Arc<Inbox>,
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.alive.store(false, Ordering::Release);
+        // Nobody hears its pushes any more.
+        self.inbox.forget_everything();
+        if let Some(link) = self.link.upgrade() {
+            link.fall("its runtime has ended");
+        }
+    }
+}
+
+/// Connects, watches over the connection, and connects again; ends with its link.
+pub(super) async fn keep(link: Weak<Link>, inbox: Arc<Inbox>, settings: Arc<Settings>) {
+    let mut pool = None;
+    let mut pause = Duration::from_millis(20);
+    loop {
+        let attempt = connect(&mut pool, &settings, &inbox);
+        let connected = match timeout(settings.connect_timeout, attempt).await {
+            Ok(connected) => connected,
+            Err(_) => Err(Error::new(
+                ErrorKind::Timeout,
+                format!("no connection within {:?}", settings.connect_timeout),
+            )),
+        };
+        let Some(link) = link.upgrade() else { return };
+        match connected {
+            Ok((connection, tracking)) => {
+                pause = Duration::from_millis(20);
+                inbox.pushes(tracking);
+                let up = Up {
+                    connection: (*connection).clone(),
+                    tracking,
+                    epoch: inbox.generations.begin(),
+                };
+                link.hear();
+                link.restore(up.clone());
+                let steady = link.steady.is_none();
+                if steady {
+                    link.queue.deliver(&link).await;
+                    link.announce_all().await;
+                }
+                let weak = Arc::downgrade(&link);
+                drop(link);
+                watch(&weak, &inbox, &settings, up, steady).await;
+                // Out of the pool for good: what is broken must not be handed out again.
+                drop(Connection::take(connection));
+                let Some(link) = weak.upgrade() else { return };
+                link.fall("the connection was lost");
+                inbox.lost();
+            }
+            Err(error) => {
+                link.fall(&error.to_string());
+                drop(link);
+                let spread = 0.75 + fastrand::f64() / 2.0;
+                sleep(pause.mul_f64(spread)).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+    }
+}
+
+async fn connect(
+    pool: &mut Option<pool::Source>,
+    settings: &Settings,
+    inbox: &Arc<Inbox>,
+) -> Result<(Connection, bool), Error> {
+    let source = match pool {
+        Some(source) => source,
+        None => pool.insert(pool::Source::new(settings, inbox)?),
+    };
+    source.connect().await
+}
+
+/// Returns when the connection is gone, or its link.
+async fn watch(link: &Weak<Link>, inbox: &Inbox, settings: &Settings, mut up: Up, steady: bool) {
+    loop {
+        let pause = match link.upgrade() {
+            Some(link) if link.is_up() => HEARTBEAT,
+            Some(_) => HEARTBEAT / 5,
+            None => return,
+        };
+        let told = timeout(pause, inbox.doubt.notified()).await.is_ok();
+        let begun = Instant::now();
+        let ping = redis::cmd("PING");
+        let ping = ping.query_async::<()>(&mut up.connection);
+        match timeout(settings.connect_timeout, ping).await {
+            Ok(Ok(())) => {}
+            // It answers, if only that it can't write or is busy.
+            Ok(Err(error)) if pool::is_answer(&error) => {}
+            _ => return,
+        }
+        let Some(link) = link.upgrade() else { return };
+        link.hear();
+        // A call takes two exchanges at least: a server that is slower costs every call its
+        // patience, and gives it nothing.
+        if !link.is_up() && begun.elapsed() <= settings.command_timeout / 2 {
+            link.restore(up.clone());
+        }
+        if steady {
+            link.queue.deliver(&link).await;
+        }
+        // Without pushes nobody tells us that the names are gone.
+        if steady && (inbox.names_changed() || !told && !up.tracking) {
+            link.announce_all().await;
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! What no caller is told goes to the observer, once for each change of state.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use recached::{Builder, Cache, Policy, cached};
+use recached_tests::{Server, until};
+
+const MINUTE: Policy = Policy::new(Duration::from_secs(60));
+
+/// What was told, in words.
+#[derive(Clone, Default)]
+struct Told(Arc<Mutex<Vec<String>>>);
+
+impl Told {
+    fn by(&self, builder: Builder) -> Cache {
+        let told = self.clone();
+        let builder = builder.observer(move |event| {
+            let what = format!("{event:?}");
+            let what = what.split(['(', ' ']).next().expect("a name");
+            told.all().push(format!("{what}: {event}"));
+        });
+        builder.build().expect("it builds")
+    }
+
+    fn all(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
+        self.0.lock().expect("no test panics under it")
+    }
+
+    fn count(&self, what: &str) -> usize {
+        let what = format!("{what}:");
+        self.all().iter().filter(|it| it.starts_with(&what)).count()
+    }
+}
+
+fn on(server: &Server) -> Builder {
+    let builder = Cache::builder().redis(server.url()).namespace("observer");
+    builder
+        .command_timeout(Duration::from_secs(5))
+        .connect_timeout(Duration::from_secs(5))
+}
+
+async fn call(cache: &Cache) -> u32 {
+    cache
+        .get_or_compute("told:1", MINUTE, || async { 1u32 })
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outage_is_told_once_and_so_are_its_end_and_what_waited_for_it() {
+    let mut server = Server::start();
+    let told = Told::default();
+    let cache = told.by(on(&server));
+    until("the server is there", || async { told.count("Back") == 1 }).await;
+    for _ in 0..20 {
+        call(&cache).await;
+    }
+    server.kill();
+    until("it is away", || async { told.count("Away") == 1 }).await;
+    for _ in 0..50 {
+        call(&cache).await;
+        cache.invalidate("told").await.expect_err("it is away");
+    }
+    assert_eq!(told.count("Queued"), 1);
+    assert_eq!((told.count("Back"), told.count("Delivered")), (1, 0));
+    server.restart();
+    until("it is back", || async {
+        told.count("Back") == 2 && told.count("Delivered") == 1
+    })
+    .await;
+    assert_eq!(told.count("Away"), 1, "{:?}", told.all());
+    assert_eq!(told.count("Uncached"), 0, "{:?}", told.all());
+}
+
+#[tokio::test]
+async fn a_server_that_was_never_there_is_told_once() {
+    let mut server = Server::start();
+    server.kill();
+    let told = Told::default();
+    let cache = told.by(on(&server));
+    for _ in 0..50 {
+        call(&cache).await;
+    }
+    assert_eq!(told.count("Away"), 1, "{:?}", told.all());
+    let away = told.all()[0].clone();
+    assert!(away.contains("not reachable"), "{away}");
+}
+
+#[tokio::test]
+async fn a_server_without_pushes_is_told_once() {
+    let server = Server::start();
+    let words = ["plain", "on", ">plain", "~*", "+@all", "-client|tracking"];
+    let _: () = server.ask(&[&["ACL", "SETUSER"], &words[..]].concat());
+    let url = server.url().replace("redis://", "redis://plain:plain@");
+    let told = Told::default();
+    let cache = told.by(on(&server).redis(url));
+    for _ in 0..20 {
+        call(&cache).await;
+    }
+    assert_eq!(told.count("NearOff"), 1, "{:?}", told.all());
+}
+
+#[derive(Clone, serde::Deserialize)]
+struct Unwritable;
+
+impl serde::Serialize for Unwritable {
+    fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        Err(serde::ser::Error::custom("it has no form"))
+    }
+}
+
+#[tokio::test]
+async fn a_function_whose_values_cannot_be_stored_is_told_once() {
+    let server = Server::start();
+    let told = Told::default();
+    let cache = told.by(on(&server));
+    for _ in 0..20 {
+        cache
+            .get_or_compute("odd:1", MINUTE, || async { Unwritable })
+            .await;
+        call(&cache).await;
+    }
+    let all = told.all().clone();
+    let uncached: Vec<_> = all.iter().filter(|it| it.starts_with("Uncached")).collect();
+    assert_eq!(uncached.len(), 1, "{all:?}");
+    assert!(uncached[0].contains("`odd`"), "{all:?}");
+}
+
+#[tokio::test]
+async fn a_full_server_is_told_once_for_each_function_and_so_is_its_recovery() {
+    let server = Server::start();
+    let told = Told::default();
+    let cache = told.by(on(&server));
+    until("the server is there", || async { told.count("Back") == 1 }).await;
+    let _: () = server.ask(&["CONFIG", "SET", "maxmemory", "1"]);
+    let begun = Instant::now();
+    for _ in 0..20 {
+        call(&cache).await;
+    }
+    assert_eq!(told.count("Uncached"), 1, "{:?}", told.all());
+    let _: () = server.ask(&["CONFIG", "SET", "maxmemory", "0"]);
+    until("it has been well for a while", || async {
+        call(&cache).await;
+        cache.remove("told:1").await.ok();
+        told.count("Cached") == 1
+    })
+    .await;
+    assert!(begun.elapsed() >= Duration::from_secs(10), "no flapping");
+}
+
+mod twice {
+    #[recached::cached(ttl = 60, name = "twice", cache = cache, skip(cache))]
+    pub(crate) async fn one(cache: &recached::Cache) -> u32 {
+        1
+    }
+    #[recached::cached(ttl = 60, name = "twice", cache = cache, skip(cache))]
+    pub(crate) async fn two(cache: &recached::Cache) -> u32 {
+        2
+    }
+}
+
+#[cached(ttl = 60, cache = cache, skip(cache))]
+async fn counts(cache: &Cache) -> usize {
+    // An observer may use the cache, and so may what it counts.
+    cache.stats().functions.len()
+}
+
+#[tokio::test]
+async fn a_name_that_is_taken_is_told_once() {
+    let told = Told::default();
+    let cache = told.by(Cache::builder().in_process().namespace("observer"));
+    for _ in 0..3 {
+        assert_eq!((twice::one(&cache).await, twice::two(&cache).await), (1, 2));
+    }
+    assert_eq!(told.count("Uncached"), 1, "{:?}", told.all());
+    assert!(counts(&cache).await > 0);
+}
