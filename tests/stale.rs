@@ -96,7 +96,11 @@ impl Source {
 
     async fn ask(&self) -> Result<u64, String> {
         let value = self.begin();
-        self.gate.acquire().await.expect("it is not closed").forget();
+        self.gate
+            .acquire()
+            .await
+            .expect("it is not closed")
+            .forget();
         self.ended.fetch_add(1, Ordering::SeqCst);
         value
     }
@@ -166,7 +170,10 @@ async fn an_old_value_is_served_while_one_of_the_fleet_computes_the_new_one(bed:
         })
         .await;
     }
-    assert_eq!(bed.one.stats().total.errors + bed.two.stats().total.errors, 0);
+    assert_eq!(
+        bed.one.stats().total.errors + bed.two.stats().total.errors,
+        0
+    );
 }
 
 async fn a_refresh_begun_before_an_invalidation_never_lands(bed: Bed) {
@@ -203,7 +210,10 @@ async fn nothing_old_is_served_once_it_is_invalidated(bed: Bed) {
     let source = Source::new(1);
     let call = |cache: &Cache| revalidated(cache.clone(), Arc::clone(&source), 1);
     let failing = |cache: &Cache| rescued(cache.clone(), Arc::clone(&source), 1);
-    assert_eq!((call(&bed.one).await, failing(&bed.one).await), (Ok(1), Ok(1)));
+    assert_eq!(
+        (call(&bed.one).await, failing(&bed.one).await),
+        (Ok(1), Ok(1))
+    );
     source.fail(true);
     grown_old(&bed.one, || call(&bed.one)).await;
     grown_old(&bed.one, || failing(&bed.one)).await;
@@ -239,7 +249,10 @@ async fn nothing_is_served_past_its_windows(bed: Bed) {
     let begun = Instant::now();
     source.fail(true);
     grown_old(&bed.one, call).await;
-    until("the windows have passed", || async { call().await.is_err() }).await;
+    until("the windows have passed", || async {
+        call().await.is_err()
+    })
+    .await;
     assert!(begun.elapsed() >= Duration::from_millis(390));
 }
 

@@ -46,6 +46,10 @@ impl Settings {
     fn names_key(&self) -> String {
         format!("{}:functions", self.namespace)
     }
+
+    fn settings_key(&self) -> String {
+        format!("{}:settings", self.namespace)
+    }
 }
 
 /// The links of one cache: one on our own runtime, and one on each multi-threaded runtime that
