@@ -113,6 +113,36 @@ async fn a_hung_server_costs_one_deadline_and_then_next_to_nothing() {
     until("the server is used again", || works(&cache)).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hung_server_costs_one_deadline_by_whichever_connection() {
+    let server = Server::start();
+    let cache = cache_by_default(&server.url());
+    // By the connection at home and by the steady one.
+    let steady = |cache: &Cache| {
+        let cache = cache.clone();
+        let call = move || recached_tests::block_on(cache.get::<u32>("probe:1"));
+        std::thread::spawn(call).join().expect("no panic")
+    };
+    until("both connections are there", || async {
+        works(&cache).await && steady(&cache).is_ok()
+    })
+    .await;
+    server.freeze();
+    let error = cache.get::<u32>("probe:1").await.expect_err("it hangs");
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    for _ in 0..10 {
+        let error = cache.get::<u32>("probe:1").await.expect_err("it hangs");
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        let error = steady(&cache).expect_err("it hangs");
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    }
+    server.thaw();
+    until("both are back", || async {
+        works(&cache).await && steady(&cache).is_ok()
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_server_that_takes_no_writes_costs_no_result() {
     let server = Server::start();

@@ -1,4 +1,6 @@
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use super::Link;
 
 use crate::error::{Error, ErrorKind};
 use crate::event::{Event, Observer};
@@ -7,6 +9,7 @@ use crate::event::{Event, Observer};
 pub(crate) struct Health {
     observer: Observer,
     state: Mutex<State>,
+    links: Mutex<Vec<Weak<Link>>>,
 }
 
 #[derive(Default)]
@@ -21,11 +24,28 @@ impl Health {
         Self {
             observer,
             state: Mutex::default(),
+            links: Mutex::default(),
         }
     }
 
     pub(super) fn observer(&self) -> &Observer {
         &self.observer
+    }
+
+    pub(super) fn watch(&self, link: &Arc<Link>) {
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        links.retain(|link| link.strong_count() > 0);
+        links.push(Arc::downgrade(link));
+    }
+
+    /// One link has let a call wait in vain. The others have the same server: they take no calls
+    /// until it has answered a ping, so that not every link costs a call its patience.
+    pub(super) fn suspect(&self) {
+        let links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        let links: Vec<_> = links.iter().filter_map(Weak::upgrade).collect();
+        for link in links {
+            link.doubt();
+        }
     }
 
     /// A link was up or not, and is now: if not, for this reason.

@@ -77,6 +77,7 @@ impl Link {
             heard: Mutex::new(Instant::now()),
             steady,
         });
+        settings.health.watch(&link);
         let alive = Alive {
             link: Arc::downgrade(&link),
             alive: Arc::clone(&link.alive),
@@ -189,6 +190,12 @@ impl Link {
 
     /// Nobody else shall wait for a server that has let one caller wait in vain.
     fn overdue(&self) {
+        self.doubt();
+        self.settings.health.suspect();
+    }
+
+    /// Takes no calls until the server has answered a ping.
+    pub(super) fn doubt(&self) {
         if !self.is_down() {
             self.fall("it did not answer in time");
         }
