@@ -388,9 +388,9 @@ macro_rules! kind {
             reason = "no fallback is needed where every head is known"
         )]
         use $crate::private::{AnyHead as _, Peel, Probe, kind_of};
-        const FIRST: u8 = Probe::<$returns>::HEAD;
+        const FIRST: ::core::primitive::u8 = Probe::<$returns>::HEAD;
         type Second = <$returns as Peel<FIRST>>::Inner;
-        const SECOND: u8 = Probe::<Second>::HEAD;
+        const SECOND: ::core::primitive::u8 = Probe::<Second>::HEAD;
         type Third = <Second as Peel<SECOND>>::Inner;
         kind_of(FIRST, SECOND, Probe::<Third>::HEAD)
     }};
