@@ -62,7 +62,7 @@ impl<'a> Expansion<'a> {
         let Function {
             attrs, vis, sig, ..
         } = function;
-        let (body, returns) = (function.body(), function.returns());
+        let returns = function.returns();
         let (kind, begin) = (self.kind(), self.begin());
         let private = quote!(#facade::__private);
         let value = quote!(<#returns as #private::Returns<#kind>>::Value);
@@ -80,10 +80,7 @@ impl<'a> Expansion<'a> {
             (false, false) => quote!(run_blocking),
             (false, true) => quote!(run_blocking_owned),
         };
-        let compute = match function.is_async() {
-            true => quote!(async move #body),
-            false => quote!(move || -> #returns #body),
-        };
+        let compute = function.compute();
         // What borrows can't outlive its caller.
         let share = match is_borrowed(returns.to_token_stream()) {
             true => quote!(#private::Share::NOTHING),
@@ -103,6 +100,10 @@ impl<'a> Expansion<'a> {
         // The call must not live across the await: the function's future stays small.
         let found = match function.is_async() {
             true => quote!({ #found }.await),
+            false => found,
+        };
+        let found = match function.is_boxed() {
+            true => quote!(::std::boxed::Box::pin(async move { #found })),
             false => found,
         };
         quote! {
@@ -182,7 +183,7 @@ impl<'a> Expansion<'a> {
         });
         let with = self.args.with.iter().map(|expr| {
             let text = expr.to_token_stream().to_string();
-            let value = quote_spanned!(expr.span()=> &#expr);
+            let value = quote_spanned!(expr.span()=> &(#expr));
             quote!(#arguments.add(#text, #value);)
         });
         given.chain(with).collect()
