@@ -1,12 +1,15 @@
 //! What the tests share: servers of their own, worker processes, a source of truth.
 
 mod fleet;
+mod is_cached;
 mod proxy;
+mod runs;
 mod server;
 mod source;
 
 pub use fleet::Worker;
 pub use proxy::{Fault, Proxy};
+pub use runs::{ran, runs};
 pub use server::Server;
 pub use source::Source;
 
