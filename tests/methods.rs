@@ -306,7 +306,7 @@ impl Stock for Shop {
 #[tokio::test]
 async fn methods_of_an_async_trait_store_what_their_future_gives() {
     let shop = Shop::of("a");
-    let stock: &dyn DynStock = &shop;
+    let stock: &dyn Stock = &shop;
     for _ in 0..2 {
         assert_eq!((stock.count(1).await, stock.count(2).await), (1, 2));
         assert!(shop.named(("a", "")).await.is_err());
@@ -329,19 +329,6 @@ async fn methods_of_an_async_trait_store_what_their_future_gives() {
         .expect("it works");
     assert_eq!(shop.count(1).await, 1);
     assert_eq!(runs("count"), 4);
-}
-
-/// What of `Stock` can be an object.
-#[async_trait]
-trait DynStock: Send + Sync {
-    async fn count(&self, id: u64) -> u64;
-}
-
-#[async_trait]
-impl DynStock for Shop {
-    async fn count(&self, id: u64) -> u64 {
-        Stock::count(self, id).await
-    }
 }
 
 #[async_trait(?Send)]

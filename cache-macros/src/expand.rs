@@ -266,7 +266,11 @@ impl<'a> Expansion<'a> {
             .filter(|attribute| is_inherited(attribute));
         let (returns, kind, begin) = (function.returns(), self.kind(), self.begin());
         let inputs = sig.inputs.iter().map(|input| match input {
-            FnArg::Receiver(receiver) => quote!(#receiver),
+            FnArg::Receiver(receiver) => {
+                let mut receiver = receiver.clone();
+                receiver.mutability = None;
+                quote!(#receiver)
+            }
             FnArg::Typed(typed) => {
                 let mut typed = typed.clone();
                 if let syn::Pat::Ident(ident) = &mut *typed.pat {
