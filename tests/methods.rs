@@ -182,6 +182,14 @@ trait Prices {
         ran("provided");
         id
     }
+
+    #[cached(ttl = 60, skip(self))]
+    async fn provided_of(&self) -> String
+    where
+        Self: Sized,
+    {
+        std::any::type_name::<Self>().to_owned()
+    }
 }
 
 impl Prices for Shop {
@@ -242,6 +250,10 @@ async fn methods_of_a_trait_are_told_apart_by_type_and_are_invalidated_by_name()
         shop.provided(2),
         shop.provided_entry(1)
     );
+    for _ in 0..2 {
+        assert_eq!(shop.provided_of().await, "methods::Shop");
+        assert_eq!(Market.provided_of().await, "methods::Market");
+    }
 }
 
 #[async_trait]
