@@ -304,7 +304,7 @@ impl<'a> Expansion<'a> {
         quote! {
             #(#attrs)*
             #[doc = #doc]
-            #[allow(dead_code, clippy::too_many_arguments, clippy::type_complexity, clippy::needless_pass_by_value)]
+            #[allow(dead_code, deprecated, clippy::too_many_arguments, clippy::type_complexity, clippy::needless_pass_by_value)]
             #vis #safety fn #name #generics (#(#inputs),*) -> #returned #where_clause {
                 #begin
                 #entry
@@ -323,8 +323,10 @@ impl<'a> Expansion<'a> {
         let parameters = function.parameters();
         let turbofish = (!parameters.is_empty()).then(|| quote!(::<#(#parameters),*>));
         let names = arguments.iter().map(|argument| &argument.name);
-        let callee = if function.has_receiver() {
-            quote!(self.#ident)
+        let callee = if let Some(receiver) = function.sig.receiver() {
+            // Its own, because a macro may have written the attribute and another the function.
+            let this = receiver.self_token;
+            quote!(#this.#ident)
         } else if self.associated {
             quote!(Self::#ident)
         } else {

@@ -36,7 +36,7 @@ impl Parse for Function {
                 attrs,
                 vis,
                 sig,
-                body,
+                body: block(body),
             }),
             _ => Err(Error::new(
                 sig.span(),
@@ -167,6 +167,16 @@ impl Function {
                 "variadic arguments can't be part of a key".into(),
             );
         }
+        let conditional = self.sig.inputs.iter().flat_map(|input| match input {
+            FnArg::Receiver(receiver) => &receiver.attrs,
+            FnArg::Typed(typed) => &typed.attrs,
+        });
+        for attribute in conditional.filter(|attribute| attribute.path().is_ident("cfg")) {
+            fail(
+                attribute.span(),
+                "whether an argument is there can't be part of a key: put the `cfg` on two functions".into(),
+            );
+        }
         let known = |name: &Ident| {
             arguments.iter().any(|argument| argument.name == *name)
                 || name == "self" && self.has_receiver()
@@ -228,6 +238,16 @@ impl Function {
         }
         errors
     }
+}
+
+/// The block that a `macro_rules` fragment stands for.
+fn block(body: Group) -> Group {
+    if body.delimiter() == Delimiter::None
+        && let Some(TokenTree::Group(inner)) = body.stream().into_iter().next()
+    {
+        return block(inner);
+    }
+    body
 }
 
 /// `T` of `Pin<Box<dyn Future<Output = T> + …>>`.
