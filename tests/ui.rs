@@ -1,1 +1,2 @@
-fn main() {}
+#[test]
+fn x(){ trybuild::TestCases::new().compile_fail("ui/*.rs"); }
