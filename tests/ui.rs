@@ -1,2 +1,4 @@
 #[test]
-fn x(){ trybuild::TestCases::new().compile_fail("ui/*.rs"); }
+fn x() {
+    trybuild::TestCases::new().compile_fail("ui/*.rs");
+}

@@ -2,7 +2,7 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Attribute, Error, FnArg, Path, parse_quote};
+use syn::{Attribute, Error, FnArg, Path, ReturnType, parse_quote};
 
 use crate::args::{Args, Eagerness, Entry};
 use crate::function::{Argument, Function, is_borrowed};
@@ -53,32 +53,31 @@ impl<'a> Expansion<'a> {
     }
 
     fn into_tokens(self) -> TokenStream {
-        let Self {
-            args,
-            function,
-            facade,
-            ..
-        } = &self;
+        let Self { args, function, .. } = &self;
         let Function {
             attrs, vis, sig, ..
         } = function;
         let returns = function.returns();
         let (kind, begin) = (self.kind(), self.begin());
-        let private = quote!(#facade::__private);
-        let value = quote!(<#returns as #private::Returns<#kind>>::Value);
+        // What is wrong with the return type is told there, and once: all that asks something of
+        // it has its place.
+        let (private, there) = (self.private(), self.there());
+        let value = quote_spanned!(there=> <#returns as #private::Returns<#kind>>::Value);
         let judge = match (&args.cache_if, &args.ttl_with) {
-            (None, None) => quote!(#private::always),
-            (Some(when), None) => quote!(#private::only_if::<#value>(#when)),
-            (None, Some(life)) => quote!(#private::for_as_long::<#value>(#life)),
-            (Some(when), Some(life)) => quote!(#private::only_if_for::<#value>(#when, #life)),
+            (None, None) => quote_spanned!(there=> #private::always),
+            (Some(when), None) => quote_spanned!(there=> #private::only_if::<#value>(#when)),
+            (None, Some(life)) => quote_spanned!(there=> #private::for_as_long::<#value>(#life)),
+            (Some(when), Some(life)) => {
+                quote_spanned!(there=> #private::only_if_for::<#value>(#when, #life))
+            }
         };
         let when = args.when.iter();
-        let (call, hit, policy) = (local("call"), local("hit"), self.policy());
+        let (call, hit, policy) = (self.local("call"), self.local("hit"), self.policy());
         let run = match (function.is_async(), args.goes_on().is_some()) {
-            (true, false) => quote!(run),
-            (true, true) => quote!(run_owned),
-            (false, false) => quote!(run_blocking),
-            (false, true) => quote!(run_blocking_owned),
+            (true, false) => quote_spanned!(there=> run),
+            (true, true) => quote_spanned!(there=> run_owned),
+            (false, false) => quote_spanned!(there=> run_blocking),
+            (false, true) => quote_spanned!(there=> run_blocking_owned),
         };
         let compute = function.compute();
         // What borrows can't outlive its caller.
@@ -86,13 +85,15 @@ impl<'a> Expansion<'a> {
             true => quote!(#private::Share::NOTHING),
             false => quote!(#private::share!(#returns)),
         };
-        let run =
-            quote!(#private::#run::<#returns, #kind, _>(#call, #policy, #share, #judge, #compute));
+        let run = quote_spanned!(there=>
+            #private::#run::<#returns, #kind, _>(#call, #policy, #share, #judge, #compute)
+        );
         let companion = self.companion();
+        let near = quote_spanned!(there=> #call.near());
         let found = quote! {
             #begin
             #(#call.when(#when);)*
-            if let ::core::option::Option::Some(#hit) = #call.near() {
+            if let ::core::option::Option::Some(#hit) = #near {
                 return #hit;
             }
             #run
@@ -115,15 +116,34 @@ impl<'a> Expansion<'a> {
         }
     }
 
+    /// A name that no argument and no expression of the user's can see.
+    fn local(&self, name: &str) -> Ident {
+        Ident::new(name, Span::mixed_site().located_at(self.there()))
+    }
+
+    /// The module for generated code, at the place of the return type.
+    fn private(&self) -> TokenStream {
+        let (facade, there) = (self.facade.to_token_stream(), self.there());
+        let facade = facade.into_iter().map(|mut token| {
+            token.set_span(token.span().located_at(there));
+            token
+        });
+        let facade: TokenStream = facade.collect();
+        quote_spanned!(there=> #facade::__private)
+    }
+
+    /// The place of the return type, for generated code.
+    fn there(&self) -> Span {
+        match &self.function.sig.output {
+            ReturnType::Default => Span::call_site(),
+            ReturnType::Type(_, ty) => Span::call_site().located_at(ty.span()),
+        }
+    }
+
     /// The static and the call with its key: what function and companion have in common.
     fn begin(&self) -> TokenStream {
-        let Self {
-            args,
-            function,
-            facade,
-            ..
-        } = self;
-        let private = quote!(#facade::__private);
+        let Self { args, function, .. } = self;
+        let (private, there) = (self.private(), self.there());
         // One span in both, so that both name one site.
         let site = Span::call_site();
         let place = quote_spanned!(site=> file: file!(), line: line!(), column: column!());
@@ -138,8 +158,9 @@ impl<'a> Expansion<'a> {
             self.kind(),
         );
         let key = self.key();
-        let (arguments, call) = (local("arguments"), local("call"));
+        let (arguments, call) = (self.local("arguments"), self.local("call"));
         let cache = args.cache.iter();
+        let new = quote_spanned!(there=> #private::Call::<#returns, #kind>::new);
         quote! {
             fn __recached_here() {}
             static __RECACHED_FUNCTION: #private::Function =
@@ -150,10 +171,7 @@ impl<'a> Expansion<'a> {
                     path: || #private::path_of(&__recached_here),
                     #place
                 });
-            let mut #call = #private::Call::<#returns, #kind>::new(
-                &__RECACHED_FUNCTION,
-                #private::path_of(&|| ()),
-            );
+            let mut #call = #new(&__RECACHED_FUNCTION, #private::path_of(&|| ()));
             let #arguments = #call.arguments();
             #key
             #(#call.cache(&#cache);)*
@@ -161,7 +179,7 @@ impl<'a> Expansion<'a> {
     }
 
     fn key(&self) -> TokenStream {
-        let arguments = local("arguments");
+        let arguments = self.local("arguments");
         if let Some(template) = &self.args.key {
             return template
                 .pieces
@@ -282,7 +300,8 @@ impl<'a> Expansion<'a> {
         });
         let (safety, generics, where_clause) =
             (&sig.safety, &sig.generics, &sig.generics.where_clause);
-        let (call, policy) = (local("call"), self.policy());
+        let (call, policy, there) = (self.local("call"), self.policy(), self.there());
+        let private = self.private();
         let mut compute = self.call_function();
         if matches!(safety, syn::Safety::Unsafe(_)) {
             compute = quote!(unsafe { #compute });
@@ -291,12 +310,12 @@ impl<'a> Expansion<'a> {
         let captures = quote_spanned!(Span::call_site()=> impl);
         let (entry, returned) = if function.is_async() {
             (
-                quote!(#facade::__private::entry(#call, #policy, #compute)),
+                quote_spanned!(there=> #private::entry(#call, #policy, #compute)),
                 quote!(#facade::Entry<#returns, #kind, #captures ::core::future::Future<Output = #returns>>),
             )
         } else {
             (
-                quote!(#facade::__private::blocking_entry(#call, #policy, move || #compute)),
+                quote_spanned!(there=> #private::blocking_entry(#call, #policy, move || #compute)),
                 quote!(#facade::blocking::Entry<#returns, #kind, #captures ::core::ops::FnOnce() -> #returns>),
             )
         };
@@ -334,11 +353,6 @@ impl<'a> Expansion<'a> {
         };
         quote!(#callee #turbofish (#(#names),*))
     }
-}
-
-/// A name that no argument and no expression of the user's can see.
-fn local(name: &str) -> Ident {
-    Ident::new(name, Span::mixed_site())
 }
 
 /// Attributes that hold for the companion as well.
