@@ -142,28 +142,30 @@ impl Function {
     /// What is wrong with the function, or with its options in the light of it.
     pub(crate) fn check(&self, args: &Args, arguments: &[Argument]) -> Vec<Error> {
         let mut errors = Vec::new();
-        let mut fail = |span, message: String| errors.push(Error::new(span, message));
+        let mut fail = |at: &dyn ToTokens, message: String| {
+            errors.push(Error::new_spanned(at, message));
+        };
         if args.ttl.is_none() {
             fail(
-                self.sig.ident.span(),
+                &self.sig.ident,
                 "how long may a value live? give `#[cached(ttl = 60)]` in seconds, or `ttl = \"1h 30m\"`".into(),
             );
         }
         if let Some(constness) = &self.sig.constness {
             fail(
-                constness.span(),
+                &constness,
                 "a `const fn` can't use a cache: remove `const`".into(),
             );
         }
         if mentions_impl(&self.returns()) {
             fail(
-                self.returns().span(),
+                &self.returns(),
                 "an `impl Trait` can't be stored: name the type that is returned".into(),
             );
         }
         if let Some(variadic) = &self.sig.variadic {
             fail(
-                variadic.span(),
+                &variadic,
                 "variadic arguments can't be part of a key".into(),
             );
         }
@@ -173,7 +175,7 @@ impl Function {
         });
         for attribute in conditional.filter(|attribute| attribute.path().is_ident("cfg")) {
             fail(
-                attribute.span(),
+                &attribute,
                 "whether an argument is there can't be part of a key: put the `cfg` on two functions".into(),
             );
         }
@@ -199,7 +201,7 @@ impl Function {
             });
             for input in borrowed {
                 fail(
-                    input.span(),
+                    &input,
                     format!(
                         "with `{option}` the computation may go on after its caller has returned, so it must own its arguments: take a `String` in place of `&str`, an `Arc<Self>` in place of `&self`"
                     ),
@@ -208,7 +210,7 @@ impl Function {
         }
         for skipped in args.skip.iter().filter(|name| !known(name)) {
             fail(
-                skipped.span(),
+                &skipped,
                 format!("there is no argument `{skipped}` to skip: {}", names()),
             );
         }
@@ -216,10 +218,7 @@ impl Function {
             if let Piece::Field { root, .. } = piece
                 && !known(root)
             {
-                fail(
-                    root.span(),
-                    format!("there is no argument `{root}`: {}", names()),
-                );
+                fail(&root, format!("there is no argument `{root}`: {}", names()));
             }
         }
         if let Some(receiver) = self.sig.receiver() {
@@ -231,7 +230,7 @@ impl Function {
                     .any(|expr| mentions(expr.to_token_stream(), "self"));
             if !decided {
                 fail(
-                    receiver.span(),
+                    &receiver,
                     "is `self` part of the key? say `skip(self)` if calls on different values may share entries, else name what tells them apart, as in `with(self.tenant)` or `key = \"{self.tenant}:{id}\"`".into(),
                 );
             }
