@@ -197,7 +197,11 @@ impl<'a> Expansion<'a> {
             let Argument { name, ty } = argument;
             let text = name.unraw().to_string();
             let value = quote_spanned!(ty.span()=> &#name);
-            quote!(#arguments.add(#text, #value);)
+            // What the body does not use is part of the key all the same.
+            let allow = text
+                .starts_with('_')
+                .then(|| quote!(#[allow(clippy::used_underscore_binding)]));
+            quote!(#allow #arguments.add(#text, #value);)
         });
         let with = self.args.with.iter().map(|expr| {
             let text = expr.to_token_stream().to_string();
@@ -323,7 +327,14 @@ impl<'a> Expansion<'a> {
         quote! {
             #(#attrs)*
             #[doc = #doc]
-            #[allow(dead_code, deprecated, clippy::too_many_arguments, clippy::type_complexity, clippy::needless_pass_by_value)]
+            #[allow(
+                dead_code,
+                deprecated,
+                clippy::needless_pass_by_value,
+                clippy::too_many_arguments,
+                clippy::type_complexity,
+                clippy::used_underscore_binding
+            )]
             #vis #safety fn #name #generics (#(#inputs),*) -> #returned #where_clause {
                 #begin
                 #entry

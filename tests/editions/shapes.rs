@@ -18,7 +18,7 @@ use recached_tests::{assert_cached, assert_cached_async, ran, runs};
 async fn awaited(id: u64, text: &str, list: &[Option<&str>]) -> Result<String, std::fmt::Error> {
     ran("awaited");
     tokio::task::yield_now().await;
-    Ok(format!("{} {} {:?}", id, text, list))
+    Ok(format!("{id} {text} {list:?}"))
 }
 
 #[cached(ttl = "1m")]
@@ -29,9 +29,9 @@ fn plain<'a>((a, _): (&'a str, u8), mut rest: Cow<'a, str>) -> String {
 }
 
 #[cached(ttl = 60)]
-async fn generic<T: serde::Serialize + Send, const N: usize>(of: &T, mut more: Vec<u8>) -> usize
+async fn generic<T, const N: usize>(of: &T, mut more: Vec<u8>) -> usize
 where
-    T: Sync,
+    T: serde::Serialize + Sync,
 {
     ran("generic");
     let _ = of;

@@ -19,7 +19,9 @@ unsafe fn user<'a>(
     >::new(&__RECACHED_FUNCTION, ::recached::__private::path_of(&|| ()));
     let arguments = call.arguments();
     arguments.add("name", &name);
+    #[allow(clippy::used_underscore_binding)]
     arguments.add("__recached_argument_1", &__recached_argument_1);
+    #[allow(clippy::used_underscore_binding)]
     arguments.add("__recached_argument_2", &__recached_argument_2);
     if let ::core::option::Option::Some(hit) = call.near() {
         return hit;
@@ -44,9 +46,10 @@ unsafe fn user<'a>(
 #[allow(
     dead_code,
     deprecated,
+    clippy::needless_pass_by_value,
     clippy::too_many_arguments,
     clippy::type_complexity,
-    clippy::needless_pass_by_value
+    clippy::used_underscore_binding
 )]
 unsafe fn user_entry<'a>(
     name: &'a str,
@@ -73,7 +76,9 @@ unsafe fn user_entry<'a>(
     >::new(&__RECACHED_FUNCTION, ::recached::__private::path_of(&|| ()));
     let arguments = call.arguments();
     arguments.add("name", &name);
+    #[allow(clippy::used_underscore_binding)]
     arguments.add("__recached_argument_1", &__recached_argument_1);
+    #[allow(clippy::used_underscore_binding)]
     arguments.add("__recached_argument_2", &__recached_argument_2);
     ::recached::__private::blocking_entry(
         call,

@@ -43,9 +43,10 @@ where
 #[allow(
     dead_code,
     deprecated,
+    clippy::needless_pass_by_value,
     clippy::too_many_arguments,
     clippy::type_complexity,
-    clippy::needless_pass_by_value
+    clippy::used_underscore_binding
 )]
 pub fn user_entry<T: Key>(
     &self,

@@ -34,9 +34,10 @@ fn user(id: u64) -> User {
 #[allow(
     dead_code,
     deprecated,
+    clippy::needless_pass_by_value,
     clippy::too_many_arguments,
     clippy::type_complexity,
-    clippy::needless_pass_by_value
+    clippy::used_underscore_binding
 )]
 fn user_entry(
     id: u64,

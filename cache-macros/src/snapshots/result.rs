@@ -68,9 +68,10 @@ async fn user(id: u64) -> Result<Option<User>, Error> {
 #[allow(
     dead_code,
     deprecated,
+    clippy::needless_pass_by_value,
     clippy::too_many_arguments,
     clippy::type_complexity,
-    clippy::needless_pass_by_value
+    clippy::used_underscore_binding
 )]
 fn handle(
     id: u64,
