@@ -161,6 +161,10 @@ impl<'a> Expansion<'a> {
         let (arguments, call) = (self.local("arguments"), self.local("call"));
         let cache = args.cache.iter();
         let new = quote_spanned!(there=> #private::Call::<#returns, #kind>::new);
+        // In both, and first of all that asks something of it: what is told once is not told again.
+        let check = quote_spanned!(there=>
+            let _ = ::core::marker::PhantomData::<<#returns as #private::Returns<#kind>>::Value>;
+        );
         quote! {
             fn __recached_here() {}
             static __RECACHED_FUNCTION: #private::Function =
@@ -171,6 +175,7 @@ impl<'a> Expansion<'a> {
                     path: || #private::path_of(&__recached_here),
                     #place
                 });
+            #check
             let mut #call = #new(&__RECACHED_FUNCTION, #private::path_of(&|| ()));
             let #arguments = #call.arguments();
             #key
