@@ -10,6 +10,11 @@ pub(crate) async fn user(id: u64) -> User {
             line: line!(),
             column: column!(),
         });
+        let _ = ::core::marker::PhantomData::<
+            <User as ::recached::__private::Returns<
+                { ::recached::__private::kind!(User) },
+            >>::Value,
+        >;
         let mut call = ::recached::__private::Call::<
             User,
             { ::recached::__private::kind!(User) },
@@ -59,6 +64,11 @@ pub(crate) fn user_entry(
         line: line!(),
         column: column!(),
     });
+    let _ = ::core::marker::PhantomData::<
+        <User as ::recached::__private::Returns<
+            { ::recached::__private::kind!(User) },
+        >>::Value,
+    >;
     let mut call = ::recached::__private::Call::<
         User,
         { ::recached::__private::kind!(User) },

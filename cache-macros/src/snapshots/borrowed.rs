@@ -13,6 +13,11 @@ unsafe fn user<'a>(
         line: line!(),
         column: column!(),
     });
+    let _ = ::core::marker::PhantomData::<
+        <User as ::recached::__private::Returns<
+            { ::recached::__private::kind!(User) },
+        >>::Value,
+    >;
     let mut call = ::recached::__private::Call::<
         User,
         { ::recached::__private::kind!(User) },
@@ -70,6 +75,11 @@ unsafe fn user_entry<'a>(
         line: line!(),
         column: column!(),
     });
+    let _ = ::core::marker::PhantomData::<
+        <User as ::recached::__private::Returns<
+            { ::recached::__private::kind!(User) },
+        >>::Value,
+    >;
     let mut call = ::recached::__private::Call::<
         User,
         { ::recached::__private::kind!(User) },

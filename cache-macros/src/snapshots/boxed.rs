@@ -20,6 +20,11 @@ where
                 line: line!(),
                 column: column!(),
             });
+            let _ = ::core::marker::PhantomData::<
+                <User as ::recached::__private::Returns<
+                    { ::recached::__private::kind!(User) },
+                >>::Value,
+            >;
             let mut call = ::recached::__private::Call::<
                 User,
                 { ::recached::__private::kind!(User) },

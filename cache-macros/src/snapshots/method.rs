@@ -15,6 +15,13 @@ where
             line: line!(),
             column: column!(),
         });
+        let _ = ::core::marker::PhantomData::<
+            <Option<
+                Arc<User>,
+            > as ::recached::__private::Returns<
+                { ::recached::__private::kind!(Option < Arc < () > >) },
+            >>::Value,
+        >;
         let mut call = ::recached::__private::Call::<
             Option<Arc<User>>,
             { ::recached::__private::kind!(Option < Arc < () > >) },
@@ -70,6 +77,13 @@ where
         line: line!(),
         column: column!(),
     });
+    let _ = ::core::marker::PhantomData::<
+        <Option<
+            Arc<User>,
+        > as ::recached::__private::Returns<
+            { ::recached::__private::kind!(Option < Arc < () > >) },
+        >>::Value,
+    >;
     let mut call = ::recached::__private::Call::<
         Option<Arc<User>>,
         { ::recached::__private::kind!(Option < Arc < () > >) },

@@ -9,6 +9,11 @@ fn user(id: u64) -> User {
         line: line!(),
         column: column!(),
     });
+    let _ = ::core::marker::PhantomData::<
+        <User as ::recached::__private::Returns<
+            { ::recached::__private::kind!(User) },
+        >>::Value,
+    >;
     let mut call = ::recached::__private::Call::<
         User,
         { ::recached::__private::kind!(User) },
@@ -56,6 +61,11 @@ fn user_entry(
         line: line!(),
         column: column!(),
     });
+    let _ = ::core::marker::PhantomData::<
+        <User as ::recached::__private::Returns<
+            { ::recached::__private::kind!(User) },
+        >>::Value,
+    >;
     let mut call = ::recached::__private::Call::<
         User,
         { ::recached::__private::kind!(User) },

@@ -10,6 +10,18 @@ async fn user(id: u64) -> Result<Option<User>, Error> {
             line: line!(),
             column: column!(),
         });
+        let _ = ::core::marker::PhantomData::<
+            <Result<
+                Option<User>,
+                Error,
+            > as crate::deep::recached::__private::Returns<
+                {
+                    crate::deep::recached::__private::kind!(
+                        Result < Option < User >, Error >
+                    )
+                },
+            >>::Value,
+        >;
         let mut call = crate::deep::recached::__private::Call::<
             Result<Option<User>, Error>,
             {
@@ -90,6 +102,18 @@ fn handle(
         line: line!(),
         column: column!(),
     });
+    let _ = ::core::marker::PhantomData::<
+        <Result<
+            Option<User>,
+            Error,
+        > as crate::deep::recached::__private::Returns<
+            {
+                crate::deep::recached::__private::kind!(
+                    Result < Option < User >, Error >
+                )
+            },
+        >>::Value,
+    >;
     let mut call = crate::deep::recached::__private::Call::<
         Result<Option<User>, Error>,
         { crate::deep::recached::__private::kind!(Result < Option < User >, Error >) },
