@@ -123,6 +123,55 @@ async fn a_traced_function_is_cached_in_either_order() {
     assert_eq!((runs("Traced::both"), runs("Traced::both_around")), (2, 2));
 }
 
+/// Counts the spans that begin.
+#[derive(Clone, Default)]
+struct Spans(std::sync::Arc<AtomicUsize>);
+
+impl tracing::Subscriber for Spans {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+    fn new_span(&self, span: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        let counts = span.metadata().name().starts_with("counted");
+        self.0.fetch_add(usize::from(counts), Ordering::SeqCst);
+        tracing::span::Id::from_u64(1)
+    }
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn event(&self, _: &tracing::Event<'_>) {}
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[cached(ttl = 60)]
+#[tracing::instrument]
+fn counted_below(id: u64) -> u64 {
+    id
+}
+
+#[tracing::instrument]
+#[cached(ttl = 60)]
+fn counted_above(id: u64) -> u64 {
+    id
+}
+
+#[test]
+fn what_stands_below_sees_every_call_and_what_stands_above_computations() {
+    let spans = Spans::default();
+    tracing::subscriber::with_default(spans.clone(), || {
+        assert_eq!(
+            [counted_below(1), counted_below(1), counted_below(1)],
+            [1; 3]
+        );
+        assert_eq!(spans.0.swap(0, Ordering::SeqCst), 3);
+        assert_eq!(
+            [counted_above(1), counted_above(1), counted_above(1)],
+            [1; 3]
+        );
+        assert_eq!(spans.0.swap(0, Ordering::SeqCst), 1);
+    });
+}
+
 /// An attribute that makes a plain function of an async one.
 #[tokio::main(flavor = "current_thread")]
 #[cached(ttl = 60, entry = false)]
