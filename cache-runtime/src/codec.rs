@@ -1,6 +1,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::draft::Draft;
 use crate::error::{Error, ErrorKind};
 
 /// How a value is written into an entry.
@@ -18,14 +19,17 @@ impl Codec {
         }
     }
 
-    /// Appends the value to `out`.
+    /// Appends the value to `out`, as far as there is room.
     pub(crate) fn encode<T: Serialize + ?Sized>(
         self,
         value: &T,
-        out: &mut Vec<u8>,
+        out: &mut Draft,
     ) -> Result<(), Error> {
         match self {
-            Self::Json => serde_json::to_writer(out, value).map_err(|error| {
+            Self::Json => serde_json::to_writer(&mut *out, value).map_err(|error| {
+                if error.is_io() {
+                    return out.oversized();
+                }
                 // Only the category: serde_json's text may quote the value.
                 Error::new(
                     ErrorKind::Encode,

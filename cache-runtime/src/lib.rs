@@ -12,6 +12,7 @@ mod codec;
 mod companion;
 mod computation;
 mod compute;
+mod draft;
 mod entry;
 mod error;
 mod event;

@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::codec::Codec;
+use crate::draft::Draft;
 use crate::entry::shape_of;
 use crate::error::Error;
 use crate::policy::Sort;
@@ -50,7 +51,7 @@ pub trait ValueKind {
     fn shape() -> u64;
     fn erase(held: Self::Held) -> Erased;
     fn restore(erased: Erased) -> Option<Self::Held>;
-    fn encode(held: &Self::Held, codec: Codec, out: &mut Vec<u8>) -> Result<(), Error>;
+    fn encode(held: &Self::Held, codec: Codec, out: &mut Draft) -> Result<(), Error>;
     fn decode(bytes: &[u8], codec: Codec) -> Result<Self::Held, Error>;
     /// How many bytes it takes when it is written.
     fn written(held: &Self::Held, codec: Codec) -> u32;
@@ -117,7 +118,7 @@ impl<T: Storable + Clone> ValueKind for Owned<T> {
     fn restore(erased: Erased) -> Option<Arc<T>> {
         erased.downcast().ok()
     }
-    fn encode(held: &Arc<T>, codec: Codec, out: &mut Vec<u8>) -> Result<(), Error> {
+    fn encode(held: &Arc<T>, codec: Codec, out: &mut Draft) -> Result<(), Error> {
         codec.encode(&**held, out)
     }
     fn written(held: &Arc<T>, codec: Codec) -> u32 {
@@ -153,7 +154,7 @@ impl<T: Storable + Clone> ValueKind for Maybe<T> {
     fn restore(erased: Erased) -> Option<Arc<Option<T>>> {
         erased.downcast().ok()
     }
-    fn encode(held: &Arc<Option<T>>, codec: Codec, out: &mut Vec<u8>) -> Result<(), Error> {
+    fn encode(held: &Arc<Option<T>>, codec: Codec, out: &mut Draft) -> Result<(), Error> {
         codec.encode(&**held, out)
     }
     fn written(held: &Arc<Option<T>>, codec: Codec) -> u32 {
@@ -186,7 +187,7 @@ impl<T: Storable> ValueKind for Shared<T> {
     fn restore(erased: Erased) -> Option<Arc<T>> {
         erased.downcast().ok()
     }
-    fn encode(held: &Arc<T>, codec: Codec, out: &mut Vec<u8>) -> Result<(), Error> {
+    fn encode(held: &Arc<T>, codec: Codec, out: &mut Draft) -> Result<(), Error> {
         codec.encode(&**held, out)
     }
     fn written(held: &Arc<T>, codec: Codec) -> u32 {
@@ -222,7 +223,7 @@ impl<T: Storable> ValueKind for MaybeShared<T> {
     fn restore(erased: Erased) -> Option<Option<Arc<T>>> {
         erased.downcast().ok().map(Arc::unwrap_or_clone)
     }
-    fn encode(held: &Option<Arc<T>>, codec: Codec, out: &mut Vec<u8>) -> Result<(), Error> {
+    fn encode(held: &Option<Arc<T>>, codec: Codec, out: &mut Draft) -> Result<(), Error> {
         codec.encode(&held.as_deref(), out)
     }
     fn written(held: &Option<Arc<T>>, codec: Codec) -> u32 {
@@ -263,7 +264,7 @@ impl<T: Storable + Clone, E: Storable + Clone> ValueKind for Whole<T, E> {
     fn restore(erased: Erased) -> Option<Arc<Result<T, E>>> {
         erased.downcast().ok()
     }
-    fn encode(held: &Arc<Result<T, E>>, codec: Codec, out: &mut Vec<u8>) -> Result<(), Error> {
+    fn encode(held: &Arc<Result<T, E>>, codec: Codec, out: &mut Draft) -> Result<(), Error> {
         codec.encode(&**held, out)
     }
     fn written(held: &Arc<Result<T, E>>, codec: Codec) -> u32 {
