@@ -1,0 +1,92 @@
+//! More calls at once than anything is made for.
+
+use std::time::{Duration, Instant};
+
+use recached::{Cache, Policy};
+use recached_tests::{Server, resident};
+
+const MINUTE: Policy = Policy::new(Duration::from_secs(60));
+
+const CROWD: u64 = 100_000;
+
+/// As many tasks as there are keys, each with a key of its own; all are answered right.
+async fn crowd(cache: &Cache, round: u64) {
+    let calls: Vec<_> = (0..CROWD)
+        .map(|id| {
+            let cache = cache.clone();
+            tokio::spawn(async move {
+                let key = format!("crowd:{round}:{id}");
+                let compute = || async { (round, id) };
+                cache.get_or_compute(&key, MINUTE, compute).await
+            })
+        })
+        .collect();
+    for (id, call) in (0..).zip(calls) {
+        assert_eq!(call.await.expect("it runs"), (round, id));
+    }
+}
+
+/// Three crowds, one after the other: the second and third find what they need left by the first.
+async fn leaves_no_memory_behind(cache: &Cache) {
+    let mut after = Vec::new();
+    for round in 0..3 {
+        let begun = Instant::now();
+        crowd(cache, round).await;
+        println!(
+            "crowd {round}: {:?}, {:?} bytes",
+            begun.elapsed(),
+            resident()
+        );
+        after.extend(resident());
+    }
+    if let [_, second, third] = after[..] {
+        let grown = third.saturating_sub(second);
+        assert!(
+            grown < 32 << 20,
+            "{grown} bytes more after the third than after the second"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_of_cold_keys_in_the_process_is_answered() {
+    let cache = Cache::builder().in_process().capacity(10_000).build();
+    let cache = cache.expect("the settings are usable");
+    leaves_no_memory_behind(&cache).await;
+    let stats = cache.stats();
+    assert_eq!(stats.total.errors, 0, "{stats}");
+    assert_eq!(stats.total.computations, 3 * CROWD, "{stats}");
+    assert!(stats.near.entries <= 10_000, "{stats}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_of_cold_keys_on_redis_is_answered() {
+    let server = Server::start();
+    let cache = Cache::builder().redis(server.url()).namespace("crowd");
+    // Enough for all, so that all are stored.
+    let cache = cache.command_timeout(Duration::from_secs(120)).build();
+    let cache = cache.expect("the settings are usable");
+    let begun = Instant::now();
+    crowd(&cache, 0).await;
+    println!("{:?}, {:?} bytes", begun.elapsed(), resident());
+    let stats = cache.stats();
+    assert_eq!(stats.total.errors, 0, "{stats}");
+    let stored: u64 = server.ask(&["DBSIZE"]);
+    assert!(stored >= CROWD, "{stored} keys");
+    let leases: Vec<String> = server.ask(&["KEYS", "*:lease*"]);
+    assert_eq!(leases, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_that_the_server_is_too_slow_for_is_answered_all_the_same() {
+    let server = Server::start();
+    let cache = Cache::builder().redis(server.url()).namespace("crowd");
+    let cache = cache.build().expect("the settings are usable");
+    leaves_no_memory_behind(&cache).await;
+    println!("{}", cache.stats());
+    recached_tests::until("calls are stored again", || async {
+        let stored = cache.put("crowd:after", MINUTE, 1u32).await;
+        stored.is_ok()
+    })
+    .await;
+}
