@@ -3,15 +3,20 @@
 use std::time::{Duration, Instant};
 
 use recached::{Cache, Policy};
-use recached_tests::{Server, resident};
+use recached_tests::{Server, resident, until};
 
 const MINUTE: Policy = Policy::new(Duration::from_secs(60));
 
-const CROWD: u64 = 100_000;
+/// Tasks at once: 100,000 with `RECACHED_CROWD=100000`, fewer where nobody wants to wait for a
+/// debug build.
+fn size() -> u64 {
+    let size = std::env::var("RECACHED_CROWD").ok();
+    size.and_then(|size| size.parse().ok()).unwrap_or(10_000)
+}
 
 /// As many tasks as there are keys, each with a key of its own; all are answered right.
 async fn crowd(cache: &Cache, round: u64) {
-    let calls: Vec<_> = (0..CROWD)
+    let calls: Vec<_> = (0..size())
         .map(|id| {
             let cache = cache.clone();
             tokio::spawn(async move {
@@ -32,17 +37,14 @@ async fn leaves_no_memory_behind(cache: &Cache) {
     for round in 0..3 {
         let begun = Instant::now();
         crowd(cache, round).await;
-        println!(
-            "crowd {round}: {:?}, {:?} bytes",
-            begun.elapsed(),
-            resident()
-        );
-        after.extend(resident());
+        let resident = resident();
+        println!("crowd {round}: {:?}, {resident:?} bytes", begun.elapsed());
+        after.extend(resident);
     }
     if let [_, second, third] = after[..] {
         let grown = third.saturating_sub(second);
         assert!(
-            grown < 32 << 20,
+            grown < second / 10,
             "{grown} bytes more after the third than after the second"
         );
     }
@@ -55,7 +57,7 @@ async fn a_crowd_of_cold_keys_in_the_process_is_answered() {
     leaves_no_memory_behind(&cache).await;
     let stats = cache.stats();
     assert_eq!(stats.total.errors, 0, "{stats}");
-    assert_eq!(stats.total.computations, 3 * CROWD, "{stats}");
+    assert_eq!(stats.total.computations, 3 * size(), "{stats}");
     assert!(stats.near.entries <= 10_000, "{stats}");
 }
 
@@ -63,16 +65,16 @@ async fn a_crowd_of_cold_keys_in_the_process_is_answered() {
 async fn a_crowd_of_cold_keys_on_redis_is_answered() {
     let server = Server::start();
     let cache = Cache::builder().redis(server.url()).namespace("crowd");
-    // Enough for all, so that all are stored.
-    let cache = cache.command_timeout(Duration::from_secs(120)).build();
+    // Enough for all, so that all are stored: a heartbeat stands in the same queue, within
+    // the limit of an attempt to connect.
+    let long = Duration::from_secs(120);
+    let cache = cache.command_timeout(long).connect_timeout(long).build();
     let cache = cache.expect("the settings are usable");
-    let begun = Instant::now();
     crowd(&cache, 0).await;
-    println!("{:?}, {:?} bytes", begun.elapsed(), resident());
     let stats = cache.stats();
     assert_eq!(stats.total.errors, 0, "{stats}");
     let stored: u64 = server.ask(&["DBSIZE"]);
-    assert!(stored >= CROWD, "{stored} keys");
+    assert!(stored >= size(), "{stored} keys");
     let leases: Vec<String> = server.ask(&["KEYS", "*:lease*"]);
     assert_eq!(leases, Vec::<String>::new());
 }
@@ -83,8 +85,7 @@ async fn a_crowd_that_the_server_is_too_slow_for_is_answered_all_the_same() {
     let cache = Cache::builder().redis(server.url()).namespace("crowd");
     let cache = cache.build().expect("the settings are usable");
     leaves_no_memory_behind(&cache).await;
-    println!("{}", cache.stats());
-    recached_tests::until("calls are stored again", || async {
+    until("calls are stored again", || async {
         let stored = cache.put("crowd:after", MINUTE, 1u32).await;
         stored.is_ok()
     })
