@@ -2,7 +2,6 @@
 //! call is answered right, and what was too much leaves nothing behind.
 
 mod overload {
-    mod crowd;
     mod full;
     mod giant;
     mod small;

@@ -3,7 +3,7 @@
 //!
 //! A service that makes 600 cached calls a second makes 52 million a day. The long form makes
 //! all of them, with nothing left out but the waiting: `RECACHED_CALLS=52000000 cargo test
-//! --release --test steady -- --nocapture`. The short form makes one of a thousand. Lives are
+//! --release --test steady -- --nocapture`. The short form makes one of 2,600. Lives are
 //! shortened by as much as the day, so that entries expire.
 
 use std::sync::Arc;
@@ -18,7 +18,7 @@ const CALLERS: u64 = 16;
 
 fn calls() -> u64 {
     let calls = std::env::var("RECACHED_CALLS").ok();
-    calls.and_then(|calls| calls.parse().ok()).unwrap_or(40_000)
+    calls.and_then(|calls| calls.parse().ok()).unwrap_or(20_000)
 }
 
 /// What a caller does in one of its turns.
@@ -63,7 +63,8 @@ async fn turn(cache: &Cache, number: u64, keys: u64) {
         // Something is too large.
         51 => {
             let compute = || async { "x".repeat(20_000) };
-            let large = cache.get_or_compute(&format!("large:{id}"), BRIEF, compute);
+            let key = format!("large:{id}");
+            let large = cache.get_or_compute(&key, BRIEF, compute);
             assert_eq!(large.await.len(), 20_000);
         }
         52 if number.is_multiple_of(10_000 + 52) => {

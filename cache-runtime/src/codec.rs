@@ -42,13 +42,17 @@ impl Codec {
         }
     }
 
-    /// How many bytes the value takes when it is written, as far as it can be.
-    pub(crate) fn written<T: Serialize + ?Sized>(self, value: &T) -> u32 {
-        let mut count = Count(0);
+    /// How many bytes the value takes when it is written, as far as it can be; `None` if more
+    /// than `most`.
+    pub(crate) fn written<T: Serialize + ?Sized>(self, value: &T, most: u64) -> Option<u32> {
+        let mut count = Count { bytes: 0, most };
         match self {
-            Self::Json => drop(serde_json::to_writer(&mut count, value)),
+            Self::Json => match serde_json::to_writer(&mut count, value) {
+                Err(error) if error.is_io() => return None,
+                _ => {}
+            },
         }
-        u32::try_from(count.0).unwrap_or(u32::MAX)
+        Some(u32::try_from(count.bytes).unwrap_or(u32::MAX))
     }
 
     pub(crate) fn decode<T: DeserializeOwned>(self, bytes: &[u8]) -> Result<T, Error> {
@@ -68,12 +72,18 @@ impl Codec {
 }
 
 /// Counts what is written and keeps nothing.
-struct Count(usize);
+struct Count {
+    bytes: u64,
+    most: u64,
+}
 
 impl std::io::Write for Count {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0 += bytes.len();
-        Ok(bytes.len())
+        self.bytes += bytes.len() as u64;
+        match self.bytes > self.most {
+            true => Err(std::io::ErrorKind::FileTooLarge.into()),
+            false => Ok(bytes.len()),
+        }
     }
 
     fn flush(&mut self) -> std::io::Result<()> {

@@ -53,8 +53,8 @@ pub trait ValueKind {
     fn restore(erased: Erased) -> Option<Self::Held>;
     fn encode(held: &Self::Held, codec: Codec, out: &mut Draft) -> Result<(), Error>;
     fn decode(bytes: &[u8], codec: Codec) -> Result<Self::Held, Error>;
-    /// How many bytes it takes when it is written.
-    fn written(held: &Self::Held, codec: Codec) -> u32;
+    /// How many bytes it takes when it is written, if no more than `most`.
+    fn written(held: &Self::Held, codec: Codec, most: u64) -> Option<u32>;
 }
 
 /// What a function returns. `KIND` comes from [`kind!`](crate::kind).
@@ -121,8 +121,8 @@ impl<T: Storable + Clone> ValueKind for Owned<T> {
     fn encode(held: &Arc<T>, codec: Codec, out: &mut Draft) -> Result<(), Error> {
         codec.encode(&**held, out)
     }
-    fn written(held: &Arc<T>, codec: Codec) -> u32 {
-        codec.written(&**held)
+    fn written(held: &Arc<T>, codec: Codec, most: u64) -> Option<u32> {
+        codec.written(&**held, most)
     }
     fn decode(bytes: &[u8], codec: Codec) -> Result<Arc<T>, Error> {
         codec.decode(bytes).map(Arc::new)
@@ -157,8 +157,8 @@ impl<T: Storable + Clone> ValueKind for Maybe<T> {
     fn encode(held: &Arc<Option<T>>, codec: Codec, out: &mut Draft) -> Result<(), Error> {
         codec.encode(&**held, out)
     }
-    fn written(held: &Arc<Option<T>>, codec: Codec) -> u32 {
-        codec.written(&**held)
+    fn written(held: &Arc<Option<T>>, codec: Codec, most: u64) -> Option<u32> {
+        codec.written(&**held, most)
     }
     fn decode(bytes: &[u8], codec: Codec) -> Result<Arc<Option<T>>, Error> {
         codec.decode(bytes).map(Arc::new)
@@ -190,8 +190,8 @@ impl<T: Storable> ValueKind for Shared<T> {
     fn encode(held: &Arc<T>, codec: Codec, out: &mut Draft) -> Result<(), Error> {
         codec.encode(&**held, out)
     }
-    fn written(held: &Arc<T>, codec: Codec) -> u32 {
-        codec.written(&**held)
+    fn written(held: &Arc<T>, codec: Codec, most: u64) -> Option<u32> {
+        codec.written(&**held, most)
     }
     fn decode(bytes: &[u8], codec: Codec) -> Result<Arc<T>, Error> {
         codec.decode(bytes).map(Arc::new)
@@ -226,8 +226,8 @@ impl<T: Storable> ValueKind for MaybeShared<T> {
     fn encode(held: &Option<Arc<T>>, codec: Codec, out: &mut Draft) -> Result<(), Error> {
         codec.encode(&held.as_deref(), out)
     }
-    fn written(held: &Option<Arc<T>>, codec: Codec) -> u32 {
-        codec.written(&held.as_deref())
+    fn written(held: &Option<Arc<T>>, codec: Codec, most: u64) -> Option<u32> {
+        codec.written(&held.as_deref(), most)
     }
     fn decode(bytes: &[u8], codec: Codec) -> Result<Option<Arc<T>>, Error> {
         codec
@@ -267,8 +267,8 @@ impl<T: Storable + Clone, E: Storable + Clone> ValueKind for Whole<T, E> {
     fn encode(held: &Arc<Result<T, E>>, codec: Codec, out: &mut Draft) -> Result<(), Error> {
         codec.encode(&**held, out)
     }
-    fn written(held: &Arc<Result<T, E>>, codec: Codec) -> u32 {
-        codec.written(&**held)
+    fn written(held: &Arc<Result<T, E>>, codec: Codec, most: u64) -> Option<u32> {
+        codec.written(&**held, most)
     }
     fn decode(bytes: &[u8], codec: Codec) -> Result<Arc<Result<T, E>>, Error> {
         codec.decode(bytes).map(Arc::new)

@@ -9,13 +9,13 @@ use recached_tests::{Server, cache_on, until};
 const MINUTE: Policy = Policy::new(Duration::from_secs(60));
 
 /// How often each call's source changes.
-const VERSIONS: u64 = 5;
-const KEYS: u64 = 600;
+const VERSIONS: u64 = 3;
+const KEYS: u64 = 350;
 
 /// A server with room for some hundreds of values of 4 KiB beyond what it needs for itself.
 fn full(policy: &str) -> Server {
     let server = Server::start();
-    let most = server.used_memory() + (2 << 20);
+    let most = server.used_memory() + (1 << 20);
     server.ask::<()>(&["CONFIG", "SET", "maxmemory-policy", policy]);
     server.ask::<()>(&["CONFIG", "SET", "maxmemory", &most.to_string()]);
     server

@@ -125,7 +125,7 @@ async fn whoever_waits_elsewhere_for_a_value_beyond_the_limit_is_woken() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_giant_that_somebody_else_has_stored_is_not_read_to_its_end() {
-    const GIANT: usize = 64 << 20;
+    const GIANT: usize = 32 << 20;
     const LIMIT: u64 = 1 << 20;
     let server = Server::start();
     let writer = limited(builder(&server), 1 << 30);
@@ -182,9 +182,9 @@ async fn a_value_of_64_mib_costs_its_callers_nothing_but_the_store() {
     ];
     for cache in caches {
         for _ in 0..2 {
-            let compute = || async { "x".repeat(GIANT) };
+            let compute = || async { vec!["x".repeat(1 << 20); 64] };
             let value = cache.get_or_compute("giant:2", MINUTE, compute).await;
-            assert_eq!(value.len(), GIANT);
+            assert_eq!(value.len(), 64);
         }
         let stats = cache.stats();
         assert_eq!(stats.total.oversized, 2, "{stats}");

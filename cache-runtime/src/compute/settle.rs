@@ -223,12 +223,11 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
     fn entry(&self, mark: &Mark, held: &Held<R, KIND>, span: Span) -> Result<Stored, Error> {
         let most = self.inner.max_value_size;
         if self.session.is_typed() {
-            let bytes = Kind::<R, KIND>::written(held, CODEC);
             // What has no room there would be computed again and again, and nobody told why.
             let most = most.min(self.inner.local.near.most(self.key));
-            if u64::from(bytes) > most {
+            let Some(bytes) = Kind::<R, KIND>::written(held, CODEC, most) else {
                 return Err(oversized(most));
-            }
+            };
             let value = Kind::<R, KIND>::erase(held.clone());
             return Ok(Stored::Typed(Typed {
                 value: match self.policy.ages() {

@@ -1,4 +1,6 @@
-//! More calls at once than anything is made for.
+//! More calls at once than anything is made for (G9): all are answered, and nothing is left behind.
+//!
+//! One test, because it looks at the memory of the process.
 
 use std::time::{Duration, Instant};
 
@@ -51,7 +53,13 @@ async fn leaves_no_memory_behind(cache: &Cache) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_crowd_of_cold_keys_in_the_process_is_answered() {
+async fn a_crowd_of_cold_keys_is_answered_and_leaves_nothing_behind() {
+    in_the_process().await;
+    on_a_server_with_time_for_all().await;
+    on_a_server_that_is_too_slow_for_it().await;
+}
+
+async fn in_the_process() {
     let cache = Cache::builder().in_process().capacity(10_000).build();
     let cache = cache.expect("the settings are usable");
     leaves_no_memory_behind(&cache).await;
@@ -61,14 +69,17 @@ async fn a_crowd_of_cold_keys_in_the_process_is_answered() {
     assert!(stats.near.entries <= 10_000, "{stats}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_crowd_of_cold_keys_on_redis_is_answered() {
+async fn on_a_server_with_time_for_all() {
     let server = Server::start();
     let cache = Cache::builder().redis(server.url()).namespace("crowd");
     // Enough for all, so that all are stored: a heartbeat stands in the same queue, within
     // the limit of an attempt to connect.
     let long = Duration::from_secs(120);
-    let cache = cache.command_timeout(long).connect_timeout(long).build();
+    let cache = cache
+        .command_timeout(long)
+        .connect_timeout(long)
+        .observer(|e| eprintln!("{e:?}"))
+        .build();
     let cache = cache.expect("the settings are usable");
     crowd(&cache, 0).await;
     let stats = cache.stats();
@@ -79,8 +90,7 @@ async fn a_crowd_of_cold_keys_on_redis_is_answered() {
     assert_eq!(leases, Vec::<String>::new());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_crowd_that_the_server_is_too_slow_for_is_answered_all_the_same() {
+async fn on_a_server_that_is_too_slow_for_it() {
     let server = Server::start();
     let cache = Cache::builder().redis(server.url()).namespace("crowd");
     let cache = cache.build().expect("the settings are usable");
