@@ -19,6 +19,9 @@ mod event;
 mod fingerprint;
 mod flight;
 mod function;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod group;
 mod key;
 mod lease;
