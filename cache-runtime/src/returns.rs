@@ -419,8 +419,9 @@ mod tests {
 
     fn returns<R: Returns<KIND>, const KIND: u8>(value: R) -> Option<R> {
         let held = R::Kind::hold(value.split().ok()?);
-        let mut bytes = Vec::new();
-        R::Kind::encode(&held, Codec::Json, &mut bytes).ok()?;
+        let mut draft = Draft::new(Vec::new(), u64::MAX);
+        R::Kind::encode(&held, Codec::Json, &mut draft).ok()?;
+        let bytes = draft.finish();
         R::Kind::decode(&bytes, Codec::Json).ok()?;
         R::Kind::restore(R::Kind::erase(held)).map(|held| R::join(R::Kind::give(held)))
     }
