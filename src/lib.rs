@@ -2,8 +2,8 @@
 
 pub use recached_macros::cached;
 pub use recached_runtime::{
-    Builder, Cache, Entry, Error, ErrorKind, Event, FunctionStats, Invalidated, Key, Policy, Stats,
-    Storable, blocking,
+    Builder, Cache, Entry, Error, ErrorKind, Event, FleetSettings, FunctionStats, InForce,
+    Invalidated, Key, Origin, Policy, Setting, Settings, Stats, Storable, blocking,
 };
 
 #[doc(hidden)]

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use recached::Policy;
-use recached_tests::{Server, Source, Worker, cache_on, until};
+use recached_tests::{Server, Source, Worker, cache_on, now, until};
 use tempfile::TempDir;
 
 const WORKER: &str = env!("CARGO_BIN_EXE_worker");
@@ -273,4 +273,49 @@ async fn an_invalidation_of_a_function_costs_the_same_for_any_number_of_entries(
     }
     // Heartbeats aside, a handful of commands whatever the number.
     assert!(costs.iter().all(|cost| *cost < 12), "{costs:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_setting_for_the_fleet_is_in_force_in_every_process_at_once() {
+    let fleet = Fleet::new();
+    let mut workers = fleet.workers(4).await;
+    for worker in &mut workers {
+        worker.ask("call 1 0").await;
+    }
+    let cache = cache_on(&fleet.server.url(), "fleet");
+    let settings = cache.settings();
+    let mut lags = Vec::new();
+    for _ in 0..5 {
+        for worker in &mut workers {
+            worker.order("off 1").await;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let set = now();
+        let functions = settings.fleet().by("ada").off("report").await;
+        assert_eq!(functions.expect("it works"), ["fleet.report"]);
+        let mut last = 0;
+        for worker in &mut workers {
+            last = last.max(worker.answer().await.parse().expect("a number"));
+        }
+        lags.push(Duration::from_nanos(
+            u64::try_from(last - set).expect("it is later"),
+        ));
+        settings.fleet().reset("report").await.expect("it works");
+        let runs = fleet.source.begun();
+        for worker in &mut workers {
+            worker.until_answers("call 1 0", "1:old").await;
+        }
+        until("all are served again", || async {
+            fleet.source.begun() - runs < 100
+        })
+        .await;
+    }
+    lags.sort();
+    println!("in force in 4 processes after {lags:?}");
+    // Far more than it takes, far less than waiting for a heartbeat.
+    assert!(lags[2] < Duration::from_millis(500), "{lags:?}");
+    // And after a restart.
+    settings.fleet().off("report").await.expect("it works");
+    let mut fresh = fleet.worker().await;
+    fresh.ask("off 1").await;
 }

@@ -216,3 +216,32 @@ async fn nobody_joins_over_one_connection_what_the_other_was_cut_off_from() {
     end.notify_one();
     assert_eq!(late.await.expect("no panic"), 2);
 }
+
+#[tokio::test]
+async fn who_comes_while_it_is_computed_joins_and_asks_nobody() {
+    let server = Server::start();
+    let cache = cache_on(&server.url(), "joiners");
+    let end = Arc::new(Notify::new());
+    // The first look at a function makes its generation, and is told of it.
+    assert_eq!(cache.get::<u32>("open:0").await.ok(), Some(None));
+    begun(&cache, "open:1", 1, &end).await;
+    // Whatever the server has to say of the lease has been heard.
+    assert!(works(&cache).await);
+    let calls: Vec<_> = (0..10)
+        .map(|_| {
+            let cache = cache.clone();
+            tokio::spawn(async move {
+                cache
+                    .get_or_compute("open:1", MINUTE, || async { 2u32 })
+                    .await
+            })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    end.notify_one();
+    for call in calls {
+        assert_eq!(call.await.expect("no panic"), 1);
+    }
+    let stats = cache.stats().function("open");
+    assert_eq!((stats.joined, stats.lease_waits), (10, 0));
+}

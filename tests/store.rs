@@ -447,7 +447,8 @@ async fn a_failing_function_is_not_tried_in_single_file(bed: Bed) {
                             running.fetch_add(1, Ordering::SeqCst) + 1,
                             Ordering::SeqCst,
                         );
-                        tokio::time::sleep(Duration::from_millis(20)).await;
+                        // Until all have joined.
+                        tokio::time::sleep(Duration::from_millis(300)).await;
                         running.fetch_sub(1, Ordering::SeqCst);
                         Err::<u32, &str>("down")
                     })
@@ -487,12 +488,16 @@ async fn a_waiter_computes_for_itself_when_its_patience_ends(bed: Bed) {
 }
 
 async fn waiters_whose_patience_ends_together_compute_once(bed: Bed) {
+    // The first look at a function makes its generation, and is told of it.
+    assert_eq!(bed.cache.get::<u32>("jam:0").await.ok(), Some(None));
     let entered = Arc::new(Notify::new());
     let stuck = {
         let (cache, entered) = (bed.cache.clone(), Arc::clone(&entered));
         tokio::spawn(async move {
+            // It is not renewed before the test ends.
+            let policy = MINUTE.lease(Duration::from_secs(60));
             cache
-                .get_or_compute("jam:1", MINUTE, || async {
+                .get_or_compute("jam:1", policy, || async {
                     entered.notify_one();
                     std::future::pending::<u32>().await
                 })
@@ -505,11 +510,12 @@ async fn waiters_whose_patience_ends_together_compute_once(bed: Bed) {
         .map(|_| {
             let (cache, runs) = (bed.cache.clone(), Arc::clone(&runs));
             tokio::spawn(async move {
-                let policy = MINUTE.wait(Duration::from_millis(300));
+                let policy = MINUTE.wait(Duration::from_secs(1));
                 cache
                     .get_or_compute("jam:1", policy, || async {
                         runs.fetch_add(1, Ordering::SeqCst);
-                        tokio::time::sleep(Duration::from_millis(100)).await;
+                        // Until the last have lost their patience.
+                        tokio::time::sleep(Duration::from_millis(700)).await;
                         7u32
                     })
                     .await

@@ -8,6 +8,7 @@ use crate::flight::Flights;
 use crate::function::Registry;
 use crate::local::Local;
 use crate::near::Near;
+use crate::rules::Rules;
 use crate::store::memory::Memory;
 use crate::store::redis::{Health, Redis, Settings};
 use crate::store::{Listener, Store};
@@ -183,7 +184,7 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// A setting that can't be used.
+    /// A setting that can't be used, one of the environment's among them.
     pub fn build(self) -> Result<Cache, Error> {
         self.check()?;
         let url = match &self.place {
@@ -198,7 +199,7 @@ impl Builder {
             },
         };
         match url {
-            None => Ok(self.of_defaults()),
+            None => Ok(self.in_memory(Rules::of_environment()?)),
             Some(url) => {
                 let settings = Settings {
                     namespace: self.namespace.as_str().into(),
@@ -208,7 +209,7 @@ impl Builder {
                     max_value_size: self.max_value_size,
                     health: Health::new(self.observer.clone()),
                 };
-                let local = self.local();
+                let local = self.local(Rules::of_environment()?);
                 let store = Redis::start(settings, Arc::clone(&local) as Arc<dyn Listener>)?;
                 Ok(self.assemble(Store::Redis(store), local))
             }
@@ -227,12 +228,16 @@ impl Builder {
 
     /// An in-process cache; needs nothing that could fail.
     pub(crate) fn of_defaults(&self) -> Cache {
-        let local = self.local();
+        self.in_memory(Rules::default())
+    }
+
+    fn in_memory(&self, rules: Rules) -> Cache {
+        let local = self.local(rules);
         let store = Memory::new(Arc::clone(&local.near));
         self.assemble(Store::Memory(Arc::new(store)), local)
     }
 
-    fn local(&self) -> Arc<Local> {
+    fn local(&self, rules: Rules) -> Arc<Local> {
         Arc::new(Local {
             flights: Arc::new(Flights::new()),
             near: Arc::new(Near::new(
@@ -240,7 +245,7 @@ impl Builder {
                 self.capacity_bytes,
                 self.max_value_size,
             )),
-            registry: Registry::new(&self.namespace, &self.observer),
+            registry: Registry::new(&self.namespace, &self.observer, rules),
             observer: self.observer.clone(),
             near_in_outage: self.near_in_outage,
         })

@@ -194,7 +194,12 @@ impl Cache {
                 return compute().await;
             }
         };
-        let request = Request::<R, KIND>::new(&self.inner, &state, &key, policy, Caller::Async);
+        if state.is_out() {
+            state.counters.bypasses.count();
+            return compute().await;
+        }
+        let policy = state.policy(*policy);
+        let request = Request::<R, KIND>::new(&self.inner, &state, &key, &policy, Caller::Async);
         match request.seek().await {
             Sought::Found(value) => value,
             Sought::Due(value, beyond) => match request.seek_ahead(beyond).await {
@@ -221,7 +226,7 @@ impl Cache {
     /// A key that can't be used; a server that does not answer.
     pub async fn get<T: Storable + Clone>(&self, key: &str) -> Result<Option<T>, Error> {
         let (state, key) = self.by_hand(key)?;
-        let policy = Policy::new(Duration::ZERO);
+        let policy = state.policy(Policy::new(Duration::ZERO));
         Request::<T, OWNED>::new(&self.inner, &state, &key, &policy, Caller::Async)
             .peek()
             .await
@@ -239,6 +244,7 @@ impl Cache {
         value: T,
     ) -> Result<(), Error> {
         let (state, key) = self.by_hand(key)?;
+        let policy = state.policy(policy);
         Request::<T, OWNED>::new(&self.inner, &state, &key, &policy, Caller::Async)
             .put(value)
             .await
@@ -280,7 +286,8 @@ impl Cache {
         let read = session.read(key, &state.groups, Look::WithLife).await?;
         let current = read.entry.as_ref();
         let current = current.is_some_and(|entry| entry.is_of(read.stamp));
-        Ok(read.fresh().filter(|_| current))
+        let cap = state.policy(Policy::new(Duration::ZERO)).cap;
+        Ok(read.fresh(cap).filter(|_| current))
     }
 
     fn by_hand(&self, key: &str) -> Result<(Arc<State>, Key), Error> {

@@ -125,7 +125,8 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
                             self.state.counters.joined.count();
                             return Sought::Found(failure);
                         }
-                        let cost = follower.begun().map(|begun| begun.elapsed());
+                        // Twice, so that the places of those who go first are free by then.
+                        let cost = follower.begun().map(|begun| begun.elapsed() * 2);
                         let turn = follower.turn(cost.unwrap_or_default());
                         failed = Some(Box::pin(turn).await);
                     }

@@ -97,8 +97,18 @@ impl Span {
         }
     }
 
-    /// Where an entry stands that is stored for `left` more.
-    pub(crate) fn age(&self, left: Duration) -> Age {
+    /// Where an entry stands that is stored for `left` more, if no ttl is longer than `cap`.
+    pub(crate) fn age(&self, left: Duration, cap: Option<Duration>) -> Age {
+        let ttl = self.life.saturating_sub(self.stale);
+        if let Some(cap) = cap
+            && cap < ttl
+        {
+            let age = self.life.saturating_sub(left);
+            return match cap.checked_sub(age) {
+                Some(fresh) if !fresh.is_zero() => Age::Fresh(fresh),
+                _ => Age::Stale(age.saturating_sub(cap)),
+            };
+        }
         match left.checked_sub(self.stale) {
             // Redis has it, if only for less than a millisecond.
             Some(fresh) if self.stale.is_zero() => Age::Fresh(fresh),
@@ -163,10 +173,19 @@ mod tests {
             stale: seconds(10),
             cost: Duration::ZERO,
         };
-        assert_eq!(span.age(seconds(60)), Age::Fresh(seconds(50)));
-        assert_eq!(span.age(seconds(11)), Age::Fresh(seconds(1)));
-        assert_eq!(span.age(seconds(10)), Age::Stale(seconds(0)));
-        assert_eq!(span.age(seconds(4)), Age::Stale(seconds(6)));
+        assert_eq!(span.age(seconds(60), None), Age::Fresh(seconds(50)));
+        assert_eq!(span.age(seconds(11), None), Age::Fresh(seconds(1)));
+        assert_eq!(span.age(seconds(10), None), Age::Stale(seconds(0)));
+        assert_eq!(span.age(seconds(4), None), Age::Stale(seconds(6)));
+        // With a shorter ttl than it was stored with, counted from when it was.
+        let cap = Some(seconds(20));
+        assert_eq!(span.age(seconds(60), cap), Age::Fresh(seconds(20)));
+        assert_eq!(span.age(seconds(45), cap), Age::Fresh(seconds(5)));
+        assert_eq!(span.age(seconds(30), cap), Age::Stale(seconds(10)));
+        assert_eq!(
+            span.age(seconds(60), Some(seconds(90))),
+            Age::Fresh(seconds(50))
+        );
     }
 
     #[test]

@@ -1,6 +1,7 @@
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
 use crate::event::Observer;
@@ -8,6 +9,8 @@ use crate::group::Group;
 use crate::key::{Arguments, Head, Key};
 use crate::name::function_name;
 use crate::near::Current;
+use crate::policy::Policy;
+use crate::rules::Rules;
 use crate::stats::{Counters, NearStats, Stats};
 use crate::trouble::Trouble;
 
@@ -82,6 +85,7 @@ pub(crate) struct State {
     /// Whether the fleet knows the name, so that a pattern can reach what is stored under it.
     pub(crate) announced: AtomicBool,
     pub(crate) trouble: Trouble,
+    set: Set,
     /// Another function has the name: nothing is cached.
     refused: Option<String>,
     place: Place,
@@ -121,6 +125,7 @@ impl State {
             counters: Counters::default(),
             announced: AtomicBool::new(false),
             trouble: Trouble::default(),
+            set: Set::default(),
             refused,
             place,
         }
@@ -174,9 +179,38 @@ impl State {
         }
     }
 
-    pub(crate) fn is_refused(&self) -> bool {
-        self.refused.is_some()
+    /// Whether its calls do not consult the cache.
+    pub(crate) fn is_out(&self) -> bool {
+        self.refused.is_some() || self.set.off.load(Ordering::Relaxed)
     }
+
+    /// What its attribute says, and what is set at run time.
+    pub(crate) fn policy(&self, policy: Policy) -> Policy {
+        match self.set.ttl.load(Ordering::Relaxed) {
+            0 => policy,
+            ms => policy.capped(Some(Duration::from_millis(ms))),
+        }
+    }
+
+    pub(crate) fn own_group(&self) -> &Group {
+        &self.groups[1]
+    }
+
+    /// Whether that is new.
+    fn set(&self, (ttl, on): (Option<Duration>, bool)) -> bool {
+        let ms = ttl.map_or(0, |ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
+        let ttl = self.set.ttl.swap(ms, Ordering::Relaxed) != ms;
+        let off = self.set.off.swap(!on, Ordering::Relaxed) == on;
+        ttl || off
+    }
+}
+
+/// What is set of a function at run time.
+#[derive(Default)]
+struct Set {
+    /// Milliseconds; 0 is nothing.
+    ttl: AtomicU64,
+    off: AtomicBool,
 }
 
 /// The functions one cache has seen.
@@ -184,6 +218,7 @@ pub(crate) struct Registry {
     id: u64,
     namespace: Arc<str>,
     observer: Observer,
+    rules: Rules,
     functions: RwLock<HashMap<String, Vec<Arc<State>>>>,
 }
 
@@ -191,12 +226,13 @@ pub(crate) struct Registry {
 const MOST_BY_HAND: usize = 10_000;
 
 impl Registry {
-    pub(crate) fn new(namespace: &str, observer: &Observer) -> Self {
-        static IDS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+    pub(crate) fn new(namespace: &str, observer: &Observer, rules: Rules) -> Self {
+        static IDS: AtomicU64 = AtomicU64::new(0);
         Self {
             id: IDS.fetch_add(1, Ordering::Relaxed),
             namespace: namespace.into(),
             observer: observer.clone(),
+            rules,
             functions: RwLock::default(),
         }
     }
@@ -262,6 +298,7 @@ impl Registry {
             )
         });
         let state = Arc::new(State::new(&self.namespace, name, version, place, refused));
+        state.set(self.rules.of(name));
         states.push(Arc::clone(&state));
         // An observer may use the cache.
         drop(functions);
@@ -269,6 +306,23 @@ impl Registry {
             state.trouble.arises(&self.observer, name, &error);
         }
         state
+    }
+
+    /// What is set at run time.
+    pub(crate) fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Brings it into force; the functions for which it is new.
+    pub(crate) fn apply_rules(&self) -> Vec<Arc<State>> {
+        // Under the lock of writers: a function that comes at this moment must not miss it.
+        let functions = self
+            .functions
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let states = functions.values().flatten();
+        let new = states.filter(|state| state.set(self.rules.of(&state.name)));
+        new.cloned().collect()
     }
 
     /// The generation of `group` has changed.

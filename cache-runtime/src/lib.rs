@@ -37,6 +37,9 @@ pub mod private;
 mod refresh;
 #[allow(missing_docs, reason = "generated code is its only reader")]
 mod returns;
+mod rules;
+mod setting;
+mod settings;
 #[allow(missing_docs, reason = "generated code is its only reader")]
 mod share;
 mod stats;
@@ -51,4 +54,6 @@ pub use event::Event;
 pub use key::Key;
 pub use policy::Policy;
 pub use returns::Storable;
+pub use setting::{InForce, Origin, Setting};
+pub use settings::{FleetSettings, Settings};
 pub use stats::{FunctionStats, NearStats, Stats};

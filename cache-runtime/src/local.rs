@@ -22,6 +22,19 @@ pub(crate) struct Local {
     pub(crate) near_in_outage: Duration,
 }
 
+impl Local {
+    /// Brings what is set at run time into force.
+    pub(crate) fn settings_changed(&self) {
+        for state in self.registry.apply_rules() {
+            let group = state.own_group();
+            self.flights
+                .retire_where(|_, groups| groups.iter().any(|of| of.key() == group.key()));
+            state.current.forget();
+            self.near.remove_of(&state.name);
+        }
+    }
+}
+
 impl Listener for Local {
     fn call_changed(&self, key: &str) {
         self.flights.touch(key);
@@ -67,6 +80,11 @@ impl Listener for Local {
 
     fn gap(&self) {
         self.flights.retire_where(|_, _| true);
+    }
+
+    fn settings(&self, fields: Vec<(String, String)>) {
+        self.registry.rules().replace_fleet(fields);
+        self.settings_changed();
     }
 
     fn pushes(&self, pushes: bool) {

@@ -238,6 +238,17 @@ impl Near {
         alive.into_inner()
     }
 
+    /// Removes what is of the function.
+    pub(crate) fn remove_of(&self, function: &str) {
+        self.entries.retain(|slot, _| {
+            let of = slot.apart.key.name() == function;
+            if of {
+                self.dropped.count();
+            }
+            !of
+        });
+    }
+
     pub(crate) fn clear(&self) {
         self.dropped.add(self.entries.len() as u64);
         self.entries.clear();

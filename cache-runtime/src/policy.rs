@@ -18,6 +18,8 @@ pub struct Policy {
     pub(crate) stale_if_error: Duration,
     pub(crate) refresh_ahead: f64,
     pub(crate) timeout: Option<Duration>,
+    /// What is set at run time: no value lives longer, whatever it was stored with.
+    pub(crate) cap: Option<Duration>,
 }
 
 /// What a value is to its lifetime.
@@ -47,6 +49,7 @@ impl Policy {
             stale_if_error: Duration::ZERO,
             refresh_ahead: 0.0,
             timeout: None,
+            cap: None,
         }
     }
 
@@ -136,7 +139,7 @@ impl Policy {
 
     /// Whether there is more to the life of its entries than an end.
     pub(crate) fn ages(&self) -> bool {
-        !self.window().is_zero() || self.refresh_ahead > 0.0
+        !self.window().is_zero() || self.refresh_ahead > 0.0 || self.cap.is_some()
     }
 
     /// How long before the end of its ttl a value that took `cost` is to be computed anew, drawn
@@ -159,7 +162,20 @@ impl Policy {
             Sort::Nothing => self.none_ttl,
             Sort::Failure => Some(self.err_ttl.unwrap_or_default()),
         };
-        self.jittered(special.unwrap_or(self.ttl))
+        let life = special.unwrap_or(self.ttl);
+        self.jittered(match sort {
+            Sort::Value => life,
+            Sort::Nothing | Sort::Failure => life.min(self.cap.unwrap_or(life)),
+        })
+    }
+
+    /// With the ttl that is set at run time, if one is.
+    pub(crate) fn capped(mut self, ttl: Option<Duration>) -> Self {
+        if let Some(ttl) = ttl {
+            self.ttl = ttl;
+            self.cap = Some(ttl);
+        }
+        self
     }
 
     /// This lifetime for one entry, jitter drawn.

@@ -105,7 +105,8 @@ impl<R: Returns<KIND>, const KIND: u8> Call<R, KIND> {
     fn begin(self, policy: Policy) -> Begun {
         let cache = self.cache.unwrap_or_else(|| Cache::installed().clone());
         let state = self.function.state(&cache.inner.local.registry);
-        let begun = if !self.when || state.is_refused() {
+        let policy = state.policy(policy);
+        let begun = if !self.when || state.is_out() {
             state.counters.bypasses.count();
             None
         } else {
@@ -130,6 +131,7 @@ impl<R: Returns<KIND>, const KIND: u8> Call<R, KIND> {
     fn place(self, policy: Policy) -> Place<R, KIND> {
         let cache = self.cache.unwrap_or_else(|| Cache::installed().clone());
         let state = self.function.state(&cache.inner.local.registry);
+        let policy = state.policy(policy);
         let key = state.key(self.arguments);
         Place {
             cache,

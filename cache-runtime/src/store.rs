@@ -102,8 +102,8 @@ pub(crate) struct Read {
 
 impl Read {
     /// How much of the entry's ttl remains, if any, and if it was asked for.
-    pub(crate) fn fresh(&self) -> Option<Duration> {
-        match self.entry.as_ref()?.span().age(self.left?) {
+    pub(crate) fn fresh(&self, cap: Option<Duration>) -> Option<Duration> {
+        match self.entry.as_ref()?.span().age(self.left?, cap) {
             Age::Fresh(left) => Some(left),
             Age::Stale(_) => None,
         }
@@ -217,6 +217,8 @@ pub(crate) trait Listener: Send + Sync {
     fn found(&self);
     /// For a while nothing would have been told.
     fn gap(&self);
+    /// What the fleet has set, all of it.
+    fn settings(&self, fields: Vec<(String, String)>);
     /// Whether changes are told at all.
     fn pushes(&self, pushes: bool);
 }
@@ -342,5 +344,18 @@ impl Tier for Session {
         async fn remove_matching(&self, pattern: &KeyPattern) -> Result<u64, Error>;
         async fn functions(&self) -> Result<Vec<String>, Error>;
         async fn announce(&self, name: &str) -> Result<(), Error>;
+    }
+}
+
+impl Session {
+    /// Changes what the fleet has set, and gives all of it; `None` where there is no fleet.
+    pub(crate) async fn change_settings(
+        &self,
+        fields: &[(String, Option<String>)],
+    ) -> Result<Option<Vec<(String, String)>>, Error> {
+        match self {
+            Self::Memory(_) => Ok(None),
+            Self::Redis(way) => way.change_settings(fields).await.map(Some),
+        }
     }
 }

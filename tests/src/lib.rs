@@ -38,6 +38,13 @@ pub fn cache_on(url: &str, namespace: &str) -> recached::Cache {
         .expect("the settings are usable")
 }
 
+/// Nanoseconds on a clock that all processes of this machine share.
+pub fn now() -> u128 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let now = Duration::try_from(now).expect("it counts up from zero");
+    now.as_nanos()
+}
+
 /// Runs `future` on this thread with no runtime at all.
 pub fn block_on<F: Future>(future: F) -> F::Output {
     pollster::block_on(future)

@@ -70,7 +70,7 @@ fn main() {
     let keys: Vec<String> = (0..KEYS).map(quick_cache::key).collect();
     let prepared = |id: u64| quick_cache::item_by_key(&keys[id as usize], id);
     // Calls in one measurement: a few tens of milliseconds each.
-    let contenders: [(&str, u64, Work<'_>); 11] = [
+    let contenders: [(&str, u64, Work<'_>); 15] = [
         (
             "bare quick_cache, `String` key prepared",
             400_000,
@@ -87,24 +87,44 @@ fn main() {
             plain!(moka::item),
         ),
         (
-            "`cached`, `#[cached]`, plain",
+            "`cached`, `#[cached]`, plain, without a bound",
             100_000,
             plain!(peer_cached::item),
         ),
         (
-            "`cached`, `#[cached]`, async",
+            "`cached`, `#[cached]`, async, without a bound",
             100_000,
             awaited!(peer_cached::item_async),
         ),
         (
-            "`cached`, `#[concurrent_cached]`, plain",
+            "`cached`, `#[concurrent_cached]`, plain, without a bound",
             100_000,
             plain!(peer_cached::item_concurrent),
         ),
         (
-            "`cached`, `#[concurrent_cached]`, async",
+            "`cached`, `#[concurrent_cached]`, async, without a bound",
             100_000,
             awaited!(peer_cached::item_concurrent_async),
+        ),
+        (
+            "`cached`, `#[cached]`, plain, bounded",
+            100_000,
+            plain!(peer_cached::item_sized),
+        ),
+        (
+            "`cached`, `#[cached]`, async, bounded",
+            100_000,
+            awaited!(peer_cached::item_sized_async),
+        ),
+        (
+            "`cached`, `#[concurrent_cached]`, plain, bounded",
+            100_000,
+            plain!(peer_cached::item_concurrent_sized),
+        ),
+        (
+            "`cached`, `#[concurrent_cached]`, async, bounded",
+            100_000,
+            awaited!(peer_cached::item_concurrent_sized_async),
         ),
         ("`hitbox` on moka, async", 20_000, awaited!(hitbox::item)),
         ("`cachekit-rs`, L1, async", 20_000, awaited!(cachekit::item)),

@@ -27,6 +27,22 @@ pub fn item_sized(id: u64) -> Arc<Item> {
     Arc::new(compute(id, SIZE))
 }
 
+#[cached(max_size = 100_000, ttl_secs = 600)]
+pub async fn item_sized_async(id: u64) -> Arc<Item> {
+    Arc::new(compute(id, SIZE))
+}
+
+/// `#[concurrent_cached]` with an LRU bound and TTL.
+#[concurrent_cached(max_size = 100_000, ttl_secs = 600)]
+pub fn item_concurrent_sized(id: u64) -> Arc<Item> {
+    Arc::new(compute(id, SIZE))
+}
+
+#[concurrent_cached(max_size = 100_000, ttl_secs = 600)]
+pub async fn item_concurrent_sized_async(id: u64) -> Arc<Item> {
+    Arc::new(compute(id, SIZE))
+}
+
 /// `#[concurrent_cached]`: sharded unbounded TTL store.
 #[concurrent_cached(ttl_secs = 600)]
 pub fn item_concurrent(id: u64) -> Arc<Item> {

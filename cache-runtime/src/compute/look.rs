@@ -52,7 +52,7 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
             return Ok(Some(Kind::<R, KIND>::give(held)));
         }
         let read = self.read(Look::WithLife).await?;
-        let fresh = self.value(&read).filter(|_| is_fresh(&read));
+        let fresh = read.fresh(self.policy.cap).and(self.value(&read));
         Ok(fresh.map(Kind::<R, KIND>::give))
     }
 
@@ -60,7 +60,7 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
     pub(crate) async fn ttl(self) -> Result<Option<Duration>, Error> {
         let read = self.read(Look::WithLife).await?;
         let there = self.value(&read).is_some();
-        Ok(read.fresh().filter(|_| there))
+        Ok(read.fresh(self.policy.cap).filter(|_| there))
     }
 
     async fn read(&self, look: Look) -> Result<Read, Error> {
@@ -96,7 +96,7 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
             return Ok(Hit { held, fresh, due });
         }
         let span = entry.span();
-        match span.age(whole) {
+        match span.age(whole, self.policy.cap) {
             Age::Fresh(fresh) => {
                 let kept = fresh.checked_sub(self.policy.ahead(span.cost));
                 let due = kept.is_none().then_some(whole);
@@ -155,8 +155,4 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
         }
         self.state.current.set(stamp);
     }
-}
-
-fn is_fresh(read: &Read) -> bool {
-    read.fresh().is_some()
 }

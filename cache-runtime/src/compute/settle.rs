@@ -142,7 +142,10 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
         }
         let life = match judge(Kind::<R, KIND>::view(&held)) {
             Verdict::Keep => self.policy.life(sort),
-            Verdict::KeepFor(ttl) => self.policy.jittered(ttl),
+            Verdict::KeepFor(ttl) => {
+                let longest = self.policy.cap.unwrap_or(Duration::MAX);
+                self.policy.jittered(ttl.min(longest))
+            }
             Verdict::Pass => Duration::ZERO,
         };
         // Those who wait have it at once; those who come while it is being stored, too.

@@ -49,6 +49,10 @@ impl Settings {
         format!("{}:functions", self.namespace)
     }
 
+    fn settings_key(&self) -> String {
+        format!("{}:settings", self.namespace)
+    }
+
     /// What an entry takes at most: a larger one is not read to its end, because all calls would
     /// wait behind it.
     fn largest_entry(&self) -> u64 {

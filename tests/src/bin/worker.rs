@@ -5,13 +5,14 @@
 //! - `try ID MS WITHIN`: calls it, and gives up after `WITHIN` milliseconds
 //! - `begin ID MS`: calls it in the background; `join` answers with its value, `abort` aborts it
 //! - `invalidate PATTERN`, `keys PATTERN`, `all`, `entry ID`: invalidates
+//! - `off ID`: calls it until it is a bypass; answers with that moment, in nanoseconds
 //! - `waits`: how often the function has waited for another process's lease
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use recached::{Cache, cached};
-use recached_tests::{Source, until};
+use recached_tests::{Source, now, until};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 static SOURCE: OnceLock<Source> = OnceLock::new();
@@ -80,6 +81,7 @@ async fn main() {
             ),
             "all" => told(recached::invalidate_all().await.map(|_| ())),
             "entry" => told(report_entry(number(1), 0).invalidate().await),
+            "off" => off(number(1)).await,
             "waits" => {
                 let stats = recached::stats();
                 stats.function("fleet.report").lease_waits.to_string()
@@ -97,6 +99,16 @@ async fn burst(tasks: u64, id: u64, ms: u64) -> String {
         task.await.expect("the task ends");
     }
     begun.elapsed().as_micros().to_string()
+}
+
+async fn off(id: u64) -> String {
+    let bypasses = || recached::stats().function("fleet.report").bypasses;
+    let before = bypasses();
+    while bypasses() == before {
+        report(id, 0).await;
+        tokio::task::yield_now().await;
+    }
+    now().to_string()
 }
 
 fn told<T: std::fmt::Debug>(outcome: Result<T, recached::Error>) -> String {

@@ -13,12 +13,14 @@ use crate::store::watch::Watchers;
 pub(crate) struct Inbox {
     generations_prefix: String,
     names_key: String,
-    listener: Arc<dyn Listener>,
+    settings_key: String,
+    pub(super) listener: Arc<dyn Listener>,
     pub(crate) generations: Generations,
     pub(crate) watchers: Arc<Watchers>,
     /// The connection may be gone, or the fleet's names: look.
     pub(crate) doubt: Notify,
     names_changed: AtomicBool,
+    settings_changed: AtomicBool,
 }
 
 impl Inbox {
@@ -26,11 +28,13 @@ impl Inbox {
         Self {
             generations_prefix: format!("{namespace}:gen:"),
             names_key: names_key.to_owned(),
+            settings_key: format!("{namespace}:settings"),
             listener,
             generations: Generations::default(),
             watchers: Arc::default(),
             doubt: Notify::new(),
             names_changed: AtomicBool::new(false),
+            settings_changed: AtomicBool::new(true),
         }
     }
 
@@ -41,6 +45,7 @@ impl Inbox {
                 // No list of keys: the whole database was flushed.
                 _ => {
                     self.lose_names();
+                    self.keep_settings_changed();
                     self.forget_everything();
                 }
             },
@@ -90,6 +95,15 @@ impl Inbox {
         self.names_changed.store(true, Ordering::Release);
     }
 
+    /// Whether the fleet may have set something since the last time this was asked.
+    pub(crate) fn settings_changed(&self) -> bool {
+        self.settings_changed.swap(false, Ordering::AcqRel)
+    }
+
+    pub(crate) fn keep_settings_changed(&self) {
+        self.settings_changed.store(true, Ordering::Release);
+    }
+
     fn lose_names(&self) {
         self.keep_names_changed();
         self.doubt.notify_one();
@@ -108,6 +122,9 @@ impl Inbox {
             self.listener.group_changed(key);
         } else if key == self.names_key {
             self.lose_names();
+        } else if key == self.settings_key {
+            self.keep_settings_changed();
+            self.doubt.notify_one();
         } else {
             self.listener.call_changed(key);
         }

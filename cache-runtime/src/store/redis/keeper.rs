@@ -60,6 +60,8 @@ pub(super) async fn keep(link: Weak<Link>, inbox: Arc<Inbox>, settings: Arc<Sett
                 if steady {
                     link.queue.deliver(&link).await;
                     link.announce_all().await;
+                    let _ = inbox.settings_changed();
+                    link.read_settings().await;
                 }
                 let weak = Arc::downgrade(&link);
                 drop(link);
@@ -124,6 +126,9 @@ async fn watch(link: &Weak<Link>, inbox: &Inbox, settings: &Settings, mut up: Up
         // Without pushes nobody tells us that the names are gone.
         if steady && (inbox.names_changed() || !told && !up.tracking) {
             link.announce_all().await;
+        }
+        if steady && (inbox.settings_changed() || !told && !up.tracking) {
+            link.read_settings().await;
         }
     }
 }

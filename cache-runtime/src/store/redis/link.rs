@@ -229,6 +229,18 @@ impl Link {
         matches!(*status, Status::Down(_))
     }
 
+    /// Learns what the fleet has set.
+    pub(super) async fn read_settings(self: &Arc<Self>) {
+        match Way::ahead(Arc::clone(self)).fleet_settings().await {
+            Ok(all) => self.inbox.listener.settings(all),
+            Err(error) => {
+                // Tried again with the next heartbeat.
+                self.inbox.keep_settings_changed();
+                tracing::debug!("the fleet's settings could not be read: {error}");
+            }
+        }
+    }
+
     /// Makes sure that the fleet knows our functions' names.
     pub(super) async fn announce_all(self: &Arc<Self>) {
         let names = self.names.all();

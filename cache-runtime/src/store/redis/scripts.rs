@@ -5,7 +5,9 @@ use redis::Script;
 /// Scripts are sent as EVALSHA and loaded when the server does not know them.
 ///
 /// A lease's value is its token (16 bytes), then the stamp it computes for (16 bytes). A write
-/// ends the tracking of a key, our own too: what we must hear of is read after it is written.
+/// ends the tracking of a key, our own too: what we must hear of is read after it is written. And
+/// what a script reads is tracked with all its keys: the claim looks at the entry with GETEX,
+/// which counts as a write, or else it would hear of its own lease, and end its own flight.
 pub(crate) struct Scripts {
     /// The generation of a group, made if there is none. KEYS: group. ARGV: a fresh one.
     pub(crate) generation: Script,
@@ -41,8 +43,8 @@ return redis.call('GET', KEYS[1])",
     ),
     claim: Script::new(
         r"if ARGV[4] == 'normal' then
-  local entry = redis.call('GETRANGE', KEYS[1], 0, ARGV[7])
-  if #entry <= tonumber(ARGV[7]) and string.sub(entry, 1, #ARGV[3]) == ARGV[3] then
+  local entry = redis.call('GETEX', KEYS[1])
+  if entry and #entry <= tonumber(ARGV[7]) and string.sub(entry, 1, #ARGV[3]) == ARGV[3] then
     local left = redis.call('PTTL', KEYS[1])
     if left > tonumber(ARGV[6]) then return {1, entry, left} end
   end

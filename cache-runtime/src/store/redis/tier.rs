@@ -139,6 +139,40 @@ impl Way {
         Ok(())
     }
 
+    /// What the fleet has set, all of it.
+    pub(super) async fn fleet_settings(&self) -> Result<Vec<(String, String)>, Error> {
+        let key = self.settings.settings_key();
+        self.exchange(|mut line| async move {
+            let mut all = cmd("HGETALL");
+            all.arg(key).query_async(&mut line.connection).await
+        })
+        .await
+    }
+
+    pub(crate) async fn change_settings(
+        &self,
+        fields: &[(String, Option<String>)],
+    ) -> Result<Vec<(String, String)>, Error> {
+        let key = self.settings.settings_key();
+        let key = key.as_str();
+        // On the link that hears of changes; in one piece, so that what is given holds them.
+        self.steady()
+            .exchange(|mut line| async move {
+                let mut pipeline = redis::pipe();
+                pipeline.atomic();
+                for (field, value) in fields {
+                    match value {
+                        Some(value) => pipeline.hset(key, field, value).ignore(),
+                        None => pipeline.hdel(key, field).ignore(),
+                    };
+                }
+                pipeline.hgetall(key);
+                let (all,) = pipeline.query_async(&mut line.connection).await?;
+                Ok(all)
+            })
+            .await
+    }
+
     /// One sweep over the keys that match: leases or entries.
     async fn sweep(&self, pattern: &KeyPattern, leases: bool) -> Result<u64, Error> {
         let glob = pattern.redis_match(&self.settings.namespace);

@@ -1,0 +1,196 @@
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
+
+use crate::error::{Error, ErrorKind};
+use crate::setting::{InForce, Kind, Origin, Rule, Setting};
+
+/// Patterns that one program sets at most; they are kept for names that come later.
+const MOST: usize = 10_000;
+
+/// All that is set at run time.
+#[derive(Default)]
+pub(crate) struct Rules(RwLock<Vec<Rule>>);
+
+impl Rules {
+    /// What the environment says: `RECACHED_TTL="user*=30s, shop.*=5m"`, `RECACHED_OFF="report*"`.
+    pub(crate) fn of_environment() -> Result<Self, Error> {
+        let variable = |name: &str| std::env::var(name).unwrap_or_default();
+        Self::parse(&variable("RECACHED_TTL"), &variable("RECACHED_OFF"))
+    }
+
+    fn parse(ttls: &str, off: &str) -> Result<Self, Error> {
+        let refuse = |name: &str, item: &str, why: &str| {
+            let item = item.escape_debug();
+            let text = format!("{name}: `{item}` can't be used: {why}");
+            Error::new(ErrorKind::Config, text)
+        };
+        let items = |list: &str| -> Vec<String> {
+            let items = list.split(',').map(|item| item.trim().to_owned());
+            items.filter(|item| !item.is_empty()).collect()
+        };
+        let mut rules = Vec::new();
+        for item in items(ttls) {
+            let fault = |why: &str| refuse("RECACHED_TTL", &item, why);
+            let (pattern, ttl) = item
+                .split_once('=')
+                .ok_or_else(|| fault("it is not of the form `user*=30s`"))?;
+            let ttl = duration(ttl.trim()).ok_or_else(|| {
+                fault("the ttl is a number with `ms`, `s`, `m`, `h` or `d`, as in `30s`")
+            })?;
+            let rule = Rule::new(pattern.trim(), Setting::Ttl(ttl), Origin::Environment, None);
+            rules.push(rule.map_err(|error| fault(&error.to_string()))?);
+        }
+        for item in items(off) {
+            let rule = Rule::new(&item, Setting::On(false), Origin::Environment, None);
+            let fault = |error: Error| refuse("RECACHED_OFF", &item, &error.to_string());
+            rules.push(rule.map_err(fault)?);
+        }
+        Ok(Self(RwLock::new(rules)))
+    }
+
+    /// What is in force for the function.
+    pub(crate) fn of(&self, name: &str) -> (Option<Duration>, bool) {
+        let (mut ttl, mut on) = (None, true);
+        let rules = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let mut matching: Vec<&Rule> = rules.iter().filter(|rule| rule.matches(name)).collect();
+        matching.sort_by_key(|rule| rule.rank());
+        for rule in matching {
+            match rule.setting {
+                Setting::Ttl(life) => ttl = Some(life),
+                Setting::On(is) => on = is,
+            }
+        }
+        (ttl, on)
+    }
+
+    /// In place of what was set of the same pattern, if anything.
+    pub(crate) fn set(&self, rule: Rule) -> Result<(), Error> {
+        let mut rules = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let same = |other: &Rule| {
+            other.origin == rule.origin
+                && other.pattern == rule.pattern
+                && other.setting.kind() == rule.setting.kind()
+        };
+        rules.retain(|other| !same(other));
+        if rules.len() >= MOST {
+            let text = format!("more than {MOST} settings: use patterns that reach further");
+            return Err(Error::new(ErrorKind::Config, text));
+        }
+        rules.push(rule);
+        Ok(())
+    }
+
+    /// Takes back what was set of the pattern.
+    pub(crate) fn reset(&self, pattern: &str, origin: Origin) {
+        let mut rules = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        rules.retain(|rule| rule.pattern != pattern || rule.origin != origin);
+    }
+
+    /// What the fleet has set, all of it.
+    pub(crate) fn replace_fleet(&self, fields: Vec<(String, String)>) {
+        let fleet = fields
+            .iter()
+            .filter_map(|(field, value)| Setting::read(field, value))
+            .take(MOST);
+        let mut rules = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        rules.retain(|rule| rule.origin != Origin::Fleet);
+        rules.extend(fleet);
+    }
+
+    /// All of them, what goes before others last.
+    pub(crate) fn list(&self, names: &[String]) -> Vec<InForce> {
+        let rules = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<&Rule> = rules.iter().collect();
+        all.sort_by_key(|rule| (rule.rank(), rule.setting.kind() == Kind::On));
+        let show = |rule: &Rule| InForce {
+            pattern: rule.pattern.clone(),
+            setting: rule.setting,
+            origin: rule.origin,
+            by: rule.by.clone(),
+            functions: names
+                .iter()
+                .filter(|name| rule.matches(name))
+                .cloned()
+                .collect(),
+        };
+        all.into_iter().map(show).collect()
+    }
+}
+
+/// A number with its unit.
+fn duration(text: &str) -> Option<Duration> {
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().ok()?;
+    let ms = match unit.trim() {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    Some(Duration::from_millis(number.checked_mul(ms)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn the_environment_is_read_and_what_is_wrong_in_it_is_named() {
+        let rules = Rules::parse("user*=30s, shop.*= 5m,", " report* ").expect("it is good");
+        assert_eq!(rules.of("app.user"), (Some(SECOND * 30), true));
+        assert_eq!(rules.of("shop.item"), (Some(SECOND * 300), true));
+        assert_eq!(rules.of("app.report_all"), (None, false));
+        assert_eq!(rules.of("app.other"), (None, true));
+        for (ttl, off, culprit) in [
+            ("user", "", "`user`"),
+            ("user=5", "", "`user=5`"),
+            ("user=s", "", "`user=s`"),
+            ("user=0s", "", "`user=0s`"),
+            ("=5s", "", "`=5s`"),
+            ("a:b=5s", "", "`a:b=5s`"),
+            ("user=99999999999999999999d", "", "`user=9"),
+            ("", "a:b", "`a:b`"),
+        ] {
+            let error = Rules::parse(ttl, off)
+                .err()
+                .expect("it is wrong")
+                .to_string();
+            assert!(
+                error.contains(culprit) && error.contains("RECACHED_"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_fleet_goes_before_the_environment_and_that_before_code_and_more_before_less() {
+        let rules = Rules::parse("user=3s", "").expect("it is good");
+        let set = |pattern: &str, seconds: u32, origin| {
+            let rule = Rule::new(pattern, Setting::Ttl(SECOND * seconds), origin, None);
+            rules.set(rule.expect("it is good")).expect("there is room");
+        };
+        set("user", 1, Origin::Code);
+        assert_eq!(rules.of("app.user").0, Some(SECOND * 3));
+        set("*", 4, Origin::Fleet);
+        assert_eq!(rules.of("app.user").0, Some(SECOND * 4));
+        set("us*", 5, Origin::Fleet);
+        set("*", 6, Origin::Fleet);
+        assert_eq!(rules.of("app.user").0, Some(SECOND * 5));
+        assert_eq!(rules.of("app.other").0, Some(SECOND * 6));
+        rules.replace_fleet(vec![]);
+        assert_eq!(rules.of("app.user").0, Some(SECOND * 3));
+        rules.reset("user", Origin::Environment);
+        assert_eq!(rules.of("app.user").0, Some(SECOND));
+        let names = ["app.user".to_owned()];
+        let list = rules.list(&names);
+        assert_eq!(list.len(), 1);
+        assert_eq!(list[0].functions, names);
+    }
+}

@@ -1,0 +1,206 @@
+use std::fmt;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::error::{Error, ErrorKind};
+use crate::pattern::NamePattern;
+
+/// What is set of functions at run time, over what their attributes say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Setting {
+    /// How long values live. Shorter than an entry's own lifetime, it holds for entries that are
+    /// stored already, counted from when they were stored.
+    Ttl(Duration),
+    /// Whether the cache is consulted. Off, every call is a bypass.
+    On(bool),
+}
+
+/// Who has set it. What comes later in this list goes before what comes earlier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Origin {
+    /// This process, by [`Settings`](crate::Settings).
+    Code,
+    /// `RECACHED_TTL` or `RECACHED_OFF`.
+    Environment,
+    /// Some process, for all of the fleet.
+    Fleet,
+}
+
+/// A setting in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct InForce {
+    /// Which functions, as for [`Cache::invalidate`](crate::Cache::invalidate).
+    pub pattern: String,
+    /// What is set of them.
+    pub setting: Setting,
+    /// Where it was set.
+    pub origin: Origin,
+    /// Who has set it for the fleet.
+    pub by: Option<String>,
+    /// The functions that this process has seen and the pattern matches; none may mean that it
+    /// names nothing.
+    pub functions: Vec<String>,
+}
+
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ttl(ttl) => write!(f, "ttl = {ttl:?}"),
+            Self::On(true) => f.write_str("on"),
+            Self::On(false) => f.write_str("off"),
+        }
+    }
+}
+
+impl fmt::Display for InForce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.pattern, self.setting)?;
+        match (self.origin, &self.by) {
+            (Origin::Fleet, Some(by)) => write!(f, ", for the fleet, by {by}")?,
+            (Origin::Fleet, None) => f.write_str(", for the fleet")?,
+            (Origin::Environment, _) => f.write_str(", by the environment")?,
+            (Origin::Code, _) => f.write_str(", by the program")?,
+        }
+        match &self.functions[..] {
+            [] => f.write_str(" (no function of that name has been called here)"),
+            functions => write!(f, " ({})", functions.join(", ")),
+        }
+    }
+}
+
+/// What a setting is about: one of each kind is in force for a function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    Ttl,
+    On,
+}
+
+impl Setting {
+    pub(crate) fn kind(&self) -> Kind {
+        match self {
+            Self::Ttl(_) => Kind::Ttl,
+            Self::On(_) => Kind::On,
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        match self {
+            Self::Ttl(ttl) if ttl.as_millis() == 0 => Err(Error::new(
+                ErrorKind::Config,
+                "a ttl of 0 stores nothing: to turn a function's cache off, set it off",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// How the fleet keeps it: a field of a hash, and its value as JSON.
+    pub(crate) fn field(kind: Kind, pattern: &str) -> String {
+        match kind {
+            Kind::Ttl => format!("ttl:{pattern}"),
+            Kind::On => format!("on:{pattern}"),
+        }
+    }
+
+    pub(crate) fn write(&self, by: &str) -> String {
+        match self {
+            Self::Ttl(ttl) => {
+                let ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
+                json!({ "ms": ms, "by": by }).to_string()
+            }
+            Self::On(on) => json!({ "on": on, "by": by }).to_string(),
+        }
+    }
+
+    /// `None` if it is not one of ours, or of a later version.
+    pub(crate) fn read(field: &str, value: &str) -> Option<Rule> {
+        let (kind, pattern) = field.split_once(':')?;
+        let value: Value = serde_json::from_str(value).ok()?;
+        let setting = match kind {
+            "ttl" => Self::Ttl(Duration::from_millis(value.get("ms")?.as_u64()?)),
+            "on" => Self::On(value.get("on")?.as_bool()?),
+            _ => return None,
+        };
+        setting.check().ok()?;
+        let by = value.get("by").and_then(Value::as_str).map(str::to_owned);
+        Rule::new(pattern, setting, Origin::Fleet, by).ok()
+    }
+}
+
+/// A setting with its pattern, ready to be held against names.
+pub(crate) struct Rule {
+    pub(crate) pattern: String,
+    names: NamePattern,
+    pub(crate) setting: Setting,
+    pub(crate) origin: Origin,
+    pub(crate) by: Option<String>,
+}
+
+impl Rule {
+    pub(crate) fn new(
+        pattern: &str,
+        setting: Setting,
+        origin: Origin,
+        by: Option<String>,
+    ) -> Result<Self, Error> {
+        setting.check()?;
+        Ok(Self {
+            pattern: pattern.to_owned(),
+            names: NamePattern::parse(pattern)?,
+            setting,
+            origin,
+            by,
+        })
+    }
+
+    pub(crate) fn matches(&self, name: &str) -> bool {
+        self.names.matches(name)
+    }
+
+    /// Of two that match, the greater is in force: by origin, then the longer pattern, which
+    /// says more; then any order that all processes agree on.
+    pub(crate) fn rank(&self) -> (Origin, usize, &str) {
+        (self.origin, self.pattern.len(), &self.pattern)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_fleet_keeps_is_read_as_it_was_written() {
+        for setting in [
+            Setting::Ttl(Duration::from_millis(1_500)),
+            Setting::On(true),
+            Setting::On(false),
+        ] {
+            let field = Setting::field(setting.kind(), "shop.user*");
+            let rule = Setting::read(&field, &setting.write("ada")).expect("it is ours");
+            assert_eq!(
+                (rule.pattern.as_str(), rule.setting),
+                ("shop.user*", setting)
+            );
+            assert_eq!(rule.by.as_deref(), Some("ada"));
+        }
+    }
+
+    #[test]
+    fn what_is_not_ours_is_left_alone() {
+        for (field, value) in [
+            ("ttl:user", "5"),
+            ("ttl:user", "{\"ms\":0}"),
+            ("ttl:user", "{\"ms\":-1}"),
+            ("ttl:", "{\"ms\":5}"),
+            ("on:user", "{\"ms\":5}"),
+            ("size:user", "{\"ms\":5}"),
+            ("user", "{}"),
+            ("ttl:user", "{half"),
+        ] {
+            assert!(Setting::read(field, value).is_none(), "{field} {value}");
+        }
+    }
+}

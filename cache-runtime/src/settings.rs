@@ -1,0 +1,198 @@
+use std::fmt;
+use std::time::Duration;
+
+use crate::cache::{Cache, Inner};
+use crate::error::Error;
+use crate::setting::{InForce, Kind, Origin, Rule, Setting};
+use crate::store::{Caller, Tier};
+
+/// Settings at run time, over what the attributes say: for this process, or for the fleet.
+///
+/// Functions are named by patterns, as for [`Cache::invalidate`]. What the fleet has set goes
+/// before what the environment says (`RECACHED_TTL="user*=30s, shop.*=5m"`,
+/// `RECACHED_OFF="report*"`), and that before what this process has set; of two patterns that
+/// match, the longer one holds.
+#[must_use = "it does nothing until something is set or listed"]
+pub struct Settings<'a> {
+    cache: &'a Cache,
+}
+
+/// Settings for all processes of a namespace: kept in Redis, told to every process at once, and
+/// in force after a restart. With no server they are this process's.
+#[must_use = "it does nothing until something is set"]
+pub struct FleetSettings<'a> {
+    cache: &'a Cache,
+    by: String,
+}
+
+impl Cache {
+    /// Settings at run time.
+    pub fn settings(&self) -> Settings<'_> {
+        Settings { cache: self }
+    }
+}
+
+impl<'a> Settings<'a> {
+    /// How long values of these functions live, in place of what their attributes say. Gives the
+    /// functions of this process that match; it holds for others once they are called.
+    ///
+    /// # Errors
+    ///
+    /// A pattern that can't be understood; a ttl of zero.
+    pub fn ttl(&self, pattern: &str, ttl: Duration) -> Result<Vec<String>, Error> {
+        self.set(pattern, Setting::Ttl(ttl))
+    }
+
+    /// These functions are computed at each call, as if they had no attribute.
+    ///
+    /// # Errors
+    ///
+    /// A pattern that can't be understood.
+    pub fn off(&self, pattern: &str) -> Result<Vec<String>, Error> {
+        self.set(pattern, Setting::On(false))
+    }
+
+    /// These functions are cached, though a shorter pattern turns them off.
+    ///
+    /// # Errors
+    ///
+    /// A pattern that can't be understood.
+    pub fn on(&self, pattern: &str) -> Result<Vec<String>, Error> {
+        self.set(pattern, Setting::On(true))
+    }
+
+    /// Takes back what this process has set of this very pattern.
+    pub fn reset(&self, pattern: &str) {
+        let local = &self.cache.inner.local;
+        local.registry.rules().reset(pattern, Origin::Code);
+        local.settings_changed();
+    }
+
+    /// All that is set, with who has set it; what goes before others last.
+    #[must_use]
+    pub fn list(&self) -> Vec<InForce> {
+        let registry = &self.cache.inner.local.registry;
+        registry.rules().list(&registry.names())
+    }
+
+    /// The same for the whole fleet.
+    pub fn fleet(&self) -> FleetSettings<'a> {
+        FleetSettings {
+            cache: self.cache,
+            by: program(),
+        }
+    }
+
+    fn set(&self, pattern: &str, setting: Setting) -> Result<Vec<String>, Error> {
+        let local = &self.cache.inner.local;
+        let rule = Rule::new(pattern, setting, Origin::Code, None)?;
+        let mut functions = local.registry.names();
+        functions.retain(|name| rule.matches(name));
+        local.registry.rules().set(rule)?;
+        local.settings_changed();
+        Ok(functions)
+    }
+}
+
+impl FleetSettings<'_> {
+    /// Who sets it, as it is listed (default: the program's name and its process).
+    pub fn by(mut self, who: impl Into<String>) -> Self {
+        self.by = who.into();
+        self
+    }
+
+    /// As [`Settings::ttl`]. Gives the functions of the fleet that match.
+    ///
+    /// # Errors
+    ///
+    /// As [`Settings::ttl`]; a server that was not told.
+    pub async fn ttl(&self, pattern: &str, ttl: Duration) -> Result<Vec<String>, Error> {
+        self.set(pattern, Setting::Ttl(ttl)).await
+    }
+
+    /// As [`Settings::off`]. Gives the functions of the fleet that match.
+    ///
+    /// # Errors
+    ///
+    /// As [`Settings::off`]; a server that was not told.
+    pub async fn off(&self, pattern: &str) -> Result<Vec<String>, Error> {
+        self.set(pattern, Setting::On(false)).await
+    }
+
+    /// As [`Settings::on`]. Gives the functions of the fleet that match.
+    ///
+    /// # Errors
+    ///
+    /// As [`Settings::on`]; a server that was not told.
+    pub async fn on(&self, pattern: &str) -> Result<Vec<String>, Error> {
+        self.set(pattern, Setting::On(true)).await
+    }
+
+    /// Takes back what was set for the fleet of this very pattern.
+    ///
+    /// # Errors
+    ///
+    /// A server that was not told.
+    pub async fn reset(&self, pattern: &str) -> Result<(), Error> {
+        let inner = &self.cache.inner;
+        let fields = [Kind::Ttl, Kind::On].map(|kind| (Setting::field(kind, pattern), None));
+        let session = inner.store.session(Caller::Async);
+        if let Some(all) = session.change_settings(&fields).await? {
+            take(inner, all);
+        } else {
+            inner.local.registry.rules().reset(pattern, Origin::Fleet);
+            inner.local.settings_changed();
+        }
+        Ok(())
+    }
+
+    async fn set(&self, pattern: &str, setting: Setting) -> Result<Vec<String>, Error> {
+        let inner = &self.cache.inner;
+        let rule = Rule::new(pattern, setting, Origin::Fleet, Some(self.by.clone()))?;
+        let session = inner.store.session(Caller::Async);
+        let mut functions = inner.local.registry.names();
+        functions.extend(session.functions().await?);
+        functions.retain(|name| rule.matches(name));
+        functions.sort();
+        functions.dedup();
+        let field = (
+            Setting::field(setting.kind(), pattern),
+            Some(setting.write(&self.by)),
+        );
+        match session.change_settings(&[field]).await? {
+            Some(all) => take(inner, all),
+            None => {
+                inner.local.registry.rules().set(rule)?;
+                inner.local.settings_changed();
+            }
+        }
+        Ok(functions)
+    }
+}
+
+/// What the server holds now, in force before the caller goes on.
+fn take(inner: &Inner, all: Vec<(String, String)>) {
+    inner.local.registry.rules().replace_fleet(all);
+    inner.local.settings_changed();
+}
+
+fn program() -> String {
+    let program = std::env::current_exe().ok();
+    let name = program.as_deref().and_then(|path| path.file_stem());
+    let name = name.map_or("?".into(), |name| name.to_string_lossy());
+    format!("{name}, process {}", std::process::id())
+}
+
+impl fmt::Debug for Settings<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.list()).finish()
+    }
+}
+
+impl fmt::Debug for FleetSettings<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fleet = self.cache.settings().list();
+        let fleet = fleet.iter().filter(|one| one.origin == Origin::Fleet);
+        f.debug_list().entries(fleet).finish()
+    }
+}

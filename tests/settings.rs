@@ -1,0 +1,268 @@
+//! Settings at run time.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use recached::{Cache, Origin, Policy, Setting, cached};
+use recached_tests::{Server, cache_on, until};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+const MINUTE: Duration = Duration::from_secs(60);
+
+static RUNS: AtomicUsize = AtomicUsize::new(0);
+
+/// Computations since the last time it was asked.
+fn runs() -> usize {
+    RUNS.swap(0, Ordering::SeqCst)
+}
+
+fn in_process() -> Cache {
+    Cache::builder().in_process().build().expect("it builds")
+}
+
+mod shop {
+    use super::*;
+
+    #[cached(ttl = 3600, jitter = 0.0, cache = cache, skip(cache))]
+    pub(crate) async fn price(cache: &Cache, id: u64) -> u64 {
+        RUNS.fetch_add(1, Ordering::SeqCst);
+        id
+    }
+}
+
+use shop::{price, price_entry};
+
+/// They share a counter.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+async fn off_and_on(cache: &Cache) {
+    let _alone = ALONE.lock().await;
+    runs();
+    let settings = cache.settings();
+    for _ in 0..3 {
+        price(cache, 1).await;
+    }
+    assert_eq!(runs(), 1);
+    assert_eq!(
+        settings.off("price").expect("it is good"),
+        ["settings.shop.price"]
+    );
+    for _ in 0..3 {
+        price(cache, 1).await;
+    }
+    assert_eq!(runs(), 3);
+    assert_eq!(cache.stats().function("settings.shop.price").bypasses, 3);
+    // More says more than less.
+    settings.on("settings.shop.*").expect("it is good");
+    price(cache, 1).await;
+    price(cache, 1).await;
+    assert!(runs() <= 1);
+    settings.reset("settings.shop.*");
+    price(cache, 1).await;
+    assert_eq!(runs(), 1);
+    settings.reset("price");
+    price(cache, 1).await;
+    price(cache, 1).await;
+    assert!(runs() <= 1);
+}
+
+#[tokio::test]
+async fn a_function_is_turned_off_and_on_in_process() {
+    off_and_on(&in_process()).await;
+}
+
+#[tokio::test]
+async fn a_function_is_turned_off_and_on_beside_redis() {
+    let server = Server::start();
+    off_and_on(&cache_on(&server.url(), "settings")).await;
+}
+
+#[tokio::test]
+async fn what_is_turned_off_is_invalidated_all_the_same() {
+    let _alone = ALONE.lock().await;
+    let server = Server::start();
+    let cache = cache_on(&server.url(), "settings");
+    price(&cache, 1).await;
+    cache.settings().off("price").expect("it is good");
+    cache.invalidate("price").await.expect("it works");
+    cache.settings().reset("price");
+    runs();
+    price(&cache, 1).await;
+    assert_eq!(runs(), 1);
+}
+
+#[tokio::test]
+async fn a_shorter_ttl_holds_for_what_is_stored_and_a_longer_one_for_what_comes() {
+    let _alone = ALONE.lock().await;
+    let server = Server::start();
+    let [one, two] = [(); 2].map(|()| cache_on(&server.url(), "settings"));
+    for cache in [&one, &two, &one, &two] {
+        price(cache, 1).await;
+    }
+    runs();
+    let left = || async { price_entry(&one, 1).ttl().await.expect("it works") };
+    assert!(left().await > Some(MINUTE));
+    one.settings().ttl("price", MINUTE).expect("it is good");
+    assert!(left().await <= Some(MINUTE));
+    price(&one, 1).await;
+    assert_eq!(runs(), 0, "it is not that old yet");
+    // Counted from when it was stored.
+    one.settings()
+        .ttl("price", Duration::from_millis(50))
+        .expect("it is good");
+    until("it is too old", || async { left().await.is_none() }).await;
+    price(&one, 1).await;
+    assert_eq!(runs(), 1);
+    until("that is too old again", || async {
+        price(&one, 1).await;
+        runs() == 1
+    })
+    .await;
+    one.settings().ttl("price", HOUR * 24).expect("it is good");
+    price_entry(&one, 1).put(1).await.expect("it works");
+    assert!(left().await > Some(HOUR * 20));
+    one.settings().reset("price");
+    price_entry(&one, 1).put(1).await.expect("it works");
+    assert!(left().await <= Some(HOUR));
+}
+
+#[tokio::test]
+async fn a_shorter_ttl_holds_in_process() {
+    let _alone = ALONE.lock().await;
+    let cache = in_process();
+    price(&cache, 1).await;
+    runs();
+    cache
+        .settings()
+        .ttl("pri?e", Duration::from_millis(50))
+        .expect("it is good");
+    until("it is computed again and again", || async {
+        price(&cache, 1).await;
+        RUNS.load(Ordering::SeqCst) >= 3
+    })
+    .await;
+    let stats = cache.stats().function("settings.shop.price");
+    assert!(stats.near_hits > 0, "{stats:?}");
+}
+
+#[tokio::test]
+async fn a_setting_holds_by_hand_too() {
+    let cache = in_process();
+    let call = || cache.get_or_compute("hand:1", Policy::new(HOUR), || async { 1u32 });
+    call().await;
+    cache.settings().off("hand").expect("it is good");
+    call().await;
+    assert_eq!(cache.stats().function("hand").bypasses, 1);
+    cache.settings().reset("hand");
+    cache.settings().ttl("hand", MINUTE).expect("it is good");
+    cache
+        .put("hand:2", Policy::new(HOUR), 1u32)
+        .await
+        .expect("it works");
+    assert!(cache.ttl("hand:2").await.expect("it works") <= Some(MINUTE));
+}
+
+#[tokio::test]
+async fn the_fleet_is_told_and_lists_who_has_set_what() {
+    let server = Server::start();
+    let [one, two] = [(); 2].map(|()| cache_on(&server.url(), "settings"));
+    let _alone = ALONE.lock().await;
+    for cache in [&one, &two] {
+        price(cache, 1).await;
+    }
+    let fleet = one.settings().fleet().by("ada");
+    let functions = fleet.ttl("shop.*", MINUTE).await.expect("it works");
+    assert!(
+        functions.is_empty(),
+        "no function of that name: {functions:?}"
+    );
+    let functions = fleet.off("*.shop.*").await.expect("it works");
+    assert_eq!(functions, ["settings.shop.price"]);
+    // Here at once.
+    runs();
+    price(&one, 1).await;
+    assert_eq!(runs(), 1);
+    until("the other has heard of both", || async {
+        two.settings().list().len() == 2
+    })
+    .await;
+    let list = two.settings().list();
+    let shown: Vec<String> = list.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        shown,
+        [
+            "shop.*: ttl = 60s, for the fleet, by ada (no function of that name has been called here)",
+            "*.shop.*: off, for the fleet, by ada (settings.shop.price)",
+        ]
+    );
+    assert_eq!(list[1].setting, Setting::On(false));
+    assert_eq!(list[1].origin, Origin::Fleet);
+    price(&two, 1).await;
+    price(&two, 1).await;
+    assert_eq!(runs(), 2);
+    // An invalidation leaves settings alone.
+    one.invalidate_all().await.expect("it works");
+    one.purge("*").await.expect("it works");
+    one.invalidate_keys("*:*").await.expect("it works");
+    let late = cache_on(&server.url(), "settings");
+    until("one that comes later knows", || async {
+        late.settings().list().len() == 2
+    })
+    .await;
+    two.settings()
+        .fleet()
+        .reset("*.shop.*")
+        .await
+        .expect("it works");
+    until("it is taken back", || async {
+        one.settings().list().len() == 1
+    })
+    .await;
+    let other = cache_on(&server.url(), "other");
+    until("it is connected", || async {
+        other.get::<u32>("x:1").await.is_ok()
+    })
+    .await;
+    assert!(other.settings().list().is_empty(), "another namespace");
+}
+
+#[tokio::test]
+async fn the_fleet_of_a_cache_without_a_server_is_its_process() {
+    let cache = in_process();
+    let fleet = cache.settings().fleet();
+    fleet.off("alone").await.expect("it works");
+    let call = || cache.get_or_compute("alone:1", Policy::new(HOUR), || async { 1u32 });
+    call().await;
+    assert_eq!(cache.stats().function("alone").bypasses, 1);
+    assert_eq!(cache.settings().list()[0].origin, Origin::Fleet);
+    fleet.reset("alone").await.expect("it works");
+    assert!(cache.settings().list().is_empty());
+}
+
+#[tokio::test]
+async fn what_cannot_be_set_is_an_error_that_says_why() {
+    let server = Server::start();
+    let cache = cache_on(&server.url(), "settings");
+    let settings = cache.settings();
+    let error = settings.ttl("price", Duration::ZERO).expect_err("zero");
+    assert!(error.to_string().contains("set it off"), "{error}");
+    let error = settings.off("price:1").expect_err("a key");
+    assert!(error.to_string().contains("`:`"), "{error}");
+    let error = settings.fleet().ttl("", MINUTE).await.expect_err("nothing");
+    assert!(error.to_string().contains("pattern is empty"), "{error}");
+    assert!(settings.list().is_empty());
+}
+
+#[tokio::test]
+async fn without_pushes_the_fleet_is_told_with_a_heartbeat() {
+    let server = Server::start();
+    let words = ["plain", "on", ">plain", "~*", "+@all", "-client|tracking"];
+    let _: () = server.ask(&[&["ACL", "SETUSER"], &words[..]].concat());
+    let url = server.url().replace("redis://", "redis://plain:plain@");
+    let [one, two] = [(); 2].map(|()| cache_on(&url, "settings"));
+    one.settings().fleet().off("x").await.expect("it works");
+    until("the other has heard", || async {
+        two.settings().list().len() == 1
+    })
+    .await;
+}

@@ -1,0 +1,478 @@
+//! Values past their ttl, served on purpose: while they are computed anew, and where that fails.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use recached::{Cache, Policy, cached};
+use recached_tests::{PATIENCE, Server, cache_on, until};
+use tokio::sync::Semaphore;
+
+/// Two caches of one fleet; with no server, one twice.
+struct Bed {
+    one: Cache,
+    two: Cache,
+    _server: Option<Server>,
+}
+
+fn in_process() -> Bed {
+    let one = Cache::builder().in_process().build().expect("it builds");
+    let two = one.clone();
+    let _server = None;
+    Bed { one, two, _server }
+}
+
+fn on_redis() -> Bed {
+    let server = Server::start();
+    let [one, two] = [(); 2].map(|()| cache_on(&server.url(), "stale"));
+    let _server = Some(server);
+    Bed { one, two, _server }
+}
+
+macro_rules! on_both_stores {
+    ($($claim:ident)+) => {
+        mod memory {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $claim() { super::in_time(super::$claim(super::in_process())).await })+
+        }
+        mod redis {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $claim() { super::in_time(super::$claim(super::on_redis())).await })+
+        }
+    };
+}
+
+on_both_stores! {
+    an_old_value_is_served_while_one_of_the_fleet_computes_the_new_one
+    a_refresh_begun_before_an_invalidation_never_lands
+    nothing_old_is_served_once_it_is_invalidated
+    a_refresh_that_fails_leaves_the_old_value
+    nothing_is_served_past_its_windows
+    an_old_value_stands_in_for_an_error
+    an_old_value_stands_in_for_a_computation_that_takes_too_long
+    with_nothing_old_a_computation_takes_as_long_as_it_takes
+    what_was_expensive_is_computed_anew_before_its_end
+    an_error_is_stored_for_as_long_as_was_asked_for
+    a_value_says_how_long_it_lives
+    plain_functions_are_refreshed_on_another_thread
+    by_hand_one_caller_computes_and_the_others_are_served_the_old_value
+}
+
+async fn in_time(claim: impl Future<Output = ()>) {
+    let ended = tokio::time::timeout(PATIENCE * 2, claim).await;
+    ended.expect("somebody waits in vain");
+}
+
+/// What a cached function asks: its computations end when they are let through.
+struct Source {
+    value: AtomicU64,
+    begun: AtomicUsize,
+    ended: AtomicUsize,
+    fails: AtomicBool,
+    gate: Semaphore,
+}
+
+const OPEN: usize = 1_000_000;
+
+impl Source {
+    fn new(value: u64) -> Arc<Self> {
+        Arc::new(Self {
+            value: AtomicU64::new(value),
+            begun: AtomicUsize::new(0),
+            ended: AtomicUsize::new(0),
+            fails: AtomicBool::new(false),
+            gate: Semaphore::new(OPEN),
+        })
+    }
+
+    fn begin(&self) -> Result<u64, String> {
+        self.begun.fetch_add(1, Ordering::SeqCst);
+        match self.fails.load(Ordering::SeqCst) {
+            true => Err("down".to_owned()),
+            false => Ok(self.value.load(Ordering::SeqCst)),
+        }
+    }
+
+    async fn ask(&self) -> Result<u64, String> {
+        let value = self.begin();
+        self.gate
+            .acquire()
+            .await
+            .expect("it is not closed")
+            .forget();
+        self.ended.fetch_add(1, Ordering::SeqCst);
+        value
+    }
+
+    fn set(&self, value: u64) {
+        self.value.store(value, Ordering::SeqCst);
+    }
+
+    fn fail(&self, fails: bool) {
+        self.fails.store(fails, Ordering::SeqCst);
+    }
+
+    /// Lets nobody through any more.
+    fn shut(&self) {
+        self.gate.forget_permits(OPEN);
+    }
+
+    fn open(&self) {
+        self.gate.add_permits(OPEN / 2);
+    }
+
+    fn begun(&self) -> usize {
+        self.begun.load(Ordering::SeqCst)
+    }
+
+    fn ended(&self) -> usize {
+        self.ended.load(Ordering::SeqCst)
+    }
+}
+
+type Answer = Result<u64, String>;
+
+#[cached(ttl = "500ms", jitter = 0.0, stale_while_revalidate = "1h", cache = cache, skip(cache, source))]
+async fn revalidated(cache: Cache, source: Arc<Source>, id: u64) -> Answer {
+    source.ask().await
+}
+
+/// Waits until `call` has been served something past its ttl.
+async fn grown_old<F: Future<Output = Answer>>(cache: &Cache, call: impl Fn() -> F) {
+    let before = cache.stats().total.stale_hits;
+    until("the value is past its ttl", || async {
+        call().await.expect("there is something");
+        cache.stats().total.stale_hits > before
+    })
+    .await;
+}
+
+async fn an_old_value_is_served_while_one_of_the_fleet_computes_the_new_one(bed: Bed) {
+    let source = Source::new(1);
+    let call = |cache: &Cache| revalidated(cache.clone(), Arc::clone(&source), 1);
+    assert_eq!(call(&bed.one).await, Ok(1));
+    source.set(2);
+    source.shut();
+    grown_old(&bed.one, || call(&bed.one)).await;
+    until("it is computed anew", || async { source.begun() == 2 }).await;
+    let calls: Vec<_> = (0..100)
+        .map(|id| tokio::spawn(call([&bed.one, &bed.two][id % 2])))
+        .collect();
+    for served in calls {
+        assert_eq!(served.await.expect("no panic"), Ok(1));
+    }
+    assert_eq!(source.begun(), 2);
+    source.open();
+    for cache in [&bed.one, &bed.two] {
+        until("the new one is there", || async {
+            call(cache).await == Ok(2)
+        })
+        .await;
+    }
+    assert_eq!(
+        bed.one.stats().total.errors + bed.two.stats().total.errors,
+        0
+    );
+}
+
+async fn a_refresh_begun_before_an_invalidation_never_lands(bed: Bed) {
+    for (id, how) in [(1, "call"), (2, "function"), (3, "keys"), (4, "all")] {
+        let source = Source::new(1);
+        let call = |cache: &Cache| revalidated(cache.clone(), Arc::clone(&source), id);
+        assert_eq!(call(&bed.one).await, Ok(1));
+        source.set(2);
+        source.shut();
+        grown_old(&bed.one, || call(&bed.one)).await;
+        until("it is computed anew", || async { source.begun() == 2 }).await;
+        source.set(3);
+        let entry = revalidated_entry(bed.two.clone(), Arc::clone(&source), id);
+        match how {
+            "call" => entry.invalidate().await.map(drop),
+            "function" => bed.two.invalidate("revalidated").await.map(drop),
+            "keys" => bed.two.invalidate_keys("*revalidated:*").await.map(drop),
+            _ => bed.two.invalidate_all().await.map(drop),
+        }
+        .expect("the store works");
+        source.open();
+        // Here at once, there as soon as it is told.
+        assert_eq!(call(&bed.two).await, Ok(3), "{how}");
+        until("it is told", || async { call(&bed.one).await == Ok(3) }).await;
+        until("both have ended", || async { source.ended() >= 3 }).await;
+        for _ in 0..20 {
+            assert_eq!(call(&bed.one).await, Ok(3), "{how}");
+            assert_eq!(call(&bed.two).await, Ok(3), "{how}");
+        }
+    }
+}
+
+async fn nothing_old_is_served_once_it_is_invalidated(bed: Bed) {
+    let source = Source::new(1);
+    let call = |cache: &Cache| revalidated(cache.clone(), Arc::clone(&source), 1);
+    let failing = |cache: &Cache| rescued(cache.clone(), Arc::clone(&source), 1);
+    assert_eq!(
+        (call(&bed.one).await, failing(&bed.one).await),
+        (Ok(1), Ok(1))
+    );
+    source.fail(true);
+    grown_old(&bed.one, || call(&bed.one)).await;
+    grown_old(&bed.one, || failing(&bed.one)).await;
+    bed.one.invalidate("re*").await.expect("the store works");
+    assert!(call(&bed.one).await.is_err() && failing(&bed.one).await.is_err());
+}
+
+async fn a_refresh_that_fails_leaves_the_old_value(bed: Bed) {
+    let source = Source::new(1);
+    let call = || revalidated(bed.one.clone(), Arc::clone(&source), 1);
+    assert_eq!(call().await, Ok(1));
+    source.fail(true);
+    grown_old(&bed.one, call).await;
+    until("it has failed a few times", || async {
+        assert_eq!(call().await, Ok(1));
+        source.ended() >= 4
+    })
+    .await;
+    source.set(2);
+    source.fail(false);
+    until("the new one is there", || async { call().await == Ok(2) }).await;
+}
+
+#[cached(ttl = "100ms", jitter = 0.0, stale_while_revalidate = "300ms", stale_if_error = "300ms", cache = cache, skip(cache, source))]
+async fn windowed(cache: Cache, source: Arc<Source>, id: u64) -> Answer {
+    source.ask().await
+}
+
+async fn nothing_is_served_past_its_windows(bed: Bed) {
+    let source = Source::new(1);
+    let call = || windowed(bed.one.clone(), Arc::clone(&source), 1);
+    assert_eq!(call().await, Ok(1));
+    let begun = Instant::now();
+    source.fail(true);
+    grown_old(&bed.one, call).await;
+    until("the windows have passed", || async {
+        call().await.is_err()
+    })
+    .await;
+    assert!(begun.elapsed() >= Duration::from_millis(390));
+}
+
+#[cached(ttl = "100ms", jitter = 0.0, stale_if_error = "1h", cache = cache, skip(cache, source))]
+async fn rescued(cache: Cache, source: Arc<Source>, id: u64) -> Answer {
+    source.ask().await
+}
+
+async fn an_old_value_stands_in_for_an_error(bed: Bed) {
+    let source = Source::new(1);
+    let call = |cache: &Cache| rescued(cache.clone(), Arc::clone(&source), 1);
+    assert_eq!(call(&bed.one).await, Ok(1));
+    source.fail(true);
+    grown_old(&bed.one, || call(&bed.one)).await;
+    let calls: Vec<_> = (0..100)
+        .map(|id| tokio::spawn(call([&bed.one, &bed.two][id % 2])))
+        .collect();
+    for served in calls {
+        assert_eq!(served.await.expect("no panic"), Ok(1));
+    }
+    source.set(2);
+    source.fail(false);
+    // The old one stands in for errors only.
+    assert_eq!(call(&bed.one).await, Ok(2));
+}
+
+#[cached(ttl = "100ms", jitter = 0.0, stale_if_error = "1h", timeout = "50ms", cache = cache, skip(cache, source))]
+async fn limited(cache: Cache, source: Arc<Source>, id: u64) -> Answer {
+    source.ask().await
+}
+
+#[cached(ttl = "100ms", jitter = 0.0, stale_if_error = "1h", timeout = "50ms", cache = cache, skip(cache, source))]
+fn limited_plain(cache: Cache, source: Arc<Source>, id: u64) -> Answer {
+    recached_tests::block_on(source.ask())
+}
+
+async fn an_old_value_stands_in_for_a_computation_that_takes_too_long(bed: Bed) {
+    let source = Source::new(1);
+    let call = || limited(bed.one.clone(), Arc::clone(&source), 1);
+    assert_eq!(call().await, Ok(1));
+    source.set(2);
+    source.shut();
+    grown_old(&bed.one, call).await;
+    assert_eq!(source.begun(), 2);
+    // It goes on beside its caller, and lands.
+    source.open();
+    until("the new one is there", || async { call().await == Ok(2) }).await;
+
+    let source = Source::new(1);
+    let call = || {
+        let (cache, source) = (bed.one.clone(), Arc::clone(&source));
+        tokio::task::spawn_blocking(move || limited_plain(cache, source, 1))
+    };
+    let plain = || async { call().await.expect("no panic") };
+    assert_eq!(plain().await, Ok(1));
+    source.set(2);
+    source.shut();
+    grown_old(&bed.one, plain).await;
+    source.open();
+    until("the new one is there", || async { plain().await == Ok(2) }).await;
+}
+
+async fn with_nothing_old_a_computation_takes_as_long_as_it_takes(bed: Bed) {
+    let source = Source::new(1);
+    source.shut();
+    let call = tokio::spawn(limited(bed.one.clone(), Arc::clone(&source), 1));
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(!call.is_finished());
+    source.open();
+    assert_eq!(call.await.expect("no panic"), Ok(1));
+}
+
+#[cached(ttl = "1h", refresh_ahead = 1e9, cache = cache, skip(cache, source))]
+async fn ahead(cache: Cache, source: Arc<Source>, id: u64) -> Answer {
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    source.ask().await
+}
+
+async fn what_was_expensive_is_computed_anew_before_its_end(bed: Bed) {
+    let source = Source::new(1);
+    let call = |cache: &Cache| ahead(cache.clone(), Arc::clone(&source), 1);
+    assert_eq!(call(&bed.one).await, Ok(1));
+    source.set(2);
+    source.shut();
+    // With such a factor it is due at once: still it is served, and it is not stale.
+    assert_eq!(call(&bed.one).await, Ok(1));
+    until("it is computed anew", || async {
+        call(&bed.one).await.expect("it is served");
+        source.begun() == 2
+    })
+    .await;
+    let calls: Vec<_> = (0..100)
+        .map(|id| tokio::spawn(call([&bed.one, &bed.two][id % 2])))
+        .collect();
+    for served in calls {
+        assert_eq!(served.await.expect("no panic"), Ok(1));
+    }
+    assert_eq!(source.begun(), 2);
+    assert_eq!(bed.one.stats().total.stale_hits, 0);
+    source.open();
+    until("the new one is there", || async {
+        call(&bed.two).await == Ok(2)
+    })
+    .await;
+}
+
+#[cached(ttl = "1h", err_ttl = "500ms", cache = cache, skip(cache, source))]
+async fn remembered(cache: Cache, source: Arc<Source>, id: u64) -> Answer {
+    source.ask().await
+}
+
+async fn an_error_is_stored_for_as_long_as_was_asked_for(bed: Bed) {
+    let source = Source::new(1);
+    let call = |cache: &Cache| remembered(cache.clone(), Arc::clone(&source), 1);
+    source.fail(true);
+    for cache in [&bed.one, &bed.two, &bed.one] {
+        assert_eq!(call(cache).await, Err("down".to_owned()));
+    }
+    assert_eq!(source.begun(), 1);
+    source.fail(false);
+    until("the error has expired", || async {
+        call(&bed.one).await == Ok(1)
+    })
+    .await;
+    source.fail(true);
+    // The value has the function's own ttl.
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert_eq!(call(&bed.two).await, Ok(1));
+}
+
+#[cached(ttl = "1h", jitter = 0.0, ttl_with = |value: &u64| Duration::from_millis(*value), cache = cache, skip(cache, source))]
+async fn its_own(cache: Cache, source: Arc<Source>, id: u64) -> Answer {
+    source.ask().await
+}
+
+async fn a_value_says_how_long_it_lives(bed: Bed) {
+    let source = Source::new(0);
+    let call = || its_own(bed.one.clone(), Arc::clone(&source), 1);
+    let left = || async {
+        let entry = its_own_entry(bed.one.clone(), Arc::clone(&source), 1);
+        entry.ttl().await.expect("the store works")
+    };
+    assert_eq!(call().await, Ok(0));
+    assert_eq!(left().await, None, "no time at all: not stored");
+    source.set(30_000);
+    assert_eq!(call().await, Ok(30_000));
+    let minute = left().await.expect("it is stored");
+    assert!(minute <= Duration::from_secs(30) && minute > Duration::from_secs(10));
+    source.set(200);
+    its_own_entry(bed.one.clone(), Arc::clone(&source), 1)
+        .refresh()
+        .await
+        .expect("it works");
+    until("it has expired", || async { left().await.is_none() }).await;
+    // Longer than any clock: as long as the store can.
+    source.set(u64::MAX);
+    assert_eq!(call().await, Ok(u64::MAX));
+    assert!(left().await > Some(Duration::from_secs(3_600)));
+    assert_eq!(bed.one.stats().total.errors, 0);
+}
+
+#[cached(ttl = "300ms", jitter = 0.0, stale_while_revalidate = "1h", cache = cache, skip(cache, source))]
+fn revalidated_plain(cache: Cache, source: Arc<Source>, id: u64) -> Answer {
+    recached_tests::block_on(source.ask())
+}
+
+async fn plain_functions_are_refreshed_on_another_thread(bed: Bed) {
+    let source = Source::new(1);
+    let call = || {
+        let (cache, source) = (bed.one.clone(), Arc::clone(&source));
+        // From a thread with no runtime.
+        let (send, receive) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || send.send(revalidated_plain(cache, source, 1)));
+        async { receive.await.expect("no panic") }
+    };
+    assert_eq!(call().await, Ok(1));
+    source.set(2);
+    source.shut();
+    grown_old(&bed.one, call).await;
+    until("it is computed anew", || async { source.begun() == 2 }).await;
+    for _ in 0..20 {
+        assert_eq!(call().await, Ok(1));
+    }
+    assert_eq!(source.begun(), 2);
+    source.open();
+    until("the new one is there", || async { call().await == Ok(2) }).await;
+}
+
+async fn by_hand_one_caller_computes_and_the_others_are_served_the_old_value(bed: Bed) {
+    const POLICY: Policy = Policy::new(Duration::from_millis(200))
+        .jitter(0.0)
+        .stale_while_revalidate(Duration::from_secs(3_600));
+    let source = Source::new(1);
+    let call = |cache: &Cache| {
+        let (cache, source) = (cache.clone(), Arc::clone(&source));
+        async move {
+            let compute = || async { source.ask().await };
+            cache.try_get_or_compute("hand:1", POLICY, compute).await
+        }
+    };
+    assert_eq!(call(&bed.one).await, Ok(1));
+    source.set(2);
+    source.shut();
+    // One of them computes, and waits at the gate.
+    let mut calls = Vec::new();
+    until("one computes anew", || {
+        calls.push(tokio::spawn(call(&bed.one)));
+        async {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            source.begun() == 2
+        }
+    })
+    .await;
+    for id in 0..20 {
+        assert_eq!(call([&bed.one, &bed.two][id % 2]).await, Ok(1));
+    }
+    source.open();
+    let mut new = 0;
+    for served in calls {
+        new += usize::from(served.await.expect("no panic") == Ok(2));
+    }
+    assert_eq!((new, source.begun()), (1, 2));
+}
