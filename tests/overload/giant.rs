@@ -192,3 +192,53 @@ async fn a_value_of_64_mib_costs_its_callers_nothing_but_the_store() {
     }
     assert!(server.used_memory() < GIANT as u64);
 }
+
+/// How small hits fare while somebody reads an entry of 64 MiB: with a limit, and with none.
+#[ignore = "it measures, and says so"]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_giant_does_to_small_hits() {
+    let server = Server::start();
+    // A foreign value: nobody has to write or read json for it.
+    let mut client = server.client();
+    let giant = vec![b'x'; 64 << 20];
+    redis::cmd("SET")
+        .arg("giant:giant:1")
+        .arg(giant)
+        .exec(&mut client)
+        .expect("it has room");
+    for limit in [4 << 20, 1 << 30] {
+        let cache = Cache::builder().redis(server.url()).namespace("giant");
+        let cache = limited(cache, limit);
+        until("it is there", || async {
+            cache.put("small:1", MINUTE, 1u32).await.is_ok()
+        })
+        .await;
+        let reader = tokio::spawn({
+            let cache = cache.clone();
+            async move {
+                for _ in 0..20 {
+                    drop(cache.get::<String>("giant:1").await);
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        });
+        let policy = MINUTE.near(false);
+        let mut times = Vec::new();
+        while !reader.is_finished() {
+            let begun = std::time::Instant::now();
+            let small = cache.get_or_compute("small:1", policy, || async { 1u32 });
+            assert_eq!(small.await, 1);
+            times.push(begun.elapsed());
+        }
+        times.sort();
+        let stats = cache.stats().function("small");
+        println!(
+            "limit {limit}: {} hits, {} errors, median {:?}, 99.9 % {:?}, longest {:?}",
+            stats.redis_hits,
+            stats.errors,
+            times[times.len() / 2],
+            times[times.len() * 999 / 1_000],
+            times[times.len() - 1],
+        );
+    }
+}
