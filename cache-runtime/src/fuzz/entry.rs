@@ -38,9 +38,12 @@ pub fn entry(data: &[u8]) {
 
 fn reads(entry: &[u8], left: Duration) {
     let span = Span::of(entry);
-    match span.age(left) {
-        Age::Fresh(fresh) => assert!(fresh <= left),
-        Age::Stale(past) => assert!(past <= span.stale),
+    let cap = Duration::from_millis(u64::from(entry.first().copied().unwrap_or_default()));
+    for cap in [None, Some(cap), Some(Duration::MAX)] {
+        match span.age(left, cap) {
+            Age::Fresh(fresh) => assert!(fresh <= left),
+            Age::Stale(past) => assert!(cap.is_some() || past <= span.stale),
+        }
     }
     let stored = Stored::Encoded(entry.to_vec());
     let Some(mark) = Mark::of(entry) else {
