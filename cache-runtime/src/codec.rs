@@ -90,3 +90,20 @@ impl std::io::Write for Count {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A fuzzer has found it: read at serde_json's usual speed, it ends in 9.
+    #[test]
+    fn a_float_is_read_as_it_was_written() {
+        let read = Codec::Json.decode::<f64>(b"12933337076028707620283022");
+        let value = read.expect("it is a number");
+        let again = Codec::Json.decode::<f64>(value.to_string().as_bytes());
+        assert_eq!(again.ok(), Some(value));
+        let exact = 1.293_333_707_602_870_7e25;
+        let exact_again = Codec::Json.decode::<f64>(b"1.2933337076028707e+25");
+        assert_eq!(exact_again.ok(), Some(exact));
+    }
+}
