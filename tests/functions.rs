@@ -609,3 +609,35 @@ async fn a_cached_future_can_be_sent() {
     assert!(found == Some(7) && left.is_some());
     assert_eq!(refresh.await, 7);
 }
+
+mod of_yesterday {
+    #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+    pub(super) struct Profile {
+        pub(super) id: u64,
+    }
+}
+
+mod of_today {
+    #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+    pub(super) struct Profile {
+        pub(super) id: u64,
+        #[serde(default)]
+        pub(super) mail: Option<String>,
+    }
+}
+
+#[tokio::test]
+async fn an_entry_of_yesterdays_struct_is_a_miss_and_not_half_a_value() {
+    let server = recached_tests::Server::start();
+    let policy = recached::Policy::new(std::time::Duration::from_secs(60));
+    // Two releases of one program: each with the type as it knows it.
+    let [old, new] = [(); 2].map(|()| recached_tests::cache_on(&server.url(), "shapes"));
+    let first = old.get_or_compute("profile:1", policy, || async {
+        of_yesterday::Profile { id: 1 }
+    });
+    assert_eq!(first.await.id, 1);
+    let mail = Some("ada@example.org".to_owned());
+    let today = of_today::Profile { id: 1, mail };
+    let second = new.get_or_compute("profile:1", policy, || async { today.clone() });
+    assert_eq!(second.await, today);
+}

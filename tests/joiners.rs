@@ -76,9 +76,12 @@ async fn endless(cache: &Cache, key: &str, policy: Policy) -> JoinHandle<String>
 
 /// Waits until a call of `key` is computed anew: none joins what was under way before.
 async fn joined_no_more(cache: &Cache, key: &str, policy: Policy) {
+    // A machine that is busy may need longer for the call itself.
+    let patience = Cell::new(Duration::from_millis(20));
     until("it takes no more joiners", || async {
         let value = cache.get_or_compute(key, policy, || async { "new".to_owned() });
-        let value = tokio::time::timeout(Duration::from_millis(20), value).await;
+        let value = tokio::time::timeout(patience.get(), value).await;
+        patience.set((patience.get() * 5 / 4).min(Duration::from_secs(2)));
         value.is_ok_and(|value| value == "new")
     })
     .await;
@@ -104,8 +107,8 @@ async fn a_holder_hears_of_its_invalidation_after_it_has_renewed_its_lease() {
     let one = cache_on(&server.url(), "joiners");
     let two = cache_on(&server.url(), "joiners");
     let policy = MINUTE
-        .lease(Duration::from_secs(6))
-        .wait(Duration::from_secs(30));
+        .lease(Duration::from_secs(15))
+        .wait(Duration::from_secs(60));
     let slow = endless(&one, "renewed:1", policy).await;
     // A renewal ends the tracking of the lease unless it is read again.
     let left = || server.ask::<i64>(&["PTTL", "{joiners:renewed:1}:lease"]);
@@ -115,15 +118,15 @@ async fn a_holder_hears_of_its_invalidation_after_it_has_renewed_its_lease() {
         if left > 0 {
             lowest.set(before.min(left));
         }
-        before < 5_000 && left > before
+        before < 13_000 && left > before
     })
     .await;
     let removed = Instant::now();
     assert!(!two.remove("renewed:1").await.expect("it works"));
     joined_no_more(&one, "renewed:1", policy).await;
-    // The next renewal is due after two seconds: only a push can have told it by now.
+    // The next renewal is due after five seconds: only a push can have told it by now.
     let heard = removed.elapsed();
-    assert!(heard < Duration::from_millis(1_500), "{heard:?}");
+    assert!(heard < Duration::from_millis(4_500), "{heard:?}");
     slow.abort();
 }
 

@@ -127,16 +127,6 @@ pub(crate) enum Age {
     Stale(Duration),
 }
 
-/// The shape of a stored type: an entry of another shape is a miss.
-pub(crate) fn shape_of<T: ?Sized>() -> u64 {
-    // FNV-1a: short input, no adversary, and every process must agree.
-    std::any::type_name::<T>()
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,11 +176,6 @@ mod tests {
             span.age(seconds(60), Some(seconds(90))),
             Age::Fresh(seconds(50))
         );
-    }
-
-    #[test]
-    fn shapes_are_frozen() {
-        assert_eq!(shape_of::<u64>(), 0x4d35_d319_3e8d_66f2);
     }
 
     #[test]

@@ -40,6 +40,7 @@ mod returns;
 mod rules;
 mod setting;
 mod settings;
+mod shape;
 #[allow(missing_docs, reason = "generated code is its only reader")]
 mod share;
 mod stats;

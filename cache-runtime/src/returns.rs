@@ -15,9 +15,9 @@ use serde::de::DeserializeOwned;
 
 use crate::codec::Codec;
 use crate::draft::Draft;
-use crate::entry::shape_of;
 use crate::error::Error;
 use crate::policy::Sort;
+use crate::shape::shape_of;
 
 /// A value of any type, shared.
 pub type Erased = Arc<dyn Any + Send + Sync>;

@@ -1,0 +1,136 @@
+use std::collections::{BTreeMap, HashMap};
+
+use serde::Deserialize;
+
+use super::*;
+
+/// Types of one name, which only their fields tell apart.
+macro_rules! shapes {
+    ($($name:ident { $($item:item)+ })+) => {
+        $(#[allow(dead_code)] mod $name {
+            #[allow(unused_imports)]
+            use super::*;
+            $($item)+
+        })+
+    };
+}
+
+shapes! {
+    plain {
+        #[derive(Deserialize)]
+        pub(super) struct User { id: u64, name: String }
+    }
+    renamed {
+        #[derive(Deserialize)]
+        pub(super) struct User { id: u64, title: String }
+    }
+    widened {
+        #[derive(Deserialize)]
+        pub(super) struct User { id: u64, name: String, #[serde(default)] mail: Option<String> }
+    }
+    retyped {
+        #[derive(Deserialize)]
+        pub(super) struct User { id: u32, name: String }
+    }
+    nested {
+        #[derive(Deserialize)]
+        pub(super) struct User { id: u64, name: String, all: Vec<Option<HashMap<String, Inner>>> }
+        #[derive(Deserialize)]
+        pub(super) struct Inner { a: u8 }
+    }
+    deeper {
+        #[derive(Deserialize)]
+        pub(super) struct User { id: u64, name: String, all: Vec<Option<HashMap<String, Inner>>> }
+        #[derive(Deserialize)]
+        pub(super) struct Inner { b: u8 }
+    }
+    variants {
+        #[derive(Deserialize)]
+        pub(super) enum User { None, One(u64), Two(u64, String), Named { id: u64 } }
+    }
+    variants_renamed {
+        #[derive(Deserialize)]
+        pub(super) enum User { None, One(u64), Two(u64, String), Named { key: u64 } }
+    }
+    variants_retyped {
+        #[derive(Deserialize)]
+        pub(super) enum User { None, One(u64), Two(u64, u64), Named { id: u64 } }
+    }
+    recursive {
+        #[derive(Deserialize)]
+        pub(super) struct User { left: Option<Box<User>>, right: Option<Box<User>>, all: Vec<User> }
+    }
+    expression {
+        #[derive(Deserialize)]
+        pub(super) enum User { Sum(Box<User>, Box<User>), Not(Box<User>), Of(Vec<User>), Number(f64) }
+    }
+}
+
+/// Without the type's name.
+fn traced<T: DeserializeOwned>() -> u64 {
+    let trace = Trace::default();
+    for _ in 0..READINGS {
+        if !trace.read::<T>() {
+            break;
+        }
+    }
+    trace.hash.get()
+}
+
+#[test]
+fn shapes_differ_where_fields_variants_or_kinds_do() {
+    let all = [
+        traced::<plain::User>(),
+        traced::<renamed::User>(),
+        traced::<widened::User>(),
+        traced::<retyped::User>(),
+        traced::<nested::User>(),
+        traced::<deeper::User>(),
+        traced::<variants::User>(),
+        traced::<variants_renamed::User>(),
+        traced::<variants_retyped::User>(),
+        traced::<recursive::User>(),
+        traced::<expression::User>(),
+        traced::<u64>(),
+        traced::<Option<u64>>(),
+        traced::<(u64, u64)>(),
+        traced::<Vec<u64>>(),
+    ];
+    for (place, shape) in all.iter().enumerate() {
+        assert!(!all[..place].contains(shape), "{place}");
+    }
+}
+
+#[test]
+fn a_shape_is_the_same_each_time() {
+    assert_eq!(traced::<expression::User>(), traced::<expression::User>());
+    assert_eq!(shape_of::<plain::User>(), shape_of::<plain::User>());
+    assert_eq!(traced::<Box<plain::User>>(), traced::<plain::User>());
+}
+
+#[test]
+fn the_names_of_types_and_the_order_of_readings_are_frozen() {
+    assert_eq!(traced::<u64>(), 0x329bd8f64cb2f649);
+    assert_eq!(traced::<plain::User>(), 0xe1ff4a1c7021304d);
+    assert_eq!(traced::<variants::User>(), 0x80f1b6984935c0ca);
+}
+
+/// Takes nothing for a value.
+struct Picky;
+
+impl<'de> Deserialize<'de> for Picky {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        assert!(!text.is_empty(), "on purpose");
+        Ok(Self)
+    }
+}
+
+#[test]
+fn a_type_that_takes_no_plain_value_has_a_shape_all_the_same() {
+    assert_ne!(traced::<(u8, Picky)>(), traced::<(u16, Picky)>());
+    assert_ne!(traced::<std::net::IpAddr>(), traced::<String>());
+    let _ = traced::<BTreeMap<char, serde_json::Value>>();
+    let _ = traced::<std::time::Duration>();
+    let _ = traced::<std::num::NonZeroU8>();
+}
