@@ -1,11 +1,13 @@
 //! What the tests share: servers of their own, worker processes, a source of truth.
 
 mod fleet;
+mod memory;
 mod proxy;
 mod server;
 mod source;
 
 pub use fleet::Worker;
+pub use memory::resident;
 pub use proxy::{Fault, Proxy};
 pub use server::Server;
 pub use source::Source;
