@@ -14,6 +14,10 @@ use crate::store::redis::{Health, Redis, Settings};
 use crate::store::{Listener, Store};
 use crate::trouble::Trouble;
 
+/// What a value takes that there is always room for among the copies beside a server: with room
+/// for more, there would be fewer shards, and more waiting for them on large machines.
+const LARGEST_COPY: u64 = 256 << 10;
+
 /// Builds a [`Cache`].
 ///
 /// | setting | default |
@@ -209,7 +213,9 @@ impl Builder {
                     max_value_size: self.max_value_size,
                     health: Health::new(self.observer.clone()),
                 };
-                let local = self.local(Rules::of_environment()?);
+                // A larger one is read again each time, which costs little beside its size.
+                let largest = self.max_value_size.min(LARGEST_COPY);
+                let local = self.local(Rules::of_environment()?, largest);
                 let store = Redis::start(settings, Arc::clone(&local) as Arc<dyn Listener>)?;
                 Ok(self.assemble(Store::Redis(store), local))
             }
@@ -232,19 +238,15 @@ impl Builder {
     }
 
     fn in_memory(&self, rules: Rules) -> Cache {
-        let local = self.local(rules);
+        let local = self.local(rules, self.max_value_size);
         let store = Memory::new(Arc::clone(&local.near));
         self.assemble(Store::Memory(Arc::new(store)), local)
     }
 
-    fn local(&self, rules: Rules) -> Arc<Local> {
+    fn local(&self, rules: Rules, largest: u64) -> Arc<Local> {
         Arc::new(Local {
             flights: Arc::new(Flights::new()),
-            near: Arc::new(Near::new(
-                self.capacity,
-                self.capacity_bytes,
-                self.max_value_size,
-            )),
+            near: Arc::new(Near::new(self.capacity, self.capacity_bytes, largest)),
             registry: Registry::new(&self.namespace, &self.observer, rules),
             observer: self.observer.clone(),
             near_in_outage: self.near_in_outage,
