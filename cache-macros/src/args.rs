@@ -5,7 +5,7 @@ use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
 use syn::{Error, Expr, Lit, LitBool, LitStr, Path, Token, parenthesized};
 
-use crate::duration::Span;
+use crate::duration::{Span, ungroup};
 use crate::template::Template;
 
 /// The options of one attribute.
@@ -161,7 +161,7 @@ impl Args {
             "none_ttl" => self.none_ttl = Some(input.parse()?),
             "lease" => self.lease = Some(input.parse()?),
             "wait" => self.wait = Some(input.parse()?),
-            "near" => self.near = Some(input.parse()?),
+            "near" => self.near = Some(ungroup(input.parse()?)),
             "near_ttl" => self.near_ttl = Some(input.parse()?),
             "ttl_with" => self.ttl_with = Some(input.parse()?),
             "err_ttl" => self.err_ttl = Some(input.parse()?),
@@ -169,7 +169,7 @@ impl Args {
             "stale_if_error" => self.stale_if_error = Some(input.parse()?),
             "refresh_ahead" => self.refresh_ahead = Some(input.parse()?),
             "timeout" => self.timeout = Some(input.parse()?),
-            "jitter" => self.jitter = Some(input.parse()?),
+            "jitter" => self.jitter = Some(ungroup(input.parse()?)),
             "when" => self.when = Some(input.parse()?),
             "cache_if" => self.cache_if = Some(input.parse()?),
             "cache" => self.cache = Some(input.parse()?),
@@ -260,7 +260,7 @@ pub(crate) struct Eagerness(pub(crate) Expr);
 
 impl Parse for Eagerness {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        let expr: Expr = input.parse()?;
+        let expr = ungroup(input.parse()?);
         let wrong = |span| {
             let text = "write `true`, or a factor above 0.0: 1.0 is the published algorithm, more is earlier";
             Err(Error::new(span, text))

@@ -31,7 +31,7 @@ impl Span {
 
 impl Parse for Span {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        let expr: Expr = input.parse()?;
+        let expr = ungroup(input.parse()?);
         let span = expr.span();
         match &expr {
             Expr::Lit(ExprLit {
@@ -63,6 +63,14 @@ impl Parse for Span {
             _ => Ok(Self::Computed(Box::new(expr))),
         }
     }
+}
+
+/// The expression that a `macro_rules` fragment stands for.
+pub(crate) fn ungroup(mut expr: Expr) -> Expr {
+    while let Expr::Group(group) = expr {
+        expr = *group.expr;
+    }
+    expr
 }
 
 impl ToTokens for Span {

@@ -2,7 +2,7 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Attribute, Error, FnArg, Path, parse_quote};
+use syn::{Attribute, Error, FnArg, Path, ReturnType, parse_quote};
 
 use crate::args::{Args, Eagerness, Entry};
 use crate::function::{Argument, Function, is_borrowed};
@@ -53,49 +53,47 @@ impl<'a> Expansion<'a> {
     }
 
     fn into_tokens(self) -> TokenStream {
-        let Self {
-            args,
-            function,
-            facade,
-            ..
-        } = &self;
+        let Self { args, function, .. } = &self;
         let Function {
             attrs, vis, sig, ..
         } = function;
-        let (body, returns) = (function.body(), function.returns());
+        let returns = function.returns();
         let (kind, begin) = (self.kind(), self.begin());
-        let private = quote!(#facade::__private);
-        let value = quote!(<#returns as #private::Returns<#kind>>::Value);
+        // What is wrong with the return type is told there, and once: all that asks something of
+        // it has its place.
+        let (private, there) = (self.private(), self.there());
+        let value = quote_spanned!(there=> <#returns as #private::Returns<#kind>>::Value);
         let judge = match (&args.cache_if, &args.ttl_with) {
-            (None, None) => quote!(#private::always),
-            (Some(when), None) => quote!(#private::only_if::<#value>(#when)),
-            (None, Some(life)) => quote!(#private::for_as_long::<#value>(#life)),
-            (Some(when), Some(life)) => quote!(#private::only_if_for::<#value>(#when, #life)),
+            (None, None) => quote_spanned!(there=> #private::always),
+            (Some(when), None) => quote_spanned!(there=> #private::only_if::<#value>(#when)),
+            (None, Some(life)) => quote_spanned!(there=> #private::for_as_long::<#value>(#life)),
+            (Some(when), Some(life)) => {
+                quote_spanned!(there=> #private::only_if_for::<#value>(#when, #life))
+            }
         };
         let when = args.when.iter();
-        let (call, hit, policy) = (local("call"), local("hit"), self.policy());
+        let (call, hit, policy) = (self.local("call"), self.local("hit"), self.policy());
         let run = match (function.is_async(), args.goes_on().is_some()) {
-            (true, false) => quote!(run),
-            (true, true) => quote!(run_owned),
-            (false, false) => quote!(run_blocking),
-            (false, true) => quote!(run_blocking_owned),
+            (true, false) => quote_spanned!(there=> run),
+            (true, true) => quote_spanned!(there=> run_owned),
+            (false, false) => quote_spanned!(there=> run_blocking),
+            (false, true) => quote_spanned!(there=> run_blocking_owned),
         };
-        let compute = match function.is_async() {
-            true => quote!(async move #body),
-            false => quote!(move || -> #returns #body),
-        };
+        let compute = function.compute();
         // What borrows can't outlive its caller.
         let share = match is_borrowed(returns.to_token_stream()) {
             true => quote!(#private::Share::NOTHING),
             false => quote!(#private::share!(#returns)),
         };
-        let run =
-            quote!(#private::#run::<#returns, #kind, _>(#call, #policy, #share, #judge, #compute));
+        let run = quote_spanned!(there=>
+            #private::#run::<#returns, #kind, _>(#call, #policy, #share, #judge, #compute)
+        );
         let companion = self.companion();
+        let near = quote_spanned!(there=> #call.near());
         let found = quote! {
             #begin
             #(#call.when(#when);)*
-            if let ::core::option::Option::Some(#hit) = #call.near() {
+            if let ::core::option::Option::Some(#hit) = #near {
                 return #hit;
             }
             #run
@@ -103,6 +101,10 @@ impl<'a> Expansion<'a> {
         // The call must not live across the await: the function's future stays small.
         let found = match function.is_async() {
             true => quote!({ #found }.await),
+            false => found,
+        };
+        let found = match function.is_boxed() {
+            true => quote!(::std::boxed::Box::pin(async move { #found })),
             false => found,
         };
         quote! {
@@ -114,15 +116,34 @@ impl<'a> Expansion<'a> {
         }
     }
 
+    /// A name that no argument and no expression of the user's can see.
+    fn local(&self, name: &str) -> Ident {
+        Ident::new(name, Span::mixed_site().located_at(self.there()))
+    }
+
+    /// The module for generated code, at the place of the return type.
+    fn private(&self) -> TokenStream {
+        let (facade, there) = (self.facade.to_token_stream(), self.there());
+        let facade = facade.into_iter().map(|mut token| {
+            token.set_span(token.span().located_at(there));
+            token
+        });
+        let facade: TokenStream = facade.collect();
+        quote_spanned!(there=> #facade::__private)
+    }
+
+    /// The place of the return type, for generated code.
+    fn there(&self) -> Span {
+        match &self.function.sig.output {
+            ReturnType::Default => Span::call_site(),
+            ReturnType::Type(_, ty) => Span::call_site().located_at(ty.span()),
+        }
+    }
+
     /// The static and the call with its key: what function and companion have in common.
     fn begin(&self) -> TokenStream {
-        let Self {
-            args,
-            function,
-            facade,
-            ..
-        } = self;
-        let private = quote!(#facade::__private);
+        let Self { args, function, .. } = self;
+        let (private, there) = (self.private(), self.there());
         // One span in both, so that both name one site.
         let site = Span::call_site();
         let place = quote_spanned!(site=> file: file!(), line: line!(), column: column!());
@@ -137,8 +158,9 @@ impl<'a> Expansion<'a> {
             self.kind(),
         );
         let key = self.key();
-        let (arguments, call) = (local("arguments"), local("call"));
+        let (arguments, call) = (self.local("arguments"), self.local("call"));
         let cache = args.cache.iter();
+        let new = quote_spanned!(there=> #private::Call::<#returns, #kind>::new);
         quote! {
             fn __recached_here() {}
             static __RECACHED_FUNCTION: #private::Function =
@@ -149,10 +171,7 @@ impl<'a> Expansion<'a> {
                     path: || #private::path_of(&__recached_here),
                     #place
                 });
-            let mut #call = #private::Call::<#returns, #kind>::new(
-                &__RECACHED_FUNCTION,
-                #private::path_of(&|| ()),
-            );
+            let mut #call = #new(&__RECACHED_FUNCTION, #private::path_of(&|| ()));
             let #arguments = #call.arguments();
             #key
             #(#call.cache(&#cache);)*
@@ -160,7 +179,7 @@ impl<'a> Expansion<'a> {
     }
 
     fn key(&self) -> TokenStream {
-        let arguments = local("arguments");
+        let arguments = self.local("arguments");
         if let Some(template) = &self.args.key {
             return template
                 .pieces
@@ -178,11 +197,15 @@ impl<'a> Expansion<'a> {
             let Argument { name, ty } = argument;
             let text = name.unraw().to_string();
             let value = quote_spanned!(ty.span()=> &#name);
-            quote!(#arguments.add(#text, #value);)
+            // What the body does not use is part of the key all the same.
+            let allow = text
+                .starts_with('_')
+                .then(|| quote!(#[allow(clippy::used_underscore_binding)]));
+            quote!(#allow #arguments.add(#text, #value);)
         });
         let with = self.args.with.iter().map(|expr| {
             let text = expr.to_token_stream().to_string();
-            let value = quote_spanned!(expr.span()=> &#expr);
+            let value = quote_spanned!(expr.span()=> &(#expr));
             quote!(#arguments.add(#text, #value);)
         });
         given.chain(with).collect()
@@ -265,7 +288,11 @@ impl<'a> Expansion<'a> {
             .filter(|attribute| is_inherited(attribute));
         let (returns, kind, begin) = (function.returns(), self.kind(), self.begin());
         let inputs = sig.inputs.iter().map(|input| match input {
-            FnArg::Receiver(receiver) => quote!(#receiver),
+            FnArg::Receiver(receiver) => {
+                let mut receiver = receiver.clone();
+                receiver.mutability = None;
+                quote!(#receiver)
+            }
             FnArg::Typed(typed) => {
                 let mut typed = typed.clone();
                 if let syn::Pat::Ident(ident) = &mut *typed.pat {
@@ -277,7 +304,8 @@ impl<'a> Expansion<'a> {
         });
         let (safety, generics, where_clause) =
             (&sig.safety, &sig.generics, &sig.generics.where_clause);
-        let (call, policy) = (local("call"), self.policy());
+        let (call, policy, there) = (self.local("call"), self.policy(), self.there());
+        let private = self.private();
         let mut compute = self.call_function();
         if matches!(safety, syn::Safety::Unsafe(_)) {
             compute = quote!(unsafe { #compute });
@@ -286,12 +314,12 @@ impl<'a> Expansion<'a> {
         let captures = quote_spanned!(Span::call_site()=> impl);
         let (entry, returned) = if function.is_async() {
             (
-                quote!(#facade::__private::entry(#call, #policy, #compute)),
+                quote_spanned!(there=> #private::entry(#call, #policy, #compute)),
                 quote!(#facade::Entry<#returns, #kind, #captures ::core::future::Future<Output = #returns>>),
             )
         } else {
             (
-                quote!(#facade::__private::blocking_entry(#call, #policy, move || #compute)),
+                quote_spanned!(there=> #private::blocking_entry(#call, #policy, move || #compute)),
                 quote!(#facade::blocking::Entry<#returns, #kind, #captures ::core::ops::FnOnce() -> #returns>),
             )
         };
@@ -299,7 +327,14 @@ impl<'a> Expansion<'a> {
         quote! {
             #(#attrs)*
             #[doc = #doc]
-            #[allow(dead_code, clippy::too_many_arguments, clippy::type_complexity, clippy::needless_pass_by_value)]
+            #[allow(
+                dead_code,
+                deprecated,
+                clippy::needless_pass_by_value,
+                clippy::too_many_arguments,
+                clippy::type_complexity,
+                clippy::used_underscore_binding
+            )]
             #vis #safety fn #name #generics (#(#inputs),*) -> #returned #where_clause {
                 #begin
                 #entry
@@ -318,8 +353,10 @@ impl<'a> Expansion<'a> {
         let parameters = function.parameters();
         let turbofish = (!parameters.is_empty()).then(|| quote!(::<#(#parameters),*>));
         let names = arguments.iter().map(|argument| &argument.name);
-        let callee = if function.has_receiver() {
-            quote!(self.#ident)
+        let callee = if let Some(receiver) = function.sig.receiver() {
+            // Its own, because a macro may have written the attribute and another the function.
+            let this = receiver.self_token;
+            quote!(#this.#ident)
         } else if self.associated {
             quote!(Self::#ident)
         } else {
@@ -327,11 +364,6 @@ impl<'a> Expansion<'a> {
         };
         quote!(#callee #turbofish (#(#names),*))
     }
-}
-
-/// A name that no argument and no expression of the user's can see.
-fn local(name: &str) -> Ident {
-    Ident::new(name, Span::mixed_site())
 }
 
 /// Attributes that hold for the companion as well.

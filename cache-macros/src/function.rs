@@ -1,10 +1,10 @@
-use proc_macro2::{Group, Ident, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
 use syn::{
-    Attribute, Error, FnArg, GenericParam, Pat, ReturnType, Signature, Type, Visibility,
-    parse_quote,
+    Attribute, Error, FnArg, GenericArgument, GenericParam, Pat, Path, PathArguments, ReturnType,
+    Signature, Type, TypeParamBound, Visibility, parse_quote,
 };
 
 use crate::args::{Args, Entry};
@@ -36,7 +36,7 @@ impl Parse for Function {
                 attrs,
                 vis,
                 sig,
-                body,
+                body: block(body),
             }),
             _ => Err(Error::new(
                 sig.span(),
@@ -69,26 +69,45 @@ impl Function {
         }
         if !lets.is_empty() {
             let body = &self.body;
-            let mut with_lets = Group::new(proc_macro2::Delimiter::Brace, quote!(#lets #body));
+            let mut with_lets = Group::new(Delimiter::Brace, quote!(#lets #body));
             with_lets.set_span(self.body.span());
             self.body = with_lets;
         }
         arguments
     }
 
-    pub(crate) fn body(&self) -> &Group {
-        &self.body
-    }
-
+    /// Whether its value comes from a future, its own or a boxed one.
     pub(crate) fn is_async(&self) -> bool {
-        self.sig.asyncness.is_some()
+        self.sig.asyncness.is_some() || self.is_boxed()
     }
 
-    /// What it returns; `()` where it says nothing.
+    /// Whether it is a plain function that gives a boxed future, as `#[async_trait]` makes them.
+    pub(crate) fn is_boxed(&self) -> bool {
+        self.sig.asyncness.is_none() && boxed_output(&self.sig.output).is_some()
+    }
+
+    /// What it returns, or what its boxed future gives; `()` where it says nothing.
     pub(crate) fn returns(&self) -> Type {
         match &self.sig.output {
             ReturnType::Default => parse_quote!(()),
+            output if self.is_boxed() => boxed_output(output).unwrap_or_else(|| parse_quote!(())),
             ReturnType::Type(_, ty) => (**ty).clone(),
+        }
+    }
+
+    /// The body as what computes: a future or a closure.
+    pub(crate) fn compute(&self) -> TokenStream {
+        let (body, output) = (&self.body, &self.sig.output);
+        if self.sig.asyncness.is_some() {
+            return quote!(async move #body);
+        }
+        if !self.is_boxed() {
+            let returns = self.returns();
+            return quote!(move || -> #returns #body);
+        }
+        match pinned(body) {
+            Some(future) => future,
+            None => quote!(async move { (move || #output #body)().await }),
         }
     }
 
@@ -123,29 +142,41 @@ impl Function {
     /// What is wrong with the function, or with its options in the light of it.
     pub(crate) fn check(&self, args: &Args, arguments: &[Argument]) -> Vec<Error> {
         let mut errors = Vec::new();
-        let mut fail = |span, message: String| errors.push(Error::new(span, message));
+        let mut fail = |at: &dyn ToTokens, message: String| {
+            errors.push(Error::new_spanned(at, message));
+        };
         if args.ttl.is_none() {
             fail(
-                self.sig.ident.span(),
+                &self.sig.ident,
                 "how long may a value live? give `#[cached(ttl = 60)]` in seconds, or `ttl = \"1h 30m\"`".into(),
             );
         }
         if let Some(constness) = &self.sig.constness {
             fail(
-                constness.span(),
+                &constness,
                 "a `const fn` can't use a cache: remove `const`".into(),
             );
         }
         if mentions_impl(&self.returns()) {
             fail(
-                self.returns().span(),
+                &self.returns(),
                 "an `impl Trait` can't be stored: name the type that is returned".into(),
             );
         }
         if let Some(variadic) = &self.sig.variadic {
             fail(
-                variadic.span(),
+                &variadic,
                 "variadic arguments can't be part of a key".into(),
+            );
+        }
+        let conditional = self.sig.inputs.iter().flat_map(|input| match input {
+            FnArg::Receiver(receiver) => &receiver.attrs,
+            FnArg::Typed(typed) => &typed.attrs,
+        });
+        for attribute in conditional.filter(|attribute| attribute.path().is_ident("cfg")) {
+            fail(
+                &attribute,
+                "whether an argument is there can't be part of a key: put the `cfg` on two functions".into(),
             );
         }
         let known = |name: &Ident| {
@@ -170,7 +201,7 @@ impl Function {
             });
             for input in borrowed {
                 fail(
-                    input.span(),
+                    &input,
                     format!(
                         "with `{option}` the computation may go on after its caller has returned, so it must own its arguments: take a `String` in place of `&str`, an `Arc<Self>` in place of `&self`"
                     ),
@@ -179,7 +210,7 @@ impl Function {
         }
         for skipped in args.skip.iter().filter(|name| !known(name)) {
             fail(
-                skipped.span(),
+                &skipped,
                 format!("there is no argument `{skipped}` to skip: {}", names()),
             );
         }
@@ -187,10 +218,7 @@ impl Function {
             if let Piece::Field { root, .. } = piece
                 && !known(root)
             {
-                fail(
-                    root.span(),
-                    format!("there is no argument `{root}`: {}", names()),
-                );
+                fail(&root, format!("there is no argument `{root}`: {}", names()));
             }
         }
         if let Some(receiver) = self.sig.receiver() {
@@ -202,13 +230,75 @@ impl Function {
                     .any(|expr| mentions(expr.to_token_stream(), "self"));
             if !decided {
                 fail(
-                    receiver.span(),
+                    &receiver,
                     "is `self` part of the key? say `skip(self)` if calls on different values may share entries, else name what tells them apart, as in `with(self.tenant)` or `key = \"{self.tenant}:{id}\"`".into(),
                 );
             }
         }
         errors
     }
+}
+
+/// The block that a `macro_rules` fragment stands for.
+fn block(body: Group) -> Group {
+    if body.delimiter() == Delimiter::None
+        && let Some(TokenTree::Group(inner)) = body.stream().into_iter().next()
+    {
+        return block(inner);
+    }
+    body
+}
+
+/// `T` of `Pin<Box<dyn Future<Output = T> + …>>`.
+fn boxed_output(output: &ReturnType) -> Option<Type> {
+    let ReturnType::Type(_, pin) = output else {
+        return None;
+    };
+    let Type::TraitObject(object) = only_argument(only_argument(pin, "Pin")?, "Box")? else {
+        return None;
+    };
+    object.bounds.iter().find_map(|bound| {
+        let TypeParamBound::Trait(bound) = bound else {
+            return None;
+        };
+        let last = bound.path.segments.last()?;
+        let PathArguments::AngleBracketed(arguments) = &last.arguments else {
+            return None;
+        };
+        arguments.args.iter().find_map(|argument| match argument {
+            GenericArgument::AssocType(of) if last.ident == "Future" && of.ident == "Output" => {
+                Some(of.ty.clone())
+            }
+            _ => None,
+        })
+    })
+}
+
+/// `T` of `Head<T>`, by whatever path.
+fn only_argument<'a>(ty: &'a Type, head: &str) -> Option<&'a Type> {
+    let Type::Path(path) = ty else { return None };
+    let last = path.path.segments.last()?;
+    match &last.arguments {
+        PathArguments::AngleBracketed(arguments) if last.ident == head => {
+            match arguments.args.first()? {
+                GenericArgument::Type(ty) => Some(ty),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+/// The future in a body that does nothing but box it.
+fn pinned(body: &Group) -> Option<TokenStream> {
+    let mut tokens: Vec<TokenTree> = body.stream().into_iter().collect();
+    let TokenTree::Group(future) = tokens.pop()? else {
+        return None;
+    };
+    let path: Path = syn::parse2(tokens.into_iter().collect()).ok()?;
+    let ends = path.segments.iter().rev().map(|segment| &segment.ident);
+    let boxes = ends.take(2).eq(["pin", "Box"]);
+    (boxes && future.delimiter() == Delimiter::Parenthesis).then(|| future.stream())
 }
 
 fn mentions_impl(ty: &Type) -> bool {

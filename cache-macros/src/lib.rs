@@ -5,6 +5,8 @@ mod duration;
 mod expand;
 mod function;
 mod returns;
+#[cfg(test)]
+mod snapshots;
 mod template;
 
 use proc_macro::TokenStream;

@@ -26,7 +26,13 @@ impl Scope {
 
     fn reduce_head(&self, ty: &Type, outermost: bool) -> Type {
         let unit = || parse_quote!(());
-        let Type::Path(path) = ty else { return unit() };
+        let path = match ty {
+            Type::Path(path) => path,
+            // What a `macro_rules` fragment stands for.
+            Type::Group(group) => return self.reduce_head(&group.elem, outermost),
+            Type::Paren(paren) => return self.reduce_head(&paren.elem, outermost),
+            _ => return unit(),
+        };
         let mut path = path.clone();
         let Some(last) = path.path.segments.last_mut() else {
             return unit();

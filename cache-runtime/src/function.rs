@@ -94,7 +94,7 @@ pub(crate) struct State {
 /// What tells functions of one name apart.
 #[derive(Clone, PartialEq, Eq)]
 enum Place {
-    Site(String),
+    Site { at: String, provided: bool },
     ByHand,
 }
 
@@ -159,7 +159,14 @@ impl State {
             return with(&head);
         }
         drop(heads);
-        let head = Arc::new(Head::new(&self.prefix, path));
+        let head = match &self.place {
+            // An item knows the `impl` it is in, and of a trait only its name.
+            Place::Site { provided: true, .. } if path.starts_with('<') => {
+                Head::provided(&self.prefix, path)
+            }
+            _ => Head::new(&self.prefix, path),
+        };
+        let head = Arc::new(head);
         let mut heads = self.heads.write().unwrap_or_else(PoisonError::into_inner);
         heads.insert(place, Arc::clone(&head));
         drop(heads);
@@ -238,14 +245,17 @@ impl Registry {
     }
 
     fn of_site(&self, site: &Site) -> Arc<State> {
+        let path = (site.path)();
         let name = match site.name {
             Some(name) => name.to_owned(),
-            None => function_name((site.path)(), site.function),
+            None => function_name(path, site.function),
         };
-        let place = Place::Site(format!(
+        let at = format!(
             "{} at {}:{}:{}",
             site.function, site.file, site.line, site.column
-        ));
+        );
+        let provided = !path.starts_with('<');
+        let place = Place::Site { at, provided };
         self.of(&name, site.version, place)
     }
 
@@ -288,7 +298,7 @@ impl Registry {
         }
         let refused = states.first().map(|owner| {
             let show = |place: &Place| match place {
-                Place::Site(site) => site.clone(),
+                Place::Site { at, .. } => at.clone(),
                 Place::ByHand => "a key used by hand".to_owned(),
             };
             format!(

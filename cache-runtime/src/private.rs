@@ -41,7 +41,9 @@ pub struct Call<R, const KIND: u8> {
     returns: PhantomData<fn() -> R>,
 }
 
-impl<R: Returns<KIND>, const KIND: u8> Call<R, KIND> {
+// Bounds stand at the methods that need them: those of an `impl` would make a method that is not
+// found of a return type that can't be stored.
+impl<R, const KIND: u8> Call<R, KIND> {
     /// `path`: of a closure in the function's body, for the generic arguments it is in.
     #[inline]
     pub fn new(function: &'static Function, path: &'static str) -> Self {
@@ -74,7 +76,10 @@ impl<R: Returns<KIND>, const KIND: u8> Call<R, KIND> {
 
     /// The hit path: what this process holds and may serve. No await, no allocation of ours.
     #[inline]
-    pub fn near(&self) -> Option<R> {
+    pub fn near(&self) -> Option<R>
+    where
+        R: Returns<KIND>,
+    {
         if !self.when || is_refreshing() {
             return None;
         }
@@ -85,7 +90,9 @@ impl<R: Returns<KIND>, const KIND: u8> Call<R, KIND> {
             None => self.held_elsewhere(local),
         }
     }
+}
 
+impl<R: Returns<KIND>, const KIND: u8> Call<R, KIND> {
     #[cold]
     fn held_elsewhere(&self, local: &Local) -> Option<R> {
         self.held(local, &self.function.state(&local.registry))

@@ -62,7 +62,7 @@ pub trait ValueKind {
     message = "`{Self}` can't be stored in the cache",
     label = "this return type can't be stored",
     note = "a cached value is `Clone`, written and read by serde, and shared between threads: derive `Clone`, `Serialize` and `Deserialize`, or return an `Arc` of it",
-    note = "of a `Result` only the `Ok` value is stored; the error needs nothing"
+    note = "of a `Result` only the `Ok` value is stored; the error needs nothing, unless there is an `err_ttl`, which only a `Result` can have"
 )]
 pub trait Returns<const KIND: u8>: Sized {
     /// What is stored: the function's return type, or the `Ok` of a `Result`.
@@ -285,6 +285,7 @@ pub const WHOLE: u8 = 8;
 
 macro_rules! returns {
     ($($kind:ident $value:ty: $($bound:path),+ => $shape:ident;)+) => {$(
+        #[diagnostic::do_not_recommend]
         impl<T: $($bound +)+> Returns<$kind> for $value {
             type Value = $value;
             type Kind = $shape<T>;
@@ -297,6 +298,7 @@ macro_rules! returns {
             }
         }
 
+        #[diagnostic::do_not_recommend]
         impl<T: $($bound +)+, E> Returns<{ RESULT + $kind }> for Result<$value, E> {
             type Value = $value;
             type Kind = $shape<T>;
@@ -318,6 +320,7 @@ returns! {
     MAYBE_SHARED Option<Arc<T>>: Storable => MaybeShared;
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: Storable + Clone, E: Storable + Clone> Returns<WHOLE> for Result<T, E> {
     type Value = Self;
     type Kind = Whole<T, E>;
@@ -389,9 +392,9 @@ macro_rules! kind {
             reason = "no fallback is needed where every head is known"
         )]
         use $crate::private::{AnyHead as _, Peel, Probe, kind_of};
-        const FIRST: u8 = Probe::<$returns>::HEAD;
+        const FIRST: ::core::primitive::u8 = Probe::<$returns>::HEAD;
         type Second = <$returns as Peel<FIRST>>::Inner;
-        const SECOND: u8 = Probe::<Second>::HEAD;
+        const SECOND: ::core::primitive::u8 = Probe::<Second>::HEAD;
         type Third = <Second as Peel<SECOND>>::Inner;
         kind_of(FIRST, SECOND, Probe::<Third>::HEAD)
     }};

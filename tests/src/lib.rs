@@ -1,14 +1,17 @@
 //! What the tests share: servers of their own, worker processes, a source of truth.
 
 mod fleet;
+mod is_cached;
 mod memory;
 mod proxy;
+mod runs;
 mod server;
 mod source;
 
 pub use fleet::Worker;
 pub use memory::resident;
 pub use proxy::{Fault, Proxy};
+pub use runs::{ran, runs};
 pub use server::Server;
 pub use source::Source;
 

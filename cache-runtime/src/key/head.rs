@@ -14,12 +14,20 @@ pub(crate) struct Head {
 impl Head {
     /// `path`: of a closure in the function's body, for the generic arguments it is in.
     pub(crate) fn new(prefix: &str, path: &str) -> Self {
+        Self::with(prefix, &types::generics(path))
+    }
+
+    /// As [`new`](Self::new), of a method that a trait provides.
+    pub(crate) fn provided(prefix: &str, path: &str) -> Self {
+        Self::with(prefix, &types::provided(path))
+    }
+
+    fn with(prefix: &str, types: &str) -> Self {
         let mut text = prefix.to_owned();
-        let types = types::generics(path);
         if !types.is_empty() {
             text.push('<');
             if types.len() <= LONGEST_TYPES {
-                text.push_str(&types);
+                text.push_str(types);
             } else {
                 text.push_str(&hashed(types.as_bytes()));
             }

@@ -6,13 +6,24 @@ use crate::name;
 
 /// The text of the generic arguments in `path`; empty if there are none.
 pub(super) fn generics(path: &str) -> String {
-    let mut out = Text::default();
     let brackets = path.bytes().filter(|byte| *byte == b'<').count();
     // `<A as Trait>::f` and `module::<impl A>::f` have a bracket that says nothing generic.
     let wrapped = path.starts_with('<') || path.contains("::<impl ");
     if brackets == usize::from(wrapped) {
         return String::new();
     }
+    let generic = |parent: &str| parent.contains('<');
+    written(path, generic)
+}
+
+/// As [`generics`], of a method that a trait provides: the type it is called on is one of them,
+/// because it is not part of the name.
+pub(super) fn provided(path: &str) -> String {
+    written(path, |_| true)
+}
+
+fn written(path: &str, says: impl Fn(&str) -> bool) -> String {
+    let mut out = Text::default();
     let mut segments = name::segments(path);
     segments.retain(|segment| !segment.starts_with('{'));
     // The companion of `user` is `user_entry`: only the arguments of the last segment count.
@@ -20,7 +31,7 @@ pub(super) fn generics(path: &str) -> String {
     let own = last.find('<').map_or("", |open| &last[open..]);
     let parent = segments.join("::");
     let mut text = String::new();
-    if parent.contains('<') {
+    if says(&parent) {
         text.push_str(&parent);
     }
     text.push_str(own);
@@ -41,7 +52,7 @@ pub(super) fn generics(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::generics;
+    use super::{generics, provided};
 
     #[test]
     fn a_path_without_generic_arguments_has_no_text() {
@@ -52,6 +63,19 @@ mod tests {
             "m::Bar::c::{{closure}}::{{closure}}",
         ] {
             assert_eq!(generics(path), "", "{path}");
+        }
+    }
+
+    #[test]
+    fn what_a_trait_provides_is_told_apart_by_type() {
+        for (path, text) in [
+            ("<m::Bar as m::Tr>::q::{{closure}}", "<m.Bar%20as%20m.Tr>"),
+            (
+                "<m::Bar as m::Tr>::q_entry<u8>::{{closure}}",
+                "<m.Bar%20as%20m.Tr><u8>",
+            ),
+        ] {
+            assert_eq!(provided(path), text, "{path}");
         }
     }
 

@@ -1,0 +1,73 @@
+pub(crate) async fn user(id: u64) -> User {
+    {
+        fn __recached_here() {}
+        static __RECACHED_FUNCTION: ::recached::__private::Function = ::recached::__private::Function::new(::recached::__private::Site {
+            function: "user",
+            name: ::core::option::Option::None,
+            version: "",
+            path: || ::recached::__private::path_of(&__recached_here),
+            file: file!(),
+            line: line!(),
+            column: column!(),
+        });
+        let mut call = ::recached::__private::Call::<
+            User,
+            { ::recached::__private::kind!(User) },
+        >::new(&__RECACHED_FUNCTION, ::recached::__private::path_of(&|| ()));
+        let arguments = call.arguments();
+        arguments.add("id", &id);
+        if let ::core::option::Option::Some(hit) = call.near() {
+            return hit;
+        }
+        ::recached::__private::run::<
+            User,
+            { ::recached::__private::kind!(User) },
+            _,
+        >(
+            call,
+            ::recached::Policy::new(::core::time::Duration::new(60u64, 0u32)),
+            ::recached::__private::share!(User),
+            ::recached::__private::always,
+            async move { marker().await },
+        )
+    }
+        .await
+}
+///The cache entry of a call of `user`.
+#[allow(
+    dead_code,
+    deprecated,
+    clippy::needless_pass_by_value,
+    clippy::too_many_arguments,
+    clippy::type_complexity,
+    clippy::used_underscore_binding
+)]
+pub(crate) fn user_entry(
+    id: u64,
+) -> ::recached::Entry<
+    User,
+    { ::recached::__private::kind!(User) },
+    impl ::core::future::Future<Output = User>,
+> {
+    fn __recached_here() {}
+    static __RECACHED_FUNCTION: ::recached::__private::Function = ::recached::__private::Function::new(::recached::__private::Site {
+        function: "user",
+        name: ::core::option::Option::None,
+        version: "",
+        path: || ::recached::__private::path_of(&__recached_here),
+        file: file!(),
+        line: line!(),
+        column: column!(),
+    });
+    let mut call = ::recached::__private::Call::<
+        User,
+        { ::recached::__private::kind!(User) },
+    >::new(&__RECACHED_FUNCTION, ::recached::__private::path_of(&|| ()));
+    let arguments = call.arguments();
+    arguments.add("id", &id);
+    ::recached::__private::entry(
+        call,
+        ::recached::Policy::new(::core::time::Duration::new(60u64, 0u32)),
+        user(id),
+    )
+}
