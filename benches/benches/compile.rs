@@ -103,6 +103,16 @@ fn main() {
                 )
             },
         },
+        Library {
+            name: "`#[tracing::instrument]` and one serde derive",
+            dependencies:
+                "tracing = \"0.1\"\nserde = { version = \"1\", features = [\"derive\"] }\n".into(),
+            function: |n| {
+                format!(
+                    "#[tracing::instrument]\npub async fn f{n}(id: u64) -> Result<String, String> {{ Ok(format!(\"{n} {{id}}\")) }}\n#[derive(serde::Serialize, serde::Deserialize)]\npub struct S{n} {{ pub id: u64, pub name: String }}\n"
+                )
+            },
+        },
     ];
     let mut table = String::from(
         "| | crates | clean build | of the first | one more annotated function |\n|---|---|---|---|---|\n",

@@ -14,6 +14,10 @@ use crate::store::redis::{Health, Redis, Settings};
 use crate::store::{Listener, Store};
 use crate::trouble::Trouble;
 
+/// What a value takes that there is always room for among the copies beside a server: with room
+/// for more, there would be fewer shards, and more waiting for them on large machines.
+const LARGEST_COPY: u64 = 256 << 10;
+
 /// Builds a [`Cache`].
 ///
 /// | setting | default |
@@ -22,6 +26,7 @@ use crate::trouble::Trouble;
 /// | [`namespace`](Self::namespace) | `recached` |
 /// | [`capacity`](Self::capacity) | 100,000 entries in the process |
 /// | [`capacity_bytes`](Self::capacity_bytes) | 64 MiB in the process |
+/// | [`max_value_size`](Self::max_value_size) | 4 MiB |
 /// | [`connect_timeout`](Self::connect_timeout) | 1 s |
 /// | [`command_timeout`](Self::command_timeout) | 80 ms |
 /// | [`lease`](Self::lease) | 5 s |
@@ -35,6 +40,7 @@ pub struct Builder {
     namespace: String,
     capacity: usize,
     capacity_bytes: u64,
+    max_value_size: u64,
     connect_timeout: Duration,
     command_timeout: Duration,
     near_in_outage: Duration,
@@ -56,6 +62,7 @@ impl Default for Builder {
             namespace: "recached".to_owned(),
             capacity: 100_000,
             capacity_bytes: 64 << 20,
+            max_value_size: 4 << 20,
             connect_timeout: Duration::from_secs(1),
             command_timeout: Duration::from_millis(80),
             near_in_outage: Duration::ZERO,
@@ -75,6 +82,7 @@ impl std::fmt::Debug for Builder {
             .field("namespace", &self.namespace)
             .field("capacity", &self.capacity)
             .field("capacity_bytes", &self.capacity_bytes)
+            .field("max_value_size", &self.max_value_size)
             .field("connect_timeout", &self.connect_timeout)
             .field("command_timeout", &self.command_timeout)
             .field("near_in_outage", &self.near_in_outage)
@@ -114,6 +122,19 @@ impl Builder {
     /// Redis, with their keys. No entry counts for less than `bytes / entries`.
     pub fn capacity_bytes(mut self, bytes: u64) -> Self {
         self.capacity_bytes = bytes;
+        self
+    }
+
+    /// What a value takes at most, in bytes as it is written, to be stored. A larger one is
+    /// returned and counted as [`oversized`](crate::FunctionStats::oversized); an entry that is
+    /// larger, whoever has stored it, is a miss.
+    ///
+    /// All calls share one connection, and a value on its way delays those behind it: 4 MiB cross
+    /// a gigabit link in 34 ms, less than half of the [`command_timeout`](Self::command_timeout).
+    /// Raise both together. In the process there is room for values of this size if
+    /// [`capacity_bytes`](Self::capacity_bytes) is larger.
+    pub fn max_value_size(mut self, bytes: u64) -> Self {
+        self.max_value_size = bytes;
         self
     }
 
@@ -189,9 +210,12 @@ impl Builder {
                     server: Redis::parse(&url)?,
                     connect_timeout: self.connect_timeout,
                     command_timeout: self.command_timeout,
+                    max_value_size: self.max_value_size,
                     health: Health::new(self.observer.clone()),
                 };
-                let local = self.local(Rules::of_environment()?);
+                // A larger one is read again each time, which costs little beside its size.
+                let largest = self.max_value_size.min(LARGEST_COPY);
+                let local = self.local(Rules::of_environment()?, largest);
                 let store = Redis::start(settings, Arc::clone(&local) as Arc<dyn Listener>)?;
                 Ok(self.assemble(Store::Redis(store), local))
             }
@@ -214,15 +238,15 @@ impl Builder {
     }
 
     fn in_memory(&self, rules: Rules) -> Cache {
-        let local = self.local(rules);
+        let local = self.local(rules, self.max_value_size);
         let store = Memory::new(Arc::clone(&local.near));
         self.assemble(Store::Memory(Arc::new(store)), local)
     }
 
-    fn local(&self, rules: Rules) -> Arc<Local> {
+    fn local(&self, rules: Rules, largest: u64) -> Arc<Local> {
         Arc::new(Local {
             flights: Arc::new(Flights::new()),
-            near: Arc::new(Near::new(self.capacity, self.capacity_bytes)),
+            near: Arc::new(Near::new(self.capacity, self.capacity_bytes, largest)),
             registry: Registry::new(&self.namespace, &self.observer, rules),
             observer: self.observer.clone(),
             near_in_outage: self.near_in_outage,
@@ -236,6 +260,7 @@ impl Builder {
                 store,
                 local,
                 defaults: self.defaults,
+                max_value_size: self.max_value_size,
                 refreshes: Arc::default(),
                 misuse: Trouble::default(),
             }),
@@ -256,6 +281,11 @@ impl Builder {
         if self.capacity_bytes < self.capacity as u64 {
             return Err(invalid(
                 "capacity_bytes is below one byte per entry of the capacity: give more bytes or fewer entries",
+            ));
+        }
+        if self.max_value_size == 0 {
+            return Err(invalid(
+                "a max_value_size of 0 stores nothing: give at least 1",
             ));
         }
         for (name, limit) in [
@@ -296,6 +326,7 @@ mod tests {
         assert!(refusal(builder().namespace("")).contains("namespace"));
         assert!(refusal(builder().capacity(0)).contains("capacity"));
         assert!(refusal(builder().capacity_bytes(9)).contains("capacity_bytes"));
+        assert!(refusal(builder().max_value_size(0)).contains("max_value_size"));
         assert!(refusal(builder().command_timeout(Duration::ZERO)).contains("command_timeout"));
         assert!(refusal(builder().connect_timeout(Duration::ZERO)).contains("connect_timeout"));
         assert!(refusal(builder().lease(Duration::from_millis(1))).contains("lease"));

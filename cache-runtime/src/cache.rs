@@ -33,6 +33,8 @@ pub(crate) struct Inner {
     pub(crate) store: Store,
     pub(crate) local: Arc<Local>,
     pub(crate) defaults: Defaults,
+    /// What the payload of an entry takes at most, in bytes.
+    pub(crate) max_value_size: u64,
     pub(crate) refreshes: Arc<Refreshes>,
     /// Keys by hand that can't be used.
     pub(crate) misuse: Trouble,

@@ -16,7 +16,8 @@ use crate::group::Stamp;
 
 const MAGIC: [u8; 2] = *b"rc";
 const FORMAT: u8 = 1;
-const HEADER: usize = 44;
+/// What an entry takes besides its payload.
+pub(crate) const HEADER: usize = 44;
 
 /// What a reader expects of an entry before it looks at the payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -28,6 +28,8 @@ pub enum ErrorKind {
     Key,
     /// A value can't be written in its codec.
     Encode,
+    /// A value takes more than the cache's `max_value_size` when it is written.
+    Oversized,
     /// What is stored can't be read as the type asked for.
     Decode,
     /// Two places use one function name.

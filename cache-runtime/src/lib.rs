@@ -12,12 +12,16 @@ mod codec;
 mod companion;
 mod computation;
 mod compute;
+mod draft;
 mod entry;
 mod error;
 mod event;
 mod fingerprint;
 mod flight;
 mod function;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod group;
 mod key;
 mod lease;

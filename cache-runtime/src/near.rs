@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use coarsetime::Instant;
-use quick_cache::{Equivalent, Weighter};
+use quick_cache::sync::DefaultLifecycle;
+use quick_cache::{DefaultHashBuilder, Equivalent, OptionsBuilder, Weighter};
 use tokio::task::AbortHandle;
 
 use crate::background;
@@ -24,9 +25,26 @@ const OFF: &str = "the server tells of no changes (no RESP3, or a proxy between)
 /// What an entry weighs besides its value, in bytes: its slot, its key, the allocator.
 const OVERHEAD: usize = 192;
 
+fn overhead(key: &Key) -> u64 {
+    (OVERHEAD + key.as_str().len()) as u64
+}
+
+/// What share of a shard is for entries that are used: the largest it takes in.
+const HOT: f64 = 0.97;
+
+/// Four for each processor, if each has room for `largest`.
+fn shards(bytes: u64, largest: u64) -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let room = largest.saturating_add(largest / 16).saturating_add(4_096);
+    let most = usize::try_from(bytes / room).unwrap_or(usize::MAX).max(1);
+    (processors * 4).next_power_of_two().min(1 << most.ilog2())
+}
+
 /// Bounded by entries and by bytes; what has not been used for longest goes first.
 pub(crate) struct Near {
     entries: quick_cache::sync::Cache<Slot, Kept, Weight>,
+    /// What an entry weighs that still has room in one shard.
+    largest: u64,
     kept: Counter,
     dropped: Counter,
     refused: Counter,
@@ -84,8 +102,7 @@ struct Weight {
 
 impl Weighter<Slot, Kept> for Weight {
     fn weight(&self, slot: &Slot, _: &Kept) -> u64 {
-        let bytes = OVERHEAD + slot.apart.key.as_str().len();
-        (bytes as u64 + u64::from(slot.apart.bytes)).max(self.least)
+        (overhead(&slot.apart.key) + u64::from(slot.apart.bytes)).max(self.least)
     }
 }
 
@@ -114,14 +131,30 @@ impl Current {
 }
 
 impl Near {
-    pub(crate) fn new(entries: usize, bytes: u64) -> Self {
+    /// `largest`: what a value takes that there must be room for, if `bytes` allow.
+    pub(crate) fn new(entries: usize, bytes: u64, largest: u64) -> Self {
         let least = (bytes / entries as u64).max(1);
-        Self {
-            entries: quick_cache::sync::Cache::with_weighter(
-                entries,
-                least * entries as u64,
-                Weight { least },
+        let bytes = least * entries as u64;
+        let mut options = OptionsBuilder::new();
+        options
+            .estimated_items_capacity(entries)
+            .weight_capacity(bytes)
+            .hot_allocation(HOT)
+            .shards(shards(bytes, largest));
+        let weight = Weight { least };
+        let entries = match options.build() {
+            Ok(options) => quick_cache::sync::Cache::with_options(
+                options,
+                weight,
+                DefaultHashBuilder::default(),
+                DefaultLifecycle::default(),
             ),
+            // A capacity is missing, which is not so.
+            Err(_) => quick_cache::sync::Cache::with_weighter(entries, bytes, weight),
+        };
+        Self {
+            largest: (entries.shard_capacity() as f64 * HOT) as u64,
+            entries,
             kept: Counter::default(),
             dropped: Counter::default(),
             refused: Counter::default(),
@@ -149,6 +182,11 @@ impl Near {
         None
     }
 
+    /// What a value of `key` takes at most that can be kept.
+    pub(crate) fn most(&self, key: &Key) -> u64 {
+        self.largest.saturating_sub(overhead(key))
+    }
+
     /// `bytes`: what the value takes when it is written.
     pub(crate) fn keep(
         &self,
@@ -158,6 +196,10 @@ impl Near {
         life: Duration,
         bytes: u32,
     ) {
+        if u64::from(bytes) > self.most(key) {
+            self.entries.remove(key.fingerprint());
+            return;
+        }
         let slot = Slot {
             fingerprint: *key.fingerprint(),
             apart: Box::new(Apart {

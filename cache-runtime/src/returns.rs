@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::codec::Codec;
+use crate::draft::Draft;
 use crate::error::Error;
 use crate::policy::Sort;
 use crate::shape::shape_of;
@@ -50,10 +51,10 @@ pub trait ValueKind {
     fn shape() -> u64;
     fn erase(held: Self::Held) -> Erased;
     fn restore(erased: Erased) -> Option<Self::Held>;
-    fn encode(held: &Self::Held, codec: Codec, out: &mut Vec<u8>) -> Result<(), Error>;
+    fn encode(held: &Self::Held, codec: Codec, out: &mut Draft) -> Result<(), Error>;
     fn decode(bytes: &[u8], codec: Codec) -> Result<Self::Held, Error>;
-    /// How many bytes it takes when it is written.
-    fn written(held: &Self::Held, codec: Codec) -> u32;
+    /// How many bytes it takes when it is written, if no more than `most`.
+    fn written(held: &Self::Held, codec: Codec, most: u64) -> Option<u32>;
 }
 
 /// What a function returns. `KIND` comes from [`kind!`](crate::kind).
@@ -117,11 +118,11 @@ impl<T: Storable + Clone> ValueKind for Owned<T> {
     fn restore(erased: Erased) -> Option<Arc<T>> {
         erased.downcast().ok()
     }
-    fn encode(held: &Arc<T>, codec: Codec, out: &mut Vec<u8>) -> Result<(), Error> {
+    fn encode(held: &Arc<T>, codec: Codec, out: &mut Draft) -> Result<(), Error> {
         codec.encode(&**held, out)
     }
-    fn written(held: &Arc<T>, codec: Codec) -> u32 {
-        codec.written(&**held)
+    fn written(held: &Arc<T>, codec: Codec, most: u64) -> Option<u32> {
+        codec.written(&**held, most)
     }
     fn decode(bytes: &[u8], codec: Codec) -> Result<Arc<T>, Error> {
         codec.decode(bytes).map(Arc::new)
@@ -153,11 +154,11 @@ impl<T: Storable + Clone> ValueKind for Maybe<T> {
     fn restore(erased: Erased) -> Option<Arc<Option<T>>> {
         erased.downcast().ok()
     }
-    fn encode(held: &Arc<Option<T>>, codec: Codec, out: &mut Vec<u8>) -> Result<(), Error> {
+    fn encode(held: &Arc<Option<T>>, codec: Codec, out: &mut Draft) -> Result<(), Error> {
         codec.encode(&**held, out)
     }
-    fn written(held: &Arc<Option<T>>, codec: Codec) -> u32 {
-        codec.written(&**held)
+    fn written(held: &Arc<Option<T>>, codec: Codec, most: u64) -> Option<u32> {
+        codec.written(&**held, most)
     }
     fn decode(bytes: &[u8], codec: Codec) -> Result<Arc<Option<T>>, Error> {
         codec.decode(bytes).map(Arc::new)
@@ -186,11 +187,11 @@ impl<T: Storable> ValueKind for Shared<T> {
     fn restore(erased: Erased) -> Option<Arc<T>> {
         erased.downcast().ok()
     }
-    fn encode(held: &Arc<T>, codec: Codec, out: &mut Vec<u8>) -> Result<(), Error> {
+    fn encode(held: &Arc<T>, codec: Codec, out: &mut Draft) -> Result<(), Error> {
         codec.encode(&**held, out)
     }
-    fn written(held: &Arc<T>, codec: Codec) -> u32 {
-        codec.written(&**held)
+    fn written(held: &Arc<T>, codec: Codec, most: u64) -> Option<u32> {
+        codec.written(&**held, most)
     }
     fn decode(bytes: &[u8], codec: Codec) -> Result<Arc<T>, Error> {
         codec.decode(bytes).map(Arc::new)
@@ -222,11 +223,11 @@ impl<T: Storable> ValueKind for MaybeShared<T> {
     fn restore(erased: Erased) -> Option<Option<Arc<T>>> {
         erased.downcast().ok().map(Arc::unwrap_or_clone)
     }
-    fn encode(held: &Option<Arc<T>>, codec: Codec, out: &mut Vec<u8>) -> Result<(), Error> {
+    fn encode(held: &Option<Arc<T>>, codec: Codec, out: &mut Draft) -> Result<(), Error> {
         codec.encode(&held.as_deref(), out)
     }
-    fn written(held: &Option<Arc<T>>, codec: Codec) -> u32 {
-        codec.written(&held.as_deref())
+    fn written(held: &Option<Arc<T>>, codec: Codec, most: u64) -> Option<u32> {
+        codec.written(&held.as_deref(), most)
     }
     fn decode(bytes: &[u8], codec: Codec) -> Result<Option<Arc<T>>, Error> {
         codec
@@ -263,11 +264,11 @@ impl<T: Storable + Clone, E: Storable + Clone> ValueKind for Whole<T, E> {
     fn restore(erased: Erased) -> Option<Arc<Result<T, E>>> {
         erased.downcast().ok()
     }
-    fn encode(held: &Arc<Result<T, E>>, codec: Codec, out: &mut Vec<u8>) -> Result<(), Error> {
+    fn encode(held: &Arc<Result<T, E>>, codec: Codec, out: &mut Draft) -> Result<(), Error> {
         codec.encode(&**held, out)
     }
-    fn written(held: &Arc<Result<T, E>>, codec: Codec) -> u32 {
-        codec.written(&**held)
+    fn written(held: &Arc<Result<T, E>>, codec: Codec, most: u64) -> Option<u32> {
+        codec.written(&**held, most)
     }
     fn decode(bytes: &[u8], codec: Codec) -> Result<Arc<Result<T, E>>, Error> {
         codec.decode(bytes).map(Arc::new)
@@ -421,8 +422,9 @@ mod tests {
 
     fn returns<R: Returns<KIND>, const KIND: u8>(value: R) -> Option<R> {
         let held = R::Kind::hold(value.split().ok()?);
-        let mut bytes = Vec::new();
-        R::Kind::encode(&held, Codec::Json, &mut bytes).ok()?;
+        let mut draft = Draft::new(Vec::new(), u64::MAX);
+        R::Kind::encode(&held, Codec::Json, &mut draft).ok()?;
+        let bytes = draft.finish();
         R::Kind::decode(&bytes, Codec::Json).ok()?;
         R::Kind::restore(R::Kind::erase(held)).map(|held| R::join(R::Kind::give(held)))
     }

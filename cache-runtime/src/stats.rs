@@ -50,6 +50,8 @@ counters! {
     bypasses,
     /// Operations of the cache that failed; the calls got their result all the same.
     errors,
+    /// Values that were not stored because they are larger than `max_value_size`.
+    oversized,
 }
 
 impl FunctionStats {
@@ -167,7 +169,7 @@ impl fmt::Display for Stats {
             .fold("function".len(), usize::max);
         writeln!(
             f,
-            "{:width$} {:>9} {:>10} {:>8} {:>12} {:>8} {:>11} {:>10} {:>8} {:>7} {:>8}",
+            "{:width$} {:>9} {:>10} {:>8} {:>12} {:>8} {:>11} {:>10} {:>8} {:>7} {:>9} {:>8}",
             "function",
             "near hits",
             "redis hits",
@@ -178,13 +180,14 @@ impl fmt::Display for Stats {
             "stale hits",
             "bypasses",
             "errors",
+            "oversized",
             "hit rate"
         )?;
         let total = [("total".to_owned(), self.total)];
         for (name, s) in self.functions.iter().chain(&total) {
             writeln!(
                 f,
-                "{name:width$} {:>9} {:>10} {:>8} {:>12} {:>8} {:>11} {:>10} {:>8} {:>7} {:>7.1}%",
+                "{name:width$} {:>9} {:>10} {:>8} {:>12} {:>8} {:>11} {:>10} {:>8} {:>7} {:>9} {:>7.1}%",
                 s.near_hits,
                 s.redis_hits,
                 s.misses,
@@ -194,6 +197,7 @@ impl fmt::Display for Stats {
                 s.stale_hits,
                 s.bypasses,
                 s.errors,
+                s.oversized,
                 s.hit_rate() * 100.0
             )?;
         }

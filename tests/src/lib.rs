@@ -2,12 +2,14 @@
 
 mod fleet;
 mod is_cached;
+mod memory;
 mod proxy;
 mod runs;
 mod server;
 mod source;
 
 pub use fleet::Worker;
+pub use memory::resident;
 pub use proxy::{Fault, Proxy};
 pub use runs::{ran, runs};
 pub use server::Server;

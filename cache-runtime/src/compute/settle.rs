@@ -8,8 +8,9 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::{CODEC, Held, Kind, Request, give};
 use crate::computation::{self, Pulse};
+use crate::draft::{Draft, oversized};
 use crate::entry::{Mark, Span};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::flight::Lead;
 use crate::lease::{Lease, Vigil};
 use crate::policy::Sort;
@@ -223,7 +224,13 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
     }
 
     fn entry(&self, mark: &Mark, held: &Held<R, KIND>, span: Span) -> Result<Stored, Error> {
+        let most = self.inner.max_value_size;
         if self.session.is_typed() {
+            // What has no room there would be computed again and again, and nobody told why.
+            let most = most.min(self.inner.local.near.most(self.key));
+            let Some(bytes) = Kind::<R, KIND>::written(held, CODEC, most) else {
+                return Err(oversized(most));
+            };
             let value = Kind::<R, KIND>::erase(held.clone());
             return Ok(Stored::Typed(Typed {
                 value: match self.policy.ages() {
@@ -231,17 +238,20 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
                     false => value,
                 },
                 stamp: mark.stamp().half(),
-                bytes: Kind::<R, KIND>::written(held, CODEC),
+                bytes,
             }));
         }
-        let mut entry = mark.header(span);
+        let mut entry = Draft::new(mark.header(span), most);
         Kind::<R, KIND>::encode(held, CODEC, &mut entry)?;
-        Ok(Stored::Encoded(entry))
+        Ok(Stored::Encoded(entry.finish()))
     }
 
     pub(super) fn note(&self, outcome: Result<(), Error>) {
         if let Err(error) = outcome {
-            self.state.counters.errors.count();
+            match error.kind() {
+                ErrorKind::Oversized => self.state.counters.oversized.count(),
+                _ => self.state.counters.errors.count(),
+            }
             self.trouble(&error);
         }
     }

@@ -20,6 +20,7 @@ use tokio::runtime::{Handle, Id, RuntimeFlavor};
 
 use super::{Caller, Listener};
 use crate::background;
+use crate::entry::HEADER;
 use crate::error::Error;
 use crate::pattern::KeyPattern;
 pub(crate) use health::Health;
@@ -39,6 +40,7 @@ pub(crate) struct Settings {
     pub(crate) server: ConnectionInfo,
     pub(crate) connect_timeout: Duration,
     pub(crate) command_timeout: Duration,
+    pub(crate) max_value_size: u64,
     pub(crate) health: Health,
 }
 
@@ -49,6 +51,15 @@ impl Settings {
 
     fn settings_key(&self) -> String {
         format!("{}:settings", self.namespace)
+    }
+
+    /// What an entry takes at most: a larger one is not read to its end, because all calls would
+    /// wait behind it.
+    fn largest_entry(&self) -> u64 {
+        // Redis counts in 63 bits.
+        (HEADER as u64)
+            .saturating_add(self.max_value_size)
+            .min(1 << 62)
     }
 }
 

@@ -12,7 +12,7 @@ pub(crate) struct Scripts {
     /// The generation of a group, made if there is none. KEYS: group. ARGV: a fresh one.
     pub(crate) generation: Script,
     /// KEYS: entry, lease. ARGV: token and stamp, life ms, mark, reach, lease we may replace,
-    /// ms that an entry of use lives longer than.
+    /// ms that an entry of use lives longer than, bytes it has at most.
     pub(crate) claim: Script,
     /// KEYS: lease. ARGV: token, life ms.
     pub(crate) renew: Script,
@@ -44,7 +44,7 @@ return redis.call('GET', KEYS[1])",
     claim: Script::new(
         r"if ARGV[4] == 'normal' then
   local entry = redis.call('GETEX', KEYS[1])
-  if entry and string.sub(entry, 1, #ARGV[3]) == ARGV[3] then
+  if entry and #entry <= tonumber(ARGV[7]) and string.sub(entry, 1, #ARGV[3]) == ARGV[3] then
     local left = redis.call('PTTL', KEYS[1])
     if left > tonumber(ARGV[6]) then return {1, entry, left} end
   end

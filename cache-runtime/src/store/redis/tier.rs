@@ -37,13 +37,16 @@ impl Way {
     /// known.
     async fn look(&self, groups: &[Group], key: Option<(&Key, Look)>) -> Result<Looked, Error> {
         let generations = &self.inbox.generations;
+        let most = self.settings.largest_entry();
         if generations.are_known(groups) {
             let seen = match key {
                 None => Seen::default(),
                 // Boxed where it is deepest: every layer above would carry it along.
-                Some((key, Look::Entry)) => Box::pin(self.exchange(|line| get(line, key))).await?,
+                Some((key, Look::Entry)) => {
+                    Box::pin(self.exchange(|line| get(line, key, most))).await?
+                }
                 Some((key, Look::WithLife)) => {
-                    Box::pin(self.exchange(|line| get_with_life(line, key))).await?
+                    Box::pin(self.exchange(|line| get_with_life(line, key, most))).await?
                 }
             };
             // Looked up again: a push may have come in just before the reply.
@@ -60,6 +63,7 @@ impl Way {
         key: Option<(&Key, Look)>,
     ) -> Result<Looked, Error> {
         let generations = &self.inbox.generations;
+        let most = self.settings.largest_entry();
         self.exchange(|mut line| async move {
             let wanted = if line.tracking {
                 match generations.ask(groups, line.epoch) {
@@ -78,7 +82,7 @@ impl Way {
                 pipeline.cmd("GET").arg(groups[*place].key());
             }
             if let Some((key, look)) = key {
-                ask(&mut pipeline, key, look);
+                ask(&mut pipeline, key, look, most);
             }
             let count = pipeline.len();
             let replies = match count {
@@ -93,7 +97,7 @@ impl Way {
             for reply in replies.by_ref().take(wanted.len()) {
                 answers.push(bytes(reply)?.and_then(|known| Nonce::from_bytes(&known)));
             }
-            let seen = seen(&mut replies)?;
+            let seen = seen(&mut replies, most)?;
             let mut nonces = Vec::with_capacity(answers.len());
             for ((place, _), answer) in wanted.iter().zip(answers) {
                 let nonce = match answer {
@@ -276,7 +280,8 @@ impl Tier for Way {
                         .arg(claimed.mark.as_bytes())
                         .arg(reach)
                         .arg(replaced)
-                        .arg(beyond);
+                        .arg(beyond)
+                        .arg(self.settings.largest_entry());
                     call.invoke_async(&mut line.connection).await
                 })
                 .await?;
@@ -444,32 +449,34 @@ impl Tier for Way {
 
 // The driver's boxed futures, not its plain ones: those take a kilobyte in every future above.
 
-/// One GET and nothing else: cheaper than any pipeline.
-async fn get(mut line: Line, key: &Key) -> RedisResult<Seen> {
-    let mut get = cmd("GET");
-    get.arg(key.as_str());
-    let entry = bytes(line.connection.req_packed_command(&get).await?)?;
+/// One command and nothing else: cheaper than any pipeline.
+async fn get(mut line: Line, key: &Key, most: u64) -> RedisResult<Seen> {
+    let mut get = cmd("GETRANGE");
+    get.arg(key.as_str()).arg(0).arg(most);
+    let entry = entry(line.connection.req_packed_command(&get).await?, most)?;
     Ok(Seen { entry, left: None })
 }
 
-async fn get_with_life(mut line: Line, key: &Key) -> RedisResult<Seen> {
+async fn get_with_life(mut line: Line, key: &Key, most: u64) -> RedisResult<Seen> {
     let mut pipeline = Pipeline::with_capacity(2);
-    ask(&mut pipeline, key, Look::WithLife);
+    ask(&mut pipeline, key, Look::WithLife, most);
     let replies = line.connection.req_packed_commands(&pipeline, 0, 2);
-    seen(&mut replies.await?.into_iter())
+    seen(&mut replies.await?.into_iter(), most)
 }
 
-fn ask(pipeline: &mut Pipeline, key: &Key, look: Look) {
-    pipeline.cmd("GET").arg(key.as_str());
+/// One byte more than an entry may have tells that there are more.
+fn ask(pipeline: &mut Pipeline, key: &Key, look: Look, most: u64) {
+    let get = pipeline.cmd("GETRANGE").arg(key.as_str());
+    get.arg(0).arg(most);
     if look == Look::WithLife {
         pipeline.cmd("PTTL").arg(key.as_str());
     }
 }
 
 /// The replies to [`ask`].
-fn seen(replies: &mut impl Iterator<Item = Value>) -> RedisResult<Seen> {
+fn seen(replies: &mut impl Iterator<Item = Value>, most: u64) -> RedisResult<Seen> {
     let entry = match replies.next() {
-        Some(reply) => bytes(reply)?,
+        Some(reply) => entry(reply, most)?,
         None => None,
     };
     let left = match replies.next() {
@@ -477,6 +484,12 @@ fn seen(replies: &mut impl Iterator<Item = Value>) -> RedisResult<Seen> {
         None => None,
     };
     Ok(Seen { entry, left })
+}
+
+/// What GETRANGE says: nothing where there is none, and more than `most` of one too large.
+fn entry(reply: Value, most: u64) -> RedisResult<Option<Vec<u8>>> {
+    let usable = |entry: &Vec<u8>| !entry.is_empty() && entry.len() as u64 <= most;
+    Ok(bytes(reply)?.filter(usable))
 }
 
 /// A PTTL; negative where there is no entry or no expiry.

@@ -1,0 +1,90 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::Input;
+use crate::codec::Codec;
+use crate::draft::Draft;
+use crate::entry::{Age, HEADER, Mark, Span};
+use crate::group::Stamp;
+use crate::returns::{OWNED, Returns, ValueKind};
+use crate::store::Stored;
+
+/// Whatever Redis says an entry is: a value or a miss, never a panic; and what is written is
+/// read.
+pub fn entry(data: &[u8]) {
+    let mut input = Input(data);
+    let left = Duration::from_millis(input.number());
+    // As they come, and behind a header that can be read.
+    reads(input.0, left);
+    let span = Span {
+        life: Duration::from_millis(input.number()),
+        stale: Duration::from_millis(input.number() >> 32),
+        cost: Duration::from_micros(input.number() >> 32),
+    };
+    let stamp = Stamp([input.byte(); 16]);
+    for shape in [
+        <u64 as Returns<OWNED>>::Kind::shape(),
+        <Option<Vec<String>> as Returns<OWNED>>::Kind::shape(),
+        input.number(),
+    ] {
+        let mark = Mark::new(Codec::Json, shape, stamp);
+        let mut entry = mark.header(span);
+        assert_eq!(Span::of(&entry), span);
+        entry.extend_from_slice(input.0);
+        assert_eq!(mark.payload(&entry), Some(input.0));
+        reads(&entry, left);
+    }
+}
+
+fn reads(entry: &[u8], left: Duration) {
+    let span = Span::of(entry);
+    let cap = Duration::from_millis(u64::from(entry.first().copied().unwrap_or_default()));
+    for cap in [None, Some(cap), Some(Duration::MAX)] {
+        match span.age(left, cap) {
+            Age::Fresh(fresh) => assert!(fresh <= left),
+            Age::Stale(past) => assert!(cap.is_some() || past <= span.stale),
+        }
+    }
+    let stored = Stored::Encoded(entry.to_vec());
+    let Some(mark) = Mark::of(entry) else {
+        assert!(!stored.is_of(Stamp([0; 16])));
+        return;
+    };
+    assert!(stored.is_of(mark.stamp()));
+    if entry[3] == Codec::Json.mark() {
+        assert_eq!(mark.header(span), &entry[..HEADER]);
+    }
+    is_kept::<u64>(&stored, &mark);
+    is_kept::<f64>(&stored, &mark);
+    is_kept::<String>(&stored, &mark);
+    is_kept::<Option<Vec<String>>>(&stored, &mark);
+    is_kept::<BTreeMap<String, (bool, Option<i8>)>>(&stored, &mark);
+}
+
+/// What can be read is read again from what is written of it.
+fn is_kept<T>(stored: &Stored, mark: &Mark)
+where
+    T: Returns<OWNED, Value = T> + PartialEq + std::fmt::Debug,
+{
+    type Kind<T> = <T as Returns<OWNED>>::Kind;
+    let Some(held) = stored.value::<Kind<T>>(mark, Codec::Json) else {
+        return;
+    };
+    let mut draft = Draft::new(mark.header(stored.span()), u64::MAX);
+    let written = Kind::<T>::encode(&held, Codec::Json, &mut draft);
+    assert!(written.is_ok());
+    let again = Stored::Encoded(draft.finish());
+    let length = u64::from(again.bytes()) - HEADER as u64;
+    let again = again
+        .value::<Kind<T>>(mark, Codec::Json)
+        .map(Kind::<T>::give);
+    assert_eq!(again.as_ref(), Some(Kind::<T>::view(&held)));
+    // What is counted is what is written, and the limit is where it is said to be.
+    assert_eq!(
+        Kind::<T>::written(&held, Codec::Json, length).map(u64::from),
+        Some(length)
+    );
+    assert_eq!(Kind::<T>::written(&held, Codec::Json, length - 1), None);
+    let mut draft = Draft::new(Vec::new(), length - 1);
+    assert!(Kind::<T>::encode(&held, Codec::Json, &mut draft).is_err());
+}

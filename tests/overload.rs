@@ -1,0 +1,9 @@
+//! More than there is room for: of values, of keys, in the process and on the server (G9). Every
+//! call is answered right, and what was too much leaves nothing behind.
+
+mod overload {
+    mod full;
+    mod giant;
+    mod small;
+    mod stolen;
+}

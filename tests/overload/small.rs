@@ -1,0 +1,91 @@
+//! A tier in the process that is far smaller than what is asked of it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use recached::{Builder, Cache, Policy};
+use recached_tests::{Server, cache_on};
+
+const MINUTE: Policy = Policy::new(Duration::from_secs(60));
+const KEYS: u64 = 3_000;
+const ENTRIES: usize = 400;
+const BYTES: u64 = 256 << 10;
+
+fn value(id: u64) -> String {
+    format!("{id}:{}", "x".repeat((id % 700) as usize))
+}
+
+fn is_within(cache: &Cache) -> bool {
+    let near = cache.stats().near;
+    near.entries <= ENTRIES as u64 && near.weight <= BYTES
+}
+
+/// Asks for many keys of many, while somebody watches the tier's size.
+async fn is_never_above_its_bounds(builder: Builder) -> Cache {
+    let cache = builder.capacity(ENTRIES).capacity_bytes(BYTES).build();
+    let cache = cache.expect("the settings are usable");
+    let done = Arc::new(AtomicBool::new(false));
+    let watcher = std::thread::spawn({
+        let (cache, done) = (cache.clone(), Arc::clone(&done));
+        move || {
+            while !done.load(Ordering::SeqCst) {
+                assert!(is_within(&cache), "{}", cache.stats());
+                std::thread::yield_now();
+            }
+        }
+    });
+    let callers: Vec<_> = (0..8)
+        .map(|_| {
+            let cache = cache.clone();
+            tokio::spawn(async move {
+                for _ in 0..2_000 {
+                    // A few are asked for often.
+                    let id = fastrand::u64(..KEYS) * fastrand::u64(..KEYS) / KEYS;
+                    let compute = || async { value(id) };
+                    let key = format!("small:{id}");
+                    assert_eq!(cache.get_or_compute(&key, MINUTE, compute).await, value(id));
+                }
+            })
+        })
+        .collect();
+    for caller in callers {
+        caller.await.expect("it runs");
+    }
+    done.store(true, Ordering::SeqCst);
+    watcher.join().expect("it was never above its bounds");
+    let stats = cache.stats();
+    assert_eq!(stats.total.errors, 0, "{stats}");
+    assert!(stats.total.near_hits > 0, "{stats}");
+    assert!(
+        stats.near.kept > 4 * ENTRIES as u64,
+        "it was never full: {stats}"
+    );
+    cache.invalidate_keys("small:*").await.expect("it works");
+    cache
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_in_the_process_stays_within_its_bounds() {
+    let cache = is_never_above_its_bounds(Cache::builder().in_process()).await;
+    let near = cache.stats().near;
+    assert_eq!((near.entries, near.weight), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn copies_of_what_redis_holds_stay_within_their_bounds() {
+    let server = Server::start();
+    let builder = Cache::builder()
+        .redis(server.url())
+        .namespace("small")
+        .command_timeout(Duration::from_secs(5));
+    let cache = is_never_above_its_bounds(builder).await;
+    let near = cache.stats().near;
+    assert_eq!((near.entries, near.weight), (0, 0));
+    // Nobody else finds anything either.
+    let other = cache_on(&server.url(), "small");
+    for id in 0..KEYS {
+        let found = other.get::<String>(&format!("small:{id}")).await;
+        assert_eq!(found.expect("it works"), None);
+    }
+}
