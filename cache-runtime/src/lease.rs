@@ -2,7 +2,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::AbortHandle;
-use tokio::time::sleep;
 
 use crate::background;
 use crate::error::Error;
@@ -10,6 +9,7 @@ use crate::flight::{Attendant, Flights};
 use crate::key::Key;
 use crate::nonce::Nonce;
 use crate::store::{Session, Stored, Tier, Watch};
+use crate::warden::{self, Duty, Ward};
 
 /// The right to compute a call, held by this process: renewed while it is held, released when
 /// it is dropped.
@@ -17,39 +17,35 @@ pub(crate) struct Lease {
     session: Session,
     key: Key,
     token: Nonce,
-    keepers: Option<[AbortHandle; 2]>,
+    /// Ends with it.
+    ward: Option<Ward>,
     released: bool,
 }
 
 impl Lease {
-    /// Keeps the lease that `token` has been granted, for as long as this lives.
+    /// Keeps the lease that `token` has been granted, for as long as this lives: renewed at a
+    /// third of its life.
     pub(crate) fn keep(
         session: &Session,
         key: &Key,
         token: Nonce,
         life: Duration,
-        watch: Watch,
         flight: Attendant,
     ) -> Self {
-        let keepers = background::handle().ok().map(|runtime| {
-            // Apart from each other: the connection that hears of changes may be one of a
-            // runtime that the computation blocks, and renewing must not wait for it.
-            let held = Held {
-                session: session.clone(),
-                key: key.clone(),
-                token,
-                flight,
-            };
-            [
-                runtime.spawn(held.clone().renew(life)).abort_handle(),
-                runtime.spawn(held.listen(watch)).abort_handle(),
-            ]
+        let held = Arc::new(Held {
+            session: session.clone(),
+            key: key.clone(),
+            token,
+            life,
+            flight,
         });
+        // Beside the computation, which may block its runtime.
+        let renew = move |duty: Duty| background::spawn(Arc::clone(&held).renew(duty));
         Self {
             session: session.clone(),
             key: key.clone(),
             token,
-            keepers,
+            ward: warden::take(life / 3, Arc::new(renew)),
             released: false,
         }
     }
@@ -74,9 +70,7 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        for keeper in self.keepers.iter().flatten() {
-            keeper.abort();
-        }
+        drop(self.ward.take());
         if !self.released {
             let (session, key, token) = (self.session.steady(), self.key.clone(), self.token);
             background::spawn(async move {
@@ -110,58 +104,35 @@ impl Drop for Vigil {
     }
 }
 
-/// A lease as its keepers see it: they run beside the computation, which may block.
-#[derive(Clone)]
+/// A lease as whoever renews it sees it.
 struct Held {
     session: Session,
     key: Key,
     token: Nonce,
+    life: Duration,
     flight: Attendant,
 }
 
 impl Held {
-    /// Renews at a third of the lease's life.
-    async fn renew(self, life: Duration) {
+    async fn renew(self: Arc<Self>, duty: Duty) {
         let steady = self.session.steady();
-        loop {
-            sleep(life / 3).await;
-            if self.flight.abandon_if_stalled(life) {
-                // Whoever comes first takes over; should it go on after all, nothing of it is
-                // stored.
-                if let Err(error) = steady.release(&self.key, self.token).await {
-                    tracing::debug!("a lease could not be released: {error}");
-                }
-                return;
+        if self.flight.abandon_if_stalled(self.life) {
+            duty.end();
+            // Whoever comes first takes over; should it go on after all, nothing of it is
+            // stored.
+            if let Err(error) = steady.release(&self.key, self.token).await {
+                tracing::debug!("a lease could not be released: {error}");
             }
-            if self.is_lost(steady.renew(&self.key, self.token, life).await) {
-                return;
-            }
+            return;
         }
-    }
-
-    /// Looks whenever the lease has changed: renewed by ourselves, or taken from us.
-    async fn listen(self, mut watch: Watch) {
-        loop {
-            watch.changed().await;
-            // On the connection that was told: reading again is what keeps it told.
-            if self.is_lost(self.session.holds(&self.key, self.token).await) {
-                return;
-            }
-        }
-    }
-
-    fn is_lost(&self, ours: Result<bool, Error>) -> bool {
-        match ours {
-            Ok(true) => false,
+        match steady.renew(&self.key, self.token, self.life).await {
+            Ok(true) => {}
             Ok(false) => {
                 // Invalidated: who comes now must not be given what was begun before.
                 self.flight.retire();
-                true
+                duty.end();
             }
-            Err(error) => {
-                tracing::debug!("a lease could not be looked after: {error}");
-                false
-            }
+            Err(error) => tracing::debug!("a lease could not be renewed: {error}"),
         }
     }
 }

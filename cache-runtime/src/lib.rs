@@ -46,6 +46,7 @@ mod share;
 mod stats;
 mod store;
 mod trouble;
+mod warden;
 
 pub use builder::Builder;
 pub use cache::{Cache, Invalidated};

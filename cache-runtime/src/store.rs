@@ -166,7 +166,6 @@ pub(crate) trait Tier {
     /// Tells of changes to the lease of `key` from now on.
     fn watch(&self, key: &Key) -> Watch;
     fn claim(&self, claimed: &Claimed<'_>) -> impl Future<Output = Result<Claim, Error>> + Send;
-    fn holds(&self, key: &Key, token: Nonce) -> impl Future<Output = Result<bool, Error>> + Send;
     fn renew(
         &self,
         key: &Key,
@@ -334,7 +333,6 @@ impl Tier for Session {
         async fn read(&self, key: &Key, groups: &[Group], look: Look) -> Result<Read, Error>;
         async fn stamp(&self, groups: &[Group]) -> Result<Stamp, Error>;
         async fn claim(&self, claimed: &Claimed<'_>) -> Result<Claim, Error>;
-        async fn holds(&self, key: &Key, token: Nonce) -> Result<bool, Error>;
         async fn renew(&self, key: &Key, token: Nonce, life: Duration) -> Result<bool, Error>;
         async fn fill(&self, key: &Key, token: Nonce, entry: Stored, life: Duration) -> Result<bool, Error>;
         async fn release(&self, key: &Key, token: Nonce) -> Result<(), Error>;

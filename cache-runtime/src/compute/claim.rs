@@ -62,8 +62,7 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
             let mut watched = false;
             match self.session.claim(&claimed).await {
                 Ok(Claim::Granted) => {
-                    let lease =
-                        Lease::keep(&self.session, self.key, token, life, watch, lead.attend());
+                    let lease = Lease::keep(&self.session, self.key, token, life, lead.attend());
                     return Turn::Ours(lease, mark);
                 }
                 Ok(Claim::Found(entry, left)) => {
@@ -141,7 +140,6 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
     ) -> Result<Option<(Lease, Mark)>, Error> {
         self.announce().await?;
         let (token, life) = (Nonce::fresh(), self.lease());
-        let watch = self.session.watch(self.key);
         let mark = self.mark(self.session.stamp(&self.state.groups).await?);
         let claimed = Claimed {
             key: self.key,
@@ -154,7 +152,7 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
         };
         let granted = matches!(self.session.claim(&claimed).await?, Claim::Granted);
         Ok(granted.then(|| {
-            let lease = Lease::keep(&self.session, self.key, token, life, watch, lead.attend());
+            let lease = Lease::keep(&self.session, self.key, token, life, lead.attend());
             (lease, mark)
         }))
     }

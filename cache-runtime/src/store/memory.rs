@@ -156,15 +156,11 @@ impl Tier for Memory {
         }
     }
 
-    async fn holds(&self, key: &Key, token: Nonce) -> Result<bool, Error> {
+    async fn renew(&self, key: &Key, token: Nonce, _: Duration) -> Result<bool, Error> {
         Ok(self
             .leases()
             .get(key)
             .is_some_and(|lease| lease.token == token))
-    }
-
-    async fn renew(&self, key: &Key, token: Nonce, _: Duration) -> Result<bool, Error> {
-        self.holds(key, token).await
     }
 
     async fn fill(

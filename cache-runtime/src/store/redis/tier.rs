@@ -315,17 +315,6 @@ impl Tier for Way {
         ))
     }
 
-    async fn holds(&self, key: &Key, token: Nonce) -> Result<bool, Error> {
-        self.refill();
-        self.exchange(|mut line| async move {
-            let mut get = cmd("GET");
-            get.arg(key.lease());
-            let held = bytes(line.connection.req_packed_command(&get).await?)?;
-            Ok(held.is_some_and(|held| held.starts_with(&token.0)))
-        })
-        .await
-    }
-
     async fn renew(&self, key: &Key, token: Nonce, life: Duration) -> Result<bool, Error> {
         self.refill();
         self.exchange(|mut line| async move {
