@@ -78,6 +78,7 @@ async fn a_server_that_was_never_there_is_told_once() {
     server.kill();
     let told = Told::default();
     let cache = told.by(on(&server));
+    until("it is told", || async { told.count("Away") > 0 }).await;
     for _ in 0..50 {
         call(&cache).await;
     }
