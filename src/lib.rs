@@ -1,9 +1,9 @@
 #![doc = include_str!("../README.md")]
 
-pub use recached_macros::cached;
+pub use recached_macros::{cached, invalidates};
 pub use recached_runtime::{
     Builder, Cache, Entry, Error, ErrorKind, Event, FleetSettings, FunctionStats, InForce,
-    Invalidated, Key, Origin, Policy, Setting, Settings, Stats, Storable, blocking,
+    Invalidated, Key, Origin, Policy, Setting, Settings, Stats, Storable, blocking, codec,
 };
 
 #[doc(hidden)]
@@ -16,6 +16,15 @@ pub use recached_runtime::private as __private;
 /// As [`Cache::invalidate`].
 pub async fn invalidate(pattern: &str) -> Result<Invalidated, Error> {
     Cache::installed().invalidate(pattern).await
+}
+
+/// As [`Cache::invalidate_tag`], on the installed cache.
+///
+/// # Errors
+///
+/// As [`Cache::invalidate_tag`].
+pub async fn invalidate_tag(tag: &str) -> Result<Invalidated, Error> {
+    Cache::installed().invalidate_tag(tag).await
 }
 
 /// As [`Cache::invalidate_keys`], on the installed cache.

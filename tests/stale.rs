@@ -6,42 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use recached::{Cache, Policy, cached};
-use recached_tests::{PATIENCE, Server, cache_on, until};
+use recached_tests::{Bed, on_both_stores, until};
 use tokio::sync::Semaphore;
-
-/// Two caches of one fleet; with no server, one twice.
-struct Bed {
-    one: Cache,
-    two: Cache,
-    _server: Option<Server>,
-}
-
-fn in_process() -> Bed {
-    let one = Cache::builder().in_process().build().expect("it builds");
-    let two = one.clone();
-    let _server = None;
-    Bed { one, two, _server }
-}
-
-fn on_redis() -> Bed {
-    let server = Server::start();
-    let [one, two] = [(); 2].map(|()| cache_on(&server.url(), "stale"));
-    let _server = Some(server);
-    Bed { one, two, _server }
-}
-
-macro_rules! on_both_stores {
-    ($($claim:ident)+) => {
-        mod memory {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $claim() { super::in_time(super::$claim(super::in_process())).await })+
-        }
-        mod redis {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $claim() { super::in_time(super::$claim(super::on_redis())).await })+
-        }
-    };
-}
 
 on_both_stores! {
     an_old_value_is_served_while_one_of_the_fleet_computes_the_new_one
@@ -57,11 +23,6 @@ on_both_stores! {
     a_value_says_how_long_it_lives
     plain_functions_are_refreshed_on_another_thread
     by_hand_one_caller_computes_and_the_others_are_served_the_old_value
-}
-
-async fn in_time(claim: impl Future<Output = ()>) {
-    let ended = tokio::time::timeout(PATIENCE * 2, claim).await;
-    ended.expect("somebody waits in vain");
 }
 
 /// What a cached function asks: its computations end when they are let through.

@@ -1,4 +1,5 @@
 use proc_macro2::{Ident, Span as Place, TokenStream};
+use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::punctuated::Punctuated;
@@ -19,6 +20,8 @@ pub(crate) struct Args {
     pub(crate) version: Option<String>,
     pub(crate) skip: Vec<Ident>,
     pub(crate) with: Vec<Expr>,
+    pub(crate) secret: Vec<Ident>,
+    pub(crate) tags: Vec<Template>,
     pub(crate) when: Option<Expr>,
     pub(crate) cache_if: Option<Expr>,
     pub(crate) lease: Option<Span>,
@@ -31,6 +34,8 @@ pub(crate) struct Args {
     pub(crate) stale_if_error: Option<Span>,
     pub(crate) refresh_ahead: Option<Eagerness>,
     pub(crate) timeout: Option<Span>,
+    pub(crate) codec: Option<Codec>,
+    pub(crate) compress: bool,
     pub(crate) cache: Option<Expr>,
     pub(crate) entry: Entry,
     pub(crate) facade: Option<Path>,
@@ -48,7 +53,7 @@ pub(crate) enum Entry {
     },
 }
 
-const OPTIONS: [&str; 23] = [
+const OPTIONS: [&str; 27] = [
     "ttl",
     "ttl_with",
     "jitter",
@@ -63,19 +68,23 @@ const OPTIONS: [&str; 23] = [
     "version",
     "skip",
     "with",
+    "secret",
+    "tags",
     "when",
     "cache_if",
     "lease",
     "wait",
     "near",
     "near_ttl",
+    "codec",
+    "compress",
     "cache",
     "entry",
     "crate",
 ];
 
-/// Options of the design that this version does not have.
-const LATER: [&str; 4] = ["secret", "tags", "codec", "compress"];
+/// The tags of one function at most: each is a generation to be read.
+const MOST_TAGS: usize = 16;
 
 impl Args {
     /// Whether a computation may go on beside its caller.
@@ -90,6 +99,19 @@ impl Args {
         ]
         .into_iter()
         .find_map(|(name, span)| Some((name, span?)))
+    }
+
+    /// Whether calls that differ in this differ in their keys, as far as can be seen. `root` is the
+    /// argument it begins with.
+    pub(crate) fn is_keyed(&self, expr: &Expr, root: &Ident) -> bool {
+        let text = |of: &Expr| of.to_token_stream().to_string();
+        let (wanted, whole) = (text(expr), root.to_string());
+        let says = |of: &Expr| [&wanted, &whole].contains(&&text(of));
+        match &self.key {
+            Some(key) => key.fields().any(|(of, _)| says(of)),
+            None if root == "self" => self.with.iter().any(says),
+            None => !self.skip.contains(root),
+        }
     }
 
     /// The options, and everything that is wrong with them.
@@ -123,7 +145,7 @@ impl Args {
         let option = input.call(Ident::parse_any)?;
         let name = option.to_string();
         if !OPTIONS.contains(&name.as_str()) {
-            return Err(Error::new(option.span(), unknown(&name)));
+            return Err(Error::new(option.span(), nearest(&name, &OPTIONS)));
         }
         if seen.contains(&name) {
             return Err(Error::new(
@@ -132,24 +154,33 @@ impl Args {
             ));
         }
         seen.push(name.clone());
-        if matches!(name.as_str(), "skip" | "with") {
+        let list = match name.as_str() {
+            "skip" => Some("skip(db)"),
+            "with" => Some("with(self.tenant)"),
+            "secret" => Some("secret(token)"),
+            "tags" => Some("tags(\"user:{id}\")"),
+            _ => None,
+        };
+        if let Some(example) = list {
             if !input.peek(syn::token::Paren) {
-                let example = if name == "skip" {
-                    "skip(db)"
-                } else {
-                    "with(self.tenant)"
-                };
                 return Err(Error::new(option.span(), format!("write `{example}`")));
             }
             let content;
             parenthesized!(content in input);
-            if name == "skip" {
-                let names = Punctuated::<Skipped, Token![,]>::parse_terminated(&content)?;
-                self.skip = names.into_iter().map(|Skipped(name)| name).collect();
-            } else {
-                let with = Punctuated::<Expr, Token![,]>::parse_terminated(&content)?;
-                self.with = with.into_iter().collect();
+            match name.as_str() {
+                "skip" => self.skip = names(&content)?,
+                "with" => self.with = list_of(&content)?,
+                "secret" => self.secret = names(&content)?,
+                _ => {
+                    let tags: Vec<LitStr> = list_of(&content)?;
+                    let tags = tags.into_iter().map(Template::parse_tag);
+                    self.tags = tags.collect::<syn::Result<_>>()?;
+                }
             }
+            return Ok(());
+        }
+        if name == "compress" && !input.peek(Token![=]) {
+            self.compress = true;
             return Ok(());
         }
         if !input.peek(Token![=]) {
@@ -172,6 +203,8 @@ impl Args {
             "jitter" => self.jitter = Some(ungroup(input.parse()?)),
             "when" => self.when = Some(input.parse()?),
             "cache_if" => self.cache_if = Some(input.parse()?),
+            "codec" => self.codec = Some(input.parse()?),
+            "compress" => self.compress = input.parse::<LitBool>()?.value,
             "cache" => self.cache = Some(input.parse()?),
             "name" => self.name = Some(parse_name(input)?),
             "key" => self.key = Some(Template::parse(input.parse()?)?),
@@ -238,6 +271,12 @@ impl Args {
                 "jitter is a share of the lifetime: between 0.0 and 1.0",
             );
         }
+        if let Some(tag) = self.tags.get(MOST_TAGS) {
+            fail(
+                tag.span,
+                "a function has 16 tags at most: each costs its calls a look",
+            );
+        }
         if self.key.is_some() {
             if let Some(skipped) = self.skip.first() {
                 fail(
@@ -287,13 +326,36 @@ impl Parse for Eagerness {
     }
 }
 
-/// A name in `skip(…)`; `self` is one.
-struct Skipped(Ident);
+/// How values are written.
+#[derive(Clone, Copy)]
+pub(crate) enum Codec {
+    Json,
+    MsgPack,
+}
 
-impl Parse for Skipped {
+impl Parse for Codec {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        input.call(Ident::parse_any).map(Self)
+        let codec: LitStr = input.parse()?;
+        match codec.value().as_str() {
+            "json" => Ok(Self::Json),
+            "msgpack" => Ok(Self::MsgPack),
+            other => Err(Error::new(
+                codec.span(),
+                format!("there is no codec `{other}`: there are `\"json\"` and `\"msgpack\"`"),
+            )),
+        }
     }
+}
+
+/// Names of arguments; `self` is one.
+fn names(input: ParseStream<'_>) -> syn::Result<Vec<Ident>> {
+    let names = Punctuated::<Ident, Token![,]>::parse_terminated_with(input, Ident::parse_any)?;
+    Ok(names.into_iter().collect())
+}
+
+fn list_of<T: Parse>(input: ParseStream<'_>) -> syn::Result<Vec<T>> {
+    let all = Punctuated::<T, Token![,]>::parse_terminated(input)?;
+    Ok(all.into_iter().collect())
 }
 
 impl Parse for Entry {
@@ -354,18 +416,16 @@ fn parse_version(input: ParseStream<'_>) -> syn::Result<String> {
     Ok(text)
 }
 
-fn unknown(name: &str) -> String {
-    if LATER.contains(&name) {
-        return format!("`{name}` is not available in this version");
-    }
-    let nearest = OPTIONS.iter().min_by_key(|option| distance(name, option));
+/// What to say of an unknown option.
+pub(crate) fn nearest(name: &str, options: &[&str]) -> String {
+    let nearest = options.iter().min_by_key(|option| distance(name, option));
     match nearest {
         Some(option) if distance(name, option) <= 2 => {
             format!("there is no option `{name}`: did you mean `{option}`?")
         }
         _ => format!(
             "there is no option `{name}`: there are {}",
-            OPTIONS.join(", ")
+            options.join(", ")
         ),
     }
 }
@@ -425,6 +485,9 @@ mod tests {
             "ttl = 1, refresh_ahead = true",
             "ttl = 1, refresh_ahead = 2",
             "ttl = 1, entry = false",
+            "ttl = 1, tags(\"user:{id}\", \"all\"), secret(token, other)",
+            "ttl = 1, codec = \"msgpack\", compress",
+            "ttl = 1, codec = \"json\", compress = false",
             "ttl = 1, entry = Self::other, version = \"v2\"",
         ] {
             assert_eq!(errors(options), Vec::<String>::new(), "{options}");
@@ -447,7 +510,10 @@ mod tests {
             ("version = 1.5", "a version is a number"),
             ("tll = 60", "did you mean `ttl`"),
             ("color = 1", "there are ttl, ttl_with"),
-            ("codec = 1", "`codec` is not available in this version"),
+            ("codec = \"xml\"", "there is no codec `xml`"),
+            ("tags = \"a\"", "write `tags(\"user:{id}\")`"),
+            ("tags(\"\")", "the tag is empty"),
+            ("secret", "write `secret(token)`"),
             ("timeout = 1", "add `stale_if_error"),
             ("refresh_ahead = false", "write `true`, or a factor"),
             ("refresh_ahead = 0", "write `true`, or a factor"),

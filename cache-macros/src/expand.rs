@@ -4,10 +4,10 @@ use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{Attribute, Error, FnArg, Path, ReturnType, parse_quote};
 
-use crate::args::{Args, Eagerness, Entry};
+use crate::args::{Args, Codec, Eagerness, Entry};
 use crate::function::{Argument, Function, is_borrowed};
 use crate::returns::Scope;
-use crate::template::Piece;
+use crate::template::{Piece, Template};
 
 /// The function through the cache and its companion; on error the function as it was.
 pub(crate) fn cached(options: TokenStream, item: TokenStream) -> TokenStream {
@@ -89,13 +89,18 @@ impl<'a> Expansion<'a> {
             #private::#run::<#returns, #kind, _>(#call, #policy, #share, #judge, #compute)
         );
         let companion = self.companion();
-        let near = quote_spanned!(there=> #call.near());
+        let near = match args.tags.is_empty() {
+            true => quote_spanned!(there=> #call.near()),
+            false => quote_spanned!(there=> #call.near_tagged()),
+        };
+        let tags = self.tags();
         let found = quote! {
             #begin
             #(#call.when(#when);)*
             if let ::core::option::Option::Some(#hit) = #near {
                 return #hit;
             }
+            #tags
             #run
         };
         // The call must not live across the await: the function's future stays small.
@@ -177,25 +182,16 @@ impl<'a> Expansion<'a> {
                 });
             #check
             let mut #call = #new(&__RECACHED_FUNCTION, #private::path_of(&|| ()));
+            #(#call.cache(&#cache);)*
             let #arguments = #call.arguments();
             #key
-            #(#call.cache(&#cache);)*
         }
     }
 
     fn key(&self) -> TokenStream {
-        let arguments = self.local("arguments");
+        let (arguments, call) = (self.local("arguments"), self.local("call"));
         if let Some(template) = &self.args.key {
-            return template
-                .pieces
-                .iter()
-                .map(|piece| match piece {
-                    Piece::Text(text) => quote!(#arguments.text(#text);),
-                    Piece::Field { name, expr, .. } => {
-                        quote_spanned!(expr.span()=> #arguments.field(#name, &#expr);)
-                    }
-                })
-                .collect();
+            return self.fill(template, &arguments);
         }
         let skipped = |argument: &&Argument| !self.args.skip.contains(&argument.name);
         let given = self.arguments.iter().filter(skipped).map(|argument| {
@@ -206,7 +202,11 @@ impl<'a> Expansion<'a> {
             let allow = text
                 .starts_with('_')
                 .then(|| quote!(#[allow(clippy::used_underscore_binding)]));
-            quote!(#allow #arguments.add(#text, #value);)
+            match self.args.secret.contains(name) {
+                // What hashes it is the cache's.
+                true => quote!(#allow let #arguments = #call.secret(#text, #value);),
+                false => quote!(#allow #arguments.add(#text, #value);),
+            }
         });
         let with = self.args.with.iter().map(|expr| {
             let text = expr.to_token_stream().to_string();
@@ -214,6 +214,31 @@ impl<'a> Expansion<'a> {
             quote!(#arguments.add(#text, #value);)
         });
         given.chain(with).collect()
+    }
+
+    /// Writes a template's text.
+    fn fill(&self, template: &Template, text: &Ident) -> TokenStream {
+        let call = self.local("call");
+        let pieces = template.pieces.iter().map(|piece| match piece {
+            Piece::Text(literal) => quote!(#text.text(#literal);),
+            Piece::Field { name, expr, root } if self.args.secret.contains(root) => {
+                quote_spanned!(expr.span()=> let #text = #call.secret_field(#name, &#expr);)
+            }
+            Piece::Field { name, expr, .. } => {
+                quote_spanned!(expr.span()=> #text.field(#name, &#expr);)
+            }
+        });
+        pieces.collect()
+    }
+
+    /// What only a call without a hit needs.
+    fn tags(&self) -> TokenStream {
+        let (tag, call) = (self.local("tag"), self.local("call"));
+        let tags = self.args.tags.iter().map(|template| {
+            let fill = self.fill(template, &tag);
+            quote!(let #tag = #call.tag(); #fill)
+        });
+        tags.collect()
     }
 
     fn policy(&self) -> TokenStream {
@@ -230,6 +255,8 @@ impl<'a> Expansion<'a> {
             stale_if_error,
             refresh_ahead,
             timeout,
+            codec,
+            compress,
             ..
         } = self.args;
         let facade = &self.facade;
@@ -240,6 +267,11 @@ impl<'a> Expansion<'a> {
         let revalidate = stale_while_revalidate.iter();
         let if_error = stale_if_error.iter();
         let ahead = refresh_ahead.iter().map(|Eagerness(factor)| factor);
+        let codec = codec.iter().map(|codec| match codec {
+            Codec::Json => quote!(#facade::codec::Json),
+            Codec::MsgPack => quote!(#facade::codec::MsgPack),
+        });
+        let compress = compress.then(|| quote!(.compress::<#facade::codec::Lz4>()));
         quote! {
             #facade::Policy::new(#ttl)
                 #(.jitter(#jitter))*
@@ -253,6 +285,8 @@ impl<'a> Expansion<'a> {
                 #(.stale_if_error(#if_error))*
                 #(.refresh_ahead(#ahead))*
                 #(.timeout(#timeout))*
+                #(.codec::<#codec>())*
+                #compress
         }
     }
 
@@ -310,6 +344,7 @@ impl<'a> Expansion<'a> {
         let (safety, generics, where_clause) =
             (&sig.safety, &sig.generics, &sig.generics.where_clause);
         let (call, policy, there) = (self.local("call"), self.policy(), self.there());
+        let tags = self.tags();
         let private = self.private();
         let mut compute = self.call_function();
         if matches!(safety, syn::Safety::Unsafe(_)) {
@@ -342,6 +377,7 @@ impl<'a> Expansion<'a> {
             )]
             #vis #safety fn #name #generics (#(#inputs),*) -> #returned #where_clause {
                 #begin
+                #tags
                 #entry
             }
         }

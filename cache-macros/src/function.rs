@@ -8,7 +8,7 @@ use syn::{
 };
 
 use crate::args::{Args, Entry};
-use crate::template::Piece;
+use crate::template::Template;
 
 /// The annotated function: its signature parsed, its body carried as it is.
 pub(crate) struct Function {
@@ -109,6 +109,11 @@ impl Function {
             Some(future) => future,
             None => quote!(async move { (move || #output #body)().await }),
         }
+    }
+
+    /// The body as it is.
+    pub(crate) fn body(&self) -> &Group {
+        &self.body
     }
 
     pub(crate) fn has_receiver(&self) -> bool {
@@ -214,11 +219,43 @@ impl Function {
                 format!("there is no argument `{skipped}` to skip: {}", names()),
             );
         }
-        for piece in args.key.iter().flat_map(|template| &template.pieces) {
-            if let Piece::Field { root, .. } = piece
-                && !known(root)
-            {
+        for secret in args.secret.iter().filter(|name| !known(name)) {
+            fail(
+                &secret,
+                format!(
+                    "there is no argument `{secret}` to keep secret: {}",
+                    names()
+                ),
+            );
+        }
+        for secret in args.secret.iter().filter(|name| args.skip.contains(name)) {
+            fail(
+                &secret,
+                format!("`{secret}` is skipped, so nothing of it enters the key: remove `secret`"),
+            );
+        }
+        let in_key = args.key.iter().flat_map(Template::fields);
+        for (_, root) in in_key.filter(|(_, root)| !known(root)) {
+            fail(&root, format!("there is no argument `{root}`: {}", names()));
+        }
+        for (expr, root) in args.tags.iter().flat_map(Template::fields) {
+            if !known(root) {
                 fail(&root, format!("there is no argument `{root}`: {}", names()));
+            } else if args.secret.contains(root) {
+                fail(
+                    &root,
+                    format!(
+                        "a tag is stored as it is, and `{root}` is secret: leave it out of the tag"
+                    ),
+                );
+            } else if !args.is_keyed(expr, root) {
+                let text = expr.to_token_stream().to_string().replace(' ', "");
+                fail(
+                    &root,
+                    format!(
+                        "`{text}` is no part of the key, so one entry would have several tags: let it be, or take it out of the tag"
+                    ),
+                );
             }
         }
         if let Some(receiver) = self.sig.receiver() {
@@ -301,7 +338,7 @@ fn pinned(body: &Group) -> Option<TokenStream> {
     (boxes && future.delimiter() == Delimiter::Parenthesis).then(|| future.stream())
 }
 
-fn mentions_impl(ty: &Type) -> bool {
+pub(crate) fn mentions_impl(ty: &Type) -> bool {
     mentions(ty.to_token_stream(), "impl")
 }
 

@@ -4,6 +4,7 @@ mod args;
 mod duration;
 mod expand;
 mod function;
+mod invalidates;
 mod returns;
 #[cfg(test)]
 mod snapshots;
@@ -37,4 +38,29 @@ use proc_macro::TokenStream;
 #[proc_macro_attribute]
 pub fn cached(options: TokenStream, item: TokenStream) -> TokenStream {
     expand::cached(options.into(), item.into()).into()
+}
+
+/// Invalidates, once the function has succeeded: of a `Result` only an `Ok` is a success, of
+/// anything else every return.
+///
+/// ```ignore
+/// #[invalidates("user*", tag = "user:{id}", entry = profile_entry(id))]
+/// async fn rename(id: u64, name: &str) -> Result<(), sqlx::Error> { /* … */ }
+/// ```
+///
+/// | option | meaning |
+/// |---|---|
+/// | `"user*"` | every function whose name matches, as `recached::invalidate` has it |
+/// | `tag = "user:{id}"` | every call with the tag, the arguments filled in before the body runs |
+/// | `entry = user_entry(id)` | one call, by its companion |
+/// | `cache = EXPR` | another cache than the installed one; anything that derefs to `Cache` |
+/// | `crate = PATH` | where the facade is (`::recached`) |
+///
+/// The first three may be given several times. The function returns when all is invalidated.
+/// Where Redis can't be told, the result is returned all the same: this process has forgotten, and
+/// Redis is told before anything it says is believed again. A call that is dropped half-way, or
+/// panics, may have changed something: it invalidates too, beside its caller.
+#[proc_macro_attribute]
+pub fn invalidates(options: TokenStream, item: TokenStream) -> TokenStream {
+    invalidates::invalidates(options.into(), item.into()).into()
 }

@@ -1,10 +1,11 @@
-use proc_macro2::Ident;
+use proc_macro2::{Ident, Span};
 use syn::parse::{Parse, Parser};
 use syn::{Error, Expr, ExprField, LitStr};
 
-/// A key template: literal text and placeholders.
+/// The template of a key or a tag: literal text and placeholders.
 pub(crate) struct Template {
     pub(crate) pieces: Vec<Piece>,
+    pub(crate) span: Span,
 }
 
 /// A piece of a template.
@@ -19,11 +20,24 @@ pub(crate) enum Piece {
 }
 
 impl Template {
+    /// Of a key.
     pub(crate) fn parse(text: LitStr) -> syn::Result<Self> {
+        Self::of(
+            text,
+            "the key is empty: write a text as in `key = \"item:{id}\"`",
+        )
+    }
+
+    /// Of a tag.
+    pub(crate) fn parse_tag(text: LitStr) -> syn::Result<Self> {
+        Self::of(text, "the tag is empty: write a text as in `user:{id}`")
+    }
+
+    fn of(text: LitStr, empty: &str) -> syn::Result<Self> {
         let value = text.value();
         let fail = |message: String| Err(Error::new(text.span(), message));
         if value.is_empty() {
-            return fail("the key is empty: write a text as in `key = \"item:{id}\"`".into());
+            return fail(empty.into());
         }
         let mut pieces = Vec::new();
         let mut literal = String::new();
@@ -74,7 +88,16 @@ impl Template {
         if !literal.is_empty() {
             pieces.push(Piece::Text(literal));
         }
-        Ok(Self { pieces })
+        let span = text.span();
+        Ok(Self { pieces, span })
+    }
+
+    /// Its placeholders: what stands in them, and the argument that begins with.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (&Expr, &Ident)> {
+        self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Text(_) => None,
+            Piece::Field { expr, root, .. } => Some((&**expr, root)),
+        })
     }
 }
 
@@ -100,8 +123,6 @@ fn root(expr: &Expr) -> Option<Ident> {
 
 #[cfg(test)]
 mod tests {
-    use proc_macro2::Span;
-
     use super::*;
 
     fn parse(text: &str) -> Result<Vec<String>, String> {

@@ -29,6 +29,15 @@ pub fn invalidate(pattern: &str) -> Result<Invalidated, Error> {
     wait(Cache::installed().invalidate_from(Caller::Blocking, pattern))
 }
 
+/// As [`Cache::invalidate_tag`], on the installed cache.
+///
+/// # Errors
+///
+/// As [`Cache::invalidate_tag`].
+pub fn invalidate_tag(tag: &str) -> Result<Invalidated, Error> {
+    wait(Cache::installed().invalidate_tag_from(Caller::Blocking, tag))
+}
+
 /// As [`Cache::invalidate_keys`], on the installed cache.
 ///
 /// # Errors

@@ -9,6 +9,8 @@ use crate::function::Registry;
 use crate::local::Local;
 use crate::near::Near;
 use crate::rules::Rules;
+use crate::seal::Seals;
+use crate::secret::Secret;
 use crate::store::memory::Memory;
 use crate::store::redis::{Health, Redis, Settings};
 use crate::store::{Listener, Store};
@@ -32,6 +34,7 @@ const LARGEST_COPY: u64 = 256 << 10;
 /// | [`lease`](Self::lease) | 5 s |
 /// | [`wait`](Self::wait) | 10 s |
 /// | [`near_in_outage`](Self::near_in_outage) | 0: not at all |
+/// | [`secret`](Self::secret) | the environment's `RECACHED_SECRET`, else one that only this process has |
 /// | [`observer`](Self::observer) | none; `tracing` is told in any case |
 #[derive(Clone)]
 #[must_use = "a builder does nothing until `build` or `install`"]
@@ -45,6 +48,7 @@ pub struct Builder {
     command_timeout: Duration,
     near_in_outage: Duration,
     observer: Observer,
+    secret: Option<Arc<[u8]>>,
     defaults: Defaults,
 }
 
@@ -67,6 +71,7 @@ impl Default for Builder {
             command_timeout: Duration::from_millis(80),
             near_in_outage: Duration::ZERO,
             observer: Observer::default(),
+            secret: None,
             defaults: Defaults {
                 lease: Duration::from_secs(5),
                 wait: Duration::from_secs(10),
@@ -77,7 +82,7 @@ impl Default for Builder {
 
 impl std::fmt::Debug for Builder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Not the url: it may hold a password.
+        // Not the url: it may hold a password. And not the secret.
         f.debug_struct("Builder")
             .field("namespace", &self.namespace)
             .field("capacity", &self.capacity)
@@ -176,6 +181,13 @@ impl Builder {
         self
     }
 
+    /// What the `secret` arguments of functions are hashed with before they enter a key: 16 bytes
+    /// at least, the same ones in all processes that shall share their entries.
+    pub fn secret(mut self, secret: impl AsRef<[u8]>) -> Self {
+        self.secret = Some(secret.as_ref().into());
+        self
+    }
+
     /// Is told what no caller is: that the server is away, or back, that invalidations wait for
     /// it, that a function's values can't be stored. Called on whichever thread finds it out, a
     /// connection's reader among them: it must not block.
@@ -203,7 +215,10 @@ impl Builder {
             },
         };
         match url {
-            None => Ok(self.in_memory(Rules::of_environment()?)),
+            None => {
+                let secret = Secret::new(self.secret.as_deref(), false)?;
+                Ok(self.in_memory(Rules::of_environment()?, secret))
+            }
             Some(url) => {
                 let settings = Settings {
                     namespace: self.namespace.as_str().into(),
@@ -216,8 +231,9 @@ impl Builder {
                 // A larger one is read again each time, which costs little beside its size.
                 let largest = self.max_value_size.min(LARGEST_COPY);
                 let local = self.local(Rules::of_environment()?, largest);
+                let secret = Secret::new(self.secret.as_deref(), true)?;
                 let store = Redis::start(settings, Arc::clone(&local) as Arc<dyn Listener>)?;
-                Ok(self.assemble(Store::Redis(store), local))
+                Ok(self.assemble(Store::Redis(store), local, secret))
             }
         }
     }
@@ -234,13 +250,13 @@ impl Builder {
 
     /// An in-process cache; needs nothing that could fail.
     pub(crate) fn of_defaults(&self) -> Cache {
-        self.in_memory(Rules::default())
+        self.in_memory(Rules::default(), Secret::own(false))
     }
 
-    fn in_memory(&self, rules: Rules) -> Cache {
+    fn in_memory(&self, rules: Rules, secret: Secret) -> Cache {
         let local = self.local(rules, self.max_value_size);
         let store = Memory::new(Arc::clone(&local.near));
-        self.assemble(Store::Memory(Arc::new(store)), local)
+        self.assemble(Store::Memory(Arc::new(store)), local, secret)
     }
 
     fn local(&self, rules: Rules, largest: u64) -> Arc<Local> {
@@ -248,12 +264,13 @@ impl Builder {
             flights: Arc::new(Flights::new()),
             near: Arc::new(Near::new(self.capacity, self.capacity_bytes, largest)),
             registry: Registry::new(&self.namespace, &self.observer, rules),
+            seals: Seals::default(),
             observer: self.observer.clone(),
             near_in_outage: self.near_in_outage,
         })
     }
 
-    fn assemble(&self, store: Store, local: Arc<Local>) -> Cache {
+    fn assemble(&self, store: Store, local: Arc<Local>, secret: Secret) -> Cache {
         Cache {
             inner: Arc::new(Inner {
                 namespace: self.namespace.as_str().into(),
@@ -262,6 +279,7 @@ impl Builder {
                 defaults: self.defaults,
                 max_value_size: self.max_value_size,
                 refreshes: Arc::default(),
+                secret,
                 misuse: Trouble::default(),
             }),
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::builder::Builder;
 use crate::compute::{Request, Sought, Verdict};
 use crate::error::{Error, ErrorKind};
+use crate::event::Event;
 use crate::function::State;
 use crate::group::Group;
 use crate::key::Key;
@@ -15,6 +16,7 @@ use crate::pattern::{KeyPattern, NamePattern};
 use crate::policy::Policy;
 use crate::refresh::Refreshes;
 use crate::returns::{OWNED, RESULT, Returns, Storable};
+use crate::secret::Secret;
 use crate::stats::Stats;
 use crate::store::redis::Change;
 use crate::store::{Caller, Listener, Look, Store, Tier, Undelivered};
@@ -36,6 +38,7 @@ pub(crate) struct Inner {
     /// What the payload of an entry takes at most, in bytes.
     pub(crate) max_value_size: u64,
     pub(crate) refreshes: Arc<Refreshes>,
+    pub(crate) secret: Secret,
     /// Keys by hand that can't be used.
     pub(crate) misuse: Trouble,
 }
@@ -103,6 +106,18 @@ impl Cache {
     /// says is believed.
     pub async fn invalidate(&self, pattern: &str) -> Result<Invalidated, Error> {
         self.invalidate_from(Caller::Async, pattern).await
+    }
+
+    /// Invalidates every call with this tag, of whichever function: `user:42`, as the `tags`
+    /// option has it with the arguments filled in. Costs the same for one entry and for a million.
+    ///
+    /// Which functions have calls with it, nobody keeps: none are named in what this gives.
+    ///
+    /// # Errors
+    ///
+    /// An empty tag; else as for [`invalidate`](Self::invalidate).
+    pub async fn invalidate_tag(&self, tag: &str) -> Result<Invalidated, Error> {
+        self.invalidate_tag_from(Caller::Async, tag).await
     }
 
     /// Invalidates every call whose key matches, arguments included: `user*:42:*`. Scans all
@@ -333,6 +348,28 @@ impl Cache {
         })
     }
 
+    pub(crate) async fn invalidate_tag_from(
+        &self,
+        caller: Caller,
+        tag: &str,
+    ) -> Result<Invalidated, Error> {
+        if tag.is_empty() {
+            return Err(Error::new(
+                ErrorKind::Pattern,
+                "the tag is empty: write it as the `tags` option has it, as in `user:42`",
+            ));
+        }
+        let inner = &self.inner;
+        let groups = [Group::tag(&inner.namespace, tag, Duration::ZERO)];
+        let session = inner.store.session(caller);
+        let told = session.change(&groups).await.map_err(|error| {
+            let all = Undelivered::Group(groups[0].key().to_owned());
+            inner.store.queue([all], error)
+        });
+        inner.forget(&groups);
+        told.map(|()| Invalidated::default())
+    }
+
     pub(crate) async fn invalidate_keys_from(
         &self,
         caller: Caller,
@@ -405,6 +442,14 @@ impl fmt::Debug for Cache {
 }
 
 impl Inner {
+    /// What secret arguments are hashed with.
+    pub(crate) fn secret(&self) -> &Secret {
+        if self.secret.is_untold() {
+            self.local.observer.tell(&Event::Unshared);
+        }
+        &self.secret
+    }
+
     /// Whoever reads or computes calls of these groups now does so with what was before.
     fn forget(&self, groups: &[Group]) {
         for group in groups {

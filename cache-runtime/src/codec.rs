@@ -1,22 +1,114 @@
+//! How values are written into entries.
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::draft::Draft;
 use crate::error::{Error, ErrorKind};
+use crate::packing;
+
+/// JSON, by serde_json: readable in `redis-cli`.
+#[derive(Clone, Copy, Debug)]
+pub struct Json;
+
+/// MessagePack (<https://msgpack.org>), by rmp-serde, with the names of fields: smaller, faster for
+/// numbers and bytes. Needs the feature `msgpack`.
+#[derive(Clone, Copy, Debug)]
+pub struct MsgPack;
+
+/// LZ4's block format, by lz4_flex, for values from 1 KiB on. Needs the feature `compress`.
+#[derive(Clone, Copy, Debug)]
+pub struct Lz4;
+
+/// A codec that is compiled in.
+#[diagnostic::on_unimplemented(
+    message = "the codec `{Self}` is behind a feature of recached",
+    label = "not compiled in",
+    note = "in Cargo.toml: recached = {{ version = \"…\", features = [\"msgpack\"] }}"
+)]
+pub trait Writes {
+    #[doc(hidden)]
+    const FORMAT: Format;
+}
+
+/// A compression that is compiled in.
+#[diagnostic::on_unimplemented(
+    message = "the compression `{Self}` is behind a feature of recached",
+    label = "not compiled in",
+    note = "in Cargo.toml: recached = {{ version = \"…\", features = [\"compress\"] }}"
+)]
+pub trait Compresses {}
+
+impl Writes for Json {
+    const FORMAT: Format = Format::Json;
+}
+
+#[cfg(feature = "msgpack")]
+impl Writes for MsgPack {
+    const FORMAT: Format = Format::MsgPack;
+}
+
+#[cfg(feature = "compress")]
+impl Compresses for Lz4 {}
+
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    Json,
+    #[cfg(feature = "msgpack")]
+    MsgPack,
+}
 
 /// How a value is written into an entry.
+#[doc(hidden)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Codec {
-    /// serde_json: readable in `redis-cli`.
-    Json,
+pub struct Codec {
+    pub(crate) format: Format,
+    pub(crate) packed: bool,
 }
 
 impl Codec {
+    pub(crate) const JSON: Self = Self {
+        format: Format::Json,
+        packed: false,
+    };
+
     /// The codec's mark in an entry's header; frozen.
     pub(crate) const fn mark(self) -> u8 {
-        match self {
-            Self::Json => b'j',
+        let mark = match self.format {
+            Format::Json => b'j',
+            #[cfg(feature = "msgpack")]
+            Format::MsgPack => b'm',
+        };
+        match self.packed {
+            true => mark.to_ascii_uppercase(),
+            false => mark,
         }
+    }
+
+    /// What has this mark, if it is compiled in.
+    pub(crate) const fn of_mark(mark: u8) -> Option<Self> {
+        let format = match mark.to_ascii_lowercase() {
+            b'j' => Format::Json,
+            #[cfg(feature = "msgpack")]
+            b'm' => Format::MsgPack,
+            _ => return None,
+        };
+        let packed = mark.is_ascii_uppercase();
+        Some(Self { format, packed })
+    }
+
+    /// A header and a payload as they are stored.
+    pub(crate) fn pack(self, entry: Vec<u8>) -> Vec<u8> {
+        match self.packed {
+            true => packing::pack(entry),
+            false => entry,
+        }
+    }
+
+    /// What is added to a payload at most, in bytes.
+    pub(crate) const fn extra(self) -> u64 {
+        self.packed as u64
     }
 
     /// Appends the value to `out`, as far as there is room.
@@ -25,8 +117,16 @@ impl Codec {
         value: &T,
         out: &mut Draft,
     ) -> Result<(), Error> {
-        match self {
-            Self::Json => serde_json::to_writer(&mut *out, value).map_err(|error| {
+        match self.format {
+            #[cfg(feature = "msgpack")]
+            Format::MsgPack => rmp_serde::encode::write_named(out, value).map_err(|error| {
+                use rmp_serde::encode::Error as Cause;
+                match error {
+                    Cause::InvalidValueWrite(_) => out.oversized(),
+                    _ => Error::new(ErrorKind::Encode, "the value can't be written as msgpack"),
+                }
+            }),
+            Format::Json => serde_json::to_writer(&mut *out, value).map_err(|error| {
                 if error.is_io() {
                     return out.oversized();
                 }
@@ -46,18 +146,36 @@ impl Codec {
     /// than `most`.
     pub(crate) fn written<T: Serialize + ?Sized>(self, value: &T, most: u64) -> Option<u32> {
         let mut count = Count { bytes: 0, most };
-        match self {
-            Self::Json => match serde_json::to_writer(&mut count, value) {
+        match self.format {
+            Format::Json => match serde_json::to_writer(&mut count, value) {
                 Err(error) if error.is_io() => return None,
                 _ => {}
             },
+            #[cfg(feature = "msgpack")]
+            Format::MsgPack => {
+                let written = rmp_serde::encode::write_named(&mut count, value);
+                if let Err(rmp_serde::encode::Error::InvalidValueWrite(_)) = written {
+                    return None;
+                }
+            }
         }
         Some(u32::try_from(count.bytes).unwrap_or(u32::MAX))
     }
 
     pub(crate) fn decode<T: DeserializeOwned>(self, bytes: &[u8]) -> Result<T, Error> {
-        match self {
-            Self::Json => serde_json::from_slice(bytes).map_err(|error| {
+        if self.packed {
+            let payload = packing::unpack(bytes)?;
+            return Self {
+                packed: false,
+                ..self
+            }
+            .decode(&payload);
+        }
+        match self.format {
+            #[cfg(feature = "msgpack")]
+            Format::MsgPack => rmp_serde::from_slice(bytes)
+                .map_err(|_| Error::new(ErrorKind::Decode, "the stored msgpack is not this type")),
+            Format::Json => serde_json::from_slice(bytes).map_err(|error| {
                 Error::new(
                     ErrorKind::Decode,
                     format!(
@@ -98,12 +216,12 @@ mod tests {
     /// A fuzzer has found it: read at serde_json's usual speed, it ends in 9.
     #[test]
     fn a_float_is_read_as_it_was_written() {
-        let read = Codec::Json.decode::<f64>(b"12933337076028707620283022");
+        let read = Codec::JSON.decode::<f64>(b"12933337076028707620283022");
         let value = read.expect("it is a number");
-        let again = Codec::Json.decode::<f64>(value.to_string().as_bytes());
+        let again = Codec::JSON.decode::<f64>(value.to_string().as_bytes());
         assert_eq!(again.ok(), Some(value));
         let exact = 1.293_333_707_602_870_7e25;
-        let exact_again = Codec::Json.decode::<f64>(b"1.2933337076028707e+25");
+        let exact_again = Codec::JSON.decode::<f64>(b"1.2933337076028707e+25");
         assert_eq!(exact_again.ok(), Some(exact));
     }
 }

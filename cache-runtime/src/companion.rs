@@ -10,6 +10,7 @@ use crate::cache::Cache;
 use crate::compute::Request;
 use crate::error::Error;
 use crate::function::State;
+use crate::group::Group;
 use crate::key::Key;
 use crate::policy::Policy;
 use crate::returns::Returns;
@@ -29,6 +30,8 @@ pub(crate) struct Place<R, const KIND: u8> {
     pub(crate) cache: Cache,
     pub(crate) state: Arc<State>,
     pub(crate) key: Result<Key, Error>,
+    /// All of them, if there are tags.
+    pub(crate) groups: Option<Arc<[Group]>>,
     pub(crate) policy: Policy,
     pub(crate) returns: PhantomData<fn() -> R>,
 }
@@ -42,7 +45,8 @@ impl<R: Returns<KIND>, const KIND: u8> Place<R, KIND> {
     fn request(&self, caller: Caller) -> Result<Request<'_, R, KIND>, Error> {
         let key = self.key()?;
         let inner = &self.cache.inner;
-        Ok(Request::new(inner, &self.state, key, &self.policy, caller))
+        let request = Request::new(inner, &self.state, key, &self.policy, caller);
+        Ok(request.tagged(self.groups.as_ref()))
     }
 
     pub(crate) async fn peek(&self, caller: Caller) -> Result<Option<R::Value>, Error> {

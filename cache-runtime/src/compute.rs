@@ -11,16 +11,16 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::background;
 use crate::cache::Inner;
-use crate::codec::Codec;
 use crate::computation;
 use crate::entry::Mark;
 use crate::error::Error;
 use crate::flight::{Follower, Landing, Lead, Role};
 use crate::function::State;
-use crate::group::Stamp;
+use crate::group::{Group, Stamp};
 use crate::key::Key;
 use crate::policy::Policy;
-use crate::returns::{Returns, ValueKind};
+use crate::returns::{Erased, Returns, ValueKind};
+use crate::seal::{Seal, Sealed};
 use crate::share::Share;
 use crate::store::{Caller, Reach, Session, Tier};
 
@@ -28,8 +28,6 @@ use claim::Turn;
 use look::{Hit, Looked};
 pub use settle::Verdict;
 pub(crate) use settle::Work;
-
-const CODEC: Codec = Codec::Json;
 
 /// How much longer a follower waits than its leader, at most.
 const GRACE: Duration = Duration::from_secs(1);
@@ -39,6 +37,9 @@ pub(crate) struct Request<'a, R, const KIND: u8> {
     inner: &'a Arc<Inner>,
     state: &'a State,
     key: &'a Key,
+    groups: &'a Arc<[Group]>,
+    /// Of the groups, if there are tags among them.
+    seals: Option<Arc<[Arc<Seal>]>>,
     policy: &'a Policy,
     session: Session,
     share: Share<R>,
@@ -69,9 +70,23 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
             inner,
             state,
             key,
+            groups: &state.groups,
+            seals: None,
             policy,
             session: inner.store.session(caller),
             share: Share::NOTHING,
+        }
+    }
+
+    /// With tags: all groups of the call.
+    pub(crate) fn tagged(self, groups: Option<&'a Arc<[Group]>>) -> Self {
+        match groups {
+            Some(groups) => Self {
+                groups,
+                seals: Some(self.inner.local.seals.of(groups)),
+                ..self
+            },
+            None => self,
         }
     }
 
@@ -97,7 +112,7 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
         let mut patience = deadline;
         let mut failed: Option<Option<OwnedSemaphorePermit>> = None;
         loop {
-            match self.inner.local.flights.join(self.key, &self.state.groups) {
+            match self.inner.local.flights.join(self.key, self.groups) {
                 Role::Lead(lead) => {
                     let mut sought = self.lead(lead, patience).await;
                     if let (Sought::Compute(work), Some(turn)) = (&mut sought, failed) {
@@ -143,8 +158,8 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
 
     /// As [`seek`](Self::seek), but the caller computes in any case and replaces what is stored.
     pub(crate) async fn seek_anew(&self) -> Sought<R> {
-        let lead = self.inner.local.flights.apart(self.key, &self.state.groups);
-        let turn = match self.session.stamp(&self.state.groups).await {
+        let lead = self.inner.local.flights.apart(self.key, self.groups);
+        let turn = match self.session.stamp(self.groups).await {
             Ok(stamp) => {
                 let deadline = Instant::now() + self.wait();
                 self.claim(self.mark(stamp), Reach::Force, deadline, &lead)
@@ -247,7 +262,25 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
     }
 
     fn mark(&self, stamp: Stamp) -> Mark {
-        Mark::new(CODEC, Kind::<R, KIND>::shape(), stamp)
+        Mark::new(self.policy.codec, Kind::<R, KIND>::shape(), stamp)
+    }
+
+    /// With its seals, if there are tags.
+    fn sealed(&self, value: Erased) -> Erased {
+        match &self.seals {
+            Some(seals) => Arc::new(Sealed {
+                value,
+                seals: Arc::clone(seals),
+            }),
+            None => value,
+        }
+    }
+
+    /// This is what its function's copies are to be of, if all of them have the same groups.
+    fn set_current(&self, stamp: Stamp) {
+        if self.seals.is_none() {
+            self.state.current.set(stamp);
+        }
     }
 
     fn wait(&self) -> Duration {

@@ -67,7 +67,7 @@ mod tests {
 
     fn written(value: &str, most: u64) -> Result<Vec<u8>, ErrorKind> {
         let mut draft = Draft::new(b"head".to_vec(), most);
-        let outcome = Codec::Json.encode(value, &mut draft);
+        let outcome = Codec::JSON.encode(value, &mut draft);
         outcome
             .map(|()| draft.finish())
             .map_err(|error| error.kind())

@@ -51,9 +51,14 @@ impl Mark {
         Stamp(stamp)
     }
 
-    /// The payload of an entry that bears this mark; `None` for any other bytes.
-    pub(crate) fn payload<'a>(&self, entry: &'a [u8]) -> Option<&'a [u8]> {
-        (entry.len() >= HEADER && entry.starts_with(&self.0)).then(|| &entry[HEADER..])
+    /// The payload of an entry that bears this mark, in whichever codec, and that codec; `None`
+    /// for any other bytes.
+    pub(crate) fn payload<'a>(&self, entry: &'a [u8]) -> Option<(&'a [u8], Codec)> {
+        let codec = Codec::of_mark(*entry.get(3)?)?;
+        let mut mark = self.0;
+        mark[3] = entry[3];
+        let bears = entry.len() >= HEADER && entry.starts_with(&mark);
+        bears.then(|| (&entry[HEADER..], codec))
     }
 
     /// A header for a value; append the payload.
@@ -132,7 +137,7 @@ mod tests {
     use super::*;
 
     fn mark() -> Mark {
-        Mark::new(Codec::Json, 0x0102_0304_0506_0708, Stamp([0xab; 16]))
+        Mark::new(Codec::JSON, 0x0102_0304_0506_0708, Stamp([0xab; 16]))
     }
 
     #[test]
@@ -151,7 +156,15 @@ mod tests {
         ]
         .concat();
         assert_eq!(entry, golden);
-        assert_eq!(mark().payload(&entry), Some(b"{\"id\":1}".as_slice()));
+        let payload = b"{\"id\":1}".as_slice();
+        assert_eq!(mark().payload(&entry), Some((payload, Codec::JSON)));
+        // The codec is the entry's own affair.
+        let compressed = Codec {
+            packed: true,
+            ..Codec::JSON
+        };
+        entry[3] = compressed.mark();
+        assert_eq!(mark().payload(&entry), Some((payload, compressed)));
         assert_eq!(Span::of(&entry), span);
     }
 
@@ -181,7 +194,7 @@ mod tests {
     #[test]
     fn anything_foreign_has_no_payload() {
         let good = mark().header(Span::default());
-        assert_eq!(mark().payload(&good), Some(b"".as_slice()));
+        assert_eq!(mark().payload(&good), Some((b"".as_slice(), Codec::JSON)));
         for cut in 0..good.len() {
             assert_eq!(mark().payload(&good[..cut]), None);
         }

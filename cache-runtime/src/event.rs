@@ -24,6 +24,9 @@ pub enum Event {
     Delivered,
     /// Redis will never take an invalidation that has waited for it.
     Lost(Error),
+    /// A function has a `secret` argument and the cache has no secret: its entries can be found by
+    /// this process alone. See [`Builder::secret`](crate::Builder::secret).
+    Unshared,
     /// Something is wrong with a function, not with Redis: its calls are computed, and not
     /// stored.
     Uncached {
@@ -51,6 +54,9 @@ impl fmt::Display for Event {
             Self::Queued => f.write_str("invalidations wait for redis"),
             Self::Delivered => f.write_str("redis was told of all invalidations"),
             Self::Lost(error) => write!(f, "an invalidation is lost: {error}"),
+            Self::Unshared => f.write_str(
+                "entries of functions with a `secret` argument are not shared with other processes: give all of them one secret, by `Builder::secret` or RECACHED_SECRET",
+            ),
             Self::Uncached { function, error } => {
                 write!(f, "calls of `{function}` are computed and not stored: {error}")
             }
@@ -73,9 +79,11 @@ impl Observer {
     pub(crate) fn tell(&self, event: &Event) {
         match event {
             Event::Lost(_) => tracing::error!("{event}"),
-            Event::Away(_) | Event::NearOff | Event::Queued | Event::Uncached { .. } => {
-                tracing::warn!("{event}");
-            }
+            Event::Away(_)
+            | Event::NearOff
+            | Event::Queued
+            | Event::Unshared
+            | Event::Uncached { .. } => tracing::warn!("{event}"),
             Event::Back | Event::NearOn | Event::Delivered | Event::Cached { .. } => {
                 tracing::info!("{event}");
             }

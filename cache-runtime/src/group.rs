@@ -1,10 +1,12 @@
 use std::fmt;
 use std::hash::Hasher;
 use std::sync::Arc;
+use std::time::Duration;
 
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 use crate::fingerprint::digest;
+use crate::key::tag_text;
 use crate::nonce::Nonce;
 
 /// A set of calls that can be invalidated together, named by the key of its generation.
@@ -12,7 +14,16 @@ use crate::nonce::Nonce;
 pub(crate) struct Group {
     key: Arc<str>,
     digest: u128,
+    /// How long its generation is kept, if not for ever.
+    life: Option<Duration>,
 }
+
+/// What stands before a tag in the key of its generation.
+const TAG: &str = ":gen:tag:";
+
+/// The least that the generation of a tag is kept. Tags are as many as users, and none of them is
+/// ever said to be the last: one that is gone costs its calls a miss.
+const TAG_LIFE: Duration = Duration::from_secs(24 * 3_600);
 
 impl Group {
     /// Every call of the namespace.
@@ -25,16 +36,38 @@ impl Group {
         Self::new(format!("{namespace}:gen:fn:{name}"))
     }
 
+    /// Every call with this tag, of functions whose entries live for `ttl` at most.
+    pub(crate) fn tag(namespace: &str, tag: &str, ttl: Duration) -> Self {
+        Self {
+            life: Some(ttl.saturating_mul(2).max(TAG_LIFE)),
+            ..Self::new(format!("{namespace}{TAG}{}", tag_text(tag)))
+        }
+    }
+
     /// The one whose generation is held by this key.
     pub(crate) fn of_key(key: &str) -> Self {
-        Self::new(key.to_owned())
+        Self {
+            life: is_tag(key).then_some(TAG_LIFE),
+            ..Self::new(key.to_owned())
+        }
     }
 
     fn new(key: String) -> Self {
         Self {
             digest: digest(key.as_bytes()),
             key: key.into(),
+            life: None,
         }
+    }
+
+    /// Whether it is a tag's.
+    pub(crate) fn is_tag(&self) -> bool {
+        self.life.is_some()
+    }
+
+    /// How long its generation is kept when it is made, if not for ever.
+    pub(crate) fn life(&self) -> Option<Duration> {
+        self.life
     }
 
     /// What it is found by in this process: the digest of its key.
@@ -46,6 +79,12 @@ impl Group {
     pub(crate) fn key(&self) -> &str {
         &self.key
     }
+}
+
+/// Whether a tag's generation is held by this key: names have no colons.
+pub(crate) fn is_tag(key: &str) -> bool {
+    key.split_once(':')
+        .is_some_and(|(_, rest)| rest.starts_with(&TAG[1..]))
 }
 
 impl fmt::Debug for Group {
@@ -80,6 +119,17 @@ pub(crate) struct HalfStamp(pub(crate) u64);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tag_is_told_from_a_function_by_the_key_of_its_generation() {
+        let tag = Group::tag("ns", "user:42", Duration::ZERO);
+        assert_eq!(tag.key(), "ns:gen:tag:user:42");
+        assert!(Group::of_key(tag.key()).life().is_some());
+        let function = Group::function("ns", "gen.tag");
+        assert!(Group::of_key(function.key()).life().is_none());
+        // What only an argument can say is no tag.
+        assert!(!is_tag("ns:f::gen:tag:1"));
+    }
 
     #[test]
     fn a_stamp_changes_with_any_of_its_generations() {

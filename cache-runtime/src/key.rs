@@ -99,6 +99,16 @@ pub(crate) fn split(key: &str) -> (&str, &str) {
     (&key[..name], arguments)
 }
 
+/// A tag as it stands in the key of its generation: escaped, and hashed where it is long.
+pub(crate) fn tag_text(tag: &str) -> String {
+    let mut text = text::Text::default();
+    escape::template(tag, &mut text);
+    match text.as_bytes().len() > arguments::LONGEST {
+        true => arguments::hashed(text.as_bytes()),
+        false => text.as_str().to_owned(),
+    }
+}
+
 impl PartialEq for Key {
     fn eq(&self, other: &Self) -> bool {
         self.text == other.text

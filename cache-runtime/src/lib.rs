@@ -8,7 +8,7 @@ mod background;
 pub mod blocking;
 mod builder;
 mod cache;
-mod codec;
+pub mod codec;
 mod companion;
 mod computation;
 mod compute;
@@ -29,6 +29,7 @@ mod local;
 mod name;
 mod near;
 mod nonce;
+mod packing;
 mod pattern;
 mod policy;
 #[doc(hidden)]
@@ -38,6 +39,8 @@ mod refresh;
 #[allow(missing_docs, reason = "generated code is its only reader")]
 mod returns;
 mod rules;
+mod seal;
+mod secret;
 mod setting;
 mod settings;
 mod shape;

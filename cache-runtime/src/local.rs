@@ -5,8 +5,10 @@ use std::time::Duration;
 use crate::event::{Event, Observer};
 use crate::flight::Flights;
 use crate::function::Registry;
+use crate::group::is_tag;
 use crate::near::Near;
 use crate::pattern::KeyPattern;
+use crate::seal::Seals;
 use crate::store::Listener;
 
 /// What this process holds of the cache. An invalidation, ours or another's, reaches all of it.
@@ -17,6 +19,8 @@ pub(crate) struct Local {
     pub(crate) flights: Arc<Flights>,
     pub(crate) near: Arc<Near>,
     pub(crate) registry: Registry,
+    /// What vouches for the copies of calls with tags.
+    pub(crate) seals: Seals,
     pub(crate) observer: Observer,
     /// How long copies are served after the connection that vouched for them was lost.
     pub(crate) near_in_outage: Duration,
@@ -55,11 +59,15 @@ impl Listener for Local {
     fn group_changed(&self, group: &str) {
         self.flights
             .retire_where(|_, groups| groups.iter().any(|of| of.key() == group));
-        self.registry.forget(group);
+        self.seals.break_of(group);
+        if !is_tag(group) {
+            self.registry.forget(group);
+        }
     }
 
     fn everything_changed(&self) {
         self.flights.retire_where(|_, _| true);
+        self.seals.break_all();
         self.registry.forget_all();
         self.near.clear();
     }

@@ -17,6 +17,7 @@ use crate::group::{HalfStamp, Stamp};
 use crate::key::Key;
 use crate::pattern::KeyPattern;
 use crate::returns::Erased;
+use crate::seal::Sealed;
 use crate::stats::{Counter, NearStats};
 
 /// The one reason.
@@ -168,6 +169,14 @@ impl Near {
     pub(crate) fn fresh(&self, fingerprint: &Fingerprint, current: &Current) -> Option<Erased> {
         let copy = self.entries.get(fingerprint)?;
         (current.is(copy.stamp) && copy.until > Instant::now()).then_some(copy.value)
+    }
+
+    /// As [`fresh`](Self::fresh), of a call with tags.
+    pub(crate) fn sealed(&self, fingerprint: &Fingerprint) -> Option<Erased> {
+        let copy = self.entries.get(fingerprint)?;
+        let sealed = copy.value.downcast_ref::<Sealed>()?;
+        let fresh = copy.until > Instant::now();
+        sealed.open().filter(|_| fresh).cloned()
     }
 
     /// What is held, of whichever generation.

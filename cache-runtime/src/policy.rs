@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use crate::codec::{Codec, Compresses, Writes};
+
 /// How the entries of a function live: what the attribute says, for use by hand.
 ///
 /// Durations are exact to the millisecond, Redis's own unit. A `ttl` of zero stores nothing.
@@ -18,6 +20,7 @@ pub struct Policy {
     pub(crate) stale_if_error: Duration,
     pub(crate) refresh_ahead: f64,
     pub(crate) timeout: Option<Duration>,
+    pub(crate) codec: Codec,
     /// What is set at run time: no value lives longer, whatever it was stored with.
     pub(crate) cap: Option<Duration>,
 }
@@ -49,6 +52,7 @@ impl Policy {
             stale_if_error: Duration::ZERO,
             refresh_ahead: 0.0,
             timeout: None,
+            codec: Codec::JSON,
             cap: None,
         }
     }
@@ -129,6 +133,18 @@ impl Policy {
     #[doc(hidden)]
     pub const fn timeout(mut self, limit: Duration) -> Self {
         self.timeout = Some(limit);
+        self
+    }
+
+    /// How values are written (default: [`Json`](crate::codec::Json)). Of no effect in the process.
+    pub const fn codec<C: Writes>(mut self) -> Self {
+        self.codec.format = C::FORMAT;
+        self
+    }
+
+    /// Compresses what is large (default: nothing).
+    pub const fn compress<C: Compresses>(mut self) -> Self {
+        self.codec.packed = true;
         self
     }
 

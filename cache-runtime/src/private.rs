@@ -1,5 +1,6 @@
 //! What generated code uses. No promise is made about it.
 
+mod invalidations;
 mod owned;
 
 use std::future::Future;
@@ -12,19 +13,21 @@ use crate::blocking;
 use crate::cache::Cache;
 use crate::companion::{self, Place, is_refresh, is_refreshing};
 use crate::compute::{Request, Sought};
+use crate::error::Error;
 use crate::function::State;
+use crate::group::Group;
 use crate::key::{Head, Key};
 use crate::local::Local;
 use crate::policy::Policy;
 use crate::refresh::Refreshing;
 use crate::store::Caller;
 
-pub use crate::codec::Codec;
 pub use crate::compute::Verdict;
 pub use crate::function::{Function, Site};
 pub use crate::key::{Arguments, KeyPart};
 pub use crate::returns::{AnyHead, Erased, Peel, Probe, Returns, ValueKind, WHOLE, kind, kind_of};
 pub use crate::share::{AnyShare, Share, share};
+pub use invalidations::{AnyOutcome, Invalidations, Outcome, future_of};
 pub use owned::{run_blocking_owned, run_owned};
 
 /// The path of an item or closure, with the generic arguments it is in.
@@ -38,8 +41,14 @@ pub struct Call<R, const KIND: u8> {
     arguments: Arguments,
     cache: Option<Cache>,
     when: bool,
+    // Boxed: it is nearly never there, and this is moved around on the hit path.
+    tags: Option<Box<Tags>>,
     returns: PhantomData<fn() -> R>,
 }
+
+/// Tags on their way.
+#[derive(Default)]
+struct Tags(Vec<Arguments>);
 
 // Bounds stand at the methods that need them: those of an `impl` would make a method that is not
 // found of a return type that can't be stored.
@@ -52,6 +61,7 @@ impl<R, const KIND: u8> Call<R, KIND> {
             arguments: Arguments::new(path),
             cache: None,
             when: true,
+            tags: None,
             returns: PhantomData,
         }
     }
@@ -59,6 +69,26 @@ impl<R, const KIND: u8> Call<R, KIND> {
     /// The arguments, on their way into the key.
     #[inline]
     pub fn arguments(&mut self) -> &mut Arguments {
+        &mut self.arguments
+    }
+
+    /// The next argument, of which only a hash enters the key.
+    pub fn secret<T: KeyPart + ?Sized>(&mut self, name: &'static str, value: &T) -> &mut Arguments {
+        let cache = self.cache.as_ref().unwrap_or_else(|| Cache::installed());
+        let secret = cache.inner.secret();
+        self.arguments.add_secret(name, value, secret);
+        &mut self.arguments
+    }
+
+    /// A placeholder of a template, of which only a hash enters the key.
+    pub fn secret_field<T: KeyPart + ?Sized>(
+        &mut self,
+        name: &'static str,
+        value: &T,
+    ) -> &mut Arguments {
+        let cache = self.cache.as_ref().unwrap_or_else(|| Cache::installed());
+        let secret = cache.inner.secret();
+        self.arguments.secret_field(name, value, secret);
         &mut self.arguments
     }
 
@@ -72,6 +102,32 @@ impl<R, const KIND: u8> Call<R, KIND> {
     #[inline]
     pub fn when(&mut self, condition: bool) {
         self.when = condition;
+    }
+
+    /// One more tag, on its way: to be asked for where there is no hit.
+    pub fn tag(&mut self) -> &mut Arguments {
+        let Tags(tags) = &mut **self.tags.get_or_insert_default();
+        let last = tags.len();
+        tags.push(Arguments::new(""));
+        &mut tags[last]
+    }
+
+    /// As [`near`](Self::near), of a function with tags.
+    pub fn near_tagged(&self) -> Option<R>
+    where
+        R: Returns<KIND>,
+    {
+        if !self.when || is_refreshing() {
+            return None;
+        }
+        let cache = self.cache.as_ref().unwrap_or_else(|| Cache::installed());
+        let local = &cache.inner.local;
+        let state = self.function.state(&local.registry);
+        let find = |head: &Head| self.arguments.fingerprint(head);
+        let fingerprint = state.head(self.arguments.path(), find)?;
+        let held = R::Kind::restore(local.near.sealed(&fingerprint)?)?;
+        state.counters.near_hits.count();
+        Some(R::join(R::Kind::give(held)))
     }
 
     /// The hit path: what this process holds and may serve. No await, no allocation of ours.
@@ -117,8 +173,13 @@ impl<R: Returns<KIND>, const KIND: u8> Call<R, KIND> {
             state.counters.bypasses.count();
             None
         } else {
-            match state.key(self.arguments) {
-                Ok(key) => Some((is_refresh(&key), key)),
+            let groups = groups(&cache, &state, self.tags, &policy);
+            match groups.and_then(|groups| Ok((groups, state.key(self.arguments)?))) {
+                Ok((groups, key)) => Some(Called {
+                    refresh: is_refresh(&key),
+                    key,
+                    groups,
+                }),
                 Err(error) => {
                     state.counters.errors.count();
                     let observer = &cache.inner.local.observer;
@@ -131,7 +192,7 @@ impl<R: Returns<KIND>, const KIND: u8> Call<R, KIND> {
             cache,
             state,
             policy,
-            key: begun,
+            called: begun,
         }
     }
 
@@ -139,24 +200,52 @@ impl<R: Returns<KIND>, const KIND: u8> Call<R, KIND> {
         let cache = self.cache.unwrap_or_else(|| Cache::installed().clone());
         let state = self.function.state(&cache.inner.local.registry);
         let policy = state.policy(policy);
-        let key = state.key(self.arguments);
+        let groups = groups(&cache, &state, self.tags, &policy);
+        let known = groups.and_then(|groups| Ok((state.key(self.arguments)?, groups)));
+        let (key, groups) = match known {
+            Ok((key, groups)) => (Ok(key), groups),
+            Err(error) => (Err(error), None),
+        };
         Place {
             cache,
             state,
             key,
+            groups,
             policy,
             returns: PhantomData,
         }
     }
 }
 
-/// A call with its key; without one it does not consult the cache.
+/// All groups of a call with tags; none for one without: those are its function's.
+fn groups(
+    cache: &Cache,
+    state: &State,
+    tags: Option<Box<Tags>>,
+    policy: &Policy,
+) -> Result<Option<Arc<[Group]>>, Error> {
+    let Some(tags) = tags else { return Ok(None) };
+    let ttl = policy.ttl.saturating_add(policy.window());
+    let of_tag = |tag: Arguments| Ok(Group::tag(&cache.inner.namespace, &tag.tag()?, ttl));
+    let own = state.groups.iter().cloned().map(Ok);
+    let all = own.chain(tags.0.into_iter().map(of_tag));
+    all.collect::<Result<_, _>>().map(Some)
+}
+
+/// A call that begins; if it is not to consult the cache, without its key.
 #[derive(Clone)]
 struct Begun {
     cache: Cache,
     state: Arc<State>,
     policy: Policy,
-    key: Option<(bool, Key)>,
+    called: Option<Called>,
+}
+
+#[derive(Clone)]
+struct Called {
+    refresh: bool,
+    key: Key,
+    groups: Option<Arc<[Group]>>,
 }
 
 impl Begun {
@@ -165,16 +254,17 @@ impl Begun {
         share: Share<R>,
         caller: Caller,
     ) -> Option<(Request<'_, R, KIND>, bool)> {
-        let (refresh, key) = self.key.as_ref()?;
+        let called = self.called.as_ref()?;
         let inner = &self.cache.inner;
-        let request = Request::new(inner, &self.state, key, &self.policy, caller);
-        Some((request.sharing(share), *refresh))
+        let request = Request::new(inner, &self.state, &called.key, &self.policy, caller);
+        let request = request.tagged(called.groups.as_ref()).sharing(share);
+        Some((request, called.refresh))
     }
 
     /// Begins a refresh in the background, unless this process is at it already.
     fn refresh(&self, begin: impl FnOnce(Self, Refreshing)) {
-        if let Some((_, key)) = &self.key
-            && let Some(refreshing) = self.cache.inner.refreshes.begin(key)
+        if let Some(called) = &self.called
+            && let Some(refreshing) = self.cache.inner.refreshes.begin(&called.key)
         {
             begin(self.clone(), refreshing);
         }

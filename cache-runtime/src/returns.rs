@@ -423,9 +423,9 @@ mod tests {
     fn returns<R: Returns<KIND>, const KIND: u8>(value: R) -> Option<R> {
         let held = R::Kind::hold(value.split().ok()?);
         let mut draft = Draft::new(Vec::new(), u64::MAX);
-        R::Kind::encode(&held, Codec::Json, &mut draft).ok()?;
+        R::Kind::encode(&held, Codec::JSON, &mut draft).ok()?;
         let bytes = draft.finish();
-        R::Kind::decode(&bytes, Codec::Json).ok()?;
+        R::Kind::decode(&bytes, Codec::JSON).ok()?;
         R::Kind::restore(R::Kind::erase(held)).map(|held| R::join(R::Kind::give(held)))
     }
 

@@ -10,7 +10,6 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::codec::Codec;
 use crate::entry::{Age, Mark, Span};
 use crate::error::Error;
 use crate::group::{Group, HalfStamp, Stamp};
@@ -18,6 +17,7 @@ use crate::key::Key;
 use crate::nonce::Nonce;
 use crate::pattern::KeyPattern;
 use crate::returns::{Erased, ValueKind};
+use crate::seal::Sealed;
 
 use memory::Memory;
 pub(crate) use redis::Undelivered;
@@ -40,7 +40,7 @@ pub(crate) struct Aged {
 /// A value as this process holds it.
 #[derive(Clone)]
 pub(crate) struct Typed {
-    /// Maybe [`Aged`].
+    /// Maybe [`Aged`], maybe [`Sealed`].
     pub(crate) value: Erased,
     pub(crate) stamp: HalfStamp,
     /// What it takes when it is written.
@@ -65,13 +65,16 @@ impl Stored {
     }
 
     /// The value, if this is an entry of the kind that `mark` describes.
-    pub(crate) fn value<K: ValueKind>(&self, mark: &Mark, codec: Codec) -> Option<K::Held> {
+    pub(crate) fn value<K: ValueKind>(&self, mark: &Mark) -> Option<K::Held> {
         match self {
-            Self::Encoded(bytes) => K::decode(mark.payload(bytes)?, codec).ok(),
+            Self::Encoded(bytes) => {
+                let (payload, codec) = mark.payload(bytes)?;
+                K::decode(payload, codec).ok()
+            }
             Self::Typed(typed) if typed.stamp == mark.stamp().half() => {
-                let value = match typed.value.downcast_ref::<Aged>() {
+                let value = match typed.aged() {
                     Some(aged) => &aged.value,
-                    None => &typed.value,
+                    None => typed.bare(),
                 };
                 K::restore(Arc::clone(value))
             }
@@ -83,11 +86,20 @@ impl Stored {
     pub(crate) fn span(&self) -> Span {
         match self {
             Self::Encoded(bytes) => Span::of(bytes),
-            Self::Typed(typed) => {
-                let aged = typed.value.downcast_ref::<Aged>();
-                aged.map(|aged| aged.span).unwrap_or_default()
-            }
+            Self::Typed(typed) => typed.aged().map(|aged| aged.span).unwrap_or_default(),
         }
+    }
+}
+
+impl Typed {
+    /// Without its seals: whoever has read it knows its generations.
+    fn bare(&self) -> &Erased {
+        let sealed = self.value.downcast_ref::<Sealed>();
+        sealed.map_or(&self.value, |sealed| &sealed.value)
+    }
+
+    fn aged(&self) -> Option<&Aged> {
+        self.bare().downcast_ref()
     }
 }
 

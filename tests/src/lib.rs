@@ -1,5 +1,6 @@
 //! What the tests share: servers of their own, worker processes, a source of truth.
 
+mod bed;
 mod fleet;
 mod is_cached;
 mod memory;
@@ -8,6 +9,7 @@ mod runs;
 mod server;
 mod source;
 
+pub use bed::{Bed, in_time};
 pub use fleet::Worker;
 pub use memory::resident;
 pub use proxy::{Fault, Proxy};

@@ -30,10 +30,10 @@ async fn user(id: u64) -> Result<Option<User>, Error> {
                 )
             },
         >::new(&__RECACHED_FUNCTION, crate::deep::recached::__private::path_of(&|| ()));
+        call.cache(&CACHE);
         let arguments = call.arguments();
         arguments.text("user:");
         arguments.field("id", &id);
-        call.cache(&CACHE);
         call.when(id > 1);
         if let ::core::option::Option::Some(hit) = call.near() {
             return hit;
@@ -118,10 +118,10 @@ fn handle(
         Result<Option<User>, Error>,
         { crate::deep::recached::__private::kind!(Result < Option < User >, Error >) },
     >::new(&__RECACHED_FUNCTION, crate::deep::recached::__private::path_of(&|| ()));
+    call.cache(&CACHE);
     let arguments = call.arguments();
     arguments.text("user:");
     arguments.field("id", &id);
-    call.cache(&CACHE);
     crate::deep::recached::__private::entry(
         call,
         crate::deep::recached::Policy::new(::core::time::Duration::new(60u64, 0u32))

@@ -2,7 +2,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::look::Hit;
-use super::{CODEC, Held, Kind, Request, Work};
+use super::{Held, Kind, Request, Work};
 use crate::background;
 use crate::entry::Mark;
 use crate::error::Error;
@@ -49,7 +49,7 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
         loop {
             let claimed = Claimed {
                 key: self.key,
-                groups: &self.state.groups,
+                groups: self.groups,
                 mark: &mark,
                 token,
                 life,
@@ -66,7 +66,7 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
                     return Turn::Ours(lease, mark);
                 }
                 Ok(Claim::Found(entry, left)) => {
-                    let held = entry.value::<Kind<R, KIND>>(&mark, CODEC);
+                    let held = entry.value::<Kind<R, KIND>>(&mark);
                     let hit = held.map(|held| self.worth(&entry, Some(left), held));
                     match hit {
                         Some(Ok(hit)) => {
@@ -80,7 +80,7 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
                         Some(Err(_)) | None => reach = Reach::IgnoreEntry,
                     }
                 }
-                Ok(Claim::Stale) => match self.session.stamp(&self.state.groups).await {
+                Ok(Claim::Stale) => match self.session.stamp(self.groups).await {
                     Ok(stamp) => mark = self.mark(stamp),
                     Err(error) => return self.failed(&error, lead),
                 },
@@ -119,7 +119,7 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
     /// than `beyond`, or somebody else is at it.
     pub(crate) async fn seek_ahead(&self, beyond: Duration) -> Option<Box<Work>> {
         self.session.refill();
-        let lead = self.inner.local.flights.aside(self.key, &self.state.groups);
+        let lead = self.inner.local.flights.aside(self.key, self.groups);
         match self.claim_ahead(beyond, &lead).await {
             Ok(Some((lease, mark))) => {
                 self.state.counters.computations.count();
@@ -140,10 +140,10 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
     ) -> Result<Option<(Lease, Mark)>, Error> {
         self.announce().await?;
         let (token, life) = (Nonce::fresh(), self.lease());
-        let mark = self.mark(self.session.stamp(&self.state.groups).await?);
+        let mark = self.mark(self.session.stamp(self.groups).await?);
         let claimed = Claimed {
             key: self.key,
-            groups: &self.state.groups,
+            groups: self.groups,
             mark: &mark,
             token,
             life,

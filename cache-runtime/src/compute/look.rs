@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::{CODEC, Held, Kind, Request};
+use super::{Held, Kind, Request};
 use crate::entry::Age;
 use crate::error::Error;
 use crate::flight::Lead;
@@ -64,12 +64,12 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
     }
 
     async fn read(&self, look: Look) -> Result<Read, Error> {
-        self.session.read(self.key, &self.state.groups, look).await
+        self.session.read(self.key, self.groups, look).await
     }
 
     fn value(&self, read: &Read) -> Option<Held<R, KIND>> {
         let entry = read.entry.as_ref()?;
-        entry.value::<Kind<R, KIND>>(&self.mark(read.stamp), CODEC)
+        entry.value::<Kind<R, KIND>>(&self.mark(read.stamp))
     }
 
     fn judge(&self, read: &Read) -> Looked<Held<R, KIND>> {
@@ -114,7 +114,10 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
     /// What this process holds, if it may be served.
     pub(super) fn near(&self) -> Option<Held<R, KIND>> {
         let near = &self.inner.local.near;
-        let value = near.fresh(self.key.fingerprint(), &self.state.current)?;
+        let value = match self.seals {
+            Some(_) => near.sealed(self.key.fingerprint())?,
+            None => near.fresh(self.key.fingerprint(), &self.state.current)?,
+        };
         Kind::<R, KIND>::restore(value)
     }
 
@@ -146,13 +149,13 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
             if life.is_zero() {
                 return;
             }
-            let value = Kind::<R, KIND>::erase(hit.held.clone());
+            let value = self.sealed(Kind::<R, KIND>::erase(hit.held.clone()));
             let bytes = entry.map_or(0, Stored::bytes);
             self.inner
                 .local
                 .near
                 .keep(self.key, value, stamp.half(), life, bytes);
         }
-        self.state.current.set(stamp);
+        self.set_current(stamp);
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{CODEC, Held, Kind, Request, give};
+use super::{Held, Kind, Request, give};
 use crate::computation::{self, Pulse};
 use crate::draft::{Draft, oversized};
 use crate::entry::{Mark, Span};
@@ -187,7 +187,7 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
             // for us.
             self.inner.local.call_changed(self.key.as_str());
         } else if filled {
-            lead.keep(|| self.state.current.set(mark.stamp()));
+            lead.keep(|| self.set_current(mark.stamp()));
         }
         Ok(())
     }
@@ -195,7 +195,7 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
     /// Stores a value from elsewhere; computations under way are not stored any more.
     pub(crate) async fn put(self, value: R::Value) -> Result<(), Error> {
         self.announce().await?;
-        let stamp = self.session.stamp(&self.state.groups).await?;
+        let stamp = self.session.stamp(self.groups).await?;
         let held = Kind::<R, KIND>::hold(value);
         let sort = Kind::<R, KIND>::sort(&held);
         let life = self.policy.life(sort);
@@ -228,22 +228,24 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
         if self.session.is_typed() {
             // What has no room there would be computed again and again, and nobody told why.
             let most = most.min(self.inner.local.near.most(self.key));
-            let Some(bytes) = Kind::<R, KIND>::written(held, CODEC, most) else {
+            let Some(bytes) = Kind::<R, KIND>::written(held, self.policy.codec, most) else {
                 return Err(oversized(most));
             };
             let value = Kind::<R, KIND>::erase(held.clone());
             return Ok(Stored::Typed(Typed {
-                value: match self.policy.ages() {
+                value: self.sealed(match self.policy.ages() {
                     true => Arc::new(Aged { value, span }),
                     false => value,
-                },
+                }),
                 stamp: mark.stamp().half(),
                 bytes,
             }));
         }
+        let codec = self.policy.codec;
+        let most = most.saturating_sub(codec.extra());
         let mut entry = Draft::new(mark.header(span), most);
-        Kind::<R, KIND>::encode(held, CODEC, &mut entry)?;
-        Ok(Stored::Encoded(entry.finish()))
+        Kind::<R, KIND>::encode(held, codec, &mut entry)?;
+        Ok(Stored::Encoded(codec.pack(entry.finish())))
     }
 
     pub(super) fn note(&self, outcome: Result<(), Error>) {

@@ -5,9 +5,10 @@ use super::text::Text;
 use super::{Head, Key, escape};
 use crate::error::{Error, ErrorKind};
 use crate::fingerprint::Fingerprint;
+use crate::secret::Secret;
 
 /// Arguments longer than this many bytes are replaced by their hash.
-const LONGEST: usize = 200;
+pub(super) const LONGEST: usize = 200;
 
 /// What can be part of a key: everything that serde can write.
 #[diagnostic::on_unimplemented(
@@ -52,6 +53,39 @@ impl Arguments {
         self.write(name, value, Place::Argument);
     }
 
+    /// The next argument, of which only a hash is seen.
+    pub(crate) fn add_secret<T: KeyPart + ?Sized>(
+        &mut self,
+        name: &'static str,
+        value: &T,
+        secret: &Secret,
+    ) {
+        if self.count > 0 {
+            self.text.push(b':');
+        }
+        self.count += 1;
+        self.secret_field(name, value, secret);
+    }
+
+    /// A placeholder of a template, of which only a hash is seen.
+    pub(crate) fn secret_field<T: KeyPart + ?Sized>(
+        &mut self,
+        name: &'static str,
+        value: &T,
+        secret: &Secret,
+    ) {
+        let before = std::mem::take(&mut self.text);
+        self.write(name, value, Place::Argument);
+        let seen = std::mem::replace(&mut self.text, before);
+        let hash = secret.hash(name, seen.as_bytes());
+        // No other text begins with it.
+        self.text.push(b'!');
+        for place in (0..32).rev() {
+            let digit = (hash >> (place * 4)) as usize & 15;
+            self.text.push(b"0123456789abcdef"[digit]);
+        }
+    }
+
     /// Literal text of a template.
     pub fn text(&mut self, literal: &'static str) {
         escape::template(literal, &mut self.text);
@@ -60,6 +94,15 @@ impl Arguments {
     /// A placeholder of a template.
     pub fn field<T: KeyPart + ?Sized>(&mut self, name: &'static str, value: &T) {
         self.write(name, value, Place::Template);
+    }
+
+    /// The text, where it is a tag's: every placeholder as it is and not as it is escaped, so
+    /// that whoever invalidates the tag can write it down.
+    pub(crate) fn tag(&self) -> Result<String, Error> {
+        match &self.error {
+            Some(error) => Err(error.again()),
+            None => Ok(escape::undone(self.text.as_str())),
+        }
     }
 
     /// The path of the call's body.

@@ -55,8 +55,38 @@ fn escape(text: &str, out: &mut Text, plain: impl Fn(u8) -> bool) {
     out.push_str(rest);
 }
 
+/// What was escaped.
+pub(super) fn undone(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [byte, after @ ..] = rest {
+        let escaped = after.first_chunk::<2>().filter(|_| *byte == b'%');
+        let escaped = escaped.and_then(|digits| std::str::from_utf8(digits).ok());
+        match escaped.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(known) => {
+                bytes.push(known);
+                rest = &after[2..];
+            }
+            None => {
+                bytes.push(*byte);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn what_was_escaped_comes_back() {
+        for text in ["", "plain:1", "a b:%41{*}é\u{1F600}", "%", "%4"] {
+            let mut out = super::Text::default();
+            super::template(text, &mut out);
+            assert_eq!(super::undone(out.as_str()), text);
+        }
+    }
+
     #[test]
     fn what_is_not_plain_is_escaped_byte_by_byte() {
         let mut out = super::Text::default();

@@ -1,4 +1,5 @@
 use std::collections::{HashMap, HashSet};
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -14,14 +15,18 @@ use crate::pattern::KeyPattern;
 /// A lease that never lapses by itself: its guard lives in this process and lets go.
 const UNTIL_RELEASED: Duration = Duration::from_secs(3_600);
 
-/// Groups remembered at most; a forgotten generation means misses, never an old value.
+/// Functions remembered at most; a forgotten generation means misses, never an old value.
 const MOST_GENERATIONS: usize = 100_000;
+
+/// Tags remembered at most: those that have not been used for longest are forgotten first.
+const MOST_TAGS: usize = 200_000;
 
 /// The in-process tier: values as they are, the same protocol as in Redis.
 pub(crate) struct Memory {
     entries: Arc<Near>,
     leases: Mutex<HashMap<Key, Lease>>,
     generations: RwLock<HashMap<u128, Nonce>>,
+    tags: quick_cache::sync::Cache<u128, Nonce>,
     names: Mutex<HashSet<String>>,
     watchers: Arc<Watchers>,
 }
@@ -37,6 +42,7 @@ impl Memory {
             entries,
             leases: Mutex::default(),
             generations: RwLock::default(),
+            tags: quick_cache::sync::Cache::new(MOST_TAGS),
             names: Mutex::default(),
             watchers: Arc::default(),
         }
@@ -58,12 +64,21 @@ impl Memory {
     }
 
     fn current(&self, groups: &[Group]) -> Stamp {
+        Stamp::of(groups.iter().map(|group| self.generation(group)))
+    }
+
+    fn generation(&self, group: &Group) -> Nonce {
+        let digest = group.digest();
+        if group.is_tag() {
+            let made = self.tags.get_or_insert_with(&digest, || Ok(Nonce::fresh()));
+            return made.unwrap_or_else(|never: Infallible| match never {});
+        }
         let known = self
             .generations
             .read()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Some(stamp) = stamp_of(&known, groups) {
-            return stamp;
+        if let Some(generation) = known.get(&digest) {
+            return *generation;
         }
         drop(known);
         let mut known = self
@@ -73,26 +88,8 @@ impl Memory {
         if known.len() >= MOST_GENERATIONS {
             known.clear();
         }
-        Stamp::of(
-            groups
-                .iter()
-                .map(|group| *known.entry(group.digest()).or_insert_with(Nonce::fresh)),
-        )
+        *known.entry(digest).or_insert_with(Nonce::fresh)
     }
-}
-
-fn stamp_of(known: &HashMap<u128, Nonce>, groups: &[Group]) -> Option<Stamp> {
-    if !groups
-        .iter()
-        .all(|group| known.contains_key(&group.digest()))
-    {
-        return None;
-    }
-    Some(Stamp::of(
-        groups
-            .iter()
-            .filter_map(|group| known.get(&group.digest()).copied()),
-    ))
 }
 
 impl From<Kept> for Stored {
@@ -216,7 +213,11 @@ impl Tier for Memory {
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         for group in groups {
-            known.insert(group.digest(), Nonce::fresh());
+            match group.is_tag() {
+                // Whoever asks next makes another.
+                true => drop(self.tags.remove(&group.digest())),
+                false => drop(known.insert(group.digest(), Nonce::fresh())),
+            }
         }
         Ok(())
     }
@@ -248,5 +249,22 @@ impl Tier for Memory {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         names.insert(name.to_owned());
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_tags_cost_the_functions_nothing() {
+        let memory = Memory::new(Arc::new(Near::new(10, 10_000, 100)));
+        let function = [Group::everything("ns"), Group::function("ns", "f")];
+        let before = memory.current(&function);
+        for id in 0..2 * MOST_TAGS {
+            memory.generation(&Group::tag("ns", &format!("user:{id}"), Duration::ZERO));
+        }
+        assert!(memory.tags.len() <= MOST_TAGS);
+        assert_eq!(memory.current(&function), before);
     }
 }

@@ -9,7 +9,8 @@ use redis::Script;
 /// what a script reads is tracked with all its keys: the claim looks at the entry with GETEX,
 /// which counts as a write, or else it would hear of its own lease, and end its own flight.
 pub(crate) struct Scripts {
-    /// The generation of a group, made if there is none. KEYS: group. ARGV: a fresh one.
+    /// The generation of a group, made if there is none. KEYS: group. ARGV: a fresh one, its life
+    /// in ms or 0.
     pub(crate) generation: Script,
     /// KEYS: entry, lease. ARGV: token and stamp, life ms, mark, reach, lease we may replace,
     /// ms that an entry of use lives longer than, bytes it has at most.
@@ -38,7 +39,11 @@ pub(crate) static SCRIPTS: LazyLock<Scripts> = LazyLock::new(|| Scripts {
     generation: Script::new(
         r"local known = redis.call('GET', KEYS[1])
 if known then return known end
-redis.call('SET', KEYS[1], ARGV[1])
+if ARGV[2] == '0' then
+  redis.call('SET', KEYS[1], ARGV[1])
+else
+  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+end
 return redis.call('GET', KEYS[1])",
     ),
     claim: Script::new(

@@ -384,8 +384,11 @@ impl Tier for Way {
         self.exchange(|mut line| async move {
             let mut pipeline = Pipeline::with_capacity(groups.len());
             for group in groups {
-                let generation = Nonce::fresh();
-                pipeline.cmd("SET").arg(group.key()).arg(&generation.0);
+                match group.is_tag() {
+                    // The next reader makes one that lives as long as it needs.
+                    true => pipeline.cmd("UNLINK").arg(group.key()),
+                    false => pipeline.cmd("SET").arg(group.key()).arg(&Nonce::fresh().0),
+                };
             }
             if groups.is_empty() {
                 return Ok(());
@@ -492,7 +495,8 @@ fn life(reply: Value) -> Option<Duration> {
 /// The generation of a group that had none.
 async fn make(line: &mut Line, group: &Group) -> RedisResult<Option<Nonce>> {
     let mut call = SCRIPTS.generation.key(group.key());
-    call.arg(&Nonce::fresh().0);
+    call.arg(&Nonce::fresh().0)
+        .arg(group.life().map_or(0, millis));
     let made: Vec<u8> = call.invoke_async(&mut line.connection).await?;
     Ok(Nonce::from_bytes(&made))
 }
