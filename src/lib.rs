@@ -1,6 +1,9 @@
 #![doc = include_str!("../README.md")]
 
-pub use recached_macros::{cached, invalidates};
+#[doc = include_str!("cached.md")]
+pub use recached_macros::cached;
+#[doc = include_str!("invalidates.md")]
+pub use recached_macros::invalidates;
 pub use recached_runtime::{
     Builder, Cache, Entry, Error, ErrorKind, Event, FleetSettings, FunctionStats, InForce,
     Invalidated, Key, Origin, Policy, Setting, Settings, Stats, Storable, blocking, codec,

@@ -253,7 +253,7 @@ impl Function {
                 fail(
                     &root,
                     format!(
-                        "`{text}` is no part of the key, so one entry would have several tags: let it be, or take it out of the tag"
+                        "`{text}` is not part of the key, so calls with different tags would share an entry: make it part of the key, or take it out of the tag"
                     ),
                 );
             }

@@ -6,6 +6,7 @@ use std::{env, fs};
 use proc_macro2::TokenStream;
 
 use crate::expand::cached;
+use crate::invalidates::invalidates;
 
 /// The expansion, as a person would write it.
 fn expand(options: &str, item: &str) -> String {
@@ -85,6 +86,24 @@ fn a_result_with_options() {
         cache = CACHE, entry = handle, crate = crate::deep::recached";
     let item = "async fn user(id: u64) -> Result<Option<User>, Error> { marker() }";
     is_as_before("result", &expand(options, item));
+}
+
+#[test]
+fn tags_secrets_and_codecs() {
+    let options =
+        "ttl = 60, tags(\"user:{id}\", \"all\"), secret(token), codec = \"msgpack\", compress";
+    let item = "async fn user(id: u64, token: &str) -> User { marker().await }";
+    is_as_before("tagged", &expand(options, item));
+}
+
+#[test]
+fn a_function_that_invalidates() {
+    let tokens = |text: &str| text.parse::<TokenStream>().expect("tokens");
+    let options = "\"user*\", tag = \"user:{id}\", entry = user_entry(id)";
+    let item = "pub async fn rename(id: u64, name: &str) -> Result<(), Error> { marker().await }";
+    let expanded = invalidates(tokens(options), tokens(item));
+    let file = syn::parse2(expanded).expect("it is Rust");
+    is_as_before("invalidates", &prettyplease::unparse(&file));
 }
 
 #[test]

@@ -38,6 +38,7 @@ pub trait OfCall {
     fn doomed(self) -> Doomed;
 }
 
+#[diagnostic::do_not_recommend]
 impl<R: Returns<KIND>, const KIND: u8, F> OfCall for companion::Entry<R, KIND, F> {
     fn doomed(self) -> Doomed {
         Doomed {
@@ -47,6 +48,7 @@ impl<R: Returns<KIND>, const KIND: u8, F> OfCall for companion::Entry<R, KIND, F
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<R: Returns<KIND>, const KIND: u8, F> OfCall for blocking::Entry<R, KIND, F> {
     fn doomed(self) -> Doomed {
         Doomed {

@@ -1,6 +1,6 @@
 use recached::cached;
 
-#[cached(ttl = 60, codec = "msgpack")]
+#[cached(ttl = 60, codec = "bincode")]
 async fn user(id: u64) -> u64 {
     id
 }
