@@ -12,7 +12,7 @@ use crate::rules::Rules;
 use crate::seal::Seals;
 use crate::secret::Secret;
 use crate::store::memory::Memory;
-use crate::store::redis::{Health, Redis, Settings};
+use crate::store::redis::{Given, Health, Redis, Settings, Target};
 use crate::store::{Listener, Store};
 use crate::trouble::Trouble;
 
@@ -57,6 +57,7 @@ enum Place {
     Environment,
     Process,
     Url(String),
+    Given(Given),
 }
 
 impl Default for Builder {
@@ -98,9 +99,22 @@ impl std::fmt::Debug for Builder {
 
 impl Builder {
     /// The server: `redis://[user:password@]host[:port][/database]` or
-    /// `unix:///path/to/socket`.
+    /// `unix:///path/to/socket`. With the feature `cluster`, some nodes of a cluster:
+    /// `redis+cluster://[user:password@]host1[:port],host2[:port]`. With the feature `sentinel`, a
+    /// server by the name that its sentinels call it:
+    /// `redis+sentinel://[user:password@]host1[:port],host2[:port]/name[/database]`; user and
+    /// password are the server's.
     pub fn redis(mut self, url: impl Into<String>) -> Self {
         self.place = Place::Url(url.into());
+        self
+    }
+
+    /// A pool of the program's own, of `deadpool_redis`: for one server, or with the features, for
+    /// a cluster or a server that sentinels watch over. The cache checks out a connection for each
+    /// runtime that calls, and one more, and keeps them; what keeps copies in the process coherent
+    /// can't be asked of them, so that none are kept but under a `near_ttl`.
+    pub fn pool(mut self, pool: impl Into<Given>) -> Self {
+        self.place = Place::Given(pool.into());
         self
     }
 
@@ -203,26 +217,27 @@ impl Builder {
     /// A setting that can't be used, one of the environment's among them.
     pub fn build(self) -> Result<Cache, Error> {
         self.check()?;
-        let url = match &self.place {
+        let target = match &self.place {
             Place::Process => None,
-            Place::Url(url) => Some(url.clone()),
+            Place::Given(pool) => Some(Target::Given(pool.clone())),
+            Place::Url(url) => Some(Target::parse(url)?),
             Place::Environment => match std::env::var("REDIS_URL") {
-                Ok(url) if !url.is_empty() => Some(url),
+                Ok(url) if !url.is_empty() => Some(Target::parse(&url)?),
                 Ok(_) | Err(std::env::VarError::NotPresent) => None,
                 Err(std::env::VarError::NotUnicode(_)) => {
                     return Err(invalid("REDIS_URL is not valid unicode"));
                 }
             },
         };
-        match url {
+        match target {
             None => {
                 let secret = Secret::new(self.secret.as_deref(), false)?;
                 Ok(self.in_memory(Rules::of_environment()?, secret))
             }
-            Some(url) => {
+            Some(target) => {
                 let settings = Settings {
                     namespace: self.namespace.as_str().into(),
-                    server: Redis::parse(&url)?,
+                    target,
                     connect_timeout: self.connect_timeout,
                     command_timeout: self.command_timeout,
                     max_value_size: self.max_value_size,

@@ -62,3 +62,4 @@ pub use returns::Storable;
 pub use setting::{InForce, Origin, Setting};
 pub use settings::{FleetSettings, Settings};
 pub use stats::{FunctionStats, NearStats, Stats};
+pub use store::redis::Given;

@@ -1,6 +1,7 @@
 //! What the tests share: servers of their own, worker processes, a source of truth.
 
 mod bed;
+mod cluster;
 mod fleet;
 mod is_cached;
 mod memory;
@@ -10,6 +11,7 @@ mod server;
 mod source;
 
 pub use bed::{Bed, in_time};
+pub use cluster::Cluster;
 pub use fleet::Worker;
 pub use memory::resident;
 pub use proxy::{Fault, Proxy};

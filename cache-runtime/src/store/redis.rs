@@ -1,6 +1,9 @@
 //! The tier in a Redis server. Connections, scripts and pushes stay in here.
 
+#[cfg(feature = "cluster")]
+mod cluster;
 mod generations;
+mod given;
 mod health;
 mod inbox;
 mod keeper;
@@ -9,13 +12,16 @@ mod names;
 mod pool;
 mod queue;
 mod scripts;
+#[cfg(feature = "sentinel")]
+mod sentinel;
+mod target;
 mod tier;
 mod way;
+mod wire;
 
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
-use redis::ConnectionInfo;
 use tokio::runtime::{Handle, Id, RuntimeFlavor};
 
 use super::{Caller, Listener};
@@ -23,12 +29,14 @@ use crate::background;
 use crate::entry::HEADER;
 use crate::error::Error;
 use crate::pattern::KeyPattern;
+pub use given::Given;
 pub(crate) use health::Health;
 use inbox::Inbox;
 pub(crate) use link::Link;
 use names::Names;
 use queue::Queue;
 pub(crate) use queue::Undelivered;
+pub(crate) use target::Target;
 pub(crate) use way::Way;
 
 /// Runtimes that get a connection of their own; callers from further ones share ours.
@@ -37,7 +45,7 @@ const MOST_HOMES: usize = 4;
 /// How a cache reaches its server.
 pub(crate) struct Settings {
     pub(crate) namespace: Arc<str>,
-    pub(crate) server: ConnectionInfo,
+    pub(crate) target: Target,
     pub(crate) connect_timeout: Duration,
     pub(crate) command_timeout: Duration,
     pub(crate) max_value_size: u64,
@@ -129,10 +137,6 @@ impl Redis {
     pub(crate) fn queue(&self, new: impl IntoIterator<Item = Undelivered>) {
         self.queue.push(new);
         self.steady.inbox.doubt.notify_one();
-    }
-
-    pub(crate) fn parse(url: &str) -> Result<ConnectionInfo, Error> {
-        pool::parse(url)
     }
 
     /// The link for a call from here.

@@ -21,6 +21,8 @@ pub(crate) struct Inbox {
     pub(crate) doubt: Notify,
     names_changed: AtomicBool,
     settings_changed: AtomicBool,
+    /// Something that was read is not vouched for any more.
+    unwatched: AtomicBool,
 }
 
 impl Inbox {
@@ -35,6 +37,7 @@ impl Inbox {
             doubt: Notify::new(),
             names_changed: AtomicBool::new(false),
             settings_changed: AtomicBool::new(true),
+            unwatched: AtomicBool::new(false),
         }
     }
 
@@ -66,6 +69,7 @@ impl Inbox {
 
     /// Nobody vouches any more for what was read.
     pub(crate) fn lost(&self) {
+        self.unwatched.store(true, Ordering::Release);
         self.generations.clear();
         self.listener.lost();
         self.watchers.notify_all();
@@ -73,7 +77,20 @@ impl Inbox {
 
     /// The connection is back, or another in its place.
     pub(crate) fn found(&self) {
+        self.unwatched.store(false, Ordering::Release);
         self.listener.found();
+    }
+
+    /// Whether it was lost, and not found since.
+    pub(crate) fn is_unwatched(&self) -> bool {
+        self.unwatched.load(Ordering::Acquire)
+    }
+
+    /// One of a cluster's connections is gone, and what its node watched over for us.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn node_lost(&self) {
+        self.lost();
+        self.doubt.notify_one();
     }
 
     /// Computations that began unwatched take no more joiners.

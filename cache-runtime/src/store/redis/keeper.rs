@@ -2,12 +2,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use deadpool_redis::Connection;
 use tokio::time::{sleep, timeout};
 
+use super::Settings;
 use super::inbox::Inbox;
 use super::link::{HEARTBEAT, Link, Up};
-use super::{Settings, pool};
+use super::pool::{Checkout, Source, is_answer};
 use crate::error::{Error, ErrorKind};
 
 /// The longest pause between two attempts to connect.
@@ -33,10 +33,10 @@ impl Drop for Alive {
 
 /// Connects, watches over the connection, and connects again; ends with its link.
 pub(super) async fn keep(link: Weak<Link>, inbox: Arc<Inbox>, settings: Arc<Settings>) {
-    let mut pool = None;
+    let mut source = None;
     let mut pause = Duration::from_millis(20);
     loop {
-        let attempt = connect(&mut pool, &settings, &inbox);
+        let attempt = connect(&mut source, &settings, &inbox);
         let connected = match timeout(settings.connect_timeout, attempt).await {
             Ok(connected) => connected,
             Err(_) => Err(Error::new(
@@ -46,12 +46,12 @@ pub(super) async fn keep(link: Weak<Link>, inbox: Arc<Inbox>, settings: Arc<Sett
         };
         let Some(link) = link.upgrade() else { return };
         match connected {
-            Ok((connection, tracking)) => {
+            Ok(checkout) => {
                 pause = Duration::from_millis(20);
-                inbox.pushes(tracking);
+                inbox.pushes(checkout.tracking);
                 let up = Up {
-                    connection: (*connection).clone(),
-                    tracking,
+                    connection: checkout.wire.clone(),
+                    tracking: checkout.tracking,
                     epoch: inbox.generations.begin(),
                 };
                 link.hear();
@@ -67,7 +67,7 @@ pub(super) async fn keep(link: Weak<Link>, inbox: Arc<Inbox>, settings: Arc<Sett
                 drop(link);
                 watch(&weak, &inbox, &settings, up, steady).await;
                 // Out of the pool for good: what is broken must not be handed out again.
-                drop(Connection::take(connection));
+                drop(checkout);
                 let Some(link) = weak.upgrade() else { return };
                 link.fall("the connection was lost");
                 inbox.lost();
@@ -84,13 +84,13 @@ pub(super) async fn keep(link: Weak<Link>, inbox: Arc<Inbox>, settings: Arc<Sett
 }
 
 async fn connect(
-    pool: &mut Option<pool::Source>,
-    settings: &Settings,
+    source: &mut Option<Source>,
+    settings: &Arc<Settings>,
     inbox: &Arc<Inbox>,
-) -> Result<(Connection, bool), Error> {
-    let source = match pool {
+) -> Result<Checkout, Error> {
+    let source = match source {
         Some(source) => source,
-        None => pool.insert(pool::Source::new(settings, inbox)?),
+        None => source.insert(Source::new(settings, inbox)?),
     };
     source.connect().await
 }
@@ -105,12 +105,11 @@ async fn watch(link: &Weak<Link>, inbox: &Inbox, settings: &Settings, mut up: Up
         };
         let told = timeout(pause, inbox.doubt.notified()).await.is_ok();
         let begun = Instant::now();
-        let ping = redis::cmd("PING");
-        let ping = ping.query_async::<()>(&mut up.connection);
+        let ping = up.connection.ping(settings.target.moves());
         match timeout(settings.connect_timeout, ping).await {
             Ok(Ok(())) => {}
             // It answers, if only that it can't write or is busy.
-            Ok(Err(error)) if pool::is_answer(&error) => {}
+            Ok(Err(error)) if is_answer(&error) => {}
             _ => return,
         }
         let Some(link) = link.upgrade() else { return };
@@ -119,6 +118,9 @@ async fn watch(link: &Weak<Link>, inbox: &Inbox, settings: &Settings, mut up: Up
         // patience, and gives it nothing.
         if !link.is_up() && begun.elapsed() <= settings.command_timeout / 2 {
             link.restore(up.clone());
+        } else if inbox.is_unwatched() && link.is_up() {
+            // One of several connections has gone and come back.
+            inbox.found();
         }
         if steady {
             link.queue.deliver(&link).await;

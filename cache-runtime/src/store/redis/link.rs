@@ -4,13 +4,12 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use redis::RedisResult;
-use redis::aio::MultiplexedConnection;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use super::health::unreachable;
 use super::keeper::{Alive, keep};
-use super::{Settings, Way, names::Names, pool, queue::Queue};
+use super::{Settings, Way, names::Names, pool, queue::Queue, wire::Wire};
 use crate::background;
 use crate::error::{Error, ErrorKind};
 use crate::store::redis::generations::Epoch;
@@ -43,14 +42,14 @@ enum Status {
 
 #[derive(Clone)]
 pub(super) struct Up {
-    pub(super) connection: MultiplexedConnection,
+    pub(super) connection: Wire,
     pub(super) tracking: bool,
     pub(super) epoch: Epoch,
 }
 
 /// A connection to send on.
 pub(super) struct Line {
-    pub(super) connection: MultiplexedConnection,
+    pub(super) connection: Wire,
     /// Whether the server tells us of changes to what we read.
     pub(super) tracking: bool,
     pub(super) epoch: Epoch,

@@ -1,50 +1,137 @@
 use std::sync::Arc;
 
 use deadpool_redis::{Connection, Manager, Pool, PoolError, Runtime};
-use redis::{
-    AsyncConnectionConfig, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, PushInfo,
-    RedisError,
-};
+use redis::aio::AsyncPushSender;
+use redis::{AsyncConnectionConfig, ConnectionInfo, ProtocolVersion, PushInfo, RedisError};
 
 use super::Settings;
+#[cfg(feature = "cluster")]
+use super::cluster;
+use super::given::{Given, Lent};
 use super::inbox::Inbox;
+use super::target::{Target, unusable};
+use super::wire::Wire;
 use crate::error::{Error, ErrorKind};
 
 /// Requests on their way to one connection's writer at most; more wait their turn.
 const QUEUE: usize = 1_024;
 
-/// Builds a link's connections: with pushes where the server has RESP3, without elsewhere.
-///
-/// A pool of one: every call multiplexes over the connection that its link keeps checked out,
-/// because a checkout per call costs a ping each time.
+/// Builds a link's connections.
 pub(super) struct Source {
+    settings: Arc<Settings>,
+    inbox: Arc<Inbox>,
+    /// Of the one server.
+    pools: Option<Pools>,
+}
+
+/// A connection that stays checked out, and whether its server tells of what is read on it.
+pub(super) struct Checkout {
+    pub(super) wire: Wire,
+    pub(super) tracking: bool,
+    _lent: Option<Lent>,
+}
+
+impl Source {
+    pub(super) fn new(settings: &Arc<Settings>, inbox: &Arc<Inbox>) -> Result<Self, Error> {
+        let pools = match &settings.target {
+            Target::One(server) => Some(Pools::new(server, settings, inbox)?),
+            _ => None,
+        };
+        Ok(Self {
+            settings: Arc::clone(settings),
+            inbox: Arc::clone(inbox),
+            pools,
+        })
+    }
+
+    /// A fresh connection.
+    pub(super) async fn connect(&self) -> Result<Checkout, Error> {
+        match (&self.settings.target, &self.pools) {
+            (Target::One(server), None) => self.pools(server)?.connect().await,
+            (Target::One(_), Some(pools)) => pools.connect().await,
+            #[cfg(feature = "sentinel")]
+            (Target::Sentinel(watched), _) => {
+                let server = watched.find().await?;
+                self.pools(&server)?.connect().await
+            }
+            #[cfg(feature = "cluster")]
+            (Target::Cluster(nodes), _) => {
+                let limit = self.settings.connect_timeout;
+                let connected = cluster::connect(nodes, limit, &self.inbox).await;
+                let (connection, tracking) = connected.map_err(|error| error_of(&error))?;
+                Ok(Checkout {
+                    wire: Wire::Cluster(connection),
+                    tracking,
+                    _lent: None,
+                })
+            }
+            (Target::Given(pool), _) => pool.connect().await,
+        }
+    }
+
+    fn pools(&self, server: &ConnectionInfo) -> Result<Pools, Error> {
+        Pools::new(server, &self.settings, &self.inbox)
+    }
+}
+
+impl Given {
+    /// Nobody but its owner can say that its connections shall hear of changes.
+    async fn connect(&self) -> Result<Checkout, Error> {
+        let (wire, lent) = self.lend().await?;
+        Ok(Checkout {
+            wire,
+            tracking: false,
+            _lent: Some(lent),
+        })
+    }
+}
+
+/// Hears what a connection is pushed, in its reader.
+pub(super) fn hears(
+    inbox: impl Fn() -> Option<Arc<Inbox>> + Send + Sync + 'static,
+) -> impl AsyncPushSender {
+    move |push: PushInfo| {
+        let Some(inbox) = inbox() else { return Ok(()) };
+        // What is dropped in there may be a user's value: its panic must not end the reader.
+        let receive = std::panic::AssertUnwindSafe(|| inbox.receive(&push));
+        if std::panic::catch_unwind(receive).is_err() {
+            inbox.forget_everything();
+        }
+        Ok::<(), std::convert::Infallible>(())
+    }
+}
+
+/// Connections to one server: with pushes where it has RESP3, without elsewhere.
+///
+/// Pools of one: every call multiplexes over the connection that its link keeps checked out,
+/// because a checkout per call costs a ping each time.
+struct Pools {
     resp3: Pool,
     resp2: Pool,
 }
 
-impl Source {
-    pub(super) fn new(settings: &Settings, inbox: &Arc<Inbox>) -> Result<Self, Error> {
+impl Pools {
+    fn new(
+        server: &ConnectionInfo,
+        settings: &Settings,
+        inbox: &Arc<Inbox>,
+    ) -> Result<Self, Error> {
         let config = AsyncConnectionConfig::new()
             .set_response_timeout(None)
             .set_connection_timeout(Some(settings.connect_timeout))
             .set_pipeline_buffer_size(QUEUE);
         let inbox = Arc::clone(inbox);
-        let pushes = config.clone().set_push_sender(move |push: PushInfo| {
-            // What is dropped in there may be a user's value: its panic must not end the reader.
-            let receive = std::panic::AssertUnwindSafe(|| inbox.receive(&push));
-            if std::panic::catch_unwind(receive).is_err() {
-                inbox.forget_everything();
-            }
-            Ok::<(), std::convert::Infallible>(())
-        });
+        let pushes = config
+            .clone()
+            .set_push_sender(hears(move || Some(Arc::clone(&inbox))));
+        let build = |config, protocol| build(server, settings, config, protocol);
         Ok(Self {
-            resp3: build(settings, pushes, ProtocolVersion::RESP3)?,
-            resp2: build(settings, config, ProtocolVersion::RESP2)?,
+            resp3: build(pushes, ProtocolVersion::RESP3)?,
+            resp2: build(config, ProtocolVersion::RESP2)?,
         })
     }
 
-    /// A fresh connection, and whether its server tracks what it reads.
-    pub(super) async fn connect(&self) -> Result<(Connection, bool), Error> {
+    async fn connect(&self) -> Result<Checkout, Error> {
         let connection = match self.resp3.get().await {
             Ok(mut connection) => {
                 // Without NOLOOP: under it a server is silent too about keys that expire or are
@@ -52,8 +139,8 @@ impl Source {
                 let mut tracking = redis::cmd("CLIENT");
                 tracking.arg("TRACKING").arg("ON");
                 match tracking.query_async::<()>(&mut connection).await {
-                    Ok(()) => return Ok((connection, true)),
-                    Err(error) if is_refusal(&error) => return Ok((connection, false)),
+                    Ok(()) => return Ok(checkout(connection, true)),
+                    Err(error) if is_refusal(&error) => return Ok(checkout(connection, false)),
                     Err(error) => return Err(error_of(&error)),
                 }
             }
@@ -61,24 +148,28 @@ impl Source {
             Err(error) => Err(error),
         };
         match connection {
-            Ok(connection) => Ok((connection, false)),
-            Err(PoolError::Backend(error)) => Err(error_of(&error)),
-            Err(error) => Err(Error::new(ErrorKind::Unavailable, error.to_string())),
+            Ok(connection) => Ok(checkout(connection, false)),
+            Err(error) => Err(error_of_pool(error)),
         }
     }
 }
 
+fn checkout(connection: Connection, tracking: bool) -> Checkout {
+    Checkout {
+        wire: Wire::One((*connection).clone()),
+        tracking,
+        _lent: Some(Lent::from(connection)),
+    }
+}
+
 fn build(
+    server: &ConnectionInfo,
     settings: &Settings,
     config: AsyncConnectionConfig,
     protocol: ProtocolVersion,
 ) -> Result<Pool, Error> {
-    let redis = settings
-        .server
-        .redis_settings()
-        .clone()
-        .set_protocol(protocol);
-    let server = settings.server.clone().set_redis_settings(redis);
+    let redis = server.redis_settings().clone().set_protocol(protocol);
+    let server = server.clone().set_redis_settings(redis);
     let manager = Manager::new_with_config(server, config).map_err(|error| unusable(&error))?;
     Pool::builder(manager)
         .max_size(1)
@@ -88,38 +179,27 @@ fn build(
         .map_err(|error| Error::new(ErrorKind::Config, error.to_string()))
 }
 
+/// The error of whoever gets no connection.
+pub(super) fn error_of_pool(error: PoolError) -> Error {
+    match error {
+        PoolError::Backend(error) => error_of(&error),
+        error => Error::new(ErrorKind::Unavailable, error.to_string()),
+    }
+}
+
 /// The server is there, whatever it says; except that it wants another login.
 pub(super) fn is_answer(error: &RedisError) -> bool {
     matches!(error.kind(), redis::ErrorKind::Server(_)) && error.code() != Some("NOAUTH")
 }
 
 /// The server answered, and does not do what was asked: an older protocol, a proxy.
-fn is_refusal(error: &RedisError) -> bool {
+pub(super) fn is_refusal(error: &RedisError) -> bool {
     let for_now = error.code() == Some("LOADING")
         || error
             .detail()
             .is_some_and(|why| why.contains("number of clients"));
     matches!(error.kind(), redis::ErrorKind::Server(_)) && !for_now
         || matches!(error.kind(), redis::ErrorKind::RESP3NotSupported)
-}
-
-/// What a url says, or what is wrong with it, without its credentials.
-pub(super) fn parse(url: &str) -> Result<ConnectionInfo, Error> {
-    url.into_connection_info().map_err(|error| unusable(&error))
-}
-
-fn unusable(error: &RedisError) -> Error {
-    let detail = match error.detail() {
-        // The library's details name schemes and features, never the url itself.
-        Some(detail) if !detail.contains('@') => format!("{}: {detail}", error.category()),
-        _ => error.to_string(),
-    };
-    Error::new(
-        ErrorKind::Config,
-        format!(
-            "the redis url can't be used ({detail}); it looks like redis://user:password@host:6379/0 or unix:///path/to/socket"
-        ),
-    )
 }
 
 /// What a caller may see of a driver's error: category and code, never data.

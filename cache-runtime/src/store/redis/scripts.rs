@@ -25,6 +25,9 @@ pub(crate) struct Scripts {
     pub(crate) put: Script,
     /// KEYS: names. ARGV: names.
     pub(crate) announce: Script,
+    /// Changes what the fleet has set, and gives all of it. KEYS: settings. ARGV: how many are
+    /// set; each, and its value; those that are not set any more.
+    pub(crate) set: Script,
 }
 
 /// The reply of the claim script, first element.
@@ -91,6 +94,12 @@ return 0",
     put: Script::new(
         r"redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return redis.call('DEL', KEYS[2])",
+    ),
+    set: Script::new(
+        r"local count = tonumber(ARGV[1])
+for i = 2, 2 * count, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+for i = 2 * count + 2, #ARGV do redis.call('HDEL', KEYS[1], ARGV[i]) end
+return redis.call('HGETALL', KEYS[1])",
     ),
     announce: Script::new(
         r"redis.call('SADD', KEYS[1], unpack(ARGV))

@@ -1,11 +1,12 @@
 use std::time::Duration;
 
 use redis::aio::ConnectionLike;
-use redis::{FromRedisValue, Pipeline, RedisResult, Value, cmd};
+use redis::{Cmd, FromRedisValue, RedisResult, Value, cmd};
 
 use super::Way;
 use super::link::Line;
 use super::scripts::{SCRIPTS, claimed};
+use super::wire::Place;
 use crate::error::{Error, ErrorKind};
 use crate::group::{Group, Stamp};
 use crate::key::Key;
@@ -77,22 +78,16 @@ impl Way {
             } else {
                 (0..groups.len()).map(|place| (place, 0)).collect()
             };
-            let mut pipeline = Pipeline::with_capacity(wanted.len() + 2);
-            for (place, _) in &wanted {
-                pipeline.cmd("GET").arg(groups[*place].key());
-            }
-            if let Some((key, look)) = key {
-                ask(&mut pipeline, key, look, most);
-            }
-            let count = pipeline.len();
-            let replies = match count {
-                0 => Vec::new(),
-                _ => {
-                    let pipe = line.connection.req_packed_commands(&pipeline, 0, count);
-                    pipe.await?
-                }
+            let generation = |(place, _): &(usize, u64)| {
+                let mut get = cmd("GET");
+                get.arg(groups[*place].key());
+                vec![get]
             };
-            let mut replies = replies.into_iter();
+            let mut parts: Vec<Vec<Cmd>> = wanted.iter().map(generation).collect();
+            if let Some((key, look)) = key {
+                parts.push(ask(key, look, most));
+            }
+            let mut replies = line.connection.send_all(parts).await?.into_iter();
             let mut answers = Vec::with_capacity(wanted.len());
             for reply in replies.by_ref().take(wanted.len()) {
                 answers.push(bytes(reply)?.and_then(|known| Nonce::from_bytes(&known)));
@@ -158,23 +153,45 @@ impl Way {
         // On the link that hears of changes; in one piece, so that what is given holds them.
         self.steady()
             .exchange(|mut line| async move {
-                let mut pipeline = redis::pipe();
-                pipeline.atomic();
-                for (field, value) in fields {
-                    match value {
-                        Some(value) => pipeline.hset(key, field, value).ignore(),
-                        None => pipeline.hdel(key, field).ignore(),
-                    };
+                let mut call = SCRIPTS.set.key(key);
+                let set = fields
+                    .iter()
+                    .filter_map(|(field, value)| Some((field, value.as_ref()?)));
+                call.arg(set.clone().count());
+                for (field, value) in set {
+                    call.arg(field).arg(value);
                 }
-                pipeline.hgetall(key);
-                let (all,) = pipeline.query_async(&mut line.connection).await?;
-                Ok(all)
+                for (field, _) in fields.iter().filter(|(_, value)| value.is_none()) {
+                    call.arg(field);
+                }
+                call.invoke_async(&mut line.connection).await
             })
             .await
     }
 
-    /// One sweep over the keys that match: leases or entries.
+    /// One sweep over the keys that match, on all servers: leases or entries.
     async fn sweep(&self, pattern: &KeyPattern, leases: bool) -> Result<u64, Error> {
+        self.refill();
+        let places = self.exchange(|mut line| async move { line.connection.places().await });
+        let places = places.await?;
+        let mut removed = 0;
+        for place in &places {
+            removed += self.sweep_at(place, pattern, leases).await?;
+        }
+        // A key that moves from a server that is still to be swept to one that has been is met
+        // on the way back.
+        for place in places.iter().rev().skip(1) {
+            removed += self.sweep_at(place, pattern, leases).await?;
+        }
+        Ok(removed)
+    }
+
+    async fn sweep_at(
+        &self,
+        place: &Place,
+        pattern: &KeyPattern,
+        leases: bool,
+    ) -> Result<u64, Error> {
         let glob = pattern.redis_match(&self.settings.namespace);
         let glob = glob.as_str();
         let mut cursor = b"0".to_vec();
@@ -190,7 +207,8 @@ impl Way {
                         .arg(glob)
                         .arg("COUNT")
                         .arg(BATCH);
-                    scan.query_async(&mut line.connection).await
+                    let found = line.connection.send_to(place, scan).await?;
+                    Ok(redis::from_redis_value(found.extract_error()?)?)
                 })
                 .await?;
             let keys: Vec<&[u8]> = found
@@ -369,10 +387,13 @@ impl Tier for Way {
 
     async fn remove(&self, key: &Key) -> Result<bool, Error> {
         self.exchange(|mut line| async move {
-            let mut pipeline = Pipeline::with_capacity(2);
-            pipeline.cmd("UNLINK").arg(key.lease());
-            pipeline.cmd("UNLINK").arg(key.as_str());
-            let replies = line.connection.req_packed_commands(&pipeline, 0, 2).await?;
+            let unlink = |key: &str| {
+                let mut unlink = cmd("UNLINK");
+                unlink.arg(key);
+                unlink
+            };
+            let both = vec![unlink(&key.lease()), unlink(key.as_str())];
+            let replies = line.connection.send_all(vec![both]).await?;
             let (_, entries): (u64, u64) =
                 redis::from_redis_value(Value::Array(replies).extract_error()?)?;
             Ok(entries > 0)
@@ -382,21 +403,20 @@ impl Tier for Way {
 
     async fn change(&self, groups: &[Group]) -> Result<(), Error> {
         self.exchange(|mut line| async move {
-            let mut pipeline = Pipeline::with_capacity(groups.len());
-            for group in groups {
-                match group.is_tag() {
+            let change = |group: &Group| {
+                let mut change = match group.is_tag() {
                     // The next reader makes one that lives as long as it needs.
-                    true => pipeline.cmd("UNLINK").arg(group.key()),
-                    false => pipeline.cmd("SET").arg(group.key()).arg(&Nonce::fresh().0),
+                    true => cmd("UNLINK"),
+                    false => cmd("SET"),
                 };
-            }
-            if groups.is_empty() {
-                return Ok(());
-            }
-            let replies = line
-                .connection
-                .req_packed_commands(&pipeline, 0, groups.len())
-                .await?;
+                change.arg(group.key());
+                if !group.is_tag() {
+                    change.arg(&Nonce::fresh().0);
+                }
+                vec![change]
+            };
+            let parts = groups.iter().map(change).collect();
+            let replies = line.connection.send_all(parts).await?;
             let told = replies
                 .into_iter()
                 .try_for_each(|reply| reply.extract_error().map(drop));
@@ -450,18 +470,20 @@ async fn get(mut line: Line, key: &Key, most: u64) -> RedisResult<Seen> {
 }
 
 async fn get_with_life(mut line: Line, key: &Key, most: u64) -> RedisResult<Seen> {
-    let mut pipeline = Pipeline::with_capacity(2);
-    ask(&mut pipeline, key, Look::WithLife, most);
-    let replies = line.connection.req_packed_commands(&pipeline, 0, 2);
-    seen(&mut replies.await?.into_iter(), most)
+    let both = vec![ask(key, Look::WithLife, most)];
+    let replies = line.connection.send_all(both).await?;
+    seen(&mut replies.into_iter(), most)
 }
 
 /// One byte more than an entry may have tells that there are more.
-fn ask(pipeline: &mut Pipeline, key: &Key, look: Look, most: u64) {
-    let get = pipeline.cmd("GETRANGE").arg(key.as_str());
-    get.arg(0).arg(most);
-    if look == Look::WithLife {
-        pipeline.cmd("PTTL").arg(key.as_str());
+fn ask(key: &Key, look: Look, most: u64) -> Vec<Cmd> {
+    let mut get = cmd("GETRANGE");
+    get.arg(key.as_str()).arg(0).arg(most);
+    let mut life = cmd("PTTL");
+    life.arg(key.as_str());
+    match look {
+        Look::Entry => vec![get],
+        Look::WithLife => vec![get, life],
     }
 }
 

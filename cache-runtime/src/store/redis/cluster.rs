@@ -1,0 +1,300 @@
+//! A cluster's connections: routed by the driver, tracked by us.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::join_all;
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::cluster::ClusterClientBuilder;
+use redis::cluster_async::{ClusterConnection, Connect};
+use redis::cluster_routing::{
+    MultipleNodeRoutingInfo, ResponsePolicy, RoutingInfo, SingleNodeRoutingInfo,
+};
+use redis::io::AsyncDNSResolver;
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, IntoConnectionInfo, Pipeline,
+    ProtocolVersion, RedisError, RedisFuture, RedisResult, Value,
+};
+
+use super::inbox::Inbox;
+use super::pool::{hears, is_refusal};
+use super::wire::{Place, pipe};
+
+pub(super) type Connection = ClusterConnection<Node>;
+
+/// What the driver routes to.
+pub(super) trait Routed:
+    ConnectionLike + Connect + Clone + Send + Sync + Unpin + 'static
+{
+}
+
+impl Routed for Node {}
+impl Routed for MultiplexedConnection {}
+
+/// Attempts at one command, redirections among them; a call's own deadline ends them in any case.
+const ATTEMPTS: u32 = 3;
+
+/// The longest pause between two of them.
+const LONGEST_PAUSE: Duration = Duration::from_millis(20);
+
+/// Connects to all primaries; and whether they tell of what was read there.
+pub(super) async fn connect(
+    nodes: &[ConnectionInfo],
+    limit: Duration,
+    inbox: &Arc<Inbox>,
+) -> RedisResult<(Connection, bool)> {
+    let told = Arc::new(Scope {
+        inbox: Some(Arc::clone(inbox)),
+        refused: AtomicBool::new(false),
+    });
+    match open(nodes, limit, &told).await {
+        Ok(connection) => Ok((connection, true)),
+        Err(_) if told.refused.load(Ordering::Acquire) => {
+            let untold = Arc::new(Scope {
+                inbox: None,
+                refused: AtomicBool::new(false),
+            });
+            Ok((open(nodes, limit, &untold).await?, false))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn open(
+    nodes: &[ConnectionInfo],
+    limit: Duration,
+    scope: &Arc<Scope>,
+) -> RedisResult<Connection> {
+    let protocol = match scope.inbox {
+        Some(_) => ProtocolVersion::RESP3,
+        None => ProtocolVersion::RESP2,
+    };
+    // One after the other: a node that was asked for the slots, and those that it names.
+    let limit = limit / 3;
+    let client = ClusterClientBuilder::new(nodes.iter().cloned())
+        .use_protocol(protocol)
+        .retries(ATTEMPTS)
+        .min_retry_wait(1)
+        .max_retry_wait(LONGEST_PAUSE.as_millis() as u64)
+        .connection_timeout(limit)
+        .response_timeout(limit)
+        .overall_response_timeout(None)
+        .async_dns_resolver(Resolver(Arc::clone(scope)))
+        .build()?;
+    let mut connection = client.get_async_generic_connection::<Node>().await?;
+    // Up only when all of it is: who can't reach some keys would wait for them at each call.
+    ping(&mut connection).await?;
+    Ok(connection)
+}
+
+/// Whether all primaries answer.
+pub(super) async fn ping<C: Routed>(connection: &mut ClusterConnection<C>) -> RedisResult<()> {
+    let all = MultipleNodeRoutingInfo::AllMasters;
+    let routing = RoutingInfo::MultiNode((all, Some(ResponsePolicy::AllSucceeded)));
+    let pong = connection.route_command(redis::cmd("PING"), routing);
+    pong.await?.extract_error().map(drop)
+}
+
+/// Sends each part to the node of its slot.
+pub(super) async fn send_all<C: Routed>(
+    connection: &ClusterConnection<C>,
+    parts: Vec<Vec<Cmd>>,
+) -> RedisResult<Vec<Value>> {
+    let sent = parts.into_iter().map(|part| send(connection.clone(), part));
+    let replies: RedisResult<Vec<_>> = join_all(sent).await.into_iter().collect();
+    Ok(replies?.into_iter().flatten().collect())
+}
+
+/// The driver follows redirections of single commands, and of none in a pipeline.
+async fn send<C: Routed>(
+    mut connection: ClusterConnection<C>,
+    part: Vec<Cmd>,
+) -> RedisResult<Vec<Value>> {
+    if part.len() > 1 {
+        let replies = pipe(&mut connection, part.iter().cloned()).await?;
+        if !replies.iter().any(is_redirection) {
+            return Ok(replies);
+        }
+    }
+    let mut replies = Vec::with_capacity(part.len());
+    for command in part {
+        replies.push(connection.req_packed_command(&command).await?);
+    }
+    Ok(replies)
+}
+
+fn is_redirection(reply: &Value) -> bool {
+    use redis::ServerErrorKind::{Ask, ClusterDown, MasterDown, Moved, ReadOnly, TryAgain};
+    let kind = match reply {
+        Value::ServerError(error) => error.kind(),
+        _ => None,
+    };
+    matches!(
+        kind,
+        Some(Moved | Ask | TryAgain | ClusterDown | MasterDown | ReadOnly)
+    )
+}
+
+/// Sends a command to one node, whatever it is about.
+pub(super) async fn send_to<C: Routed>(
+    connection: &mut ClusterConnection<C>,
+    host: &str,
+    port: u16,
+    command: Cmd,
+) -> RedisResult<Value> {
+    let host = host.to_owned();
+    let there = SingleNodeRoutingInfo::ByAddress { host, port };
+    let routing = RoutingInfo::SingleNode(there);
+    connection
+        .route_command(command, routing)
+        .await?
+        .extract_error()
+}
+
+/// Where the primaries are, each once.
+pub(super) async fn primaries<C: Routed>(
+    connection: &mut ClusterConnection<C>,
+) -> RedisResult<Vec<Place>> {
+    let mut slots = redis::cmd("CLUSTER");
+    slots.arg("SLOTS");
+    let random = RoutingInfo::SingleNode(SingleNodeRoutingInfo::RandomPrimary);
+    let slots = connection.route_command(slots, random).await?;
+    let mut primaries = Vec::new();
+    // Each: first slot, last slot, primary, replicas; a node: host, port, id, more.
+    for range in slots.extract_error()?.into_sequence().unwrap_or_default() {
+        let range = range.into_sequence().unwrap_or_default();
+        let Some(node) = range.into_iter().nth(2) else {
+            continue;
+        };
+        let mut node = node.into_sequence().unwrap_or_default().into_iter();
+        let (Some(host), Some(Value::Int(port))) = (node.next(), node.next()) else {
+            continue;
+        };
+        let host = redis::from_redis_value(host)?;
+        let place = Place::There(host, u16::try_from(port).unwrap_or_default());
+        if !primaries.contains(&place) {
+            primaries.push(place);
+        }
+    }
+    Ok(primaries)
+}
+
+/// One node's connection: tracked from its first command on, and heard by its own reader.
+///
+/// The driver's own way for pushes goes through a queue, in which a later reply overtakes them;
+/// and it makes and drops connections by itself, of which nobody is told.
+#[derive(Clone)]
+pub(super) struct Node {
+    connection: MultiplexedConnection,
+    _end: Arc<End>,
+}
+
+/// Whose connections they are.
+struct Scope {
+    /// Nobody, where a node does not tell of changes.
+    inbox: Option<Arc<Inbox>>,
+    /// A node has answered that it does not.
+    refused: AtomicBool,
+}
+
+/// With the connection goes what its server watches over for us.
+struct End(Arc<Scope>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        if let Some(inbox) = &self.0.inbox {
+            inbox.node_lost();
+        }
+    }
+}
+
+/// The one thing of ours that the driver takes to where it connects.
+struct Resolver(Arc<Scope>);
+
+tokio::task_local! {
+    static SCOPE: Arc<OnceLock<Arc<Scope>>>;
+}
+
+impl AsyncDNSResolver for Resolver {
+    fn resolve<'a, 'b: 'a>(
+        &'a self,
+        host: &'b str,
+        port: u16,
+    ) -> RedisFuture<'a, Box<dyn Iterator<Item = SocketAddr> + Send + 'a>> {
+        let _ = SCOPE.try_with(|slot| slot.set(Arc::clone(&self.0)));
+        async move {
+            let found = tokio::net::lookup_host((host, port)).await?;
+            let found: Vec<SocketAddr> = found.collect();
+            Ok(Box::new(found.into_iter()) as Box<dyn Iterator<Item = SocketAddr> + Send>)
+        }
+        .boxed()
+    }
+}
+
+impl Connect for Node {
+    fn connect_with_config<'a, T>(info: T, config: AsyncConnectionConfig) -> RedisFuture<'a, Self>
+    where
+        T: IntoConnectionInfo + Send + 'a,
+    {
+        async move {
+            let slot = Arc::<OnceLock<Arc<Scope>>>::default();
+            let info = info.into_connection_info()?;
+            let config = match info.redis_settings().protocol() {
+                ProtocolVersion::RESP2 => config,
+                _ => {
+                    let slot = Arc::clone(&slot);
+                    config.set_push_sender(hears(move || slot.get()?.inbox.clone()))
+                }
+            };
+            let client = Client::open(info)?;
+            let connecting = client.get_multiplexed_async_connection_with_config(&config);
+            let outcome = SCOPE.scope(Arc::clone(&slot), connecting).await;
+            let Some(scope) = slot.get() else {
+                return Err(outcome.err().unwrap_or_else(nowhere));
+            };
+            let refuse = |error: RedisError| {
+                scope.refused.fetch_or(is_refusal(&error), Ordering::AcqRel);
+                error
+            };
+            let mut connection = outcome.map_err(refuse)?;
+            if scope.inbox.is_some() {
+                let mut tracking = redis::cmd("CLIENT");
+                tracking.arg("TRACKING").arg("ON");
+                tracking.exec_async(&mut connection).await.map_err(refuse)?;
+            }
+            let _end = Arc::new(End(Arc::clone(scope)));
+            Ok(Self { connection, _end })
+        }
+        .boxed()
+    }
+}
+
+/// A connection that has resolved no host: none of a cluster's.
+fn nowhere() -> RedisError {
+    RedisError::from((
+        redis::ErrorKind::InvalidClientConfig,
+        "a node without a host",
+    ))
+}
+
+impl ConnectionLike for Node {
+    fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
+        self.connection.req_packed_command(command)
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        pipeline: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        self.connection.req_packed_commands(pipeline, offset, count)
+    }
+
+    fn get_db(&self) -> i64 {
+        self.connection.get_db()
+    }
+}

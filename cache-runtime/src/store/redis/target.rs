@@ -1,0 +1,151 @@
+use redis::{ConnectionInfo, IntoConnectionInfo, RedisError};
+
+use super::given::Given;
+use crate::error::{Error, ErrorKind};
+
+/// Where a cache's entries are.
+#[derive(Clone)]
+pub(crate) enum Target {
+    /// One server.
+    One(ConnectionInfo),
+    /// A cluster, by some of its nodes.
+    #[cfg(feature = "cluster")]
+    Cluster(Vec<ConnectionInfo>),
+    /// Whichever server the sentinels name.
+    #[cfg(feature = "sentinel")]
+    Sentinel(Watched),
+    /// Wherever the program's own pool leads.
+    Given(Given),
+}
+
+/// A server whose place its sentinels know.
+#[cfg(feature = "sentinel")]
+#[derive(Clone)]
+pub(crate) struct Watched {
+    pub(super) sentinels: Vec<ConnectionInfo>,
+    /// What they call it.
+    pub(super) name: String,
+    /// How to log in there: all but the address.
+    pub(super) node: ConnectionInfo,
+}
+
+/// What stands before the hosts of a url, and behind it.
+#[cfg(any(feature = "cluster", feature = "sentinel"))]
+struct Parts<'a> {
+    tls: bool,
+    credentials: &'a str,
+    hosts: Vec<&'a str>,
+    path: &'a str,
+}
+
+impl Target {
+    /// Whether the server that is there may turn out to be the wrong one.
+    pub(super) fn moves(&self) -> bool {
+        match self {
+            #[cfg(feature = "sentinel")]
+            Self::Sentinel(_) => true,
+            _ => false,
+        }
+    }
+
+    /// What a url says, or what is wrong with it, without its credentials.
+    pub(crate) fn parse(url: &str) -> Result<Self, Error> {
+        let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+        match scheme {
+            "redis+cluster" | "rediss+cluster" => cluster(scheme, rest),
+            "redis+sentinel" | "rediss+sentinel" => sentinel(scheme, rest),
+            _ => info(url).map(Self::One),
+        }
+    }
+}
+
+#[cfg(any(feature = "cluster", feature = "sentinel"))]
+impl<'a> Parts<'a> {
+    fn of(scheme: &str, rest: &'a str) -> Self {
+        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let (credentials, hosts) = match authority.rsplit_once('@') {
+            Some((credentials, hosts)) => (credentials, hosts),
+            None => ("", authority),
+        };
+        Self {
+            tls: scheme.starts_with("rediss"),
+            credentials,
+            hosts: hosts.split(',').map(str::trim).collect(),
+            path,
+        }
+    }
+
+    /// A server of these, as a url of its own.
+    fn server(&self, host: &str, credentials: bool, path: &str) -> Result<ConnectionInfo, Error> {
+        let scheme = if self.tls { "rediss" } else { "redis" };
+        let login = match (credentials, self.credentials) {
+            (false, _) | (_, "") => String::new(),
+            (true, login) => format!("{login}@"),
+        };
+        info(&format!("{scheme}://{login}{host}/{path}"))
+    }
+}
+
+#[cfg(feature = "cluster")]
+fn cluster(scheme: &str, rest: &str) -> Result<Target, Error> {
+    let parts = Parts::of(scheme, rest);
+    let nodes = parts.hosts.iter();
+    let nodes = nodes.map(|host| parts.server(host, true, parts.path));
+    nodes.collect::<Result<_, _>>().map(Target::Cluster)
+}
+
+#[cfg(not(feature = "cluster"))]
+fn cluster(_: &str, _: &str) -> Result<Target, Error> {
+    Err(behind("cluster"))
+}
+
+#[cfg(feature = "sentinel")]
+fn sentinel(scheme: &str, rest: &str) -> Result<Target, Error> {
+    let parts = Parts::of(scheme, rest);
+    let (name, database) = parts.path.split_once('/').unwrap_or((parts.path, ""));
+    if name.is_empty() {
+        return Err(Error::new(
+            ErrorKind::Config,
+            "the redis url does not say what the sentinels call the server: write redis+sentinel://host:26379/mymaster/0",
+        ));
+    }
+    let sentinels = parts.hosts.iter();
+    let sentinels = sentinels.map(|host| parts.server(host, false, ""));
+    Ok(Target::Sentinel(Watched {
+        sentinels: sentinels.collect::<Result<_, _>>()?,
+        name: name.to_owned(),
+        node: parts.server("localhost", true, database)?,
+    }))
+}
+
+#[cfg(not(feature = "sentinel"))]
+fn sentinel(_: &str, _: &str) -> Result<Target, Error> {
+    Err(behind("sentinel"))
+}
+
+#[cfg(not(all(feature = "cluster", feature = "sentinel")))]
+fn behind(feature: &str) -> Error {
+    Error::new(
+        ErrorKind::Config,
+        format!("the redis url needs a feature of recached: features = [\"{feature}\"]"),
+    )
+}
+
+fn info(url: &str) -> Result<ConnectionInfo, Error> {
+    url.into_connection_info().map_err(|error| unusable(&error))
+}
+
+/// The error of a setting that the driver does not take.
+pub(super) fn unusable(error: &RedisError) -> Error {
+    let detail = match error.detail() {
+        // The library's details name schemes and features, never the url itself.
+        Some(detail) if !detail.contains('@') => format!("{}: {detail}", error.category()),
+        _ => error.to_string(),
+    };
+    Error::new(
+        ErrorKind::Config,
+        format!(
+            "the redis url can't be used ({detail}); it looks like redis://user:password@host:6379/0, unix:///path/to/socket, redis+cluster://host1:6379,host2:6379 or redis+sentinel://host1:26379,host2:26379/mymaster/0"
+        ),
+    )
+}

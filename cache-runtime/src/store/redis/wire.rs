@@ -1,0 +1,137 @@
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::{Cmd, Pipeline, RedisFuture, RedisResult, Value};
+
+#[cfg(feature = "cluster")]
+use super::cluster;
+
+/// What commands are sent on: a connection to one server, or one to each of a cluster's, behind
+/// the driver's routing. Cheap to clone; all clones are multiplexed.
+#[derive(Clone)]
+pub(super) enum Wire {
+    One(MultiplexedConnection),
+    #[cfg(feature = "cluster")]
+    Cluster(cluster::Connection),
+    /// Of a pool of the program's own.
+    #[cfg(feature = "cluster")]
+    Lent(redis::cluster_async::ClusterConnection),
+}
+
+impl Wire {
+    /// Sends these parts at once, each to where its keys are, which are of one slot, and gives the
+    /// replies in their order.
+    ///
+    /// One server takes them as one pipeline; the nodes of a cluster take theirs side by side.
+    pub(super) async fn send_all(&mut self, parts: Vec<Vec<Cmd>>) -> RedisResult<Vec<Value>> {
+        match self {
+            Self::One(connection) => pipe(connection, parts.into_iter().flatten()).await,
+            #[cfg(feature = "cluster")]
+            Self::Cluster(connection) => cluster::send_all(connection, parts).await,
+            #[cfg(feature = "cluster")]
+            Self::Lent(connection) => cluster::send_all(connection, parts).await,
+        }
+    }
+
+    /// The servers that keys are scanned on: all of a cluster's primaries.
+    pub(super) async fn places(&mut self) -> RedisResult<Vec<Place>> {
+        match self {
+            Self::One(_) => Ok(vec![Place::Here]),
+            #[cfg(feature = "cluster")]
+            Self::Cluster(connection) => cluster::primaries(connection).await,
+            #[cfg(feature = "cluster")]
+            Self::Lent(connection) => cluster::primaries(connection).await,
+        }
+    }
+
+    /// Sends a command to this server, whatever it is about.
+    pub(super) async fn send_to(&mut self, place: &Place, command: Cmd) -> RedisResult<Value> {
+        match (self, place) {
+            #[cfg(feature = "cluster")]
+            (Self::Cluster(connection), Place::There(host, port)) => {
+                cluster::send_to(connection, host, *port, command).await
+            }
+            #[cfg(feature = "cluster")]
+            (Self::Lent(connection), Place::There(host, port)) => {
+                cluster::send_to(connection, host, *port, command).await
+            }
+            (wire, _) => wire.req_packed_command(&command).await,
+        }
+    }
+
+    /// Whether all servers answer; and if it must be the one that takes writes, whether it is.
+    pub(super) async fn ping(&mut self, primary: bool) -> RedisResult<()> {
+        match self {
+            Self::One(connection) if primary => {
+                let role: Vec<Value> = redis::cmd("ROLE").query_async(connection).await?;
+                match role.first() {
+                    Some(Value::BulkString(role)) if role == b"master" => Ok(()),
+                    _ => Err((redis::ErrorKind::Io, "it is a replica now").into()),
+                }
+            }
+            Self::One(connection) => redis::cmd("PING").exec_async(connection).await,
+            #[cfg(feature = "cluster")]
+            Self::Cluster(connection) => cluster::ping(connection).await,
+            #[cfg(feature = "cluster")]
+            Self::Lent(connection) => cluster::ping(connection).await,
+        }
+    }
+}
+
+/// Sends commands as one pipeline.
+pub(super) async fn pipe(
+    connection: &mut impl ConnectionLike,
+    commands: impl IntoIterator<Item = Cmd>,
+) -> RedisResult<Vec<Value>> {
+    let mut pipeline = Pipeline::new();
+    for command in commands {
+        pipeline.add_command(command);
+    }
+    match pipeline.len() {
+        0 => Ok(Vec::new()),
+        count => connection.req_packed_commands(&pipeline, 0, count).await,
+    }
+}
+
+/// One of the servers that keys are on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Here,
+    #[cfg(feature = "cluster")]
+    There(String, u16),
+}
+
+impl ConnectionLike for Wire {
+    fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
+        match self {
+            Self::One(connection) => connection.req_packed_command(command),
+            #[cfg(feature = "cluster")]
+            Self::Cluster(connection) => connection.req_packed_command(command),
+            #[cfg(feature = "cluster")]
+            Self::Lent(connection) => connection.req_packed_command(command),
+        }
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        pipeline: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        match self {
+            Self::One(connection) => connection.req_packed_commands(pipeline, offset, count),
+            #[cfg(feature = "cluster")]
+            Self::Cluster(connection) => connection.req_packed_commands(pipeline, offset, count),
+            #[cfg(feature = "cluster")]
+            Self::Lent(connection) => connection.req_packed_commands(pipeline, offset, count),
+        }
+    }
+
+    fn get_db(&self) -> i64 {
+        match self {
+            Self::One(connection) => connection.get_db(),
+            #[cfg(feature = "cluster")]
+            Self::Cluster(connection) => connection.get_db(),
+            #[cfg(feature = "cluster")]
+            Self::Lent(connection) => connection.get_db(),
+        }
+    }
+}

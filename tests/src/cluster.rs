@@ -1,0 +1,286 @@
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use redis_test::utils::get_random_available_port;
+use tempfile::TempDir;
+
+use crate::PATIENCE;
+
+const SLOTS: u16 = 16_384;
+
+/// A cluster of one test: three primaries, each with a replica; it ends with the test.
+pub struct Cluster {
+    nodes: Vec<Node>,
+    _folder: TempDir,
+}
+
+struct Node {
+    process: Option<Child>,
+    port: u16,
+    start: Box<dyn Fn() -> Child>,
+}
+
+impl Cluster {
+    /// Starts one and waits until all of it is up.
+    pub fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let nodes = (0..6).map(|place| node(&folder, place)).collect();
+        let cluster = Self {
+            nodes,
+            _folder: folder,
+        };
+        let ids: Vec<String> = (0..6)
+            .map(|place| cluster.ask(place, &["CLUSTER", "MYID"]))
+            .collect();
+        for place in 0..3_u16 {
+            let (from, to) = (place * SLOTS / 3, (place + 1) * SLOTS / 3);
+            let slots: Vec<String> = (from..to).map(|slot| slot.to_string()).collect();
+            let mut words = vec!["CLUSTER", "ADDSLOTS"];
+            words.extend(slots.iter().map(String::as_str));
+            cluster.ask::<()>(place.into(), &words);
+        }
+        for place in 0..6 {
+            let epoch = (place + 1).to_string();
+            cluster.ask::<()>(place, &["CLUSTER", "SET-CONFIG-EPOCH", &epoch]);
+        }
+        for place in 1..6 {
+            let port = cluster.nodes[place].port.to_string();
+            cluster.ask::<()>(0, &["CLUSTER", "MEET", "127.0.0.1", &port]);
+        }
+        for place in 0..6 {
+            wait("all know each other", || {
+                cluster.info(place).contains("cluster_known_nodes:6")
+            });
+        }
+        for place in 3..6 {
+            let replicate = ["CLUSTER", "REPLICATE", &ids[place - 3]];
+            wait("it is a replica", || {
+                cluster.try_ask::<()>(place, &replicate).is_ok()
+            });
+        }
+        cluster.is_whole();
+        cluster
+    }
+
+    /// Waits until it serves all slots, each by a primary with a replica.
+    pub fn is_whole(&self) {
+        for place in 0..6 {
+            wait("the cluster is whole", || {
+                let slots = self.try_ask::<Vec<Vec<redis::Value>>>(place, &["CLUSTER", "SLOTS"]);
+                let replicated = slots.is_ok_and(|all| all.iter().all(|range| range.len() >= 4));
+                replicated && self.info(place).contains("cluster_state:ok") && self.in_step(place)
+            });
+        }
+    }
+
+    fn in_step(&self, place: usize) -> bool {
+        let info = self.try_ask::<String>(place, &["INFO", "replication"]);
+        info.is_ok_and(|info| {
+            info.contains("role:master") || info.contains("master_link_status:up")
+        })
+    }
+
+    /// Some of its nodes, the last one first.
+    pub fn url(&self) -> String {
+        let hosts: Vec<String> = self
+            .nodes
+            .iter()
+            .rev()
+            .map(|node| format!("127.0.0.1:{}", node.port))
+            .collect();
+        format!("redis+cluster://{}", hosts[..4].join(","))
+    }
+
+    /// The urls of all nodes.
+    pub fn urls(&self) -> Vec<String> {
+        let url = |node: &Node| format!("redis://127.0.0.1:{}", node.port);
+        self.nodes.iter().map(url).collect()
+    }
+
+    /// One command to one node, from outside.
+    pub fn ask<T: redis::FromRedisValue>(&self, place: usize, words: &[&str]) -> T {
+        self.try_ask(place, words).expect("the node takes it")
+    }
+
+    fn try_ask<T: redis::FromRedisValue>(
+        &self,
+        place: usize,
+        words: &[&str],
+    ) -> redis::RedisResult<T> {
+        let url = format!("redis://127.0.0.1:{}", self.nodes[place].port);
+        let mut connection =
+            redis::Client::open(url)?.get_connection_with_timeout(Duration::from_secs(1))?;
+        connection.set_read_timeout(Some(Duration::from_secs(5)))?;
+        let mut command = redis::cmd(words[0]);
+        command.arg(&words[1..]);
+        command.query(&mut connection)
+    }
+
+    fn info(&self, place: usize) -> String {
+        self.try_ask(place, &["CLUSTER", "INFO"])
+            .unwrap_or_default()
+    }
+
+    /// Which nodes are primaries at this moment, as themselves have it.
+    pub fn primaries(&self) -> Vec<usize> {
+        let is_primary = |place: &usize| {
+            let role = self.try_ask::<Vec<redis::Value>>(*place, &["ROLE"]);
+            role.is_ok_and(|role| {
+                role.first() == Some(&redis::Value::BulkString(b"master".to_vec()))
+            })
+        };
+        (0..6).filter(is_primary).collect()
+    }
+
+    /// The slot of a key.
+    pub fn slot_of(&self, key: &str) -> u16 {
+        self.ask(0, &["CLUSTER", "KEYSLOT", key])
+    }
+
+    /// The primary of a slot.
+    pub fn primary_of(&self, slot: u16) -> usize {
+        let asked = self.primaries()[0];
+        for range in self.ask::<Vec<Vec<redis::Value>>>(asked, &["CLUSTER", "SLOTS"]) {
+            let number = |value: &redis::Value| match value {
+                redis::Value::Int(number) => {
+                    u16::try_from(*number).expect("it is a slot or a port")
+                }
+                other => panic!("{other:?} is no number"),
+            };
+            let redis::Value::Array(primary) = &range[2] else {
+                panic!("{range:?} has no primary");
+            };
+            if (number(&range[0])..=number(&range[1])).contains(&slot) {
+                let port = number(&primary[1]);
+                let place = self.nodes.iter().position(|node| node.port == port);
+                return place.expect("it is one of ours");
+            }
+        }
+        panic!("nobody has slot {slot}");
+    }
+
+    /// Moves a slot to another primary, keys and all; gives both.
+    pub fn move_slot(&self, slot: u16) -> (usize, usize) {
+        let from = self.primary_of(slot);
+        let to = *self
+            .primaries()
+            .iter()
+            .find(|place| **place != from)
+            .expect("there are three");
+        let [from_id, to_id]: [String; 2] =
+            [from, to].map(|place| self.ask(place, &["CLUSTER", "MYID"]));
+        let text = slot.to_string();
+        self.ask::<()>(to, &["CLUSTER", "SETSLOT", &text, "IMPORTING", &from_id]);
+        self.ask::<()>(from, &["CLUSTER", "SETSLOT", &text, "MIGRATING", &to_id]);
+        let port = self.nodes[to].port.to_string();
+        loop {
+            let keys: Vec<String> = self.ask(from, &["CLUSTER", "GETKEYSINSLOT", &text, "100"]);
+            if keys.is_empty() {
+                break;
+            }
+            for key in keys {
+                self.ask::<redis::Value>(from, &["MIGRATE", "127.0.0.1", &port, &key, "0", "5000"]);
+            }
+        }
+        for place in [to, from] {
+            self.ask::<()>(place, &["CLUSTER", "SETSLOT", &text, "NODE", &to_id]);
+        }
+        for place in self.primaries() {
+            let _ = self.try_ask::<()>(place, &["CLUSTER", "SETSLOT", &text, "NODE", &to_id]);
+        }
+        (from, to)
+    }
+
+    /// Kills a node.
+    pub fn kill(&mut self, place: usize) {
+        self.nodes[place].end();
+    }
+
+    /// Starts it again, with what it knew of the cluster and no keys.
+    pub fn restart(&mut self, place: usize) {
+        let node = &mut self.nodes[place];
+        node.end();
+        node.process = Some((node.start)());
+    }
+
+    /// Waits until there are three primaries, this one not among them, and the state is good.
+    pub fn fails_over(&self, lost: usize) {
+        wait("a replica has taken over", || {
+            let primaries = self.primaries();
+            primaries.len() == 3
+                && !primaries.contains(&lost)
+                && primaries
+                    .iter()
+                    .all(|place| self.info(*place).contains("cluster_state:ok"))
+        });
+    }
+}
+
+impl Node {
+    fn end(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn node(folder: &TempDir, place: usize) -> Node {
+    let binary = std::env::var("REDISRS_SERVER_BIN").unwrap_or_else(|_| "redis-server".into());
+    let folder = folder.path().join(place.to_string());
+    std::fs::create_dir(&folder).expect("the folder is writable");
+    for _ in 0..20 {
+        // Its bus listens 10,000 ports above.
+        let port = get_random_available_port() % 20_000 + 20_000;
+        let (binary, folder) = (binary.clone(), folder.clone());
+        let start = move || {
+            let mut command = Command::new(&binary);
+            command
+                .current_dir(&folder)
+                .stdout(Stdio::null())
+                .stderr(Stdio::null());
+            command.args(["--port", &port.to_string(), "--bind", "127.0.0.1"]);
+            command.args(["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"]);
+            command.args(["--cluster-replica-validity-factor", "0", "--save", ""]);
+            command.args(["--appendonly", "no", "--repl-diskless-sync-delay", "0"]);
+            command
+                .spawn()
+                .expect("there is a server: run tests/run, which installs one")
+        };
+        let mut process = start();
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE && process.try_wait().is_ok_and(|ended| ended.is_none()) {
+            let client =
+                redis::Client::open(format!("redis://127.0.0.1:{port}")).expect("it is a url");
+            let ours = client.get_connection().and_then(|mut connection| {
+                let mut info = redis::cmd("INFO");
+                info.arg("server").query::<String>(&mut connection)
+            });
+            if ours.is_ok_and(|info| info.contains(&format!("process_id:{}", process.id()))) {
+                return Node {
+                    process: Some(process),
+                    port,
+                    start: Box::new(start),
+                };
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let _ = process.kill();
+        let _ = process.wait();
+    }
+    panic!("no server came up");
+}
+
+fn wait(what: &str, mut state: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !state() {
+        assert!(begun.elapsed() < PATIENCE, "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
