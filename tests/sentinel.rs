@@ -1,2 +1,76 @@
-#[test]
-fn x() {}
+//! A server whose place its sentinels know.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use recached::{Cache, Policy};
+use recached_tests::{Sentinels, cache_on, until};
+
+const MINUTE: Policy = Policy::new(Duration::from_secs(60));
+
+/// Reads until what is stored is served.
+async fn hits(cache: &Cache, key: &str, source: &AtomicU64) -> Duration {
+    let begun = Instant::now();
+    until("there are hits", || async {
+        let runs = cache.stats().total.computations;
+        for _ in 0..3 {
+            let value = || async { source.load(Ordering::SeqCst) };
+            cache.get_or_compute(key, MINUTE, value).await;
+        }
+        let stats = cache.stats().total;
+        stats.computations <= runs + 1 && cache.exists(key).await.unwrap_or(false)
+    })
+    .await;
+    begun.elapsed()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failover_is_followed_whether_the_old_server_dies_or_lives_on() {
+    let mut sentinels = Sentinels::start();
+    let [one, two] = [(); 2].map(|()| cache_on(&sentinels.url(), "watched"));
+    let source = AtomicU64::new(0);
+    for cache in [&one, &two] {
+        hits(cache, "value:1", &source).await;
+    }
+    assert!(two.stats().near.off.is_none(), "copies are kept");
+    // It lives on as a replica, and would give old answers for ever.
+    let before = sentinels.primary();
+    sentinels.fail_over();
+    until("the old one is a replica", || async {
+        let role: Vec<redis::Value> = sentinels.ask(before, &["ROLE"]);
+        role[0] == redis::Value::BulkString(b"slave".to_vec())
+    })
+    .await;
+    for cache in [&one, &two] {
+        let again = hits(cache, "value:1", &source).await;
+        assert!(again < Duration::from_secs(5), "{again:?}");
+    }
+    source.store(1, Ordering::SeqCst);
+    until("the new one takes invalidations", || async {
+        one.invalidate("value").await.is_ok()
+    })
+    .await;
+    until("the other has heard of it", || async {
+        let value = || async { source.load(Ordering::SeqCst) };
+        two.get_or_compute("value:1", MINUTE, value).await == 1
+    })
+    .await;
+    assert_ne!(sentinels.primary(), before);
+    // It dies.
+    until("the replica is in step", || async {
+        let info: String = sentinels.ask(before, &["INFO", "replication"]);
+        info.contains("master_link_status:up")
+    })
+    .await;
+    let killed = Instant::now();
+    sentinels.kill_primary();
+    for cache in [&one, &two] {
+        hits(cache, "value:2", &source).await;
+    }
+    assert!(
+        killed.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        killed.elapsed()
+    );
+    assert_eq!(sentinels.primary(), before);
+}

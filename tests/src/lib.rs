@@ -7,6 +7,7 @@ mod is_cached;
 mod memory;
 mod proxy;
 mod runs;
+mod sentinel;
 mod server;
 mod source;
 
@@ -16,6 +17,7 @@ pub use fleet::Worker;
 pub use memory::resident;
 pub use proxy::{Fault, Proxy};
 pub use runs::{ran, runs};
+pub use sentinel::Sentinels;
 pub use server::Server;
 pub use source::Source;
 
