@@ -76,6 +76,12 @@ impl Sentinels {
         format!("redis+sentinel://{}/main", hosts.join(","))
     }
 
+    /// The urls of the sentinels.
+    pub fn urls(&self) -> Vec<String> {
+        let url = |sentinel: &Process| format!("redis://127.0.0.1:{}", sentinel.port);
+        self.sentinels.iter().map(url).collect()
+    }
+
     /// Kills the server that the sentinels name.
     pub fn kill_primary(&mut self) {
         let primary = self.primary();

@@ -149,3 +149,62 @@ pub(super) fn unusable(error: &RedisError) -> Error {
         ),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(url: &str) -> String {
+        let refused = Target::parse(url).err();
+        refused.expect("it can't be used").to_string()
+    }
+
+    #[cfg(feature = "cluster")]
+    #[test]
+    fn the_nodes_of_a_cluster_share_a_login() {
+        let Ok(Target::Cluster(nodes)) = Target::parse("redis+cluster://ada:pw@one,two:7000")
+        else {
+            panic!("it is a cluster");
+        };
+        let shown: Vec<String> = nodes.iter().map(|node| node.addr().to_string()).collect();
+        assert_eq!(shown, ["one:6379", "two:7000"]);
+        for node in nodes {
+            assert_eq!(node.redis_settings().username(), Some("ada"));
+            assert_eq!(node.redis_settings().password(), Some("pw"));
+        }
+    }
+
+    #[cfg(feature = "sentinel")]
+    #[test]
+    fn sentinels_have_a_name_for_a_server() {
+        let Ok(Target::Sentinel(watched)) =
+            Target::parse("redis+sentinel://ada:pw@one:26379,two:26380/main/3")
+        else {
+            panic!("they are sentinels");
+        };
+        assert_eq!(
+            (watched.name.as_str(), watched.sentinels.len()),
+            ("main", 2)
+        );
+        assert_eq!(watched.node.redis_settings().db(), 3);
+        assert_eq!(watched.node.redis_settings().password(), Some("pw"));
+        // What a sentinel is asked needs no login of the server's.
+        assert_eq!(watched.sentinels[0].redis_settings().password(), None);
+        assert!(refusal("redis+sentinel://one:26379").contains("mymaster"));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_url_is_told_without_its_login() {
+        for url in [
+            "redis+cluster://ada:hunter2@one:port",
+            "redis+sentinel://ada:hunter2@one:port/main",
+            "redis+cluster://ada:hunter2@",
+            "redis+other://ada:hunter2@one",
+        ] {
+            let refusal = refusal(url);
+            assert!(!refusal.contains("hunter2"), "{refusal}");
+        }
+        #[cfg(not(feature = "cluster"))]
+        assert!(refusal("redis+cluster://one").contains("features = [\"cluster\"]"));
+    }
+}

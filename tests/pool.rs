@@ -1,0 +1,82 @@
+//! Connections from a pool of the program's own.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use deadpool_redis::{Manager, Pool, cluster, sentinel};
+use recached::{Cache, Given, cached};
+use recached_tests::{Cluster, Sentinels, Server, until};
+
+static RUNS: AtomicUsize = AtomicUsize::new(0);
+
+#[cached(ttl = 60, skip(cache, value), cache = cache, tags("lent:{id}"))]
+async fn lent(cache: &Cache, value: &AtomicU64, id: u64) -> u64 {
+    RUNS.fetch_add(1, Ordering::SeqCst);
+    value.load(Ordering::SeqCst)
+}
+
+async fn serves(pool: impl Into<Given> + Clone) {
+    let build = || {
+        let builder = Cache::builder().pool(pool.clone()).namespace("lent");
+        let builder = builder.command_timeout(Duration::from_secs(5));
+        builder.build().expect("it builds")
+    };
+    let (one, two) = (build(), build());
+    for cache in [&one, &two] {
+        until("it is reached", || async {
+            cache.exists("probe:1").await.is_ok()
+        })
+        .await;
+        assert!(
+            cache.stats().near.off.is_some(),
+            "nobody would tell of changes"
+        );
+    }
+    let value = AtomicU64::new(0);
+    for round in 0..3 {
+        let runs = RUNS.load(Ordering::SeqCst);
+        value.store(round, Ordering::SeqCst);
+        one.invalidate_tag("lent:1").await.expect("it works");
+        for cache in [&one, &two, &one, &two] {
+            assert_eq!(lent(cache, &value, 1).await, round);
+        }
+        assert_eq!(RUNS.load(Ordering::SeqCst), runs + 1, "once in the fleet");
+    }
+    assert_eq!(
+        one.invalidate_keys("lent:*").await.expect("it works").freed,
+        1
+    );
+}
+
+/// All in one: they count the same computations.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pool_of_any_kind_serves_a_cache() {
+    let server = Server::start();
+    let manager = Manager::new(server.url()).expect("the url is good");
+    let pool = Pool::builder(manager)
+        .max_size(4)
+        .build()
+        .expect("it is a pool");
+    serves(pool.clone()).await;
+    assert!(pool.get().await.is_ok(), "it has others for its owner");
+
+    let sentinels = Sentinels::start();
+    let kind = sentinel::SentinelServerType::Master;
+    let manager = sentinel::Manager::new(sentinels.urls(), "main".to_owned(), None, kind);
+    let manager = manager.expect("the urls are good");
+    serves(
+        sentinel::Pool::builder(manager)
+            .build()
+            .expect("it is a pool"),
+    )
+    .await;
+
+    let nodes = Cluster::start();
+    let manager = cluster::Manager::new(nodes.urls(), false).expect("the urls are good");
+    serves(
+        cluster::Pool::builder(manager)
+            .build()
+            .expect("it is a pool"),
+    )
+    .await;
+}
