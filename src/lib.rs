@@ -5,8 +5,8 @@ pub use recached_macros::cached;
 #[doc = include_str!("invalidates.md")]
 pub use recached_macros::invalidates;
 pub use recached_runtime::{
-    Builder, Cache, Entry, Error, ErrorKind, Event, FleetSettings, FunctionStats, Given, InForce,
-    Invalidated, Key, Origin, Policy, Setting, Settings, Stats, Storable, blocking, codec,
+    Builder, Cache, Check, Entry, Error, ErrorKind, Event, FleetSettings, FunctionStats, Given,
+    InForce, Invalidated, Key, Origin, Policy, Setting, Settings, Stats, Storable, blocking, codec,
 };
 
 #[doc(hidden)]

@@ -295,6 +295,7 @@ impl Builder {
                 max_value_size: self.max_value_size,
                 refreshes: Arc::default(),
                 secret,
+                patience: self.command_timeout,
                 misuse: Trouble::default(),
             }),
         }

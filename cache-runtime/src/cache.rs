@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::builder::Builder;
+use crate::check::Check;
 use crate::compute::{Request, Sought, Verdict};
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
@@ -39,6 +40,8 @@ pub(crate) struct Inner {
     pub(crate) max_value_size: u64,
     pub(crate) refreshes: Arc<Refreshes>,
     pub(crate) secret: Secret,
+    /// How long a call waits for the server.
+    pub(crate) patience: Duration,
     /// Keys by hand that can't be used.
     pub(crate) misuse: Trouble,
 }
@@ -146,6 +149,19 @@ impl Cache {
     /// As for [`invalidate`](Self::invalidate).
     pub async fn purge(&self, pattern: &str) -> Result<Invalidated, Error> {
         self.purge_from(Caller::Async, pattern).await
+    }
+
+    /// Looks at the server as the cache will use it, and reports in words what stands in its way:
+    /// what it is, whether it tells of changes, what it does when its memory is full, how far away
+    /// it is, which rights are missing. Takes some thirty round trips, and leaves nothing behind.
+    ///
+    /// # Errors
+    ///
+    /// No server can be reached; the error says why.
+    pub async fn check(&self) -> Result<Check, Error> {
+        let session = self.inner.store.session(Caller::Async).steady();
+        let patience = self.inner.patience;
+        Ok(Check::of(session.facts().await?, patience))
     }
 
     /// A snapshot of the counters.

@@ -8,6 +8,7 @@ mod background;
 pub mod blocking;
 mod builder;
 mod cache;
+mod check;
 pub mod codec;
 mod companion;
 mod computation;
@@ -53,6 +54,7 @@ mod warden;
 
 pub use builder::Builder;
 pub use cache::{Cache, Invalidated};
+pub use check::Check;
 pub use companion::Entry;
 pub use error::{Error, ErrorKind};
 pub use event::Event;

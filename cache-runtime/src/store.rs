@@ -21,7 +21,7 @@ use crate::seal::Sealed;
 
 use memory::Memory;
 pub(crate) use redis::Undelivered;
-use redis::{Change, Redis, Way};
+use redis::{Change, Facts, Redis, Way};
 pub(crate) use watch::Watch;
 
 /// An entry as its tier holds it.
@@ -358,6 +358,14 @@ impl Tier for Session {
 }
 
 impl Session {
+    /// What the server tells of itself; `None` where there is none.
+    pub(crate) async fn facts(&self) -> Result<Option<Facts>, Error> {
+        match self {
+            Self::Memory(_) => Ok(None),
+            Self::Redis(way) => way.facts().await.map(Some),
+        }
+    }
+
     /// Changes what the fleet has set, and gives all of it; `None` where there is no fleet.
     pub(crate) async fn change_settings(
         &self,

@@ -10,6 +10,7 @@ mod keeper;
 mod link;
 mod names;
 mod pool;
+mod probe;
 mod queue;
 mod scripts;
 #[cfg(feature = "sentinel")]
@@ -34,6 +35,7 @@ pub(crate) use health::Health;
 use inbox::Inbox;
 pub(crate) use link::Link;
 use names::Names;
+pub(crate) use probe::Facts;
 use queue::Queue;
 pub(crate) use queue::Undelivered;
 pub(crate) use target::Target;

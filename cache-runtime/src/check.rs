@@ -1,0 +1,150 @@
+use std::fmt;
+use std::time::Duration;
+
+use crate::store::redis::Facts;
+
+/// What [`Cache::check`](crate::Cache::check) has found. `Display` tells it in words.
+#[derive(Clone, Debug)]
+pub struct Check {
+    server: String,
+    lines: Vec<String>,
+    missing: Vec<String>,
+    advice: Vec<String>,
+}
+
+impl Check {
+    pub(crate) fn of(facts: Option<Facts>, patience: Duration) -> Self {
+        let Some(facts) = facts else {
+            return Self {
+                server: "none: the cache is in this process".to_owned(),
+                lines: vec!["other processes share nothing with it".to_owned()],
+                missing: Vec::new(),
+                advice: Vec::new(),
+            };
+        };
+        let mut check = Self {
+            server: server(&facts),
+            lines: vec![
+                format!("RESP{}", facts.protocol),
+                match facts.tracking {
+                    true => "it tells of changes: copies are kept in the process".to_owned(),
+                    false => "it tells of no changes: no copies are kept in the process but under a `near_ttl`, and waiters poll".to_owned(),
+                },
+                format!("round trip: {:?} (median)", facts.round_trip),
+                "no clock of this machine is compared with the server's".to_owned(),
+            ],
+            missing: facts.missing.clone(),
+            advice: Vec::new(),
+        };
+        if facts.primaries > 1 {
+            check
+                .lines
+                .insert(1, format!("a cluster of {} primaries", facts.primaries));
+        }
+        check.memory(&facts);
+        check.advise(&facts, patience);
+        check
+    }
+
+    /// The server and its version.
+    #[must_use]
+    pub fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// The rights that the user lacks, as a rule of the server's access list has them.
+    #[must_use]
+    pub fn missing_rights(&self) -> &[String] {
+        &self.missing
+    }
+
+    /// What should be changed, and why.
+    #[must_use]
+    pub fn advice(&self) -> &[String] {
+        &self.advice
+    }
+
+    /// Whether nothing stands in the cache's way.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        self.missing.is_empty() && self.advice.is_empty()
+    }
+
+    fn memory(&mut self, facts: &Facts) {
+        let (Some(policy), Some(limit)) = (
+            facts.info("maxmemory_policy"),
+            facts
+                .info("maxmemory")
+                .and_then(|limit| limit.parse::<u64>().ok()),
+        ) else {
+            return;
+        };
+        let (used, human) = (
+            facts.info("used_memory_human"),
+            facts.info("maxmemory_human"),
+        );
+        let used = used.unwrap_or("?");
+        if limit == 0 {
+            self.lines.push(format!("memory: {used} used, no limit"));
+            self.advice.push("there is no `maxmemory`: it grows until the machine has none left; set one, with `allkeys-lru` where it only caches, or `volatile-lru` beside other data".to_owned());
+            return;
+        }
+        let human = human.unwrap_or("?");
+        self.lines.push(format!(
+            "memory: {used} of {human} used, {policy} when it is full"
+        ));
+        if policy == "noeviction" {
+            self.advice.push("`noeviction` refuses writes when memory is full: results are returned and not stored; take `allkeys-lru` where it only caches, or `volatile-lru` beside other data".to_owned());
+        }
+    }
+
+    fn advise(&mut self, facts: &Facts, patience: Duration) {
+        if facts.protocol == 2 {
+            self.advice.push("it speaks RESP2 only, or a proxy between does: hits in the process need RESP3 (Redis 6, Valkey)".to_owned());
+        }
+        if facts.info("role").is_some_and(|role| role == "slave") {
+            self.advice.push(
+                "it is a replica, which takes no writes: name the primary, or the sentinels"
+                    .to_owned(),
+            );
+        }
+        if facts.round_trip * 4 > patience {
+            self.advice.push(format!(
+                "four round trips take longer than the `command_timeout` of {patience:?}: give at least {:?}",
+                facts.round_trip * 8
+            ));
+        }
+        for refused in &facts.refused {
+            self.advice.push(format!("it refuses {refused}"));
+        }
+        if !self.missing.is_empty() {
+            self.advice.push(format!(
+                "the user lacks rights: ACL SETUSER <user> {}",
+                self.missing.join(" ")
+            ));
+        }
+    }
+}
+
+fn server(facts: &Facts) -> String {
+    if let Some(version) = facts.info("valkey_version") {
+        return format!("Valkey {version}");
+    }
+    match facts.info("redis_version") {
+        Some(version) => format!("Redis {version}"),
+        None => "unknown: it does not say (INFO)".to_owned(),
+    }
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "server: {}", self.server)?;
+        for line in &self.lines {
+            writeln!(f, "  {line}")?;
+        }
+        for advice in &self.advice {
+            writeln!(f, "  ! {advice}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,181 @@
+use std::time::{Duration, Instant};
+
+use redis::{Cmd, RedisError, Value, cmd};
+
+use super::Way;
+use crate::error::Error;
+
+/// Round trips of which the median is taken.
+const PINGS: usize = 11;
+
+/// What a server tells of itself, and lets us do.
+pub(crate) struct Facts {
+    /// Lines of INFO, one `name:value` each; nothing if it is not told.
+    info: String,
+    /// 3 or 2.
+    pub(crate) protocol: i64,
+    pub(crate) tracking: bool,
+    pub(crate) primaries: usize,
+    pub(crate) round_trip: Duration,
+    /// The rights that the user lacks, as a rule of an access list has them.
+    pub(crate) missing: Vec<String>,
+    /// What else the server refuses, in its own words.
+    pub(crate) refused: Vec<String>,
+}
+
+impl Facts {
+    /// One line of INFO.
+    pub(crate) fn info(&self, name: &str) -> Option<&str> {
+        let mut lines = self.info.lines().filter_map(|line| line.split_once(':'));
+        let (_, value) = lines.find(|(known, _)| *known == name)?;
+        Some(value.trim())
+    }
+}
+
+impl Way {
+    /// Asks the server about itself, and tries all that the cache will need.
+    pub(crate) async fn facts(&self) -> Result<Facts, Error> {
+        let mut trips = Vec::with_capacity(PINGS);
+        for _ in 0..PINGS {
+            self.refill();
+            let begun = Instant::now();
+            self.exchange(|mut line| async move { line.connection.ping(false).await })
+                .await?;
+            trips.push(begun.elapsed());
+        }
+        trips.sort();
+        let mut facts = Facts {
+            info: String::new(),
+            protocol: 2,
+            tracking: self.is_tracking(),
+            primaries: self.primaries().await?,
+            round_trip: trips[PINGS / 2],
+            missing: Vec::new(),
+            refused: Vec::new(),
+        };
+        if let Ok(hello) = self.say(cmd("HELLO")).await? {
+            facts.protocol = protocol(hello).unwrap_or(2);
+        }
+        let mut info = cmd("INFO");
+        info.arg("everything");
+        match self.say(info).await? {
+            Ok(info) => facts.info = redis::from_redis_value(info).unwrap_or_default(),
+            Err(error) => facts.refused(&error, "info", &self.settings.namespace),
+        }
+        for (right, command) in self.trials() {
+            if let Err(error) = self.say(command).await? {
+                facts.refused(&error, right, &self.settings.namespace);
+            }
+        }
+        if facts.protocol == 3
+            && !facts.tracking
+            && let Err(error) = self.say(tracking()).await?
+        {
+            facts.refused(&error, "client|tracking", &self.settings.namespace);
+        }
+        Ok(facts)
+    }
+
+    async fn primaries(&self) -> Result<usize, Error> {
+        self.refill();
+        let places = self.exchange(|mut line| async move { line.connection.places().await });
+        places.await.map(|places| places.len())
+    }
+
+    /// Sends one command; what the server answers to it is no error of the connection.
+    async fn say(&self, command: Cmd) -> Result<Result<Value, RedisError>, Error> {
+        self.refill();
+        self.exchange(|mut line| async move {
+            match command.query_async::<Value>(&mut line.connection).await {
+                Ok(value) => Ok(Ok(value)),
+                Err(error) if error.code().is_some() => Ok(Err(error)),
+                Err(error) => Err(error),
+            }
+        })
+        .await
+    }
+
+    /// All that the cache sends, on keys that nobody else uses, in an order that leaves nothing
+    /// behind: each with the right that it takes.
+    fn trials(&self) -> Vec<(&'static str, Cmd)> {
+        let namespace = &self.settings.namespace;
+        let entry = format!("{namespace}:gen:check");
+        let lease = format!("{{{entry}}}:lease");
+        let (names, settings) = (format!("{entry}:names"), format!("{entry}:settings"));
+        let command = |words: &[&str]| {
+            let mut command = cmd(words[0]);
+            command.arg(&words[1..]);
+            command
+        };
+        vec![
+            ("set", command(&["SET", &entry, "1", "PX", "10000"])),
+            ("set", command(&["SET", &lease, "1", "PX", "10000"])),
+            ("get", command(&["GET", &entry])),
+            ("getrange", command(&["GETRANGE", &entry, "0", "9"])),
+            ("getex", command(&["GETEX", &entry])),
+            ("pttl", command(&["PTTL", &entry])),
+            ("pexpire", command(&["PEXPIRE", &entry, "10000"])),
+            ("del", command(&["DEL", &entry])),
+            ("unlink", command(&["UNLINK", &lease])),
+            ("sadd", command(&["SADD", &names, "1"])),
+            ("scard", command(&["SCARD", &names])),
+            ("smembers", command(&["SMEMBERS", &names])),
+            ("unlink", command(&["UNLINK", &names])),
+            ("hset", command(&["HSET", &settings, "1", "1"])),
+            ("hdel", command(&["HDEL", &settings, "1"])),
+            ("hgetall", command(&["HGETALL", &settings])),
+            ("script|load", command(&["SCRIPT", "LOAD", "return 1"])),
+            ("evalsha", command(&["EVALSHA", NO_SCRIPT, "1", &lease])),
+            ("scan", command(&["SCAN", "0", "COUNT", "1"])),
+        ]
+    }
+}
+
+impl Facts {
+    fn refused(&mut self, error: &RedisError, right: &str, namespace: &str) {
+        let words = error.detail().unwrap_or_default();
+        let missing = match error.code() {
+            Some("NOPERM") if words.contains("key") && !words.contains("command") => {
+                format!("~{namespace}:* ~{{{namespace}:*")
+            }
+            Some("NOPERM") => format!("+{right}"),
+            // A script that nobody has loaded is loaded when it is needed.
+            Some("NOSCRIPT") => return,
+            code => {
+                let refused = format!("{right}: {} {words}", code.unwrap_or_default());
+                return self.refused.push(refused);
+            }
+        };
+        if !self.missing.contains(&missing) {
+            self.missing.push(missing);
+        }
+    }
+}
+
+/// The digest of nothing that anybody has loaded: whether it may be run is asked first.
+const NO_SCRIPT: &str = "0000000000000000000000000000000000000000";
+
+fn tracking() -> Cmd {
+    let mut tracking = cmd("CLIENT");
+    tracking.arg("TRACKING").arg("ON");
+    tracking
+}
+
+/// What HELLO says.
+fn protocol(hello: Value) -> Option<i64> {
+    let pairs = match hello {
+        Value::Map(pairs) => pairs,
+        Value::Array(flat) => {
+            let mut flat = flat.into_iter();
+            std::iter::from_fn(|| Some((flat.next()?, flat.next()?))).collect()
+        }
+        _ => return None,
+    };
+    pairs
+        .into_iter()
+        .find_map(|(name, value)| match (name, value) {
+            (Value::BulkString(name), Value::Int(value)) if name == b"proto" => Some(value),
+            (Value::SimpleString(name), Value::Int(value)) if name == "proto" => Some(value),
+            _ => None,
+        })
+}
