@@ -5,9 +5,13 @@ pub use recached_macros::cached;
 #[doc = include_str!("invalidates.md")]
 pub use recached_macros::invalidates;
 pub use recached_runtime::{
-    Builder, Cache, Check, Entry, Error, ErrorKind, Event, FleetSettings, FunctionStats, Given,
-    InForce, Invalidated, Key, Origin, Policy, Setting, Settings, Stats, Storable, blocking, codec,
+    Builder, Cache, Check, Credentials, Entry, Error, ErrorKind, Event, FleetSettings,
+    FunctionStats, Given, InForce, Invalidated, Key, Origin, Policy, Setting, Settings, Stats,
+    Storable, blocking, codec,
 };
+
+#[cfg(feature = "tls")]
+pub use recached_runtime::Certificates;
 
 #[doc(hidden)]
 pub use recached_runtime::private as __private;

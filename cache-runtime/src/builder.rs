@@ -2,6 +2,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cache::{Cache, Defaults, Inner};
+#[cfg(feature = "tls")]
+use crate::certificates::Certificates;
+use crate::credentials::{Ask, Credentials};
 use crate::error::{Error, ErrorKind};
 use crate::event::{Event, Observer};
 use crate::flight::Flights;
@@ -49,6 +52,9 @@ pub struct Builder {
     near_in_outage: Duration,
     observer: Observer,
     secret: Option<Arc<[u8]>>,
+    credentials: Option<Ask>,
+    #[cfg(feature = "tls")]
+    certificates: Option<Certificates>,
     defaults: Defaults,
 }
 
@@ -73,6 +79,9 @@ impl Default for Builder {
             near_in_outage: Duration::ZERO,
             observer: Observer::default(),
             secret: None,
+            credentials: None,
+            #[cfg(feature = "tls")]
+            certificates: None,
             defaults: Defaults {
                 lease: Duration::from_secs(5),
                 wait: Duration::from_secs(10),
@@ -115,6 +124,22 @@ impl Builder {
     /// can't be asked of them, so that none are kept but under a `near_ttl`.
     pub fn pool(mut self, pool: impl Into<Given>) -> Self {
         self.place = Place::Given(pool.into());
+        self
+    }
+
+    /// Is asked for the login at each new connection, in place of the url's: for passwords that
+    /// change and tokens that expire. It runs on a thread that may block. Once the server does not
+    /// take the old login any more, the cache connects anew with the one that it is given then.
+    pub fn credentials(mut self, ask: impl Fn() -> Credentials + Send + Sync + 'static) -> Self {
+        self.credentials = Some(Arc::new(ask));
+        self
+    }
+
+    /// Whom to trust and what to show where the url says TLS (`rediss://`); without it, the
+    /// system's authorities and nothing.
+    #[cfg(feature = "tls")]
+    pub fn certificates(mut self, certificates: Certificates) -> Self {
+        self.certificates = Some(certificates);
         self
     }
 
@@ -235,9 +260,20 @@ impl Builder {
                 Ok(self.in_memory(Rules::of_environment()?, secret))
             }
             Some(target) => {
+                #[cfg(feature = "tls")]
+                let target = {
+                    crate::certificates::provide();
+                    match &self.certificates {
+                        Some(certificates) => target.certified(&certificates.of_driver())?,
+                        None => target,
+                    }
+                };
                 let settings = Settings {
                     namespace: self.namespace.as_str().into(),
                     target,
+                    credentials: self.credentials.clone(),
+                    #[cfg(all(feature = "cluster", feature = "tls"))]
+                    certificates: self.certificates.clone(),
                     connect_timeout: self.connect_timeout,
                     command_timeout: self.command_timeout,
                     max_value_size: self.max_value_size,

@@ -8,11 +8,14 @@ mod background;
 pub mod blocking;
 mod builder;
 mod cache;
+#[cfg(feature = "tls")]
+mod certificates;
 mod check;
 pub mod codec;
 mod companion;
 mod computation;
 mod compute;
+mod credentials;
 mod draft;
 mod entry;
 mod error;
@@ -54,8 +57,11 @@ mod warden;
 
 pub use builder::Builder;
 pub use cache::{Cache, Invalidated};
+#[cfg(feature = "tls")]
+pub use certificates::Certificates;
 pub use check::Check;
 pub use companion::Entry;
+pub use credentials::Credentials;
 pub use error::{Error, ErrorKind};
 pub use event::Event;
 pub use key::Key;

@@ -27,6 +27,7 @@ use tokio::runtime::{Handle, Id, RuntimeFlavor};
 
 use super::{Caller, Listener};
 use crate::background;
+use crate::credentials::Ask;
 use crate::entry::HEADER;
 use crate::error::Error;
 use crate::pattern::KeyPattern;
@@ -48,6 +49,9 @@ const MOST_HOMES: usize = 4;
 pub(crate) struct Settings {
     pub(crate) namespace: Arc<str>,
     pub(crate) target: Target,
+    pub(crate) credentials: Option<Ask>,
+    #[cfg(all(feature = "cluster", feature = "tls"))]
+    pub(crate) certificates: Option<crate::certificates::Certificates>,
     pub(crate) connect_timeout: Duration,
     pub(crate) command_timeout: Duration,
     pub(crate) max_value_size: u64,

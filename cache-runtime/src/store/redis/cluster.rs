@@ -19,6 +19,7 @@ use redis::{
     ProtocolVersion, RedisError, RedisFuture, RedisResult, Value,
 };
 
+use super::Settings;
 use super::inbox::Inbox;
 use super::pool::{hears, is_refusal};
 use super::wire::{Place, pipe};
@@ -43,21 +44,21 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 /// Connects to all primaries; and whether they tell of what was read there.
 pub(super) async fn connect(
     nodes: &[ConnectionInfo],
-    limit: Duration,
+    settings: &Settings,
     inbox: &Arc<Inbox>,
 ) -> RedisResult<(Connection, bool)> {
     let told = Arc::new(Scope {
         inbox: Some(Arc::clone(inbox)),
         refused: AtomicBool::new(false),
     });
-    match open(nodes, limit, &told).await {
+    match open(nodes, settings, &told).await {
         Ok(connection) => Ok((connection, true)),
         Err(_) if told.refused.load(Ordering::Acquire) => {
             let untold = Arc::new(Scope {
                 inbox: None,
                 refused: AtomicBool::new(false),
             });
-            Ok((open(nodes, limit, &untold).await?, false))
+            Ok((open(nodes, settings, &untold).await?, false))
         }
         Err(error) => Err(error),
     }
@@ -65,7 +66,7 @@ pub(super) async fn connect(
 
 async fn open(
     nodes: &[ConnectionInfo],
-    limit: Duration,
+    settings: &Settings,
     scope: &Arc<Scope>,
 ) -> RedisResult<Connection> {
     let protocol = match scope.inbox {
@@ -73,8 +74,14 @@ async fn open(
         None => ProtocolVersion::RESP2,
     };
     // One after the other: a node that was asked for the slots, and those that it names.
-    let limit = limit / 3;
-    let client = ClusterClientBuilder::new(nodes.iter().cloned())
+    let limit = settings.connect_timeout / 3;
+    let client = ClusterClientBuilder::new(nodes.iter().cloned());
+    #[cfg(feature = "tls")]
+    let client = match &settings.certificates {
+        Some(certificates) => client.certs(certificates.of_driver()),
+        None => client,
+    };
+    let client = client
         .use_protocol(protocol)
         .retries(ATTEMPTS)
         .min_retry_wait(1)

@@ -33,8 +33,11 @@ pub(super) struct Checkout {
 
 impl Source {
     pub(super) fn new(settings: &Arc<Settings>, inbox: &Arc<Inbox>) -> Result<Self, Error> {
+        // With a login of its own for each connection, a pool for each.
         let pools = match &settings.target {
-            Target::One(server) => Some(Pools::new(server, settings, inbox)?),
+            Target::One(server) if settings.credentials.is_none() => {
+                Some(Pools::new(server, settings, inbox)?)
+            }
             _ => None,
         };
         Ok(Self {
@@ -46,18 +49,19 @@ impl Source {
 
     /// A fresh connection.
     pub(super) async fn connect(&self) -> Result<Checkout, Error> {
-        match (&self.settings.target, &self.pools) {
-            (Target::One(server), None) => self.pools(server)?.connect().await,
-            (Target::One(_), Some(pools)) => pools.connect().await,
+        if let Some(pools) = &self.pools {
+            return pools.connect().await;
+        }
+        match &self.target().await? {
+            Target::One(server) => self.pools(server)?.connect().await,
             #[cfg(feature = "sentinel")]
-            (Target::Sentinel(watched), _) => {
+            Target::Sentinel(watched) => {
                 let server = watched.find().await?;
                 self.pools(&server)?.connect().await
             }
             #[cfg(feature = "cluster")]
-            (Target::Cluster(nodes), _) => {
-                let limit = self.settings.connect_timeout;
-                let connected = cluster::connect(nodes, limit, &self.inbox).await;
+            Target::Cluster(nodes) => {
+                let connected = cluster::connect(nodes, &self.settings, &self.inbox).await;
                 let (connection, tracking) = connected.map_err(|error| error_of(&error))?;
                 Ok(Checkout {
                     wire: Wire::Cluster(connection),
@@ -65,8 +69,25 @@ impl Source {
                     _lent: None,
                 })
             }
-            (Target::Given(pool), _) => pool.connect().await,
+            Target::Given(pool) => pool.connect().await,
         }
+    }
+
+    /// With the login of this moment.
+    async fn target(&self) -> Result<Target, Error> {
+        let target = &self.settings.target;
+        let Some(ask) = self.settings.credentials.clone() else {
+            return Ok(target.clone());
+        };
+        // It may block: it may ask a file, or another service.
+        let credentials = tokio::task::spawn_blocking(move || ask()).await;
+        let credentials = credentials.map_err(|_| {
+            Error::new(
+                ErrorKind::Unavailable,
+                "whoever gives the credentials has panicked",
+            )
+        })?;
+        Ok(target.logged_in(&credentials))
     }
 
     fn pools(&self, server: &ConnectionInfo) -> Result<Pools, Error> {
@@ -210,13 +231,26 @@ pub(super) fn error_of(error: &RedisError) -> Error {
         _ => ErrorKind::Unavailable,
     };
     let message = match (error.code(), error.is_io_error()) {
+        (Some("NOAUTH"), _) => {
+            "redis wants a login: write redis://user:password@host, or give `credentials`".to_owned()
+        }
+        (Some("WRONGPASS"), _) => {
+            "redis answered WRONGPASS: it does not know this user with this password; see the url, or what gives the `credentials`".to_owned()
+        }
         (Some(code), _) => {
             // `unknown command 'GET', with args beginning with: …` quotes keys.
             let detail = error.detail().unwrap_or("no detail");
             let (detail, _) = detail.split_once(", with args").unwrap_or((detail, ""));
-            format!("redis answered {code}: {detail}")
+            let fix = match detail.starts_with("DB index") {
+                true => ": see the number at the end of the url",
+                false => "",
+            };
+            format!("redis answered {code}: {detail}{fix}")
         }
         (None, true) => format!("{error}"),
+        (None, false) if error.kind() == redis::ErrorKind::Parse => {
+            "what answers there is no redis server, or something in between changes its words".to_owned()
+        }
         (None, false) => error.category().to_owned(),
     };
     let known = Error::new(kind, message);

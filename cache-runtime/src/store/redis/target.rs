@@ -1,6 +1,9 @@
+#[cfg(feature = "tls")]
+use redis::TlsCertificates;
 use redis::{ConnectionInfo, IntoConnectionInfo, RedisError};
 
 use super::given::Given;
+use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind};
 
 /// Where a cache's entries are.
@@ -27,6 +30,8 @@ pub(crate) struct Watched {
     pub(super) name: String,
     /// How to log in there: all but the address.
     pub(super) node: ConnectionInfo,
+    #[cfg(feature = "tls")]
+    pub(super) certificates: Option<TlsCertificates>,
 }
 
 /// What stands before the hosts of a url, and behind it.
@@ -48,12 +53,80 @@ impl Target {
         }
     }
 
+    /// With this login.
+    pub(super) fn logged_in(&self, credentials: &Credentials) -> Self {
+        let login = |info: &ConnectionInfo| {
+            let redis = info.redis_settings().clone();
+            let redis = redis.set_password(&credentials.password);
+            let redis = match &credentials.user {
+                Some(user) => redis.set_username(user),
+                None => redis,
+            };
+            info.clone().set_redis_settings(redis)
+        };
+        match self {
+            Self::One(server) => Self::One(login(server)),
+            #[cfg(feature = "cluster")]
+            Self::Cluster(nodes) => Self::Cluster(nodes.iter().map(login).collect()),
+            #[cfg(feature = "sentinel")]
+            Self::Sentinel(watched) => Self::Sentinel(Watched {
+                node: login(&watched.node),
+                ..watched.clone()
+            }),
+            Self::Given(pool) => Self::Given(pool.clone()),
+        }
+    }
+
+    /// With these certificates.
+    #[cfg(feature = "tls")]
+    pub(crate) fn certified(self, certificates: &TlsCertificates) -> Result<Self, Error> {
+        let certify = |info: ConnectionInfo| {
+            if !matches!(info.addr(), redis::ConnectionAddr::TcpTls { .. }) {
+                return Err(Error::new(
+                    ErrorKind::Config,
+                    "there are certificates, and the redis url says nothing of TLS: write rediss://",
+                ));
+            }
+            let client = redis::Client::build_with_tls(info, certificates.clone());
+            let client = client.map_err(|error| {
+                let detail = error.detail().unwrap_or_default();
+                let why = format!(
+                    "the certificates can't be used: {} {detail}",
+                    error.category()
+                );
+                Error::new(ErrorKind::Config, why)
+            })?;
+            Ok(client.get_connection_info().clone())
+        };
+        match self {
+            Self::One(server) => certify(server).map(Self::One),
+            #[cfg(feature = "cluster")]
+            Self::Cluster(nodes) => {
+                let nodes = nodes.into_iter().map(certify);
+                nodes.collect::<Result<_, _>>().map(Self::Cluster)
+            }
+            #[cfg(feature = "sentinel")]
+            Self::Sentinel(watched) => {
+                let sentinels = watched.sentinels.into_iter().map(certify);
+                Ok(Self::Sentinel(Watched {
+                    sentinels: sentinels.collect::<Result<_, _>>()?,
+                    node: certify(watched.node)?,
+                    certificates: Some(certificates.clone()),
+                    ..watched
+                }))
+            }
+            Self::Given(pool) => Ok(Self::Given(pool)),
+        }
+    }
+
     /// What a url says, or what is wrong with it, without its credentials.
     pub(crate) fn parse(url: &str) -> Result<Self, Error> {
         let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
         match scheme {
             "redis+cluster" | "rediss+cluster" => cluster(scheme, rest),
             "redis+sentinel" | "rediss+sentinel" => sentinel(scheme, rest),
+            #[cfg(not(feature = "tls"))]
+            "rediss" | "valkeys" => Err(behind("tls")),
             _ => info(url).map(Self::One),
         }
     }
@@ -77,6 +150,10 @@ impl<'a> Parts<'a> {
 
     /// A server of these, as a url of its own.
     fn server(&self, host: &str, credentials: bool, path: &str) -> Result<ConnectionInfo, Error> {
+        #[cfg(not(feature = "tls"))]
+        if self.tls {
+            return Err(behind("tls"));
+        }
         let scheme = if self.tls { "rediss" } else { "redis" };
         let login = match (credentials, self.credentials) {
             (false, _) | (_, "") => String::new(),
@@ -115,6 +192,8 @@ fn sentinel(scheme: &str, rest: &str) -> Result<Target, Error> {
         sentinels: sentinels.collect::<Result<_, _>>()?,
         name: name.to_owned(),
         node: parts.server("localhost", true, database)?,
+        #[cfg(feature = "tls")]
+        certificates: None,
     }))
 }
 
@@ -123,7 +202,7 @@ fn sentinel(_: &str, _: &str) -> Result<Target, Error> {
     Err(behind("sentinel"))
 }
 
-#[cfg(not(all(feature = "cluster", feature = "sentinel")))]
+#[cfg(not(all(feature = "cluster", feature = "sentinel", feature = "tls")))]
 fn behind(feature: &str) -> Error {
     Error::new(
         ErrorKind::Config,

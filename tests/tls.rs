@@ -1,0 +1,179 @@
+//! Servers that speak TLS.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use recached::{Cache, Certificates, ErrorKind, Event, Policy};
+use recached_tests::{PATIENCE, until};
+use redis_test::utils::get_random_available_port;
+
+const MINUTE: Policy = Policy::new(Duration::from_secs(60));
+
+/// An authority, and what it has signed.
+struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = CertificateParams::new([]).expect("they are names");
+        // Another name than that of what it signs, which would pass for signed by itself.
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "authority");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("there is entropy");
+        Self(CertifiedIssuer::self_signed(params, key).expect("it signs itself"))
+    }
+
+    fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    /// A certificate for this machine, and its key.
+    fn signed(&self) -> (String, String) {
+        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let params = CertificateParams::new(names).expect("they are names");
+        let key = KeyPair::generate().expect("there is entropy");
+        let certificate = params.signed_by(&key, &self.0).expect("it signs");
+        (certificate.pem(), key.serialize_pem())
+    }
+}
+
+struct Server {
+    process: Child,
+    port: u16,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn start(folder: &Path, authority: &Authority, mutual: bool) -> Server {
+    let (certificate, key) = authority.signed();
+    let file = |name: &str, text: &str| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).expect("the folder is writable");
+        path
+    };
+    let binary = std::env::var("REDISRS_SERVER_BIN").unwrap_or_else(|_| "redis-server".into());
+    let port = get_random_available_port();
+    let mut command = Command::new(binary);
+    command.args(["--port", "0", "--tls-port", &port.to_string(), "--save", ""]);
+    command
+        .arg("--tls-cert-file")
+        .arg(file("server.crt", &certificate));
+    command.arg("--tls-key-file").arg(file("server.key", &key));
+    command
+        .arg("--tls-ca-cert-file")
+        .arg(file("ca.crt", &authority.pem()));
+    command.args(["--tls-auth-clients", if mutual { "yes" } else { "no" }]);
+    command.stdout(Stdio::null());
+    let mut process = command
+        .spawn()
+        .expect("there is a server: run tests/run, which installs one");
+    let begun = Instant::now();
+    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(begun.elapsed() < PATIENCE, "no server came up");
+        let ended = process.try_wait().expect("it can be asked");
+        assert!(ended.is_none(), "the server was built without TLS");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Server { process, port }
+}
+
+fn build(server: &Server, certificates: Option<Certificates>) -> (Cache, Arc<Mutex<String>>) {
+    let told = Arc::new(Mutex::new(String::new()));
+    let observed = Arc::clone(&told);
+    let builder = Cache::builder()
+        .redis(format!("rediss://localhost:{}", server.port))
+        .namespace("tls")
+        .connect_timeout(Duration::from_secs(5))
+        .command_timeout(Duration::from_secs(5))
+        .observer(move |event| {
+            if let Event::Away(error) = event {
+                *observed.lock().expect("no panic") = error.to_string();
+            }
+        });
+    let builder = match certificates {
+        Some(certificates) => builder.certificates(certificates),
+        None => builder,
+    };
+    (builder.build().expect("it builds"), told)
+}
+
+async fn serves(server: &Server, certificates: Certificates) {
+    let (cache, told) = build(server, Some(certificates));
+    until("there are hits in the process", || async {
+        cache.get_or_compute("item:1", MINUTE, || async { 5 }).await;
+        cache.stats().total.near_hits > 3
+    })
+    .await;
+    assert_eq!(
+        cache.stats().total.computations,
+        1,
+        "{}",
+        told.lock().expect("no panic")
+    );
+}
+
+async fn refuses(server: &Server, certificates: Option<Certificates>, words: &[&str]) {
+    let (cache, told) = build(server, certificates);
+    assert_eq!(
+        cache.get_or_compute("item:1", MINUTE, || async { 5 }).await,
+        5
+    );
+    until("it is told", || async {
+        !told.lock().expect("no panic").is_empty()
+    })
+    .await;
+    let told = told.lock().expect("no panic").clone();
+    assert!(words.iter().any(|word| told.contains(word)), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_is_trusted_by_its_authority_and_no_other() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (ours, theirs) = (Authority::new(), Authority::new());
+    let server = start(folder.path(), &ours, false);
+    serves(&server, Certificates::new().authority(ours.pem())).await;
+    let wrong = Certificates::new().authority(theirs.pem());
+    refuses(&server, Some(wrong), &["certificate"]).await;
+    // The system does not know it either.
+    refuses(&server, None, &["certificate"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_asks_for_a_certificate_is_shown_one() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let authority = Authority::new();
+    let server = start(folder.path(), &authority, true);
+    let (certificate, key) = authority.signed();
+    let trust = || Certificates::new().authority(authority.pem());
+    serves(&server, trust().client(certificate, key)).await;
+    refuses(&server, Some(trust()), &["certificate", "Certificate"]).await;
+}
+
+#[test]
+fn certificates_that_can_not_be_used_are_an_error_when_it_is_built() {
+    let (ours, builder) = (Authority::new(), || {
+        Cache::builder().redis("rediss://localhost")
+    });
+    let refusal = |builder: recached::Builder| {
+        let error = builder.build().expect_err("it can't be used");
+        assert_eq!(error.kind(), ErrorKind::Config);
+        error.to_string()
+    };
+    let (certificate, _) = ours.signed();
+    let garbled = Certificates::new().client(certificate, "no key");
+    let words = refusal(builder().certificates(garbled));
+    assert!(words.contains("certificates"), "{words}");
+    let plain = Cache::builder().redis("redis://localhost");
+    let words = refusal(plain.certificates(Certificates::new().authority(ours.pem())));
+    assert!(words.contains("rediss://"), "{words}");
+}
