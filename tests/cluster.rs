@@ -314,3 +314,116 @@ async fn all_nodes_may_be_restarted_in_turn() {
     let (calls, _) = traffic.end().await;
     assert!(calls > 100, "{calls}");
 }
+
+/// A register a tag; each is changed and invalidated by one cache, and read by both, while slots
+/// move and primaries hand over to their replicas. What is acknowledged holds: at once where it
+/// was made, and elsewhere as soon as it may have travelled.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_invalidation_is_lost_while_slots_move_and_primaries_change() {
+    const REGISTERS: u64 = 20;
+    const TRAVEL: Duration = Duration::from_secs(2);
+    struct Register {
+        source: Source,
+        /// The newest version that is known to be invalidated, and since when.
+        told: std::sync::Mutex<(u64, Instant)>,
+    }
+    let cluster = Arc::new(Cluster::start());
+    let (one, two) = pair(&cluster).await;
+    let new = || Register {
+        source: Source::default(),
+        told: std::sync::Mutex::new((0, Instant::now())),
+    };
+    let registers: Arc<Vec<Register>> = Arc::new((0..REGISTERS).map(|_| new()).collect());
+    let over = Arc::new(AtomicBool::new(false));
+    let reads = Arc::<AtomicUsize>::default();
+    let readers: Vec<_> = (0..4)
+        .map(|place| {
+            let (cache, registers) = (two.clone(), Arc::clone(&registers));
+            let (over, reads) = (Arc::clone(&over), Arc::clone(&reads));
+            tokio::spawn(async move {
+                let mut id = place;
+                while !over.load(Ordering::SeqCst) {
+                    id = (id + 3) % REGISTERS;
+                    let register = &registers[id as usize];
+                    let (told, since) = *register.told.lock().expect("no panic");
+                    let travelled = since.elapsed() > TRAVEL;
+                    let read = item(&cache, &register.source, id).await;
+                    assert!(
+                        read >= told || !travelled,
+                        "{read} was read, {told} is told"
+                    );
+                    reads.fetch_add(1, Ordering::SeqCst);
+                    tokio::task::yield_now().await;
+                }
+            })
+        })
+        .collect();
+    let writer = {
+        let (cache, registers, over) = (one.clone(), Arc::clone(&registers), Arc::clone(&over));
+        tokio::spawn(async move {
+            let (mut told, mut untold) = (0, 0);
+            for version in 1.. {
+                if over.load(Ordering::SeqCst) {
+                    break;
+                }
+                let id = version % REGISTERS;
+                let register = &registers[id as usize];
+                register.source.set(version);
+                let outcome = cache.invalidate_tag(&format!("tag:{id}")).await;
+                assert!(item(&cache, &register.source, id).await >= version);
+                match outcome {
+                    Ok(_) => {
+                        *register.told.lock().expect("no panic") = (version, Instant::now());
+                        told += 1;
+                    }
+                    // It is queued, and told when it can be.
+                    Err(_) => untold += 1,
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            (told, untold)
+        })
+    };
+    let disturbed = Arc::clone(&cluster);
+    let disturb = tokio::task::spawn_blocking(move || {
+        for round in 0..4_u64 {
+            for key in [
+                format!("cluster:gen:tag:tag:{round}"),
+                format!("cluster:item:{round}"),
+            ] {
+                disturbed.move_slot(disturbed.slot_of(&key));
+            }
+            let primary = disturbed.primary_of(disturbed.slot_of("cluster:gen:fn:item"));
+            disturbed.hand_over(primary);
+            disturbed.is_whole();
+        }
+    });
+    disturb.await.expect("the cluster obeys");
+    until("there is traffic in the calm", {
+        let (before, reads) = (reads.load(Ordering::SeqCst), Arc::clone(&reads));
+        move || {
+            let reads = reads.load(Ordering::SeqCst);
+            async move { reads > before + 1_000 }
+        }
+    })
+    .await;
+    over.store(true, Ordering::SeqCst);
+    let (told, untold) = writer.await.expect("none was lost");
+    for reader in readers {
+        reader.await.expect("none was lost");
+    }
+    println!(
+        "{told} invalidations told, {untold} queued, {} reads",
+        reads.load(Ordering::SeqCst)
+    );
+    assert!(told > 100, "{told} told, {untold} queued");
+    for (id, register) in registers.iter().enumerate() {
+        let newest = register.source.value.load(Ordering::SeqCst);
+        for cache in [&one, &two] {
+            until("nothing old is left", || async {
+                item(cache, &register.source, id as u64).await == newest
+            })
+            .await;
+        }
+    }
+}

@@ -107,10 +107,7 @@ async fn succession(server: &Server) -> Duration {
             *at.get().expect("nobody else computes")
         }
     });
-    until("it waits", || async {
-        cache.stats().total.lease_waits > 0
-    })
-    .await;
+    until("it waits", || async { cache.stats().total.lease_waits > 0 }).await;
     process.kill().expect("it runs");
     let killed = Instant::now();
     process.wait().expect("it was ours");

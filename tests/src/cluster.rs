@@ -17,7 +17,7 @@ pub struct Cluster {
 struct Node {
     process: Option<Child>,
     port: u16,
-    start: Box<dyn Fn() -> Child>,
+    start: Box<dyn Fn() -> Child + Send + Sync>,
 }
 
 impl Cluster {
@@ -189,6 +189,32 @@ impl Cluster {
             let _ = self.try_ask::<()>(place, &["CLUSTER", "SETSLOT", &text, "NODE", &to_id]);
         }
         (from, to)
+    }
+
+    /// Has a replica of this primary take over, with everything that the primary has
+    /// acknowledged; gives the new one.
+    pub fn hand_over(&self, primary: usize) -> usize {
+        let id: String = self.ask(primary, &["CLUSTER", "MYID"]);
+        let nodes: String = self.ask(primary, &["CLUSTER", "NODES"]);
+        let is_its = |line: &&str| line.split(' ').nth(3) == Some(id.as_str());
+        let replica = nodes.lines().find(is_its).expect("it has a replica");
+        let is_it = |node: &Node| replica.contains(&format!(":{}@", node.port));
+        let replica = self
+            .nodes
+            .iter()
+            .position(is_it)
+            .expect("it is one of ours");
+        let mut asked = None::<Instant>;
+        wait("it has taken over", || {
+            // The others vote against it until they have heard of all that has moved.
+            if asked.is_none_or(|asked| asked.elapsed() > Duration::from_secs(2)) {
+                asked = Some(Instant::now());
+                let _ = self.try_ask::<()>(replica, &["CLUSTER", "FAILOVER"]);
+            }
+            let primaries = self.primaries();
+            primaries.contains(&replica) && !primaries.contains(&primary)
+        });
+        replica
     }
 
     /// Kills a node.
