@@ -411,6 +411,7 @@ mod tests {
             "redis://ada:hunter2@/",
             "redis://ada:hunter2@localhost:port/",
             "redis://ada:hunter2@localhost/database",
+            #[cfg(not(feature = "tls"))]
             "rediss://ada:hunter2@localhost/",
         ] {
             let text = refusal(Cache::builder().redis(url));

@@ -10,7 +10,13 @@ use crate::error::Error;
 impl Watched {
     /// Where the server is at this moment, as its sentinels have it.
     pub(super) async fn find(&self) -> Result<ConnectionInfo, Error> {
-        let places = self.sentinels.iter().map(|info| info.addr().clone());
+        let mut places: Vec<_> = self
+            .sentinels
+            .iter()
+            .map(|info| info.addr().clone())
+            .collect();
+        // They are asked one after the other: one that is silent must not be the first each time.
+        fastrand::shuffle(&mut places);
         let kind = SentinelServerType::Master;
         let client = SentinelClientBuilder::new(places, &self.name, kind);
         let client = client.and_then(|client| self.logged_in(client).build());

@@ -14,7 +14,7 @@ const MINUTE: Policy = Policy::new(Duration::from_secs(60));
 
 #[test]
 fn the_rule_is_the_documented_one() {
-    let readme = include_str!("../README.md");
+    let readme = include_str!("../../README.md");
     assert!(readme.contains(RULE), "the README names another");
 }
 

@@ -70,6 +70,11 @@ in_codec! {
     as_ever "j" [compress = false]
 }
 
+fn key_of(function: &str, size: usize) -> String {
+    let module = module_path!().replace("::", ".");
+    format!("codec:{module}.{function}:{size}")
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_codec_gives_back_what_was_stored() {
     let server = Server::start();
@@ -82,12 +87,10 @@ async fn every_codec_gives_back_what_was_stored() {
     }
     assert_eq!(RUNS.load(Ordering::SeqCst), sizes.len() * MARKS.len());
     assert_eq!(two.stats().total.computations, 0);
-    let length = |function: &str, size: usize| {
-        let key = format!("codec:codec.{function}:{size}");
-        server.ask::<usize>(&["STRLEN", &key])
-    };
+    let length =
+        |function: &str, size: usize| server.ask::<usize>(&["STRLEN", &key_of(function, size)]);
     for (function, mark) in MARKS {
-        let key = format!("codec:codec.{function}:1");
+        let key = key_of(function, 1);
         assert_eq!(server.ask::<String>(&["GETRANGE", &key, "3", "3"]), *mark);
     }
     assert!(length("msgpack", 1) < length("json", 1));

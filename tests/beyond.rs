@@ -1,0 +1,7 @@
+//! Beyond one server: a cluster, a server that sentinels watch over, a pool of the program's own.
+
+mod beyond {
+    mod cluster;
+    mod pool;
+    mod sentinel;
+}
