@@ -295,6 +295,7 @@ async fn copies_from_a_node_that_is_lost_are_not_served() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "it takes half a minute: see the README"]
 async fn all_nodes_may_be_restarted_in_turn() {
     let mut cluster = Cluster::start();
     let (cache, _) = pair(&cluster).await;

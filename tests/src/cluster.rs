@@ -275,6 +275,8 @@ fn node(folder: &TempDir, place: usize) -> Node {
             command.args(["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"]);
             command.args(["--cluster-replica-validity-factor", "0", "--save", ""]);
             command.args(["--appendonly", "no", "--repl-diskless-sync-delay", "0"]);
+            // A replica that has received nothing yet is not counted as one.
+            command.args(["--repl-ping-replica-period", "1"]);
             command
                 .spawn()
                 .expect("there is a server: run tests/run, which installs one")

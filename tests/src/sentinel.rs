@@ -109,7 +109,13 @@ impl Sentinels {
 
     /// One command to a server.
     pub fn ask<T: redis::FromRedisValue>(&self, server: usize, words: &[&str]) -> T {
-        ask(self.servers[server].port, words).expect("the server takes it")
+        // One that changes its role ends its connections.
+        let mut answer = None;
+        until("the server takes it", || {
+            answer = ask(self.servers[server].port, words).ok();
+            answer.is_some()
+        });
+        answer.expect("it was taken")
     }
 }
 
@@ -120,7 +126,10 @@ fn start(folder: &Path, name: &str, config: impl Fn(u16) -> String, sentinel: bo
         let file = folder.join(format!("{name}.conf"));
         let common = format!("dir {}\nbind 127.0.0.1\nsave \"\"\n", folder.display());
         let common = if sentinel { String::new() } else { common };
-        let text = format!("{}{common}repl-diskless-sync-delay 0\n", config(port));
+        let text = format!(
+            "{}{common}repl-diskless-sync-delay 0\nrepl-ping-replica-period 1\n",
+            config(port)
+        );
         let text = if sentinel { config(port) } else { text };
         std::fs::write(&file, text).expect("the folder is writable");
         let mut command = Command::new(&binary);
