@@ -1,15 +1,14 @@
 //! Servers that speak TLS.
 
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use recached::{Cache, Certificates, ErrorKind, Event, Policy};
-use recached_tests::{PATIENCE, until};
-use redis_test::utils::get_random_available_port;
+use recached_tests::{PATIENCE, free_port, server, until};
 
 const MINUTE: Policy = Policy::new(Duration::from_secs(60));
 
@@ -61,9 +60,8 @@ fn start(folder: &Path, authority: &Authority, mutual: bool) -> Server {
         std::fs::write(&path, text).expect("the folder is writable");
         path
     };
-    let binary = std::env::var("REDISRS_SERVER_BIN").unwrap_or_else(|_| "redis-server".into());
-    let port = get_random_available_port();
-    let mut command = Command::new(binary);
+    let port = free_port();
+    let mut command = server();
     command.args(["--port", "0", "--tls-port", &port.to_string(), "--save", ""]);
     command
         .arg("--tls-cert-file")
@@ -73,7 +71,6 @@ fn start(folder: &Path, authority: &Authority, mutual: bool) -> Server {
         .arg("--tls-ca-cert-file")
         .arg(file("ca.crt", &authority.pem()));
     command.args(["--tls-auth-clients", if mutual { "yes" } else { "no" }]);
-    command.stdout(Stdio::null());
     let mut process = command
         .spawn()
         .expect("there is a server: run tests/run, which installs one");

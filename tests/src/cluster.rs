@@ -1,10 +1,9 @@
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use redis_test::utils::get_random_available_port;
 use tempfile::TempDir;
 
 use crate::PATIENCE;
+use crate::server::{Process, answers, free_port, server};
 
 const SLOTS: u16 = 16_384;
 
@@ -15,9 +14,9 @@ pub struct Cluster {
 }
 
 struct Node {
-    process: Option<Child>,
+    process: Option<Process>,
     port: u16,
-    start: Box<dyn Fn() -> Child + Send + Sync>,
+    start: Box<dyn Fn() -> Process + Send + Sync>,
 }
 
 impl Cluster {
@@ -219,13 +218,13 @@ impl Cluster {
 
     /// Kills a node.
     pub fn kill(&mut self, place: usize) {
-        self.nodes[place].end();
+        self.nodes[place].process = None;
     }
 
     /// Starts it again, with what it knew of the cluster and no keys.
     pub fn restart(&mut self, place: usize) {
         let node = &mut self.nodes[place];
-        node.end();
+        node.process = None;
         node.process = Some((node.start)());
     }
 
@@ -242,65 +241,32 @@ impl Cluster {
     }
 }
 
-impl Node {
-    fn end(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            let _ = process.kill();
-            let _ = process.wait();
-        }
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        self.end();
-    }
-}
-
 fn node(folder: &TempDir, place: usize) -> Node {
-    let binary = std::env::var("REDISRS_SERVER_BIN").unwrap_or_else(|_| "redis-server".into());
     let folder = folder.path().join(place.to_string());
     std::fs::create_dir(&folder).expect("the folder is writable");
     for _ in 0..20 {
         // Its bus listens 10,000 ports above.
-        let port = get_random_available_port() % 20_000 + 20_000;
-        let (binary, folder) = (binary.clone(), folder.clone());
+        let port = free_port() % 20_000 + 20_000;
+        let folder = folder.clone();
         let start = move || {
-            let mut command = Command::new(&binary);
-            command
-                .current_dir(&folder)
-                .stdout(Stdio::null())
-                .stderr(Stdio::null());
+            let mut command = server();
+            command.current_dir(&folder);
             command.args(["--port", &port.to_string(), "--bind", "127.0.0.1"]);
             command.args(["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"]);
             command.args(["--cluster-replica-validity-factor", "0", "--save", ""]);
             command.args(["--appendonly", "no", "--repl-diskless-sync-delay", "0"]);
             // A replica that has received nothing yet is not counted as one.
             command.args(["--repl-ping-replica-period", "1"]);
-            command
-                .spawn()
-                .expect("there is a server: run tests/run, which installs one")
+            Process(command.spawn().expect("it was there just now"))
         };
         let mut process = start();
-        let begun = Instant::now();
-        while begun.elapsed() < PATIENCE && process.try_wait().is_ok_and(|ended| ended.is_none()) {
-            let client =
-                redis::Client::open(format!("redis://127.0.0.1:{port}")).expect("it is a url");
-            let ours = client.get_connection().and_then(|mut connection| {
-                let mut info = redis::cmd("INFO");
-                info.arg("server").query::<String>(&mut connection)
-            });
-            if ours.is_ok_and(|info| info.contains(&format!("process_id:{}", process.id()))) {
-                return Node {
-                    process: Some(process),
-                    port,
-                    start: Box::new(start),
-                };
-            }
-            std::thread::sleep(Duration::from_millis(5));
+        if answers(&mut process.0, port) {
+            return Node {
+                process: Some(process),
+                port,
+                start: Box::new(start),
+            };
         }
-        let _ = process.kill();
-        let _ = process.wait();
     }
     panic!("no server came up");
 }

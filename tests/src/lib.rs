@@ -18,7 +18,7 @@ pub use memory::resident;
 pub use proxy::{Fault, Proxy};
 pub use runs::{ran, runs};
 pub use sentinel::Sentinels;
-pub use server::Server;
+pub use server::{Server, free_port, server};
 pub use source::Source;
 
 use std::future::Future;

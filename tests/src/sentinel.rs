@@ -1,30 +1,22 @@
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use redis_test::utils::get_random_available_port;
 use tempfile::TempDir;
 
 use crate::PATIENCE;
+use crate::server::{Process, answers, free_port, server};
 
 /// Two servers, one the other's replica, and three sentinels that watch over them; they end with
 /// the test.
 pub struct Sentinels {
-    servers: Vec<Process>,
-    sentinels: Vec<Process>,
+    servers: Vec<Started>,
+    sentinels: Vec<Started>,
     _folder: TempDir,
 }
 
-struct Process {
-    process: Child,
+struct Started {
+    process: Option<Process>,
     port: u16,
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
 }
 
 impl Sentinels {
@@ -78,16 +70,14 @@ impl Sentinels {
 
     /// The urls of the sentinels.
     pub fn urls(&self) -> Vec<String> {
-        let url = |sentinel: &Process| format!("redis://127.0.0.1:{}", sentinel.port);
+        let url = |sentinel: &Started| format!("redis://127.0.0.1:{}", sentinel.port);
         self.sentinels.iter().map(url).collect()
     }
 
     /// Kills the server that the sentinels name.
     pub fn kill_primary(&mut self) {
         let primary = self.primary();
-        let process = &mut self.servers[primary].process;
-        process.kill().expect("it runs");
-        process.wait().expect("it ends");
+        self.servers[primary].process = None;
     }
 
     /// Has the replica take over from a server that lives.
@@ -119,35 +109,23 @@ impl Sentinels {
     }
 }
 
-fn start(folder: &Path, name: &str, config: impl Fn(u16) -> String, sentinel: bool) -> Process {
-    let binary = std::env::var("REDISRS_SERVER_BIN").unwrap_or_else(|_| "redis-server".into());
+fn start(folder: &Path, name: &str, config: impl Fn(u16) -> String, sentinel: bool) -> Started {
     for _ in 0..20 {
-        let port = get_random_available_port();
+        let port = free_port();
         let file = folder.join(format!("{name}.conf"));
-        let common = format!("dir {}\nbind 127.0.0.1\nsave \"\"\n", folder.display());
-        let common = if sentinel { String::new() } else { common };
-        let text = format!(
-            "{}{common}repl-diskless-sync-delay 0\nrepl-ping-replica-period 1\n",
-            config(port)
+        let server_only = format!(
+            "dir {}\nbind 127.0.0.1\nsave \"\"\nrepl-diskless-sync-delay 0\nrepl-ping-replica-period 1\n",
+            folder.display()
         );
-        let text = if sentinel { config(port) } else { text };
-        std::fs::write(&file, text).expect("the folder is writable");
-        let mut command = Command::new(&binary);
+        let more = if sentinel { "" } else { &server_only };
+        std::fs::write(&file, config(port) + more).expect("the folder is writable");
+        let mut command = server();
         command.arg(&file).args(sentinel.then_some("--sentinel"));
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        let mut process = command
-            .spawn()
-            .expect("there is a server: run tests/run, which installs one");
-        let begun = Instant::now();
-        while begun.elapsed() < PATIENCE && process.try_wait().is_ok_and(|ended| ended.is_none()) {
-            let id = format!("process_id:{}", process.id());
-            if ask::<String>(port, &["INFO", "server"]).is_ok_and(|info| info.contains(&id)) {
-                return Process { process, port };
-            }
-            std::thread::sleep(Duration::from_millis(5));
+        let mut process = Process(command.spawn().expect("it was there just now"));
+        if answers(&mut process.0, port) {
+            let process = Some(process);
+            return Started { process, port };
         }
-        let _ = process.kill();
-        let _ = process.wait();
     }
     panic!("no server came up");
 }

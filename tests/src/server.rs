@@ -1,16 +1,49 @@
-use std::io::Write;
+use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use redis::ConnectionAddr;
-use redis_test::server::RedisServer;
-use redis_test::utils::get_random_available_port;
 use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::PATIENCE;
 
 /// A Redis server of one test, on a free port; it ends with the test.
 pub struct Server {
-    server: Option<RedisServer>,
+    process: Option<Process>,
     port: u16,
+    folder: TempDir,
+}
+
+/// Ends with its owner.
+pub(crate) struct Process(pub(crate) Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A port that nobody listens on at this moment.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
+    listener.local_addr().expect("it is bound").port()
+}
+
+/// The server to be tested against.
+pub fn server() -> Command {
+    let binary = std::env::var("REDISRS_SERVER_BIN").unwrap_or_else(|_| "redis-server".into());
+    let version = Command::new(&binary)
+        .arg("--version")
+        .stdout(Stdio::null())
+        .status();
+    assert!(
+        version.is_ok_and(|status| status.success()),
+        "there is no `{binary}`: run tests/run, which installs a Redis server, or set REDISRS_SERVER_BIN"
+    );
+    let mut server = Command::new(binary);
+    server.stdout(Stdio::null()).stderr(Stdio::null());
+    server
 }
 
 impl Server {
@@ -25,38 +58,20 @@ impl Server {
 
     /// As [`start`](Self::start), with lines of configuration.
     pub fn start_with(config: &str) -> Self {
-        let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
-        file.write_all(config.as_bytes())
-            .expect("it can be written");
-        let binary = std::env::var("REDISRS_SERVER_BIN").unwrap_or_else(|_| "redis-server".into());
-        let there = Command::new(&binary)
-            .arg("--version")
-            .stdout(Stdio::null())
-            .status();
-        assert!(
-            there.is_ok_and(|status| status.success()),
-            "there is no `{binary}`: run tests/run, which installs a Redis server, or set REDISRS_SERVER_BIN"
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let config = format!(
+            "bind 127.0.0.1\nsave \"\"\ndir {}\n{config}",
+            folder.path().display()
         );
+        std::fs::write(folder.path().join("server.conf"), config).expect("it can be written");
         // Another process may take the free port first: then this one ends, and we try again.
         for _ in 0..5 {
-            let addr = RedisServer::get_addr(get_random_available_port());
-            let config = Some(file.path());
-            let mut server = RedisServer::new_with_addr_tls_modules_and_spawner(
-                addr,
-                config,
-                None,
-                false,
-                None,
-                &[],
-                |command| command.spawn().expect("the binary was there just now"),
-            );
-            let Some((_, port)) = server.host_and_port() else {
-                panic!("the tests need a server on a port: unset REDISRS_SERVER_TYPE");
-            };
-            if answers(&mut server.process, port) {
+            let port = free_port();
+            if let Some(process) = spawn(&folder, port) {
                 return Self {
-                    server: Some(server),
+                    process: Some(process),
                     port,
+                    folder,
                 };
             }
         }
@@ -100,18 +115,16 @@ impl Server {
 
     /// Kills the server; its port stays known.
     pub fn kill(&mut self) {
-        self.server = None;
+        self.process = None;
     }
 
     /// Starts an empty server on the same port.
     pub fn restart(&mut self) {
         self.kill();
         let begun = Instant::now();
-        while begun.elapsed() < super::PATIENCE {
-            let addr = ConnectionAddr::Tcp("127.0.0.1".into(), self.port);
-            let mut server = RedisServer::new_with_addr_and_modules(addr, &[], false);
-            if answers(&mut server.process, self.port) {
-                self.server = Some(server);
+        while begun.elapsed() < PATIENCE {
+            self.process = spawn(&self.folder, self.port);
+            if self.process.is_some() {
                 return;
             }
         }
@@ -119,17 +132,17 @@ impl Server {
     }
 
     fn signal(&self, what: Signal) {
-        let pid = self.server.as_ref().expect("the server runs").process.id();
-        signal(pid, what);
+        let process = self.process.as_ref().expect("the server runs");
+        signal(process.0.id(), what);
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        if let Some(server) = &self.server {
-            signal(server.process.id(), Signal::CONT);
-        }
-    }
+fn spawn(folder: &TempDir, port: u16) -> Option<Process> {
+    let mut command = server();
+    command.arg(folder.path().join("server.conf"));
+    command.args(["--port", &port.to_string()]);
+    let mut process = Process(command.spawn().expect("it was there just now"));
+    answers(&mut process.0, port).then_some(process)
 }
 
 pub(crate) fn signal(pid: u32, signal: Signal) {
@@ -138,11 +151,12 @@ pub(crate) fn signal(pid: u32, signal: Signal) {
     sent.expect("it can be told");
 }
 
-fn answers(process: &mut Child, port: u16) -> bool {
+/// Whether it is this process that answers.
+pub(crate) fn answers(process: &mut Child, port: u16) -> bool {
     let client =
         redis::Client::open(format!("redis://127.0.0.1:{port}/")).expect("the url is good");
     let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(10) {
+    while begun.elapsed() < PATIENCE {
         if let Ok(Some(_)) = process.try_wait() {
             return false;
         }

@@ -1,0 +1,100 @@
+//! What is wrong is said where it is wrong: each file of `faults/` has the fault it is named after.
+//!
+//! The compiler's own words change with its version, so they are compared on the one they were
+//! written with: `TRYBUILD=overwrite` writes them anew. On others each file must fail all the same,
+//! with the first thing that its `.stderr` says.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const WRITTEN_WITH: &str = "rustc 1.95.0";
+
+/// Set for the process that compiles copies of the files, whatever the compiler says of them.
+const COPIES: &str = "RECACHED_UI_COPIES";
+
+#[test]
+fn each_fault_is_told_where_it_is() {
+    if version().starts_with(WRITTEN_WITH) {
+        trybuild::TestCases::new().compile_fail("faults/*.rs");
+    } else {
+        on_another_compiler();
+    }
+}
+
+/// The way of [`each_fault_is_told_where_it_is`] on other compilers, tried on each.
+#[test]
+#[ignore = "the comparison says more where the compiler is the one the words are from"]
+fn each_fault_is_told_on_any_compiler() {
+    on_another_compiler();
+}
+
+#[test]
+fn words_name_nothing_generated() {
+    for fault in faults() {
+        let words = words(&fault);
+        for generated in ["__recached", "__RECACHED", "{impl#", "{constant#"] {
+            assert!(
+                !words.contains(generated),
+                "{}: {generated}",
+                fault.display()
+            );
+        }
+        // One of ours, and not what follows from it.
+        let first = words.lines().next().unwrap_or_default();
+        assert!(first.starts_with("error"), "{}", fault.display());
+    }
+}
+
+/// Compiles the copies that [`on_another_compiler`] has made.
+#[test]
+#[ignore = "a part of another test"]
+fn copies() {
+    let copies = env::var(COPIES).expect("it is run by the other test");
+    trybuild::TestCases::new().compile_fail(format!("{copies}/*.rs"));
+}
+
+fn on_another_compiler() {
+    let folder = tempfile::tempdir().expect("there is a place for files");
+    let copy_of = |fault: &Path| folder.path().join(fault.file_name().expect("it is a file"));
+    for fault in faults() {
+        fs::copy(&fault, copy_of(&fault)).expect("the folder is writable");
+    }
+    // It fails if one of the files compiles, and writes what is said of the others.
+    let compiled = Command::new(env::current_exe().expect("this is a program"))
+        .args(["--exact", "copies", "--ignored", "--nocapture"])
+        .env("TRYBUILD", "overwrite")
+        .env(COPIES, folder.path())
+        .status();
+    assert!(compiled.expect("it starts").success());
+    for fault in faults() {
+        let (expected, said) = (words(&fault), words(&copy_of(&fault)));
+        let first = expected.lines().next().expect("something is said");
+        let (_, message) = first.split_once(": ").expect("it is an error");
+        assert!(said.contains(message), "{}: {said}", fault.display());
+    }
+}
+
+fn faults() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("faults");
+    let files = fs::read_dir(folder).expect("there is a folder");
+    let files = files.map(|file| file.expect("it can be read").path());
+    let faults: Vec<_> = files
+        .filter(|file| file.extension().is_some_and(|ending| ending == "rs"))
+        .collect();
+    assert!(faults.len() > 30, "{faults:?}");
+    faults
+}
+
+/// What the compiler has said.
+fn words(fault: &Path) -> String {
+    fs::read_to_string(fault.with_extension("stderr")).expect("something was said")
+}
+
+fn version() -> String {
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(rustc).arg("--version").output();
+    let output = output.expect("there is a compiler");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
