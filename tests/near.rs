@@ -349,7 +349,7 @@ fn copies_go_with_the_runtime_that_heard_of_their_changes() {
 
 /// A user whose connections may not ask for pushes: as behind a proxy that passes none on.
 fn without_pushes(server: &Server) -> String {
-    let plain = ["~*", "+@all", "-client|tracking"];
+    let plain = ["~*", "+@all", "-client"];
     let words = [&["ACL", "SETUSER", "plain", "on", ">plain"], &plain[..]].concat();
     let _: () = server.ask(&words);
     server.url().replace("redis://", "redis://plain:plain@")

@@ -53,7 +53,7 @@ impl Drop for Server {
     }
 }
 
-fn start(folder: &Path, authority: &Authority, mutual: bool) -> Server {
+fn start(folder: &Path, authority: &Authority, mutual: bool) -> Option<Server> {
     let (certificate, key) = authority.signed();
     let file = |name: &str, text: &str| {
         let path = folder.join(name);
@@ -77,11 +77,16 @@ fn start(folder: &Path, authority: &Authority, mutual: bool) -> Server {
     let begun = Instant::now();
     while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
         assert!(begun.elapsed() < PATIENCE, "no server came up");
-        let ended = process.try_wait().expect("it can be asked");
-        assert!(ended.is_none(), "the server was built without TLS");
+        if process.try_wait().expect("it can be asked").is_some() {
+            // One that was chosen by hand may be without; what tests/run installs is not.
+            let chosen = std::env::var_os("REDISRS_SERVER_BIN").is_some();
+            assert!(chosen, "the server was built without TLS");
+            eprintln!("not tested: this server was built without TLS");
+            return None;
+        }
         std::thread::sleep(Duration::from_millis(5));
     }
-    Server { process, port }
+    Some(Server { process, port })
 }
 
 fn build(server: &Server, certificates: Option<Certificates>) -> (Cache, Arc<Mutex<String>>) {
@@ -137,7 +142,9 @@ async fn refuses(server: &Server, certificates: Option<Certificates>, words: &[&
 async fn a_server_is_trusted_by_its_authority_and_no_other() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (ours, theirs) = (Authority::new(), Authority::new());
-    let server = start(folder.path(), &ours, false);
+    let Some(server) = start(folder.path(), &ours, false) else {
+        return;
+    };
     serves(&server, Certificates::new().authority(ours.pem())).await;
     let wrong = Certificates::new().authority(theirs.pem());
     refuses(&server, Some(wrong), &["certificate"]).await;
@@ -149,7 +156,9 @@ async fn a_server_is_trusted_by_its_authority_and_no_other() {
 async fn a_server_that_asks_for_a_certificate_is_shown_one() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let authority = Authority::new();
-    let server = start(folder.path(), &authority, true);
+    let Some(server) = start(folder.path(), &authority, true) else {
+        return;
+    };
     let (certificate, key) = authority.signed();
     let trust = || Certificates::new().authority(authority.pem());
     serves(&server, trust().client(certificate, key)).await;
