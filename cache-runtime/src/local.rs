@@ -90,9 +90,16 @@ impl Listener for Local {
         self.flights.retire_where(|_, _| true);
     }
 
-    fn settings(&self, fields: Vec<(String, String)>) {
-        self.registry.rules().replace_fleet(fields);
-        self.settings_changed();
+    fn settings_told(&self) -> u64 {
+        self.registry.rules().told()
+    }
+
+    fn settings(&self, told: u64, fields: Vec<(String, String)>) -> bool {
+        let believed = self.registry.rules().replace_fleet(told, fields);
+        if believed {
+            self.settings_changed();
+        }
+        believed
     }
 
     fn pushes(&self, pushes: bool) {

@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
@@ -9,7 +10,11 @@ const MOST: usize = 10_000;
 
 /// All that is set at run time.
 #[derive(Default)]
-pub(crate) struct Rules(RwLock<Vec<Rule>>);
+pub(crate) struct Rules {
+    all: RwLock<Vec<Rule>>,
+    /// How often the fleet's have been replaced.
+    told: AtomicU64,
+}
 
 impl Rules {
     /// What the environment says: `RECACHED_TTL="user*=30s, shop.*=5m"`, `RECACHED_OFF="report*"`.
@@ -45,13 +50,16 @@ impl Rules {
             let fault = |error: Error| refuse("RECACHED_OFF", &item, &error.to_string());
             rules.push(rule.map_err(fault)?);
         }
-        Ok(Self(RwLock::new(rules)))
+        Ok(Self {
+            all: RwLock::new(rules),
+            told: AtomicU64::new(0),
+        })
     }
 
     /// What is in force for the function.
     pub(crate) fn of(&self, name: &str) -> (Option<Duration>, bool) {
         let (mut ttl, mut on) = (None, true);
-        let rules = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let rules = self.all.read().unwrap_or_else(PoisonError::into_inner);
         let mut matching: Vec<&Rule> = rules.iter().filter(|rule| rule.matches(name)).collect();
         matching.sort_by_key(|rule| rule.rank());
         for rule in matching {
@@ -65,7 +73,7 @@ impl Rules {
 
     /// In place of what was set of the same pattern, if anything.
     pub(crate) fn set(&self, rule: Rule) -> Result<(), Error> {
-        let mut rules = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut rules = self.all.write().unwrap_or_else(PoisonError::into_inner);
         let same = |other: &Rule| {
             other.origin == rule.origin
                 && other.pattern == rule.pattern
@@ -82,24 +90,35 @@ impl Rules {
 
     /// Takes back what was set of the pattern.
     pub(crate) fn reset(&self, pattern: &str, origin: Origin) {
-        let mut rules = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut rules = self.all.write().unwrap_or_else(PoisonError::into_inner);
         rules.retain(|rule| rule.pattern != pattern || rule.origin != origin);
     }
 
-    /// What the fleet has set, all of it.
-    pub(crate) fn replace_fleet(&self, fields: Vec<(String, String)>) {
+    /// To be asked before the store is: what is read now is older than what is told meanwhile.
+    pub(crate) fn told(&self) -> u64 {
+        self.told.load(Ordering::Acquire)
+    }
+
+    /// What the fleet has set, all of it; unless it was told of since it was `told` so often:
+    /// a reply to an earlier question may be looked at later.
+    pub(crate) fn replace_fleet(&self, told: u64, fields: Vec<(String, String)>) -> bool {
         let fleet = fields
             .iter()
             .filter_map(|(field, value)| Setting::read(field, value))
             .take(MOST);
-        let mut rules = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut rules = self.all.write().unwrap_or_else(PoisonError::into_inner);
+        if self.told() != told {
+            return false;
+        }
+        self.told.store(told + 1, Ordering::Release);
         rules.retain(|rule| rule.origin != Origin::Fleet);
         rules.extend(fleet);
+        true
     }
 
     /// All of them, what goes before others last.
     pub(crate) fn list(&self, names: &[String]) -> Vec<InForce> {
-        let rules = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let rules = self.all.read().unwrap_or_else(PoisonError::into_inner);
         let mut all: Vec<&Rule> = rules.iter().collect();
         all.sort_by_key(|rule| (rule.rank(), rule.setting.kind() == Kind::On));
         let show = |rule: &Rule| InForce {
@@ -184,7 +203,7 @@ mod tests {
         set("*", 6, Origin::Fleet);
         assert_eq!(rules.of("app.user").0, Some(SECOND * 5));
         assert_eq!(rules.of("app.other").0, Some(SECOND * 6));
-        rules.replace_fleet(vec![]);
+        assert!(rules.replace_fleet(rules.told(), vec![]));
         assert_eq!(rules.of("app.user").0, Some(SECOND * 3));
         rules.reset("user", Origin::Environment);
         assert_eq!(rules.of("app.user").0, Some(SECOND));
@@ -192,5 +211,23 @@ mod tests {
         let list = rules.list(&names);
         assert_eq!(list.len(), 1);
         assert_eq!(list[0].functions, names);
+    }
+
+    #[test]
+    fn an_earlier_reading_of_the_fleet_does_not_replace_a_later_one() {
+        let rules = Rules::default();
+        let off = |pattern: &str| {
+            let setting = Setting::On(false);
+            (
+                Setting::field(setting.kind(), pattern),
+                setting.write("ada"),
+            )
+        };
+        let (early, late) = (rules.told(), rules.told());
+        assert!(rules.replace_fleet(late, vec![off("user")]));
+        assert!(!rules.replace_fleet(early, vec![]));
+        assert_eq!(rules.of("app.user"), (None, false));
+        assert!(rules.replace_fleet(rules.told(), vec![]));
+        assert_eq!(rules.of("app.user"), (None, true));
     }
 }

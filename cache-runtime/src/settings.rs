@@ -1,7 +1,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::cache::{Cache, Inner};
+use crate::cache::Cache;
 use crate::error::Error;
 use crate::setting::{InForce, Kind, Origin, Rule, Setting};
 use crate::store::{Caller, Tier};
@@ -137,9 +137,7 @@ impl FleetSettings<'_> {
         let inner = &self.cache.inner;
         let fields = [Kind::Ttl, Kind::On].map(|kind| (Setting::field(kind, pattern), None));
         let session = inner.store.session(Caller::Async);
-        if let Some(all) = session.change_settings(&fields).await? {
-            take(inner, all);
-        } else {
+        if !session.change_settings(&fields).await? {
             inner.local.registry.rules().reset(pattern, Origin::Fleet);
             inner.local.settings_changed();
         }
@@ -159,21 +157,12 @@ impl FleetSettings<'_> {
             Setting::field(setting.kind(), pattern),
             Some(setting.write(&self.by)),
         );
-        match session.change_settings(&[field]).await? {
-            Some(all) => take(inner, all),
-            None => {
-                inner.local.registry.rules().set(rule)?;
-                inner.local.settings_changed();
-            }
+        if !session.change_settings(&[field]).await? {
+            inner.local.registry.rules().set(rule)?;
+            inner.local.settings_changed();
         }
         Ok(functions)
     }
-}
-
-/// What the server holds now, in force before the caller goes on.
-fn take(inner: &Inner, all: Vec<(String, String)>) {
-    inner.local.registry.rules().replace_fleet(all);
-    inner.local.settings_changed();
 }
 
 fn program() -> String {

@@ -228,8 +228,11 @@ pub(crate) trait Listener: Send + Sync {
     fn found(&self);
     /// For a while nothing would have been told.
     fn gap(&self);
-    /// What the fleet has set, all of it.
-    fn settings(&self, fields: Vec<(String, String)>);
+    /// How often it was told what the fleet has set.
+    fn settings_told(&self) -> u64;
+    /// What the fleet has set, all of it; whether it was told of nothing since it was `told` so
+    /// often. Otherwise this may be older, and is not believed.
+    fn settings(&self, told: u64, fields: Vec<(String, String)>) -> bool;
     /// Whether changes are told at all.
     fn pushes(&self, pushes: bool);
 }
@@ -366,14 +369,15 @@ impl Session {
         }
     }
 
-    /// Changes what the fleet has set, and gives all of it; `None` where there is no fleet.
+    /// Changes what the fleet has set, and brings it into force here; `false` where there is no
+    /// fleet.
     pub(crate) async fn change_settings(
         &self,
         fields: &[(String, Option<String>)],
-    ) -> Result<Option<Vec<(String, String)>>, Error> {
+    ) -> Result<bool, Error> {
         match self {
-            Self::Memory(_) => Ok(None),
-            Self::Redis(way) => way.change_settings(fields).await.map(Some),
+            Self::Memory(_) => Ok(false),
+            Self::Redis(way) => way.change_settings(fields).await.map(|()| true),
         }
     }
 }

@@ -237,8 +237,15 @@ impl Link {
 
     /// Learns what the fleet has set.
     pub(super) async fn read_settings(self: &Arc<Self>) {
+        let told = self.inbox.listener.settings_told();
         match Way::ahead(Arc::clone(self)).fleet_settings().await {
-            Ok(all) => self.inbox.listener.settings(all),
+            Ok(all) => {
+                if !self.inbox.listener.settings(told, all) {
+                    // A change of our own was told meanwhile.
+                    self.inbox.keep_settings_changed();
+                    self.inbox.doubt.notify_one();
+                }
+            }
             Err(error) => {
                 // Tried again with the next heartbeat.
                 self.inbox.keep_settings_changed();

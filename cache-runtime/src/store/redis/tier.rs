@@ -147,11 +147,13 @@ impl Way {
     pub(crate) async fn change_settings(
         &self,
         fields: &[(String, Option<String>)],
-    ) -> Result<Vec<(String, String)>, Error> {
+    ) -> Result<(), Error> {
         let key = self.settings.settings_key();
         let key = key.as_str();
         // On the link that hears of changes; in one piece, so that what is given holds them.
-        self.steady()
+        let steady = self.steady();
+        let mut told = steady.inbox.listener.settings_told();
+        let mut all = steady
             .exchange(|mut line| async move {
                 let mut call = SCRIPTS.set.key(key);
                 let set = fields
@@ -166,7 +168,13 @@ impl Way {
                 }
                 call.invoke_async(&mut line.connection).await
             })
-            .await
+            .await?;
+        // Another change was told meanwhile; which of the two is the later one?
+        while !steady.inbox.listener.settings(told, all) {
+            told = steady.inbox.listener.settings_told();
+            all = steady.fleet_settings().await?;
+        }
+        Ok(())
     }
 
     /// One sweep over the keys that match, on all servers: leases or entries.
