@@ -5,11 +5,16 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 
 /// What a key is looked up by in this process: 128 bits, no memory of its own.
 ///
-/// The digest of the key's head, crossed with the arguments: as they are up to 16 bytes,
+/// The digest of the key's head, plus the arguments: as they are up to 16 bytes,
 /// digested beyond. The digest is SipHash-1-3-128 under a random key of this process: nobody who
 /// chooses arguments knows what would make two keys meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Fingerprint([u64; 2]);
+pub(crate) struct Fingerprint {
+    // Halves, because what holds a `u128` is aligned, and filled up, to 16 bytes; and two
+    // fields, because an array is passed around in memory.
+    low: u64,
+    high: u64,
+}
 
 impl Fingerprint {
     /// Of a whole key: `{namespace}:{name…}:{arguments}`.
@@ -26,26 +31,31 @@ impl Fingerprint {
             room.copy_from_slice(arguments);
             return Self::short(head, filled);
         }
-        Self::halved(head ^ digest(arguments))
+        Self::sum(head, digest(arguments))
     }
 
     /// Of arguments of up to 16 bytes, filled up with zeros: no text has one.
     #[inline]
     pub(crate) fn short(head: u128, arguments: [u8; 16]) -> Self {
-        Self::halved(head ^ u128::from_le_bytes(arguments))
+        Self::sum(head, u128::from_le_bytes(arguments))
     }
 
-    /// Halves, because what holds a `u128` is aligned, and filled up, to 16 bytes.
+    // Not crossed: that would be done in a vector, which waits for the two words that the
+    // arguments have been written in.
     #[inline]
-    fn halved(whole: u128) -> Self {
-        Self([whole as u64, (whole >> 64) as u64])
+    fn sum(head: u128, arguments: u128) -> Self {
+        let whole = head.wrapping_add(arguments);
+        Self {
+            low: whole as u64,
+            high: (whole >> 64) as u64,
+        }
     }
 }
 
 impl Hash for Fingerprint {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.0[0]);
-        state.write_u64(self.0[1]);
+        state.write_u64(self.low);
+        state.write_u64(self.high);
     }
 }
 

@@ -9,6 +9,7 @@ mod head;
 mod serializer;
 mod text;
 mod types;
+mod word;
 
 use std::borrow::Borrow;
 use std::fmt;

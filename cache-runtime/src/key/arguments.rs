@@ -163,9 +163,13 @@ pub(super) fn assemble(head: &Head, arguments: &Text) -> Key {
 
 #[inline]
 fn fingerprint(head: &Head, arguments: &Text) -> Fingerprint {
-    if let Some(short) = arguments.short() {
-        return Fingerprint::short(head.digest, short);
+    match arguments.short() {
+        Some(short) => Fingerprint::short(head.digest, short),
+        None => long_fingerprint(head, arguments),
     }
+}
+
+fn long_fingerprint(head: &Head, arguments: &Text) -> Fingerprint {
     let text = arguments.as_bytes();
     if text.len() <= LONGEST {
         Fingerprint::new(head.digest, text)

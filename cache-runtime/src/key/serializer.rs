@@ -128,10 +128,33 @@ impl<'a> Writer<'a> {
     }
 }
 
-macro_rules! integers {
+macro_rules! wide_numbers {
     ($($method:ident $ty:ty,)+) => {$(
         fn $method(self, value: $ty) -> Result<(), Refusal> {
             self.literal(itoa::Buffer::new().format(value))
+        }
+    )+};
+}
+
+macro_rules! numbers {
+    ($($method:ident $ty:ty,)+) => {$(
+        #[inline]
+        fn $method(self, value: $ty) -> Result<(), Refusal> {
+            self.out.push_number(value.into());
+            Ok(())
+        }
+    )+};
+}
+
+macro_rules! signed_numbers {
+    ($($method:ident $ty:ty,)+) => {$(
+        #[inline]
+        fn $method(self, value: $ty) -> Result<(), Refusal> {
+            if value < 0 {
+                self.out.push(b'-');
+            }
+            self.out.push_number(value.unsigned_abs().into());
+            Ok(())
         }
     )+};
 }
@@ -147,16 +170,22 @@ impl<'a> ser::Serializer for Writer<'a> {
     type SerializeStruct = List<'a>;
     type SerializeStructVariant = List<'a>;
 
-    integers! {
-        serialize_i8 i8,
-        serialize_i16 i16,
-        serialize_i32 i32,
-        serialize_i64 i64,
-        serialize_i128 i128,
+    numbers! {
         serialize_u8 u8,
         serialize_u16 u16,
         serialize_u32 u32,
         serialize_u64 u64,
+    }
+
+    signed_numbers! {
+        serialize_i8 i8,
+        serialize_i16 i16,
+        serialize_i32 i32,
+        serialize_i64 i64,
+    }
+
+    wide_numbers! {
+        serialize_i128 i128,
         serialize_u128 u128,
     }
 

@@ -1,13 +1,20 @@
 use std::fmt;
 
+use super::word::Word;
+
+/// What is kept without memory from the heap, in bytes.
 const INLINE: usize = 64;
+/// What is written, and looked up, in one piece.
+const SHORT: usize = 16;
 
 /// A text that is being written: without memory from the heap while it is short.
 #[derive(Clone)]
 pub(super) struct Text {
+    /// Zeros behind the end.
     inline: [u8; INLINE],
+    /// Beyond any of `inline`, once the text has become too long for it.
     len: usize,
-    /// The whole text, once it has become too long.
+    /// The whole text, from then on.
     heap: Vec<u8>,
 }
 
@@ -26,23 +33,55 @@ impl Text {
     #[inline]
     pub(super) fn push(&mut self, ascii: u8) {
         debug_assert!(ascii.is_ascii());
-        self.extend(&[ascii]);
+        let bytes = u64::from(ascii);
+        self.push_word(Word { bytes, len: 1 });
     }
 
     #[inline]
     pub(super) fn push_str(&mut self, text: &str) {
-        self.extend(text.as_bytes());
+        let text = text.as_bytes();
+        if self.len + text.len() > SHORT {
+            return self.extend(text);
+        }
+        for bytes in text.chunks(8) {
+            self.push_word(Word::of(bytes));
+        }
     }
 
     #[inline]
+    pub(super) fn push_number(&mut self, number: u64) {
+        if number < Word::END {
+            return self.push_word(Word::number(number));
+        }
+        self.push_long(number);
+    }
+
+    fn push_long(&mut self, number: u64) {
+        self.push_number(number / Word::END);
+        self.push_word(Word::filled(number % Word::END));
+    }
+
+    #[inline]
+    fn push_word(&mut self, word: Word) {
+        let end = self.len + word.len;
+        match self.inline.first_chunk_mut::<SHORT>() {
+            Some(short) if end <= SHORT => {
+                let word = u128::from(word.bytes) << (8 * self.len);
+                *short = (u128::from_le_bytes(*short) | word).to_le_bytes();
+                self.len = end;
+            }
+            _ => self.extend(&word.bytes.to_le_bytes()[..word.len]),
+        }
+    }
+
     fn extend(&mut self, bytes: &[u8]) {
         let end = self.len + bytes.len();
         match self.inline.get_mut(self.len..end) {
-            Some(room) if self.heap.is_empty() => {
+            Some(room) => {
                 room.copy_from_slice(bytes);
                 self.len = end;
             }
-            _ => self.spill(bytes),
+            None => self.spill(bytes),
         }
     }
 
@@ -51,6 +90,7 @@ impl Text {
         if self.heap.is_empty() {
             self.heap.reserve(2 * (self.len + bytes.len()));
             self.heap.extend_from_slice(&self.inline[..self.len]);
+            self.len = INLINE + 1;
         }
         self.heap.extend_from_slice(bytes);
     }
@@ -61,21 +101,14 @@ impl Text {
 
     #[inline]
     pub(super) fn as_bytes(&self) -> &[u8] {
-        if self.heap.is_empty() {
-            &self.inline[..self.len]
-        } else {
-            &self.heap
-        }
+        self.inline.get(..self.len).unwrap_or(&self.heap)
     }
 
     /// The whole text in 16 bytes, filled up with zeros; `None` if it is longer.
     #[inline]
-    pub(super) fn short(&self) -> Option<[u8; 16]> {
-        if self.len > 16 || !self.heap.is_empty() {
-            return None;
-        }
-        // Nothing has ever been written behind the end.
-        self.inline.first_chunk().copied()
+    pub(super) fn short(&self) -> Option<[u8; SHORT]> {
+        let short = self.inline.first_chunk().copied();
+        short.filter(|_| self.len <= SHORT)
     }
 
     pub(super) fn as_str(&self) -> &str {
@@ -130,6 +163,22 @@ mod tests {
                 let fits = filled.get_mut(..whole.len());
                 let fits = fits.map(|room| room.copy_from_slice(whole.as_bytes()));
                 assert_eq!(text.short(), fits.map(|()| filled));
+            }
+        }
+    }
+
+    #[test]
+    fn a_number_is_whole_wherever_it_stands() {
+        for number in [0, 7, 42, 99_999_999, 100_000_000, 1 << 53, u64::MAX] {
+            for before in 0..80 {
+                let mut text = Text::default();
+                let mut whole = "x".repeat(before);
+                text.push_str(&whole);
+                text.push_number(number);
+                text.push(b':');
+                whole.push_str(&format!("{number}:"));
+                assert_eq!(text.as_str(), whole);
+                assert_eq!(text.short().is_some(), whole.len() <= 16);
             }
         }
     }

@@ -1,0 +1,109 @@
+/// Up to eight ASCII characters, the first in the lowest byte.
+///
+/// What is looked up is a key's whole text. Written byte by byte, it would have to be collected
+/// from as many stores, for which a processor waits longer than all of the writing takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Word {
+    pub(super) bytes: u64,
+    pub(super) len: usize,
+}
+
+const ZEROS: u64 = u64::from_le_bytes(*b"00000000");
+
+impl Word {
+    /// The first number that has more than eight digits.
+    pub(super) const END: u64 = 100_000_000;
+
+    /// The first eight bytes of a text.
+    #[inline]
+    pub(super) fn of(text: &[u8]) -> Self {
+        let len = text.len().min(8);
+        let four = |at: usize| {
+            let four = text.get(at..).and_then(<[u8]>::first_chunk);
+            u64::from(four.copied().map_or(0, u32::from_le_bytes))
+        };
+        let bytes = match len {
+            // The two overlap, and agree where they do.
+            4.. => four(0) | (four(len - 4) << (8 * (len - 4))),
+            _ => {
+                let bytes = text.iter().rev();
+                bytes.fold(0, |bytes, byte| (bytes << 8) | u64::from(*byte))
+            }
+        };
+        Self { bytes, len }
+    }
+
+    /// The digits of a number below [`END`](Self::END).
+    #[inline]
+    pub(super) fn number(number: u64) -> Self {
+        let digits = digits(number);
+        // The last one stands, if it is a zero.
+        let leading = (digits | (1 << 56)).trailing_zeros() / 8;
+        Self {
+            bytes: (digits | ZEROS) >> (8 * leading),
+            len: 8 - leading as usize,
+        }
+    }
+
+    /// The same, all eight of them.
+    #[inline]
+    pub(super) fn filled(number: u64) -> Self {
+        Self {
+            bytes: digits(number) | ZEROS,
+            len: 8,
+        }
+    }
+}
+
+/// The values of eight digits, a byte each.
+#[inline]
+fn digits(number: u64) -> u64 {
+    // Two numbers of four digits, then four of two, then eight of one, all of them at a time:
+    // they are divided by 100 and by 10 with a reciprocal that is exact for numbers so small.
+    let fours = (number / 10_000) | ((number % 10_000) << 32);
+    let hundreds = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
+    let twos = hundreds | ((fours - hundreds * 100) << 16);
+    let tens = ((twos * 103) >> 10) & 0x000f_000f_000f_000f;
+    tens | ((twos - tens * 10) << 8)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::Word;
+
+    fn text(word: Word) -> String {
+        let bytes = word.bytes.to_le_bytes();
+        assert!(
+            bytes[word.len..].iter().all(|byte| *byte == 0),
+            "nothing behind the end: {bytes:?}"
+        );
+        String::from_utf8_lossy(&bytes[..word.len]).into_owned()
+    }
+
+    #[test]
+    fn a_number_has_its_digits() {
+        let small = 0..20_000;
+        let edges = (1..=8).flat_map(|digits| {
+            let edge = 10u64.pow(digits);
+            [edge - 1, edge, edge + 1, edge / 2, edge / 9]
+        });
+        for number in small.chain(edges).filter(|number| *number < Word::END) {
+            assert_eq!(text(Word::number(number)), number.to_string());
+            assert_eq!(text(Word::filled(number)), format!("{number:08}"));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_number_has_its_digits(number in 0..Word::END) {
+            prop_assert_eq!(text(Word::number(number)), number.to_string());
+        }
+
+        #[test]
+        fn a_text_has_its_first_eight_bytes(whole in "[ -~]{0,20}") {
+            prop_assert_eq!(text(Word::of(whole.as_bytes())), &whole[..whole.len().min(8)]);
+        }
+    }
+}
