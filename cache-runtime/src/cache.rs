@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::builder::Builder;
 use crate::check::Check;
-use crate::compute::{Request, Sought, Verdict};
+use crate::compute::{Answer, TypedRequest, Verdict};
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
 use crate::function::State;
@@ -230,10 +230,11 @@ impl Cache {
             return compute().await;
         }
         let policy = state.policy(*policy);
-        let request = Request::<R, KIND>::new(&self.inner, &state, &key, &policy, Caller::Async);
+        let request =
+            TypedRequest::<R, KIND>::new(&self.inner, &state, &key, &policy, Caller::Async);
         match request.seek().await {
-            Sought::Found(value) => value,
-            Sought::Due(value, beyond) => match request.seek_ahead(beyond).await {
+            Answer::Found(value) => value,
+            Answer::Due(value, beyond) => match request.seek_ahead(beyond).await {
                 Some(work) => match request.compute(&work, pin!(compute())).await.split() {
                     Ok(new) => {
                         let new = R::join(new);
@@ -243,7 +244,7 @@ impl Cache {
                 },
                 None => value,
             },
-            Sought::Compute(work) => {
+            Answer::Compute(work) => {
                 let result = request.compute(&work, pin!(compute())).await;
                 request.settle(work, result, |_| Verdict::Keep).await
             }
@@ -258,7 +259,7 @@ impl Cache {
     pub async fn get<T: Storable + Clone>(&self, key: &str) -> Result<Option<T>, Error> {
         let (state, key) = self.by_hand(key)?;
         let policy = state.policy(Policy::new(Duration::ZERO));
-        Request::<T, OWNED>::new(&self.inner, &state, &key, &policy, Caller::Async)
+        TypedRequest::<T, OWNED>::new(&self.inner, &state, &key, &policy, Caller::Async)
             .peek()
             .await
     }
@@ -276,7 +277,7 @@ impl Cache {
     ) -> Result<(), Error> {
         let (state, key) = self.by_hand(key)?;
         let policy = state.policy(policy);
-        Request::<T, OWNED>::new(&self.inner, &state, &key, &policy, Caller::Async)
+        TypedRequest::<T, OWNED>::new(&self.inner, &state, &key, &policy, Caller::Async)
             .put(value)
             .await
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cache::Cache;
-use crate::compute::Request;
+use crate::compute::TypedRequest;
 use crate::error::Error;
 use crate::function::State;
 use crate::group::Group;
@@ -42,10 +42,10 @@ impl<R: Returns<KIND>, const KIND: u8> Place<R, KIND> {
         self.key.as_ref().map_err(Error::again)
     }
 
-    fn request(&self, caller: Caller) -> Result<Request<'_, R, KIND>, Error> {
+    fn request(&self, caller: Caller) -> Result<TypedRequest<'_, R, KIND>, Error> {
         let key = self.key()?;
         let inner = &self.cache.inner;
-        let request = Request::new(inner, &self.state, key, &self.policy, caller);
+        let request = TypedRequest::new(inner, &self.state, key, &self.policy, caller);
         Ok(request.tagged(self.groups.as_ref()))
     }
 

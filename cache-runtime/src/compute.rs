@@ -3,7 +3,10 @@
 mod claim;
 mod look;
 mod settle;
+mod typed;
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,21 +22,25 @@ use crate::function::State;
 use crate::group::{Group, Stamp};
 use crate::key::Key;
 use crate::policy::Policy;
-use crate::returns::{Erased, Returns, ValueKind};
+use crate::returns::{Erased, Form};
 use crate::seal::{Seal, Sealed};
-use crate::share::Share;
 use crate::store::{Caller, Reach, Session, Tier};
 
 use claim::Turn;
 use look::{Hit, Looked};
 pub use settle::Verdict;
 pub(crate) use settle::Work;
+pub(crate) use typed::{Answer, TypedRequest};
 
 /// How much longer a follower waits than its leader, at most.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// One call on its way through the cache.
-pub(crate) struct Request<'a, R, const KIND: u8> {
+/// The protocol's own futures, made here once for all types: in the crates that call it, they
+/// would be compiled anew for each.
+type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// One call on its way through the cache. What its value is, only its form knows.
+pub(crate) struct Request<'a> {
     inner: &'a Arc<Inner>,
     state: &'a State,
     key: &'a Key,
@@ -42,29 +49,31 @@ pub(crate) struct Request<'a, R, const KIND: u8> {
     seals: Option<Arc<[Arc<Seal>]>>,
     policy: &'a Policy,
     session: Session,
-    share: Share<R>,
+    form: &'static Form,
+    /// Whether a failure is one that can be given to those who wait.
+    shares: fn(&Erased) -> bool,
 }
 
-type Kind<R, const KIND: u8> = <R as Returns<KIND>>::Kind;
-type Held<R, const KIND: u8> = <Kind<R, KIND> as ValueKind>::Held;
-
 /// What became of a call.
-pub(crate) enum Sought<R> {
+pub(crate) enum Sought {
     /// It is answered.
-    Found(R),
+    Found(Erased),
+    /// The one that it has waited for has failed, with this.
+    Failed(Erased),
     /// It is answered, and a new value is due: one that is stored for longer than this.
-    Due(R, Duration),
+    Due(Erased, Duration),
     /// The caller computes, then lets the request settle the result.
     Compute(Box<Work>),
 }
 
-impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
+impl<'a> Request<'a> {
     pub(crate) fn new(
         inner: &'a Arc<Inner>,
         state: &'a State,
         key: &'a Key,
         policy: &'a Policy,
         caller: Caller,
+        form: &'static Form,
     ) -> Self {
         Self {
             inner,
@@ -74,7 +83,8 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
             seals: None,
             policy,
             session: inner.store.session(caller),
-            share: Share::NOTHING,
+            form,
+            shares: |_| false,
         }
     }
 
@@ -90,9 +100,9 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
         }
     }
 
-    /// How a failure is given to those who wait, if it can be.
-    pub(crate) fn sharing(self, share: Share<R>) -> Self {
-        Self { share, ..self }
+    /// Which failures can be given to those who wait.
+    pub(crate) fn sharing(self, shares: fn(&Erased) -> bool) -> Self {
+        Self { shares, ..self }
     }
 
     /// Looks for the value; where there is none, the caller is to compute it, once in the fleet
@@ -103,10 +113,14 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
     ///
     /// The computation is not awaited in here: a plain function then computes on its caller's
     /// stack, and may call others as deep as it likes.
-    pub(crate) async fn seek(&self) -> Sought<R> {
+    pub(crate) fn seek(&self) -> Boxed<'_, Sought> {
+        Box::pin(self.find())
+    }
+
+    async fn find(&self) -> Sought {
         if let Some(held) = self.near() {
             self.state.counters.near_hits.count();
-            return Sought::Found(give(held));
+            return Sought::Found(held);
         }
         let mut deadline = Instant::now() + self.wait();
         let mut patience = deadline;
@@ -126,9 +140,9 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
                 Role::Follow(_) if computation::is_within(self.key) => return self.alone(None),
                 Role::Follow(follower) => match Box::pin(self.follow(&follower, deadline)).await {
                     Some(Landing::Landed(value)) => {
-                        if let Some(held) = Kind::<R, KIND>::restore(value) {
+                        if (self.form.is)(&value) {
                             self.state.counters.joined.count();
-                            return Sought::Found(give(held));
+                            return Sought::Found(value);
                         }
                         // The key serves another type too: this caller is on its own.
                         return self.alone(None);
@@ -136,9 +150,9 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
                     // One of those who waited leads the next flight.
                     Some(Landing::Abandoned) => {}
                     Some(Landing::Failed(failure)) => {
-                        if let Some(failure) = failure.and_then(|it| self.share.give(&it)) {
+                        if let Some(failure) = failure.filter(self.shares) {
                             self.state.counters.joined.count();
-                            return Sought::Found(failure);
+                            return Sought::Failed(failure);
                         }
                         // Twice, so that the places of those who go first are free by then.
                         let cost = follower.begun().map(|begun| begun.elapsed() * 2);
@@ -157,7 +171,11 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
     }
 
     /// As [`seek`](Self::seek), but the caller computes in any case and replaces what is stored.
-    pub(crate) async fn seek_anew(&self) -> Sought<R> {
+    pub(crate) fn seek_anew(&self) -> Boxed<'_, Sought> {
+        Box::pin(self.find_anew())
+    }
+
+    async fn find_anew(&self) -> Sought {
         let lead = self.inner.local.flights.apart(self.key, self.groups);
         let turn = match self.session.stamp(self.groups).await {
             Ok(stamp) => {
@@ -189,7 +207,7 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
         }
     }
 
-    async fn lead(&self, lead: Lead, deadline: Instant) -> Sought<R> {
+    async fn lead(&self, lead: Lead, deadline: Instant) -> Sought {
         match self.look(&lead).await {
             Ok(Looked::Hit(hit)) => self.found(lead, hit),
             // The lease may be its own.
@@ -206,7 +224,7 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
         }
     }
 
-    fn found(&self, lead: Lead, hit: Hit<Held<R, KIND>>) -> Sought<R> {
+    fn found(&self, lead: Lead, hit: Hit) -> Sought {
         let Hit { held, fresh, due } = hit;
         let counters = &self.state.counters;
         match (fresh, self.session.is_typed()) {
@@ -214,19 +232,14 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
             (Some(_), true) => counters.near_hits.count(),
             (Some(_), false) => counters.redis_hits.count(),
         }
-        lead.finish(|| Kind::<R, KIND>::erase(held.clone()));
+        lead.finish(|| Arc::clone(&held));
         match due {
-            Some(beyond) => Sought::Due(give(held), beyond),
-            None => Sought::Found(give(held)),
+            Some(beyond) => Sought::Due(held, beyond),
+            None => Sought::Found(held),
         }
     }
 
-    fn sought(
-        &self,
-        lead: Lead,
-        turn: Turn<Held<R, KIND>>,
-        spare: Option<Held<R, KIND>>,
-    ) -> Sought<R> {
+    fn sought(&self, lead: Lead, turn: Turn, spare: Option<Erased>) -> Sought {
         let (lease, vigil) = match turn {
             Turn::Theirs(hit) => return self.found(lead, hit),
             Turn::Ours(lease, mark) => (Some((lease, mark)), None),
@@ -234,18 +247,17 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
         };
         self.state.counters.misses.count();
         self.state.counters.computations.count();
-        let spare = spare.map(|spare| Box::new(spare) as _);
         Sought::Compute(Box::new(Work::new(lead, lease, vigil, spare)))
     }
 
     /// Computes beside the cache.
-    fn alone(&self, turn: Option<OwnedSemaphorePermit>) -> Sought<R> {
+    fn alone(&self, turn: Option<OwnedSemaphorePermit>) -> Sought {
         self.state.counters.misses.count();
         self.state.counters.computations.count();
         Sought::Compute(Box::new(Work::alone(turn)))
     }
 
-    fn failed<H>(&self, error: &Error, lead: &Lead) -> Turn<H> {
+    fn failed(&self, error: &Error, lead: &Lead) -> Turn {
         if self.inner.store.is_up() {
             // Nothing of ours is stored, so nothing would be told of it. (A server that is away
             // for all of this process ends our flights when it comes back.)
@@ -262,7 +274,7 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
     }
 
     fn mark(&self, stamp: Stamp) -> Mark {
-        Mark::new(self.policy.codec, Kind::<R, KIND>::shape(), stamp)
+        Mark::new(self.policy.codec, (self.form.shape)(), stamp)
     }
 
     /// With its seals, if there are tags.
@@ -288,8 +300,4 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
         let wait = self.policy.wait.unwrap_or(self.inner.defaults.wait);
         wait.min(Duration::from_secs(365 * 24 * 3_600))
     }
-}
-
-fn give<R: Returns<KIND>, const KIND: u8>(held: Held<R, KIND>) -> R {
-    R::join(Kind::<R, KIND>::give(held))
 }

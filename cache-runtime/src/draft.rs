@@ -4,7 +4,7 @@ use crate::error::{Error, ErrorKind};
 
 /// An entry that is being written, and how much it may hold: what is too large is found out
 /// before all of it is written.
-pub struct Draft {
+pub(crate) struct Draft {
     bytes: Vec<u8>,
     room: u64,
     most: u64,

@@ -102,9 +102,14 @@ impl Span {
         }
     }
 
+    /// How long it is fresh.
+    pub(crate) fn ttl(&self) -> Duration {
+        self.life.saturating_sub(self.stale)
+    }
+
     /// Where an entry stands that is stored for `left` more, if no ttl is longer than `cap`.
     pub(crate) fn age(&self, left: Duration, cap: Option<Duration>) -> Age {
-        let ttl = self.life.saturating_sub(self.stale);
+        let ttl = self.ttl();
         if let Some(cap) = cap
             && cap < ttl
         {

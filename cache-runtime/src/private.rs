@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::blocking;
 use crate::cache::Cache;
 use crate::companion::{self, Place, is_refresh, is_refreshing};
-use crate::compute::{Request, Sought};
+use crate::compute::{Answer, TypedRequest};
 use crate::error::Error;
 use crate::function::State;
 use crate::group::Group;
@@ -253,10 +253,10 @@ impl Begun {
         &self,
         share: Share<R>,
         caller: Caller,
-    ) -> Option<(Request<'_, R, KIND>, bool)> {
+    ) -> Option<(TypedRequest<'_, R, KIND>, bool)> {
         let called = self.called.as_ref()?;
         let inner = &self.cache.inner;
-        let request = Request::new(inner, &self.state, &called.key, &self.policy, caller);
+        let request = TypedRequest::new(inner, &self.state, &called.key, &self.policy, caller);
         let request = request.tagged(called.groups.as_ref()).sharing(share);
         Some((request, called.refresh))
     }
@@ -272,9 +272,9 @@ impl Begun {
 }
 
 async fn seek<R: Returns<KIND>, const KIND: u8>(
-    request: &Request<'_, R, KIND>,
+    request: &TypedRequest<'_, R, KIND>,
     refresh: bool,
-) -> Sought<R> {
+) -> Answer<R> {
     if refresh {
         Box::pin(request.seek_anew()).await
     } else {
@@ -332,8 +332,8 @@ where
         };
         match seek(&request, refresh).await {
             // Functions whose values are computed ahead of time have a run of their own.
-            Sought::Found(value) | Sought::Due(value, _) => value,
-            Sought::Compute(work) => {
+            Answer::Found(value) | Answer::Due(value, _) => value,
+            Answer::Compute(work) => {
                 let result = request.compute(&work, pin!(compute)).await;
                 Box::pin(request.settle(work, result, judge)).await
             }
@@ -358,8 +358,8 @@ where
         return compute();
     };
     match blocking::wait(seek(&request, refresh)) {
-        Sought::Found(value) | Sought::Due(value, _) => value,
-        Sought::Compute(work) => {
+        Answer::Found(value) | Answer::Due(value, _) => value,
+        Answer::Compute(work) => {
             let result = request.compute_blocking(compute);
             blocking::wait(request.settle(work, result, judge))
         }

@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 
 use crate::codec::Codec;
 use crate::draft::Draft;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::policy::Sort;
 use crate::shape::shape_of;
 
@@ -43,18 +43,44 @@ pub trait ValueKind {
 
     fn hold(value: Self::Value) -> Self::Held;
     fn give(held: Self::Held) -> Self::Value;
-    fn view(held: &Self::Held) -> &Self::Value;
     fn sort(_: &Self::Held) -> Sort {
         Sort::Value
     }
 
-    fn shape() -> u64;
     fn erase(held: Self::Held) -> Erased;
     fn restore(erased: Erased) -> Option<Self::Held>;
-    fn encode(held: &Self::Held, codec: Codec, out: &mut Draft) -> Result<(), Error>;
-    fn decode(bytes: &[u8], codec: Codec) -> Result<Self::Held, Error>;
-    /// How many bytes it takes when it is written, if no more than `most`.
-    fn written(held: &Self::Held, codec: Codec, most: u64) -> Option<u32>;
+    /// What is known of it where its type is not.
+    const FORM: &'static Form;
+}
+
+/// How values of some type are told, written and read by those who do not know the type.
+pub struct Form {
+    pub(crate) is: fn(&Erased) -> bool,
+    pub(crate) shape: fn() -> u64,
+    pub(crate) encode: fn(&Erased, Codec, &mut Draft) -> Result<(), Error>,
+    /// How many bytes it takes when it is written, if no more than so many.
+    pub(crate) written: fn(&Erased, Codec, u64) -> Option<u32>,
+    pub(crate) decode: fn(&[u8], Codec) -> Result<Erased, Error>,
+}
+
+impl Form {
+    /// Of a type that is held as it is written.
+    const fn of<T: Storable>() -> Self {
+        Self {
+            is: |held| held.is::<T>(),
+            shape: shape_of::<T>,
+            encode: |held, codec, out| codec.encode(known::<T>(held)?, out),
+            written: |held, codec, most| codec.written(known::<T>(held).ok()?, most),
+            decode: |bytes, codec| Ok(Arc::new(codec.decode::<T>(bytes)?)),
+        }
+    }
+}
+
+fn known<T: 'static>(held: &Erased) -> Result<&T, Error> {
+    held.downcast_ref().ok_or_else(|| {
+        let text = "the value is of another type than its function returns";
+        Error::new(ErrorKind::Encode, text)
+    })
 }
 
 /// What a function returns. `KIND` comes from [`kind!`](crate::kind).
@@ -106,27 +132,13 @@ impl<T: Storable + Clone> ValueKind for Owned<T> {
     fn give(held: Arc<T>) -> T {
         Arc::unwrap_or_clone(held)
     }
-    fn view(held: &Arc<T>) -> &T {
-        held
-    }
-    fn shape() -> u64 {
-        shape_of::<T>()
-    }
     fn erase(held: Arc<T>) -> Erased {
         held
     }
     fn restore(erased: Erased) -> Option<Arc<T>> {
         erased.downcast().ok()
     }
-    fn encode(held: &Arc<T>, codec: Codec, out: &mut Draft) -> Result<(), Error> {
-        codec.encode(&**held, out)
-    }
-    fn written(held: &Arc<T>, codec: Codec, most: u64) -> Option<u32> {
-        codec.written(&**held, most)
-    }
-    fn decode(bytes: &[u8], codec: Codec) -> Result<Arc<T>, Error> {
-        codec.decode(bytes).map(Arc::new)
-    }
+    const FORM: &'static Form = &Form::of::<T>();
 }
 
 impl<T: Storable + Clone> ValueKind for Maybe<T> {
@@ -139,14 +151,8 @@ impl<T: Storable + Clone> ValueKind for Maybe<T> {
     fn give(held: Arc<Option<T>>) -> Option<T> {
         Arc::unwrap_or_clone(held)
     }
-    fn view(held: &Arc<Option<T>>) -> &Option<T> {
-        held
-    }
     fn sort(held: &Arc<Option<T>>) -> Sort {
         sort_of(held)
-    }
-    fn shape() -> u64 {
-        shape_of::<Option<T>>()
     }
     fn erase(held: Arc<Option<T>>) -> Erased {
         held
@@ -154,15 +160,7 @@ impl<T: Storable + Clone> ValueKind for Maybe<T> {
     fn restore(erased: Erased) -> Option<Arc<Option<T>>> {
         erased.downcast().ok()
     }
-    fn encode(held: &Arc<Option<T>>, codec: Codec, out: &mut Draft) -> Result<(), Error> {
-        codec.encode(&**held, out)
-    }
-    fn written(held: &Arc<Option<T>>, codec: Codec, most: u64) -> Option<u32> {
-        codec.written(&**held, most)
-    }
-    fn decode(bytes: &[u8], codec: Codec) -> Result<Arc<Option<T>>, Error> {
-        codec.decode(bytes).map(Arc::new)
-    }
+    const FORM: &'static Form = &Form::of::<Option<T>>();
 }
 
 impl<T: Storable> ValueKind for Shared<T> {
@@ -175,27 +173,13 @@ impl<T: Storable> ValueKind for Shared<T> {
     fn give(held: Arc<T>) -> Arc<T> {
         held
     }
-    fn view(held: &Arc<T>) -> &Arc<T> {
-        held
-    }
-    fn shape() -> u64 {
-        shape_of::<T>()
-    }
     fn erase(held: Arc<T>) -> Erased {
         held
     }
     fn restore(erased: Erased) -> Option<Arc<T>> {
         erased.downcast().ok()
     }
-    fn encode(held: &Arc<T>, codec: Codec, out: &mut Draft) -> Result<(), Error> {
-        codec.encode(&**held, out)
-    }
-    fn written(held: &Arc<T>, codec: Codec, most: u64) -> Option<u32> {
-        codec.written(&**held, most)
-    }
-    fn decode(bytes: &[u8], codec: Codec) -> Result<Arc<T>, Error> {
-        codec.decode(bytes).map(Arc::new)
-    }
+    const FORM: &'static Form = &Form::of::<T>();
 }
 
 impl<T: Storable> ValueKind for MaybeShared<T> {
@@ -208,14 +192,8 @@ impl<T: Storable> ValueKind for MaybeShared<T> {
     fn give(held: Option<Arc<T>>) -> Option<Arc<T>> {
         held
     }
-    fn view(held: &Option<Arc<T>>) -> &Option<Arc<T>> {
-        held
-    }
     fn sort(held: &Option<Arc<T>>) -> Sort {
         sort_of(held)
-    }
-    fn shape() -> u64 {
-        shape_of::<Option<T>>()
     }
     fn erase(held: Option<Arc<T>>) -> Erased {
         Arc::new(held)
@@ -223,17 +201,15 @@ impl<T: Storable> ValueKind for MaybeShared<T> {
     fn restore(erased: Erased) -> Option<Option<Arc<T>>> {
         erased.downcast().ok().map(Arc::unwrap_or_clone)
     }
-    fn encode(held: &Option<Arc<T>>, codec: Codec, out: &mut Draft) -> Result<(), Error> {
-        codec.encode(&held.as_deref(), out)
-    }
-    fn written(held: &Option<Arc<T>>, codec: Codec, most: u64) -> Option<u32> {
-        codec.written(&held.as_deref(), most)
-    }
-    fn decode(bytes: &[u8], codec: Codec) -> Result<Option<Arc<T>>, Error> {
-        codec
-            .decode::<Option<T>>(bytes)
-            .map(|value| value.map(Arc::new))
-    }
+    const FORM: &'static Form = &Form {
+        is: |held| held.is::<Option<Arc<T>>>(),
+        shape: shape_of::<Option<T>>,
+        encode: |held, codec, out| codec.encode(&known::<Option<Arc<T>>>(held)?.as_deref(), out),
+        written: |held, codec, most| {
+            codec.written(&known::<Option<Arc<T>>>(held).ok()?.as_deref(), most)
+        },
+        decode: |bytes, codec| Ok(Arc::new(codec.decode::<Option<T>>(bytes)?.map(Arc::new))),
+    };
 }
 
 impl<T: Storable + Clone, E: Storable + Clone> ValueKind for Whole<T, E> {
@@ -246,17 +222,11 @@ impl<T: Storable + Clone, E: Storable + Clone> ValueKind for Whole<T, E> {
     fn give(held: Arc<Result<T, E>>) -> Result<T, E> {
         Arc::unwrap_or_clone(held)
     }
-    fn view(held: &Arc<Result<T, E>>) -> &Result<T, E> {
-        held
-    }
     fn sort(held: &Arc<Result<T, E>>) -> Sort {
         match **held {
             Ok(_) => Sort::Value,
             Err(_) => Sort::Failure,
         }
-    }
-    fn shape() -> u64 {
-        shape_of::<Result<T, E>>()
     }
     fn erase(held: Arc<Result<T, E>>) -> Erased {
         held
@@ -264,15 +234,7 @@ impl<T: Storable + Clone, E: Storable + Clone> ValueKind for Whole<T, E> {
     fn restore(erased: Erased) -> Option<Arc<Result<T, E>>> {
         erased.downcast().ok()
     }
-    fn encode(held: &Arc<Result<T, E>>, codec: Codec, out: &mut Draft) -> Result<(), Error> {
-        codec.encode(&**held, out)
-    }
-    fn written(held: &Arc<Result<T, E>>, codec: Codec, most: u64) -> Option<u32> {
-        codec.written(&**held, most)
-    }
-    fn decode(bytes: &[u8], codec: Codec) -> Result<Arc<Result<T, E>>, Error> {
-        codec.decode(bytes).map(Arc::new)
-    }
+    const FORM: &'static Form = &Form::of::<Result<T, E>>();
 }
 
 pub(crate) const OWNED: u8 = 0;
@@ -421,12 +383,13 @@ mod tests {
     }
 
     fn returns<R: Returns<KIND>, const KIND: u8>(value: R) -> Option<R> {
-        let held = R::Kind::hold(value.split().ok()?);
+        let form = R::Kind::FORM;
+        let held = R::Kind::erase(R::Kind::hold(value.split().ok()?));
         let mut draft = Draft::new(Vec::new(), u64::MAX);
-        R::Kind::encode(&held, Codec::JSON, &mut draft).ok()?;
-        let bytes = draft.finish();
-        R::Kind::decode(&bytes, Codec::JSON).ok()?;
-        R::Kind::restore(R::Kind::erase(held)).map(|held| R::join(R::Kind::give(held)))
+        (form.encode)(&held, Codec::JSON, &mut draft).ok()?;
+        let again = (form.decode)(&draft.finish(), Codec::JSON).ok()?;
+        assert!((form.is)(&held) && (form.is)(&again));
+        R::Kind::restore(again).map(|held| R::join(R::Kind::give(held)))
     }
 
     #[test]

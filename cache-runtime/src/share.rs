@@ -12,6 +12,8 @@ use crate::returns::{Erased, Probe};
 pub struct Share<R> {
     take: fn(&R) -> Option<Erased>,
     give: fn(&Erased) -> Option<R>,
+    /// Whether it can be given.
+    pub(crate) is: fn(&Erased) -> bool,
 }
 
 impl<R> Clone for Share<R> {
@@ -27,6 +29,7 @@ impl<R> Share<R> {
     pub const NOTHING: Self = Self {
         take: |_| None,
         give: |_| None,
+        is: |_| false,
     };
 
     pub(crate) fn take(&self, failure: &R) -> Option<Erased> {
@@ -55,6 +58,7 @@ impl<T, E: Clone + Send + Sync + 'static> Probe<Result<T, E>> {
             Some(Arc::new(error.clone()))
         },
         give: |error| Some(Err(error.downcast_ref::<E>()?.clone())),
+        is: |error| error.is::<E>(),
     };
 }
 

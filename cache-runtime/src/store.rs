@@ -16,7 +16,7 @@ use crate::group::{Group, HalfStamp, Stamp};
 use crate::key::Key;
 use crate::nonce::Nonce;
 use crate::pattern::KeyPattern;
-use crate::returns::{Erased, ValueKind};
+use crate::returns::{Erased, Form};
 use crate::seal::Sealed;
 
 use memory::Memory;
@@ -65,18 +65,18 @@ impl Stored {
     }
 
     /// The value, if this is an entry of the kind that `mark` describes.
-    pub(crate) fn value<K: ValueKind>(&self, mark: &Mark) -> Option<K::Held> {
+    pub(crate) fn value(&self, form: &Form, mark: &Mark) -> Option<Erased> {
         match self {
             Self::Encoded(bytes) => {
                 let (payload, codec) = mark.payload(bytes)?;
-                K::decode(payload, codec).ok()
+                (form.decode)(payload, codec).ok()
             }
             Self::Typed(typed) if typed.stamp == mark.stamp().half() => {
                 let value = match typed.aged() {
                     Some(aged) => &aged.value,
                     None => typed.bare(),
                 };
-                K::restore(Arc::clone(value))
+                Some(Arc::clone(value)).filter(form.is)
             }
             Self::Typed(_) => None,
         }

@@ -2,30 +2,29 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::look::Hit;
-use super::{Held, Kind, Request, Work};
+use super::{Boxed, Request, Work};
 use crate::background;
 use crate::entry::Mark;
 use crate::error::Error;
 use crate::flight::Lead;
 use crate::lease::{Lease, Vigil};
 use crate::nonce::Nonce;
-use crate::returns::Returns;
 use crate::store::{Claim, Claimed, Reach, Tier};
 
 /// The shortest and the longest pause of a waiter that no push will wake.
 const POLL: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(50));
 
 /// What the leader may do about a call that is not stored.
-pub(super) enum Turn<H> {
+pub(super) enum Turn {
     /// Compute and store.
     Ours(Lease, Mark),
     /// Compute and store nothing: the store is away, or somebody else is at it for too long.
     Unstored(Option<Vigil>),
     /// Somebody else has computed it.
-    Theirs(Hit<H>),
+    Theirs(Hit),
 }
 
-impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
+impl Request<'_> {
     /// Takes the lease, or waits for whoever holds it.
     pub(super) async fn claim(
         &self,
@@ -33,7 +32,7 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
         mut reach: Reach,
         deadline: Instant,
         lead: &Lead,
-    ) -> Turn<Held<R, KIND>> {
+    ) -> Turn {
         if let Err(error) = self.announce().await {
             return self.failed(&error, lead);
         }
@@ -66,7 +65,7 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
                     return Turn::Ours(lease, mark);
                 }
                 Ok(Claim::Found(entry, left)) => {
-                    let held = entry.value::<Kind<R, KIND>>(&mark);
+                    let held = entry.value(self.form, &mark);
                     let hit = held.map(|held| self.worth(&entry, Some(left), held));
                     match hit {
                         Some(Ok(hit)) => {
@@ -117,7 +116,11 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
 
     /// The lease, for a refresh in the background; `None` if a value is stored that lives longer
     /// than `beyond`, or somebody else is at it.
-    pub(crate) async fn seek_ahead(&self, beyond: Duration) -> Option<Box<Work>> {
+    pub(crate) fn seek_ahead(&self, beyond: Duration) -> Boxed<'_, Option<Box<Work>>> {
+        Box::pin(self.find_ahead(beyond))
+    }
+
+    async fn find_ahead(&self, beyond: Duration) -> Option<Box<Work>> {
         self.session.refill();
         let lead = self.inner.local.flights.aside(self.key, self.groups);
         match self.claim_ahead(beyond, &lead).await {

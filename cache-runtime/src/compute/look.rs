@@ -1,32 +1,33 @@
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Held, Kind, Request};
+use super::{Boxed, Request};
 use crate::entry::Age;
 use crate::error::Error;
 use crate::flight::Lead;
 use crate::group::Stamp;
-use crate::returns::{Returns, ValueKind};
+use crate::returns::Erased;
 use crate::store::{Look, Read, Stored, Tier};
 
 /// What the store has for a call.
-pub(super) enum Looked<H> {
-    Hit(Hit<H>),
+pub(super) enum Looked {
+    Hit(Hit),
     /// Nothing to serve: the stamp to compute with, and what can stand in for a computation that
     /// fails.
-    Miss(Stamp, Option<H>),
+    Miss(Stamp, Option<Erased>),
 }
 
 /// A value to serve.
-pub(super) struct Hit<H> {
-    pub(super) held: H,
+pub(super) struct Hit {
+    pub(super) held: Erased,
     /// How long it may be kept in this process; `None` if it is past its ttl.
     pub(super) fresh: Option<Duration>,
     /// A new value is due, unless one is stored by now that lives longer than this.
     pub(super) due: Option<Duration>,
 }
 
-impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
-    pub(super) async fn look(&self, lead: &Lead) -> Result<Looked<Held<R, KIND>>, Error> {
+impl Request<'_> {
+    pub(super) async fn look(&self, lead: &Lead) -> Result<Looked, Error> {
         let keeps = self.keeps();
         let look = match keeps || self.policy.ages() {
             true => Look::WithLife,
@@ -47,32 +48,35 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
     }
 
     /// The stored value; nothing is computed.
-    pub(crate) async fn peek(self) -> Result<Option<R::Value>, Error> {
-        if let Some(held) = self.near() {
-            return Ok(Some(Kind::<R, KIND>::give(held)));
-        }
-        let read = self.read(Look::WithLife).await?;
-        let fresh = read.fresh(self.policy.cap).and(self.value(&read));
-        Ok(fresh.map(Kind::<R, KIND>::give))
+    pub(crate) fn peek(&self) -> Boxed<'_, Result<Option<Erased>, Error>> {
+        Box::pin(async {
+            if let Some(held) = self.near() {
+                return Ok(Some(held));
+            }
+            let read = self.read(Look::WithLife).await?;
+            Ok(read.fresh(self.policy.cap).and(self.value(&read)))
+        })
     }
 
     /// The remaining life of the stored value.
-    pub(crate) async fn ttl(self) -> Result<Option<Duration>, Error> {
-        let read = self.read(Look::WithLife).await?;
-        let there = self.value(&read).is_some();
-        Ok(read.fresh(self.policy.cap).filter(|_| there))
+    pub(crate) fn ttl(&self) -> Boxed<'_, Result<Option<Duration>, Error>> {
+        Box::pin(async {
+            let read = self.read(Look::WithLife).await?;
+            let there = self.value(&read).is_some();
+            Ok(read.fresh(self.policy.cap).filter(|_| there))
+        })
     }
 
     async fn read(&self, look: Look) -> Result<Read, Error> {
         self.session.read(self.key, self.groups, look).await
     }
 
-    fn value(&self, read: &Read) -> Option<Held<R, KIND>> {
+    fn value(&self, read: &Read) -> Option<Erased> {
         let entry = read.entry.as_ref()?;
-        entry.value::<Kind<R, KIND>>(&self.mark(read.stamp))
+        entry.value(self.form, &self.mark(read.stamp))
     }
 
-    fn judge(&self, read: &Read) -> Looked<Held<R, KIND>> {
+    fn judge(&self, read: &Read) -> Looked {
         let (Some(entry), Some(held)) = (&read.entry, self.value(read)) else {
             return Looked::Miss(read.stamp, None);
         };
@@ -88,8 +92,8 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
         &self,
         entry: &Stored,
         left: Option<Duration>,
-        held: Held<R, KIND>,
-    ) -> Result<Hit<Held<R, KIND>>, Option<Held<R, KIND>>> {
+        held: Erased,
+    ) -> Result<Hit, Option<Erased>> {
         let whole = left.unwrap_or_default();
         if !self.policy.ages() {
             let (fresh, due) = (Some(whole), None);
@@ -112,13 +116,13 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
     }
 
     /// What this process holds, if it may be served.
-    pub(super) fn near(&self) -> Option<Held<R, KIND>> {
+    pub(super) fn near(&self) -> Option<Erased> {
         let near = &self.inner.local.near;
         let value = match self.seals {
             Some(_) => near.sealed(self.key.fingerprint())?,
             None => near.fresh(self.key.fingerprint(), &self.state.current)?,
         };
-        Kind::<R, KIND>::restore(value)
+        Some(value).filter(self.form.is)
     }
 
     /// Whether a copy of the entry is to be kept in this process.
@@ -130,13 +134,7 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
 
     /// Keeps what has been read. To be called while the flight still stands for it, under its
     /// shard's lock: nothing in here may take a lock of a link.
-    pub(super) fn keep(
-        &self,
-        keeps: bool,
-        hit: &Hit<Held<R, KIND>>,
-        stamp: Stamp,
-        entry: Option<&Stored>,
-    ) {
+    pub(super) fn keep(&self, keeps: bool, hit: &Hit, stamp: Stamp, entry: Option<&Stored>) {
         if !self.session.is_typed() {
             if !keeps {
                 if self.policy.near {
@@ -149,7 +147,7 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
             if life.is_zero() {
                 return;
             }
-            let value = self.sealed(Kind::<R, KIND>::erase(hit.held.clone()));
+            let value = self.sealed(Arc::clone(&hit.held));
             let bytes = entry.map_or(0, Stored::bytes);
             self.inner
                 .local

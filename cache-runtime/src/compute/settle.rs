@@ -1,20 +1,17 @@
-use std::any::Any;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{Held, Kind, Request, give};
-use crate::computation::{self, Pulse};
+use super::{Boxed, Request};
+use crate::computation::Pulse;
 use crate::draft::{Draft, oversized};
 use crate::entry::{Mark, Span};
 use crate::error::{Error, ErrorKind};
 use crate::flight::Lead;
 use crate::lease::{Lease, Vigil};
 use crate::policy::Sort;
-use crate::returns::{Returns, ValueKind};
+use crate::returns::Erased;
 use crate::store::{Aged, Listener, Stored, Tier, Typed};
 
 /// A computation that the caller has taken on. Dropped before it is settled, it gives way to
@@ -25,9 +22,9 @@ pub(crate) struct Work {
     _vigil: Option<Vigil>,
     /// A place among those who try again after a failure.
     pub(super) turn: Option<OwnedSemaphorePermit>,
-    pulse: Option<Arc<Pulse>>,
-    /// A value past its ttl that can stand in: a `Held`.
-    spare: Option<Box<dyn Any + Send + Sync>>,
+    pub(super) pulse: Option<Arc<Pulse>>,
+    /// A value past its ttl that can stand in for a computation that fails or takes too long.
+    pub(super) spare: Option<Erased>,
     begun: Instant,
 }
 
@@ -47,7 +44,7 @@ impl Work {
         lead: Lead,
         lease: Option<(Lease, Mark)>,
         vigil: Option<Vigil>,
-        spare: Option<Box<dyn Any + Send + Sync>>,
+        spare: Option<Erased>,
     ) -> Self {
         Self {
             pulse: Some(lead.begin()),
@@ -74,88 +71,73 @@ impl Work {
     }
 }
 
-impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
-    /// Computes; whoever waits for it can see that it goes on.
-    pub(crate) async fn compute<F: Future>(&self, work: &Work, compute: Pin<&mut F>) -> F::Output {
-        computation::drive(self.key, work.pulse.clone(), compute).await
-    }
-
-    /// Computes on the spot.
-    pub(crate) fn compute_blocking<T>(&self, compute: impl FnOnce() -> T) -> T {
-        computation::run(self.key, compute)
-    }
-
-    /// What can stand in for a computation that fails or takes too long.
-    pub(crate) fn spare(&self, work: &Work) -> Option<Held<R, KIND>> {
-        let spare = work.spare.as_ref()?.downcast_ref::<Held<R, KIND>>();
-        spare.cloned()
-    }
-
-    /// Serves what stands in.
-    pub(crate) fn stand_in(&self, spare: Held<R, KIND>) -> R {
-        self.state.counters.stale_hits.count();
-        give(spare)
-    }
-
-    /// Gives the result to those who wait, stores it, and gives it back.
-    pub(crate) async fn settle(
-        &self,
+impl Request<'_> {
+    /// Gives a failure to those who wait; what is to stand in for it, if anything.
+    pub(crate) fn settle_failure<'a>(
+        &'a self,
         work: Box<Work>,
-        result: R,
-        judge: impl Fn(&R::Value) -> Verdict,
-    ) -> R {
-        let spare = self.spare(&work);
+        failure: &dyn Fn() -> Option<Erased>,
+    ) -> Boxed<'a, Option<Erased>> {
         let Work {
-            lead: Some(mut lead),
-            lease,
-            begun,
-            ..
-        } = *work
-        else {
-            return result;
+            lead, lease, spare, ..
+        } = *work;
+        let Some(mut lead) = lead else {
+            return Box::pin(std::future::ready(None));
         };
-        let cost = begun.elapsed();
-        self.session.refill();
-        let held = match result.split() {
-            Ok(value) => Kind::<R, KIND>::hold(value),
-            Err(failure) => {
-                match &spare {
-                    Some(spare) => lead.land(Kind::<R, KIND>::erase(spare.clone())),
-                    None => lead.fail(|| self.share.take(&failure)),
-                }
-                if let Some((lease, _)) = lease {
-                    self.note(lease.release().await);
-                }
-                return match spare {
-                    Some(spare) => self.stand_in(spare),
-                    None => failure,
-                };
-            }
-        };
-        let sort = Kind::<R, KIND>::sort(&held);
-        if let (Sort::Failure, Some(spare)) = (sort, &spare) {
-            lead.land(Kind::<R, KIND>::erase(spare.clone()));
+        match &spare {
+            Some(spare) => lead.land(Arc::clone(spare)),
+            None => lead.fail(failure),
+        }
+        Box::pin(async move {
+            self.session.refill();
             if let Some((lease, _)) = lease {
                 self.note(lease.release().await);
             }
-            return self.stand_in(spare.clone());
+            drop(lead);
+            spare
+        })
+    }
+
+    /// Gives a value to those who wait, and stores it; what is to stand in for it, if anything.
+    pub(crate) fn settle<'a>(
+        &'a self,
+        work: Box<Work>,
+        held: Erased,
+        sort: Sort,
+        verdict: Verdict,
+    ) -> Boxed<'a, Option<Erased>> {
+        if let (Sort::Failure, Some(_)) = (sort, &work.spare) {
+            return self.settle_failure(work, &|| None);
         }
-        let life = match judge(Kind::<R, KIND>::view(&held)) {
-            Verdict::Keep => self.policy.life(sort),
-            Verdict::KeepFor(ttl) => {
-                let longest = self.policy.cap.unwrap_or(Duration::MAX);
-                self.policy.jittered(ttl.min(longest))
+        Box::pin(async move {
+            let Work {
+                lead: Some(mut lead),
+                lease,
+                begun,
+                ..
+            } = *work
+            else {
+                return None;
+            };
+            let cost = begun.elapsed();
+            self.session.refill();
+            let life = match verdict {
+                Verdict::Keep => self.policy.life(sort),
+                Verdict::KeepFor(ttl) => {
+                    let longest = self.policy.cap.unwrap_or(Duration::MAX);
+                    self.policy.jittered(ttl.min(longest))
+                }
+                Verdict::Pass => Duration::ZERO,
+            };
+            // Those who wait have it at once; those who come while it is being stored, too.
+            lead.land(Arc::clone(&held));
+            if let Some((lease, mark)) = lease {
+                let span = self.span(life, sort, cost);
+                let stored = self.store(&lead, lease, &mark, &held, span).await;
+                self.note(stored);
             }
-            Verdict::Pass => Duration::ZERO,
-        };
-        // Those who wait have it at once; those who come while it is being stored, too.
-        lead.land(Kind::<R, KIND>::erase(held.clone()));
-        if let Some((lease, mark)) = lease {
-            let stored = self.store(&lead, lease, &mark, &held, life, cost).await;
-            self.note(stored);
-        }
-        drop(lead);
-        give(held)
+            None
+        })
     }
 
     async fn store(
@@ -163,14 +145,12 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
         lead: &Lead,
         lease: Lease,
         mark: &Mark,
-        held: &Held<R, KIND>,
-        life: Duration,
-        cost: Duration,
+        held: &Erased,
+        span: Span,
     ) -> Result<(), Error> {
-        if life.as_millis() == 0 {
+        if span.ttl().as_millis() == 0 {
             return lease.release().await;
         }
-        let span = self.span(life, Kind::<R, KIND>::sort(held), cost);
         let entry = match self.entry(mark, held, span) {
             Ok(entry) => entry,
             Err(error) => {
@@ -193,11 +173,13 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
     }
 
     /// Stores a value from elsewhere; computations under way are not stored any more.
-    pub(crate) async fn put(self, value: R::Value) -> Result<(), Error> {
+    pub(crate) fn put(&self, held: Erased, sort: Sort) -> Boxed<'_, Result<(), Error>> {
+        Box::pin(self.replace(held, sort))
+    }
+
+    async fn replace(&self, held: Erased, sort: Sort) -> Result<(), Error> {
         self.announce().await?;
         let stamp = self.session.stamp(self.groups).await?;
-        let held = Kind::<R, KIND>::hold(value);
-        let sort = Kind::<R, KIND>::sort(&held);
         let life = self.policy.life(sort);
         let outcome = if life.as_millis() == 0 {
             self.session.remove(self.key).await.map(drop)
@@ -223,15 +205,15 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
         }
     }
 
-    fn entry(&self, mark: &Mark, held: &Held<R, KIND>, span: Span) -> Result<Stored, Error> {
+    fn entry(&self, mark: &Mark, held: &Erased, span: Span) -> Result<Stored, Error> {
         let most = self.inner.max_value_size;
         if self.session.is_typed() {
             // What has no room there would be computed again and again, and nobody told why.
             let most = most.min(self.inner.local.near.most(self.key));
-            let Some(bytes) = Kind::<R, KIND>::written(held, self.policy.codec, most) else {
+            let Some(bytes) = (self.form.written)(held, self.policy.codec, most) else {
                 return Err(oversized(most));
             };
-            let value = Kind::<R, KIND>::erase(held.clone());
+            let value = Arc::clone(held);
             return Ok(Stored::Typed(Typed {
                 value: self.sealed(match self.policy.ages() {
                     true => Arc::new(Aged { value, span }),
@@ -244,7 +226,7 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
         let codec = self.policy.codec;
         let most = most.saturating_sub(codec.extra());
         let mut entry = Draft::new(mark.header(span), most);
-        Kind::<R, KIND>::encode(held, codec, &mut entry)?;
+        (self.form.encode)(held, codec, &mut entry)?;
         Ok(Stored::Encoded(codec.pack(entry.finish())))
     }
 

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use super::{Begun, Call, Returns, Share, Verdict, seek};
 use crate::background;
 use crate::blocking;
-use crate::compute::{Sought, Work};
+use crate::compute::{Answer, Work};
 use crate::policy::Policy;
 use crate::refresh;
 use crate::store::Caller;
@@ -33,8 +33,8 @@ where
             return compute.await;
         };
         match seek(&request, anew).await {
-            Sought::Found(value) => value,
-            Sought::Due(value, beyond) => {
+            Answer::Found(value) => value,
+            Answer::Due(value, beyond) => {
                 begun.refresh(|begun, ahead| {
                     refresh::spawn(async move {
                         let _ahead = ahead;
@@ -48,7 +48,7 @@ where
                 });
                 value
             }
-            Sought::Compute(work) => {
+            Answer::Compute(work) => {
                 let (Some(limit), Some(spare)) = (policy.timeout, request.spare(&work)) else {
                     let result = request.compute(&work, pin!(compute)).await;
                     return request.settle(work, result, judge).await;
@@ -93,8 +93,8 @@ where
         return compute();
     };
     match blocking::wait(seek(&request, anew)) {
-        Sought::Found(value) => value,
-        Sought::Due(value, beyond) => {
+        Answer::Found(value) => value,
+        Answer::Due(value, beyond) => {
             begun.refresh(|begun, ahead| {
                 refresh::spawn_blocking(move || {
                     let _ahead = ahead;
@@ -111,7 +111,7 @@ where
             });
             value
         }
-        Sought::Compute(work) => {
+        Answer::Compute(work) => {
             let (Some(limit), Some(spare)) = (policy.timeout, request.spare(&work)) else {
                 return settle(&begun, share, work, compute, judge);
             };
