@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use crate::cache::{Cache, Invalidated};
@@ -70,8 +71,9 @@ pub fn purge(pattern: &str) -> Result<Invalidated, Error> {
 /// `F` is the call itself, not yet begun.
 #[must_use = "an entry does nothing until it is asked"]
 pub struct Entry<R, const KIND: u8, F> {
-    pub(crate) place: Place<R, KIND>,
+    pub(crate) place: Place,
     pub(crate) compute: F,
+    pub(crate) returns: PhantomData<fn() -> R>,
 }
 
 impl<R: Returns<KIND>, const KIND: u8, F: FnOnce() -> R> Entry<R, KIND, F> {
@@ -90,7 +92,7 @@ impl<R: Returns<KIND>, const KIND: u8, F: FnOnce() -> R> Entry<R, KIND, F> {
     ///
     /// As [`key`](Self::key); a server that does not answer.
     pub fn peek(&self) -> Result<Option<R::Value>, Error> {
-        wait(self.place.peek(Caller::Blocking))
+        wait(self.place.peek::<R, KIND>(Caller::Blocking))
     }
 
     /// Stores a value, with the function's lifetime. A computation of the call that is under
@@ -100,7 +102,7 @@ impl<R: Returns<KIND>, const KIND: u8, F: FnOnce() -> R> Entry<R, KIND, F> {
     ///
     /// As [`peek`](Self::peek); a value that can't be written.
     pub fn put(&self, value: R::Value) -> Result<(), Error> {
-        wait(self.place.put(Caller::Blocking, value))
+        wait(self.place.put::<R, KIND>(Caller::Blocking, value))
     }
 
     /// The remaining life of what is stored.
@@ -109,7 +111,7 @@ impl<R: Returns<KIND>, const KIND: u8, F: FnOnce() -> R> Entry<R, KIND, F> {
     ///
     /// As [`peek`](Self::peek).
     pub fn ttl(&self) -> Result<Option<Duration>, Error> {
-        wait(self.place.ttl(Caller::Blocking))
+        wait(self.place.ttl::<R, KIND>(Caller::Blocking))
     }
 
     /// Invalidates this call; whether something was stored.
@@ -124,7 +126,7 @@ impl<R: Returns<KIND>, const KIND: u8, F: FnOnce() -> R> Entry<R, KIND, F> {
     /// Calls the function whether or not its value is stored, and stores the new one. Until
     /// then others are served the old one.
     pub fn refresh(self) -> R {
-        let Self { place, compute } = self;
+        let Self { place, compute, .. } = self;
         match place.key() {
             Ok(key) => refreshing(key, compute),
             Err(_) => compute(),

@@ -21,44 +21,57 @@ use crate::store::Caller;
 /// `F` is the call itself, not yet begun.
 #[must_use = "an entry does nothing until it is asked"]
 pub struct Entry<R, const KIND: u8, F> {
-    pub(crate) place: Place<R, KIND>,
+    pub(crate) place: Place,
     pub(crate) compute: F,
+    pub(crate) returns: PhantomData<fn() -> R>,
 }
 
 /// Where a call's entry is.
-pub(crate) struct Place<R, const KIND: u8> {
+pub(crate) struct Place {
     pub(crate) cache: Cache,
     pub(crate) state: Arc<State>,
     pub(crate) key: Result<Key, Error>,
     /// All of them, if there are tags.
     pub(crate) groups: Option<Arc<[Group]>>,
     pub(crate) policy: Policy,
-    pub(crate) returns: PhantomData<fn() -> R>,
 }
 
-impl<R: Returns<KIND>, const KIND: u8> Place<R, KIND> {
+impl Place {
     pub(crate) fn key(&self) -> Result<&Key, Error> {
         self.state.check()?;
         self.key.as_ref().map_err(Error::again)
     }
 
-    fn request(&self, caller: Caller) -> Result<TypedRequest<'_, R, KIND>, Error> {
+    fn request<R: Returns<KIND>, const KIND: u8>(
+        &self,
+        caller: Caller,
+    ) -> Result<TypedRequest<'_, R, KIND>, Error> {
         let key = self.key()?;
         let inner = &self.cache.inner;
         let request = TypedRequest::new(inner, &self.state, key, &self.policy, caller);
         Ok(request.tagged(self.groups.as_ref()))
     }
 
-    pub(crate) async fn peek(&self, caller: Caller) -> Result<Option<R::Value>, Error> {
-        self.request(caller)?.peek().await
+    pub(crate) async fn peek<R: Returns<KIND>, const KIND: u8>(
+        &self,
+        caller: Caller,
+    ) -> Result<Option<R::Value>, Error> {
+        self.request::<R, KIND>(caller)?.peek().await
     }
 
-    pub(crate) async fn put(&self, caller: Caller, value: R::Value) -> Result<(), Error> {
-        self.request(caller)?.put(value).await
+    pub(crate) async fn put<R: Returns<KIND>, const KIND: u8>(
+        &self,
+        caller: Caller,
+        value: R::Value,
+    ) -> Result<(), Error> {
+        self.request::<R, KIND>(caller)?.put(value).await
     }
 
-    pub(crate) async fn ttl(&self, caller: Caller) -> Result<Option<Duration>, Error> {
-        self.request(caller)?.ttl().await
+    pub(crate) async fn ttl<R: Returns<KIND>, const KIND: u8>(
+        &self,
+        caller: Caller,
+    ) -> Result<Option<Duration>, Error> {
+        self.request::<R, KIND>(caller)?.ttl().await
     }
 
     pub(crate) async fn invalidate(&self, caller: Caller) -> Result<bool, Error> {
@@ -85,7 +98,7 @@ impl<R: Returns<KIND>, const KIND: u8, F: Future<Output = R>> Entry<R, KIND, F> 
     /// As [`key`](Self::key); a server that does not answer.
     pub fn peek(&self) -> impl Future<Output = Result<Option<R::Value>, Error>> {
         let place = &self.place;
-        async move { place.peek(Caller::Async).await }
+        async move { place.peek::<R, KIND>(Caller::Async).await }
     }
 
     /// Stores a value, with the function's lifetime. A computation of the call that is under
@@ -96,7 +109,7 @@ impl<R: Returns<KIND>, const KIND: u8, F: Future<Output = R>> Entry<R, KIND, F> 
     /// As [`peek`](Self::peek); a value that can't be written.
     pub fn put(&self, value: R::Value) -> impl Future<Output = Result<(), Error>> {
         let place = &self.place;
-        async move { place.put(Caller::Async, value).await }
+        async move { place.put::<R, KIND>(Caller::Async, value).await }
     }
 
     /// The remaining life of what is stored.
@@ -106,7 +119,7 @@ impl<R: Returns<KIND>, const KIND: u8, F: Future<Output = R>> Entry<R, KIND, F> 
     /// As [`peek`](Self::peek).
     pub fn ttl(&self) -> impl Future<Output = Result<Option<Duration>, Error>> {
         let place = &self.place;
-        async move { place.ttl(Caller::Async).await }
+        async move { place.ttl::<R, KIND>(Caller::Async).await }
     }
 
     /// Invalidates this call; whether something was stored.
@@ -122,7 +135,7 @@ impl<R: Returns<KIND>, const KIND: u8, F: Future<Output = R>> Entry<R, KIND, F> 
     /// Calls the function whether or not its value is stored, and stores the new one. Until
     /// then others are served the old one.
     pub async fn refresh(self) -> R {
-        let Self { place, compute } = self;
+        let Self { place, compute, .. } = self;
         let Ok(key) = place.key().cloned() else {
             return compute.await;
         };

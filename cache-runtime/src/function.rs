@@ -139,24 +139,22 @@ impl State {
         if self.plain.get() == Some(&place) {
             return with(&self.head);
         }
-        self.other_head(path, place, with)
+        match self.other_head(path, place) {
+            Some(head) => with(&head),
+            None => with(&self.head),
+        }
     }
 
+    /// `None` if it is not generic.
     #[cold]
-    fn other_head<T>(
-        &self,
-        path: &'static str,
-        place: (usize, usize),
-        with: impl FnOnce(&Head) -> T,
-    ) -> T {
+    fn other_head(&self, path: &'static str, place: (usize, usize)) -> Option<Arc<Head>> {
         if !path.contains('<') {
             let _ = self.plain.set(place);
-            return with(&self.head);
+            return None;
         }
         let heads = self.heads.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(head) = heads.get(&place).cloned() {
-            drop(heads);
-            return with(&head);
+        if let Some(head) = heads.get(&place) {
+            return Some(Arc::clone(head));
         }
         drop(heads);
         let head = match &self.place {
@@ -169,8 +167,7 @@ impl State {
         let head = Arc::new(head);
         let mut heads = self.heads.write().unwrap_or_else(PoisonError::into_inner);
         heads.insert(place, Arc::clone(&head));
-        drop(heads);
-        with(&head)
+        Some(head)
     }
 
     /// The key of a call with these arguments.

@@ -14,6 +14,7 @@ use crate::cache::Cache;
 use crate::companion::{self, Place, is_refresh, is_refreshing};
 use crate::compute::{Answer, TypedRequest};
 use crate::error::Error;
+use crate::fingerprint::Fingerprint;
 use crate::function::State;
 use crate::group::Group;
 use crate::key::{Head, Key};
@@ -37,13 +38,19 @@ pub fn path_of<T>(_: &T) -> &'static str {
 
 /// One call of an annotated function.
 pub struct Call<R, const KIND: u8> {
+    asked: Asked,
+    returns: PhantomData<fn() -> R>,
+}
+
+/// What is called, and how. Its own type, because code that names a return type is compiled for
+/// each.
+struct Asked {
     function: &'static Function,
     arguments: Arguments,
     cache: Option<Cache>,
     when: bool,
     // Boxed: it is nearly never there, and this is moved around on the hit path.
     tags: Option<Box<Tags>>,
-    returns: PhantomData<fn() -> R>,
 }
 
 /// Tags on their way.
@@ -56,12 +63,15 @@ impl<R, const KIND: u8> Call<R, KIND> {
     /// `path`: of a closure in the function's body, for the generic arguments it is in.
     #[inline]
     pub fn new(function: &'static Function, path: &'static str) -> Self {
-        Self {
+        let asked = Asked {
             function,
             arguments: Arguments::new(path),
             cache: None,
             when: true,
             tags: None,
+        };
+        Self {
+            asked,
             returns: PhantomData,
         }
     }
@@ -69,15 +79,17 @@ impl<R, const KIND: u8> Call<R, KIND> {
     /// The arguments, on their way into the key.
     #[inline]
     pub fn arguments(&mut self) -> &mut Arguments {
-        &mut self.arguments
+        &mut self.asked.arguments
     }
 
     /// The next argument, of which only a hash enters the key.
     pub fn secret<T: KeyPart + ?Sized>(&mut self, name: &'static str, value: &T) -> &mut Arguments {
-        let cache = self.cache.as_ref().unwrap_or_else(|| Cache::installed());
-        let secret = cache.inner.secret();
-        self.arguments.add_secret(name, value, secret);
-        &mut self.arguments
+        let Asked {
+            arguments, cache, ..
+        } = &mut self.asked;
+        let cache = cache.as_ref().unwrap_or_else(|| Cache::installed());
+        arguments.add_secret(name, value, cache.inner.secret());
+        arguments
     }
 
     /// A placeholder of a template, of which only a hash enters the key.
@@ -86,30 +98,29 @@ impl<R, const KIND: u8> Call<R, KIND> {
         name: &'static str,
         value: &T,
     ) -> &mut Arguments {
-        let cache = self.cache.as_ref().unwrap_or_else(|| Cache::installed());
-        let secret = cache.inner.secret();
-        self.arguments.secret_field(name, value, secret);
-        &mut self.arguments
+        let Asked {
+            arguments, cache, ..
+        } = &mut self.asked;
+        let cache = cache.as_ref().unwrap_or_else(|| Cache::installed());
+        arguments.secret_field(name, value, cache.inner.secret());
+        arguments
     }
 
     /// Another cache than the installed one.
     #[inline]
     pub fn cache(&mut self, cache: &Cache) {
-        self.cache = Some(cache.clone());
+        self.asked.cache = Some(cache.clone());
     }
 
     /// Whether to consult the cache at all.
     #[inline]
     pub fn when(&mut self, condition: bool) {
-        self.when = condition;
+        self.asked.when = condition;
     }
 
     /// One more tag, on its way: to be asked for where there is no hit.
     pub fn tag(&mut self) -> &mut Arguments {
-        let Tags(tags) = &mut **self.tags.get_or_insert_default();
-        let last = tags.len();
-        tags.push(Arguments::new(""));
-        &mut tags[last]
+        self.asked.tag()
     }
 
     /// As [`near`](Self::near), of a function with tags.
@@ -117,17 +128,9 @@ impl<R, const KIND: u8> Call<R, KIND> {
     where
         R: Returns<KIND>,
     {
-        if !self.when || is_refreshing() {
-            return None;
-        }
-        let cache = self.cache.as_ref().unwrap_or_else(|| Cache::installed());
-        let local = &cache.inner.local;
-        let state = self.function.state(&local.registry);
-        let find = |head: &Head| self.arguments.fingerprint(head);
-        let fingerprint = state.head(self.arguments.path(), find)?;
-        let held = R::Kind::restore(local.near.sealed(&fingerprint)?)?;
-        state.counters.near_hits.count();
-        Some(R::join(R::Kind::give(held)))
+        let local = self.asked.near()?;
+        let state = self.asked.function.state(&local.registry);
+        Self::hit(self.asked.sealed(local, &state), &state)
     }
 
     /// The hit path: what this process holds and may serve. No await, no allocation of ours.
@@ -136,33 +139,65 @@ impl<R, const KIND: u8> Call<R, KIND> {
     where
         R: Returns<KIND>,
     {
-        if !self.when || is_refreshing() {
-            return None;
+        let local = self.asked.near()?;
+        match self.asked.function.known(&local.registry) {
+            Some(state) => Self::hit(self.asked.held(local, state), state),
+            None => {
+                let state = self.asked.function.state(&local.registry);
+                Self::hit(self.asked.held(local, &state), &state)
+            }
         }
-        let cache = self.cache.as_ref().unwrap_or_else(|| Cache::installed());
-        let local = &cache.inner.local;
-        match self.function.known(&local.registry) {
-            Some(state) => self.held(local, state),
-            None => self.held_elsewhere(local),
-        }
-    }
-}
-
-impl<R: Returns<KIND>, const KIND: u8> Call<R, KIND> {
-    #[cold]
-    fn held_elsewhere(&self, local: &Local) -> Option<R> {
-        self.held(local, &self.function.state(&local.registry))
     }
 
     // Once on the hit path, and once off it: not worth a call there.
     #[inline(always)]
-    fn held(&self, local: &Local, state: &State) -> Option<R> {
-        let find = |head: &Head| self.arguments.fingerprint(head);
-        let fingerprint = state.head(self.arguments.path(), find)?;
-        let value = local.near.fresh(&fingerprint, &state.current)?;
-        let held = R::Kind::restore(value)?;
+    fn hit(held: Option<Erased>, state: &State) -> Option<R>
+    where
+        R: Returns<KIND>,
+    {
+        let held = R::Kind::restore(held?)?;
         state.counters.near_hits.count();
         Some(R::join(R::Kind::give(held)))
+    }
+}
+
+impl Asked {
+    /// Where to look, if that is to be done at all.
+    #[inline]
+    fn near(&self) -> Option<&Local> {
+        if !self.when || is_refreshing() {
+            return None;
+        }
+        let cache = self.cache.as_ref().unwrap_or_else(|| Cache::installed());
+        Some(&cache.inner.local)
+    }
+
+    // Once on the hit path, and once off it: not worth a call there.
+    #[inline(always)]
+    fn held(&self, local: &Local, state: &State) -> Option<Erased> {
+        let fingerprint = self.fingerprint(state)?;
+        local.near.fresh(&fingerprint, &state.current)
+    }
+
+    fn sealed(&self, local: &Local, state: &State) -> Option<Erased> {
+        let fingerprint = self.fingerprint(state)?;
+        local.near.sealed(&fingerprint)
+    }
+
+    #[inline(always)]
+    fn fingerprint(&self, state: &State) -> Option<Fingerprint> {
+        if !self.arguments.are_written() {
+            return None;
+        }
+        let find = |head: &Head| self.arguments.fingerprint(head);
+        Some(state.head(self.arguments.path(), find))
+    }
+
+    fn tag(&mut self) -> &mut Arguments {
+        let Tags(tags) = &mut **self.tags.get_or_insert_default();
+        let last = tags.len();
+        tags.push(Arguments::new(""));
+        &mut tags[last]
     }
 
     fn begin(self, policy: Policy) -> Begun {
@@ -196,7 +231,7 @@ impl<R: Returns<KIND>, const KIND: u8> Call<R, KIND> {
         }
     }
 
-    fn place(self, policy: Policy) -> Place<R, KIND> {
+    fn place(self, policy: Policy) -> Place {
         let cache = self.cache.unwrap_or_else(|| Cache::installed().clone());
         let state = self.function.state(&cache.inner.local.registry);
         let policy = state.policy(policy);
@@ -212,7 +247,6 @@ impl<R: Returns<KIND>, const KIND: u8> Call<R, KIND> {
             key,
             groups,
             policy,
-            returns: PhantomData,
         }
     }
 }
@@ -325,7 +359,7 @@ where
     R: Returns<KIND>,
     F: Future<Output = R>,
 {
-    let begun = call.begin(policy);
+    let begun = call.asked.begin(policy);
     Box::pin(async move {
         let Some((request, refresh)) = begun.request(share, Caller::Async) else {
             return compute.await;
@@ -353,7 +387,7 @@ where
     R: Returns<KIND>,
     F: FnOnce() -> R,
 {
-    let begun = call.begin(policy);
+    let begun = call.asked.begin(policy);
     let Some((request, refresh)) = begun.request(share, Caller::Blocking) else {
         return compute();
     };
@@ -376,8 +410,11 @@ where
     R: Returns<KIND>,
     F: Future<Output = R>,
 {
-    let place = call.place(policy);
-    companion::Entry { place, compute }
+    companion::Entry {
+        place: call.asked.place(policy),
+        compute,
+        returns: PhantomData,
+    }
 }
 
 /// The companion of a plain function.
@@ -390,6 +427,9 @@ where
     R: Returns<KIND>,
     F: FnOnce() -> R,
 {
-    let place = call.place(policy);
-    blocking::Entry { place, compute }
+    blocking::Entry {
+        place: call.asked.place(policy),
+        compute,
+        returns: PhantomData,
+    }
 }

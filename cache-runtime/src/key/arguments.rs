@@ -111,10 +111,17 @@ impl Arguments {
         self.path
     }
 
-    /// What the call is looked up by; `None` if it has no key.
+    /// Whether there is a key with them.
     #[inline]
-    pub(crate) fn fingerprint(&self, head: &Head) -> Option<Fingerprint> {
-        self.error.is_none().then(|| fingerprint(head, &self.text))
+    pub(crate) fn are_written(&self) -> bool {
+        self.error.is_none()
+    }
+
+    /// What the call is looked up by, if all could be written.
+    // Not an option: that would be passed on in memory, and waited for there.
+    #[inline]
+    pub(crate) fn fingerprint(&self, head: &Head) -> Fingerprint {
+        fingerprint(head, &self.text)
     }
 
     /// The key; `prefix` is `{namespace}:{name}[@{version}]`.
@@ -272,6 +279,7 @@ mod tests {
             arguments.add("x", text);
             let fingerprint = arguments.fingerprint(&head);
             let key = arguments.finish_under(&head).ok();
+            let fingerprint = Some(fingerprint);
             assert_eq!(fingerprint, key.as_ref().map(|key| *key.fingerprint()));
             assert_eq!(fingerprint, key.map(|key| Fingerprint::of(key.as_str())));
         }

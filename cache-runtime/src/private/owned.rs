@@ -27,7 +27,7 @@ where
     R::Value: Send,
     F: Future<Output = R> + Send + 'static,
 {
-    let begun = call.begin(policy);
+    let begun = call.asked.begin(policy);
     Box::pin(async move {
         let Some((request, anew)) = begun.request::<R, KIND>(share, Caller::Async) else {
             return compute.await;
@@ -88,7 +88,7 @@ where
     R: Returns<KIND> + Send + 'static,
     F: FnOnce() -> R + Send + 'static,
 {
-    let begun = call.begin(policy);
+    let begun = call.asked.begin(policy);
     let Some((request, anew)) = begun.request::<R, KIND>(share, Caller::Blocking) else {
         return compute();
     };
