@@ -2,10 +2,12 @@
 //! that must go on whatever the caller's executor is, and after it has ended.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
+use tokio::task::AbortHandle;
 use tokio::time::Timeout;
 
 use crate::error::{Error, ErrorKind};
@@ -34,8 +36,18 @@ fn start() -> Option<Handle> {
 /// Runs `future` there, detached.
 pub(crate) fn spawn(future: impl Future<Output = ()> + Send + 'static) {
     if let Ok(handle) = handle() {
-        drop(handle.spawn(future));
+        spawn_on(handle, future);
     }
+}
+
+/// Runs `future` on `runtime`, detached. In a box: a task is two thousand lines of machine code
+/// for each type of future, and these are not so many that the box would show.
+pub(crate) fn spawn_on(
+    runtime: &Handle,
+    future: impl Future<Output = ()> + Send + 'static,
+) -> AbortHandle {
+    let future: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(future);
+    runtime.spawn(future).abort_handle()
 }
 
 /// `future` with a deadline, timed by our runtime: usable from any executor and from none.

@@ -94,7 +94,7 @@ impl Vigil {
             flights.retire(&key);
         };
         let runtime = background::handle().ok()?;
-        Some(Self(runtime.spawn(vigil).abort_handle()))
+        Some(Self(background::spawn_on(runtime, vigil)))
     }
 }
 

@@ -275,14 +275,14 @@ impl Near {
             return;
         }
         let near = Arc::downgrade(self);
-        let end = runtime.spawn(async move {
+        let end = background::spawn_on(runtime, async move {
             tokio::time::sleep(grace).await;
             if let Some(near) = near.upgrade() {
                 near.clear();
                 near.land();
             }
         });
-        *drift = Some(end.abort_handle());
+        *drift = Some(end);
     }
 
     /// Whether they were adrift.

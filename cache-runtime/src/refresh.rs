@@ -46,7 +46,7 @@ impl Drop for Refreshing {
 /// ours.
 pub(crate) fn spawn(work: impl Future<Output = ()> + Send + 'static) {
     match Handle::try_current() {
-        Ok(runtime) => drop(runtime.spawn(work)),
+        Ok(runtime) => drop(background::spawn_on(&runtime, work)),
         Err(_) => background::spawn(work),
     }
 }

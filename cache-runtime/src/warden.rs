@@ -89,7 +89,7 @@ impl Warden {
     fn start() -> Option<Self> {
         let duties = Arc::<Duties>::default();
         let runtime = background::handle().ok()?;
-        drop(runtime.spawn(Arc::clone(&duties).run()));
+        background::spawn_on(runtime, Arc::clone(&duties).run());
         Some(Self { duties })
     }
 }

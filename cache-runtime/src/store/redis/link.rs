@@ -87,10 +87,10 @@ impl Link {
             Arc::clone(&link.inbox),
             Arc::clone(settings),
         );
-        drop(runtime.spawn(async move {
+        background::spawn_on(runtime, async move {
             let _alive = alive;
             keep.await;
-        }));
+        });
         link
     }
 
