@@ -6,6 +6,7 @@
 mod arguments;
 mod escape;
 mod head;
+mod quotes;
 mod serializer;
 mod text;
 mod types;
