@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use crate::draft::Draft;
 use crate::error::{Error, ErrorKind};
 use crate::faithful::Faithful;
+use crate::key;
 use crate::packing;
 
 /// JSON, by serde_json: readable in `redis-cli`.
@@ -151,24 +152,26 @@ impl Codec {
         }
     }
 
-    /// How many bytes the value takes when it is written, as far as it can be; `None` if more
-    /// than `most`.
+    /// How many bytes the value takes when it is written; `None` if more than `most`. One that can't
+    /// be, held in this process all the same, takes what it would in a key.
     pub(crate) fn written<T: Serialize + ?Sized>(self, value: &T, most: u64) -> Option<u32> {
         let mut count = Count { bytes: 0, most };
-        match self.format {
+        let whole = match self.format {
             Format::Json => match serde_json::to_writer(&mut count, value) {
                 Err(error) if error.is_io() => return None,
-                _ => {}
+                written => written.is_ok(),
             },
             #[cfg(feature = "msgpack")]
-            Format::MsgPack => {
-                let written = rmp_serde::encode::write_named(&mut count, value);
-                if let Err(rmp_serde::encode::Error::InvalidValueWrite(_)) = written {
-                    return None;
-                }
-            }
-        }
-        Some(u32::try_from(count.bytes).unwrap_or(u32::MAX))
+            Format::MsgPack => match rmp_serde::encode::write_named(&mut count, value) {
+                Err(rmp_serde::encode::Error::InvalidValueWrite(_)) => return None,
+                written => written.is_ok(),
+            },
+        };
+        let bytes = match whole {
+            true => count.bytes,
+            false => count.bytes.max(key::length(value)),
+        };
+        (bytes <= most).then(|| u32::try_from(bytes).unwrap_or(u32::MAX))
     }
 
     pub(crate) fn decode<T: DeserializeOwned>(self, bytes: &[u8]) -> Result<T, Error> {
