@@ -554,6 +554,34 @@ async fn two_functions_with_one_name_are_refused_loudly_and_still_answer() {
     assert_eq!(recached::stats().total.bypasses % 2, 0);
 }
 
+macro_rules! written_by_a_macro {
+    ($($module:ident $value:literal)+) => {$(
+        mod $module {
+            #[recached::cached(ttl = 60, name = "macro.taken", cache = crate::OTHER)]
+            pub async fn of_macro() -> u32 {
+                $value
+            }
+        }
+    )+};
+}
+
+written_by_a_macro! { of_macro_one 1 of_macro_two 2 }
+
+#[tokio::test]
+async fn two_functions_that_a_macro_writes_in_one_place_are_told_apart() {
+    for _ in 0..2 {
+        assert_eq!(of_macro_one::of_macro().await, 1);
+        assert_eq!(of_macro_two::of_macro().await, 2);
+    }
+    let entry = of_macro_two::of_macro_entry();
+    let error = entry.key().expect_err("the name is taken");
+    assert!(
+        error.to_string().contains("of_macro_one.of_macro at"),
+        "{error}"
+    );
+    assert!(of_macro_one::of_macro_entry().key().is_ok());
+}
+
 #[derive(Clone)]
 struct Unwritable;
 
