@@ -182,6 +182,7 @@ impl<R: Returns<KIND>, const KIND: u8> Call<R, KIND> {
                 }),
                 Err(error) => {
                     state.counters.errors.count();
+                    state.counters.bypasses.count();
                     let observer = &cache.inner.local.observer;
                     state.trouble.arises(observer, &state.name, &error);
                     None
