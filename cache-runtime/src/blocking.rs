@@ -7,9 +7,10 @@ use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
+use crate::background;
 use crate::cache::{Cache, Invalidated};
 use crate::companion::{Place, refreshing};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::key::Key;
 use crate::returns::Returns;
 use crate::store::Caller;
@@ -20,13 +21,24 @@ pub(crate) fn wait<F: Future>(future: F) -> F::Output {
     pollster::block_on(tokio::task::unconstrained(future))
 }
 
+/// As [`wait`], where that can be refused.
+fn ask<T>(future: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    if background::is_here() {
+        return Err(Error::new(
+            ErrorKind::Unavailable,
+            "the cache can't be waited for on its own thread: an observer tells somebody else what to do",
+        ));
+    }
+    wait(future)
+}
+
 /// As [`Cache::invalidate`], on the installed cache.
 ///
 /// # Errors
 ///
 /// As [`Cache::invalidate`].
 pub fn invalidate(pattern: &str) -> Result<Invalidated, Error> {
-    wait(Cache::installed().invalidate_from(Caller::Blocking, pattern))
+    ask(Cache::installed().invalidate_from(Caller::Blocking, pattern))
 }
 
 /// As [`Cache::invalidate_tag`], on the installed cache.
@@ -35,7 +47,7 @@ pub fn invalidate(pattern: &str) -> Result<Invalidated, Error> {
 ///
 /// As [`Cache::invalidate_tag`].
 pub fn invalidate_tag(tag: &str) -> Result<Invalidated, Error> {
-    wait(Cache::installed().invalidate_tag_from(Caller::Blocking, tag))
+    ask(Cache::installed().invalidate_tag_from(Caller::Blocking, tag))
 }
 
 /// As [`Cache::invalidate_keys`], on the installed cache.
@@ -44,7 +56,7 @@ pub fn invalidate_tag(tag: &str) -> Result<Invalidated, Error> {
 ///
 /// As [`Cache::invalidate_keys`].
 pub fn invalidate_keys(pattern: &str) -> Result<Invalidated, Error> {
-    wait(Cache::installed().invalidate_keys_from(Caller::Blocking, pattern))
+    ask(Cache::installed().invalidate_keys_from(Caller::Blocking, pattern))
 }
 
 /// As [`Cache::invalidate_all`], on the installed cache.
@@ -53,7 +65,7 @@ pub fn invalidate_keys(pattern: &str) -> Result<Invalidated, Error> {
 ///
 /// As [`Cache::invalidate_all`].
 pub fn invalidate_all() -> Result<Invalidated, Error> {
-    wait(Cache::installed().invalidate_all_from(Caller::Blocking))
+    ask(Cache::installed().invalidate_all_from(Caller::Blocking))
 }
 
 /// As [`Cache::purge`], on the installed cache.
@@ -62,7 +74,7 @@ pub fn invalidate_all() -> Result<Invalidated, Error> {
 ///
 /// As [`Cache::purge`].
 pub fn purge(pattern: &str) -> Result<Invalidated, Error> {
-    wait(Cache::installed().purge_from(Caller::Blocking, pattern))
+    ask(Cache::installed().purge_from(Caller::Blocking, pattern))
 }
 
 /// The cache entry of one call of an annotated plain function, as its companion gives it.
@@ -90,7 +102,7 @@ impl<R: Returns<KIND>, const KIND: u8, F: FnOnce() -> R> Entry<R, KIND, F> {
     ///
     /// As [`key`](Self::key); a server that does not answer.
     pub fn peek(&self) -> Result<Option<R::Value>, Error> {
-        wait(self.place.peek(Caller::Blocking))
+        ask(self.place.peek(Caller::Blocking))
     }
 
     /// Stores a value, with the function's lifetime. A computation of the call that is under
@@ -100,7 +112,7 @@ impl<R: Returns<KIND>, const KIND: u8, F: FnOnce() -> R> Entry<R, KIND, F> {
     ///
     /// As [`peek`](Self::peek); a value that can't be written.
     pub fn put(&self, value: R::Value) -> Result<(), Error> {
-        wait(self.place.put(Caller::Blocking, value))
+        ask(self.place.put(Caller::Blocking, value))
     }
 
     /// The remaining life of what is stored.
@@ -109,7 +121,7 @@ impl<R: Returns<KIND>, const KIND: u8, F: FnOnce() -> R> Entry<R, KIND, F> {
     ///
     /// As [`peek`](Self::peek).
     pub fn ttl(&self) -> Result<Option<Duration>, Error> {
-        wait(self.place.ttl(Caller::Blocking))
+        ask(self.place.ttl(Caller::Blocking))
     }
 
     /// Invalidates this call; whether something was stored.
@@ -118,7 +130,7 @@ impl<R: Returns<KIND>, const KIND: u8, F: FnOnce() -> R> Entry<R, KIND, F> {
     ///
     /// As [`peek`](Self::peek); only this process has forgotten then.
     pub fn invalidate(&self) -> Result<bool, Error> {
-        wait(self.place.invalidate(Caller::Blocking))
+        ask(self.place.invalidate(Caller::Blocking))
     }
 
     /// Calls the function whether or not its value is stored, and stores the new one. Until
