@@ -143,6 +143,36 @@ async fn a_function_is_invalidated_though_the_fleet_has_lost_its_name_meanwhile(
     .await;
 }
 
+/// One after the other would take a round trip each, twenty seconds in all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_invalidations_are_delivered_in_a_few_round_trips() {
+    let server = Server::start();
+    let proxy = Proxy::to(server.port());
+    let builder = Cache::builder().redis(proxy.url()).namespace("outage");
+    let cache = builder.build().expect("the url is good");
+    proxy.set(Fault::Refused);
+    proxy.cut();
+    away(&cache).await;
+    for id in 0..2_000 {
+        let removed = cache.remove(&format!("outage.item:{id}")).await;
+        removed.expect_err("nobody answers");
+    }
+    proxy.set(Fault::Slow(
+        Duration::from_millis(5),
+        Duration::from_millis(5),
+    ));
+    let begun = std::time::Instant::now();
+    until("the server is believed again", || async {
+        cache.exists("outage.item:1").await.is_ok()
+    })
+    .await;
+    assert!(
+        begun.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        begun.elapsed()
+    );
+}
+
 #[tokio::test]
 async fn a_full_server_can_still_be_told() {
     let server = Server::start();
