@@ -551,7 +551,40 @@ async fn two_functions_with_one_name_are_refused_loudly_and_still_answer() {
         .expect_err("the name is taken");
     assert_eq!(error.kind(), recached::ErrorKind::NameTaken);
     assert!(error.to_string().contains("name = "), "{error}");
-    assert_eq!(recached::stats().total.bypasses % 2, 0);
+    let stats = recached::stats();
+    let taken = stats
+        .functions
+        .iter()
+        .filter(|(name, _)| name == "twice.taken");
+    assert_eq!(taken.map(|(_, stats)| stats.bypasses).sum::<u64>(), 2);
+}
+
+macro_rules! written_by_a_macro {
+    ($($module:ident $value:literal)+) => {$(
+        mod $module {
+            #[recached::cached(ttl = 60, name = "macro.taken", cache = crate::OTHER)]
+            pub async fn of_macro() -> u32 {
+                $value
+            }
+        }
+    )+};
+}
+
+written_by_a_macro! { of_macro_one 1 of_macro_two 2 }
+
+#[tokio::test]
+async fn two_functions_that_a_macro_writes_in_one_place_are_told_apart() {
+    for _ in 0..2 {
+        assert_eq!(of_macro_one::of_macro().await, 1);
+        assert_eq!(of_macro_two::of_macro().await, 2);
+    }
+    let entry = of_macro_two::of_macro_entry();
+    let error = entry.key().expect_err("the name is taken");
+    assert!(
+        error.to_string().contains("of_macro_one.of_macro at"),
+        "{error}"
+    );
+    assert!(of_macro_one::of_macro_entry().key().is_ok());
 }
 
 #[derive(Clone)]
@@ -574,6 +607,8 @@ async fn an_argument_that_cannot_be_written_costs_the_cache_and_not_the_call() {
     assert_eq!(unwritable(Unwritable).await, 5);
     assert_eq!(unwritable(Unwritable).await, 5);
     assert_eq!(runs("unwritable"), 2);
+    let stats = recached::stats().function("functions.unwritable");
+    assert_eq!((stats.bypasses, stats.errors, stats.misses), (2, 2, 0));
     let error = unwritable_entry(Unwritable)
         .peek()
         .await

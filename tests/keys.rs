@@ -169,4 +169,19 @@ proptest! {
         };
         prop_assert_eq!((&a, &b) == (&c, &d), key(&a, &b) == key(&c, &d));
     }
+
+    #[test]
+    fn a_placeholder_that_may_be_anything_is_told_apart(a in value(), b in value()) {
+        let key = |value: &Value| {
+            let mut list = Arguments::new("m::f");
+            list.text("x:");
+            list.field("value", value);
+            list.finish("ns:m.f").expect("it can be written").to_string()
+        };
+        prop_assert_eq!(a == b, key(&a) == key(&b), "{} {}", key(&a), key(&b));
+        // A text that says what stands there.
+        let written = key(&a).replace("ns:m.f:x:", "");
+        let text = Value::Text(written);
+        prop_assert_eq!(a == text, key(&a) == key(&text), "{}", key(&a));
+    }
 }

@@ -1,10 +1,11 @@
 //! What no caller is told goes to the observer, once for each change of state.
 
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use recached::{Builder, Cache, Policy, cached};
-use recached_tests::{Server, until};
+use recached_tests::{PATIENCE, Server, until};
 
 const MINUTE: Policy = Policy::new(Duration::from_secs(60));
 
@@ -175,4 +176,41 @@ async fn a_name_that_is_taken_is_told_once() {
     }
     assert_eq!(told.count("Uncached"), 1, "{:?}", told.all());
     assert!(counts(&cache).await > 0);
+}
+
+static ASKED: LazyLock<Server> = LazyLock::new(Server::start);
+static ASKED_CACHE: LazyLock<Cache> = LazyLock::new(|| {
+    let builder = on(&ASKED).observer(|_| {
+        // Not from the thread that builds the cache.
+        if std::thread::current().name() == Some("recached") {
+            ANSWERS.fetch_add(asked(7), Ordering::SeqCst);
+            let refused = asked_entry(7).invalidate();
+            let refused = refused.expect_err("it would wait for itself");
+            assert!(refused.to_string().contains("observer"), "{refused}");
+            ANSWERS.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    builder.build().expect("it builds")
+});
+static ANSWERS: AtomicU64 = AtomicU64::new(0);
+
+#[cached(ttl = 60, near = false, cache = ASKED_CACHE)]
+fn asked(id: u64) -> u64 {
+    id
+}
+
+/// The thread that it is told on is the one that would have to fetch the answer.
+#[test]
+fn an_observer_that_calls_a_plain_function_holds_up_nobody() {
+    let (tell, told) = mpsc::channel();
+    std::thread::spawn(move || {
+        while ANSWERS.load(Ordering::SeqCst) == 0 {
+            assert_eq!(asked(1), 1);
+        }
+        assert_eq!(asked(1), 1);
+        tell.send(())
+    });
+    let ended = told.recv_timeout(PATIENCE);
+    ended.expect("somebody waits in vain");
+    assert!(ANSWERS.load(Ordering::SeqCst) >= 8);
 }

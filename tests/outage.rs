@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use recached::{Cache, Error, ErrorKind, Policy};
-use recached_tests::{PATIENCE, Server, cache_on, until};
+use recached_tests::{Fault, PATIENCE, Proxy, Server, cache_on, until};
 
 const MINUTE: Policy = Policy::new(Duration::from_secs(60));
 
@@ -112,6 +112,65 @@ async fn a_function_that_only_others_know_is_invalidated_once_the_server_is_back
         read(&there, &source).await == 2
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_function_is_invalidated_though_the_fleet_has_lost_its_name_meanwhile() {
+    let server = Server::start();
+    let proxy = Proxy::to(server.port());
+    let builder = Cache::builder().redis(proxy.url()).namespace("outage");
+    let here = builder.build().expect("the url is good");
+    let source = AtomicU64::new(1);
+    until("it has it from the server", || async {
+        read(&here, &source).await;
+        here.stats().total.redis_hits > 0
+    })
+    .await;
+    proxy.set(Fault::Refused);
+    proxy.cut();
+    away(&here).await;
+    source.store(2, Ordering::SeqCst);
+    here.invalidate("item").await.expect_err("nobody answers");
+    // Evicted: nothing was used longer ago.
+    let lost: u64 = server.ask(&["DEL", "outage:functions"]);
+    assert_eq!(lost, 1);
+    proxy.set(Fault::None);
+    let before = here.stats().total.redis_hits;
+    until("the server is used again", || async {
+        assert_eq!(read(&here, &source).await, 2);
+        here.stats().total.redis_hits > before
+    })
+    .await;
+}
+
+/// One after the other would take a round trip each, twenty seconds in all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_invalidations_are_delivered_in_a_few_round_trips() {
+    let server = Server::start();
+    let proxy = Proxy::to(server.port());
+    let builder = Cache::builder().redis(proxy.url()).namespace("outage");
+    let cache = builder.build().expect("the url is good");
+    proxy.set(Fault::Refused);
+    proxy.cut();
+    away(&cache).await;
+    for id in 0..2_000 {
+        let removed = cache.remove(&format!("outage.item:{id}")).await;
+        removed.expect_err("nobody answers");
+    }
+    proxy.set(Fault::Slow(
+        Duration::from_millis(5),
+        Duration::from_millis(5),
+    ));
+    let begun = std::time::Instant::now();
+    until("the server is believed again", || async {
+        cache.exists("outage.item:1").await.is_ok()
+    })
+    .await;
+    assert!(
+        begun.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        begun.elapsed()
+    );
 }
 
 #[tokio::test]

@@ -1,11 +1,11 @@
 //! Any runtime: one cache for callers from all of them, one after the other.
 
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use recached::{Cache, Policy, cached};
-use recached_tests::{Server, cache_on, until};
+use recached_tests::{PATIENCE, Server, cache_on, until};
 
 static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
 static CACHE: LazyLock<Cache> = LazyLock::new(|| cache_on(&SERVER.url(), "runtimes"));
@@ -199,4 +199,40 @@ fn a_computation_that_blocks_its_runtime_beyond_its_lease_keeps_it() {
     let value = free.block_on(elsewhere.get_or_compute("blocks:1", policy, || async { 2u64 }));
     assert_eq!(value, 1, "it was computed again: the lease was lost");
     assert_eq!(free.block_on(slow).expect("no panic"), 1);
+}
+
+#[cached(ttl = "100ms", jitter = 0.0, stale_while_revalidate = "1h", cache = CACHE)]
+async fn doubled(number: u64) -> u64 {
+    static TIMES: AtomicU64 = AtomicU64::new(0);
+    // Never one that is stored already.
+    negated(TIMES.fetch_add(1, Ordering::SeqCst));
+    2 * number
+}
+
+#[cached(ttl = 60, cache = CACHE)]
+fn negated(number: u64) -> u64 {
+    !number
+}
+
+#[cached(ttl = "100ms", jitter = 0.0, stale_while_revalidate = "1h", cache = CACHE)]
+async fn doubled_twice(number: u64) -> u64 {
+    2 * doubled(number).await
+}
+
+/// On our own thread it would wait for itself, and nothing else would go on.
+#[test]
+fn a_refresh_with_no_runtime_may_call_plain_functions_and_others_that_refresh() {
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let refreshed = || CACHE.stats().function("runtimes.doubled").computations;
+        let begun = Instant::now();
+        while refreshed() < 4 {
+            assert!(begun.elapsed() < PATIENCE, "nothing is refreshed");
+            assert_eq!(pollster::block_on(doubled_twice(3)), 12);
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        tell.send(())
+    });
+    let ended = told.recv_timeout(PATIENCE * 2);
+    ended.expect("a refresh waits for itself");
 }

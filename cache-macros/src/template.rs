@@ -22,10 +22,19 @@ pub(crate) enum Piece {
 impl Template {
     /// Of a key.
     pub(crate) fn parse(text: LitStr) -> syn::Result<Self> {
-        Self::of(
+        let template = Self::of(
             text,
             "the key is empty: write a text as in `key = \"item:{id}\"`",
-        )
+        )?;
+        match template.blurred() {
+            Some((between, name)) => Err(Error::new(
+                template.span,
+                format!(
+                    "`{between}` may stand in an argument too, and does not separate `{{{name}}}` from the placeholder before it, so that different arguments could share a key: put a `:` between them"
+                ),
+            )),
+            None => Ok(template),
+        }
     }
 
     /// Of a tag.
@@ -92,6 +101,19 @@ impl Template {
         Ok(Self { pieces, span })
     }
 
+    /// A placeholder that could begin elsewhere, and what stands before it: a `:` is all that is
+    /// never written for an argument.
+    fn blurred(&self) -> Option<(&str, &str)> {
+        self.pieces.windows(3).find_map(|pieces| match pieces {
+            [
+                Piece::Field { .. },
+                Piece::Text(between),
+                Piece::Field { name, .. },
+            ] if !between.contains(':') => Some((between.as_str(), name.as_str())),
+            _ => None,
+        })
+    }
+
     /// Its placeholders: what stands in them, and the argument that begins with.
     pub(crate) fn fields(&self) -> impl Iterator<Item = (&Expr, &Ident)> {
         self.pieces.iter().filter_map(|piece| match piece {
@@ -156,9 +178,20 @@ mod tests {
             ("a}", "closes no placeholder"),
             ("{}", "`{}` is no placeholder"),
             ("{a + b}", "`{a + b}` is no placeholder"),
+            ("{a}-{b}", "`-` may stand in an argument"),
+            ("{a}:{b} {c}", "does not separate `{c}`"),
         ] {
             let error = parse(text).expect_err(text);
             assert!(error.contains(message), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn a_colon_separates_and_a_tag_need_not() {
+        for text in ["{a}:{b}", "{a}/b:{b}", "x-{a}-x"] {
+            assert!(parse(text).is_ok(), "{text}");
+        }
+        // Two calls with one tag are invalidated together, and served apart.
+        assert!(Template::parse_tag(LitStr::new("{a}-{b}", Span::call_site())).is_ok());
     }
 }

@@ -1,6 +1,7 @@
 //! A small tokio runtime of our own, on a thread of its own: timers, renewals and connections
 //! that must go on whatever the caller's executor is, and after it has ended.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::OnceLock;
@@ -28,9 +29,22 @@ fn start() -> Option<Handle> {
     let handle = runtime.handle().clone();
     std::thread::Builder::new()
         .name("recached".into())
-        .spawn(move || runtime.block_on(std::future::pending::<()>()))
+        .spawn(move || {
+            OURS.set(true);
+            runtime.block_on(std::future::pending::<()>());
+        })
         .ok()?;
     Some(handle)
+}
+
+thread_local! {
+    static OURS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this is the runtime's thread: whoever waits here for the cache waits for himself, and
+/// everybody with him. An observer may come to it.
+pub(crate) fn is_here() -> bool {
+    OURS.get()
 }
 
 /// Runs `future` there, detached.

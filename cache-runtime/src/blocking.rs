@@ -8,9 +8,10 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::time::Duration;
 
+use crate::background;
 use crate::cache::{Cache, Invalidated};
 use crate::companion::{Place, refreshing};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::key::Key;
 use crate::returns::Returns;
 use crate::store::Caller;
@@ -21,13 +22,24 @@ pub(crate) fn wait<F: Future>(future: F) -> F::Output {
     pollster::block_on(tokio::task::unconstrained(future))
 }
 
+/// As [`wait`], where that can be refused.
+fn ask<T>(future: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    if background::is_here() {
+        return Err(Error::new(
+            ErrorKind::Unavailable,
+            "the cache can't be waited for on its own thread: an observer tells somebody else what to do",
+        ));
+    }
+    wait(future)
+}
+
 /// As [`Cache::invalidate`], on the installed cache.
 ///
 /// # Errors
 ///
 /// As [`Cache::invalidate`].
 pub fn invalidate(pattern: &str) -> Result<Invalidated, Error> {
-    wait(Cache::installed().invalidate_from(Caller::Blocking, pattern))
+    ask(Cache::installed().invalidate_from(Caller::Blocking, pattern))
 }
 
 /// As [`Cache::invalidate_tag`], on the installed cache.
@@ -36,7 +48,7 @@ pub fn invalidate(pattern: &str) -> Result<Invalidated, Error> {
 ///
 /// As [`Cache::invalidate_tag`].
 pub fn invalidate_tag(tag: &str) -> Result<Invalidated, Error> {
-    wait(Cache::installed().invalidate_tag_from(Caller::Blocking, tag))
+    ask(Cache::installed().invalidate_tag_from(Caller::Blocking, tag))
 }
 
 /// As [`Cache::invalidate_keys`], on the installed cache.
@@ -45,7 +57,7 @@ pub fn invalidate_tag(tag: &str) -> Result<Invalidated, Error> {
 ///
 /// As [`Cache::invalidate_keys`].
 pub fn invalidate_keys(pattern: &str) -> Result<Invalidated, Error> {
-    wait(Cache::installed().invalidate_keys_from(Caller::Blocking, pattern))
+    ask(Cache::installed().invalidate_keys_from(Caller::Blocking, pattern))
 }
 
 /// As [`Cache::invalidate_all`], on the installed cache.
@@ -54,7 +66,7 @@ pub fn invalidate_keys(pattern: &str) -> Result<Invalidated, Error> {
 ///
 /// As [`Cache::invalidate_all`].
 pub fn invalidate_all() -> Result<Invalidated, Error> {
-    wait(Cache::installed().invalidate_all_from(Caller::Blocking))
+    ask(Cache::installed().invalidate_all_from(Caller::Blocking))
 }
 
 /// As [`Cache::purge`], on the installed cache.
@@ -63,7 +75,7 @@ pub fn invalidate_all() -> Result<Invalidated, Error> {
 ///
 /// As [`Cache::purge`].
 pub fn purge(pattern: &str) -> Result<Invalidated, Error> {
-    wait(Cache::installed().purge_from(Caller::Blocking, pattern))
+    ask(Cache::installed().purge_from(Caller::Blocking, pattern))
 }
 
 /// The cache entry of one call of an annotated plain function, as its companion gives it.
@@ -92,7 +104,7 @@ impl<R: Returns<KIND>, const KIND: u8, F: FnOnce() -> R> Entry<R, KIND, F> {
     ///
     /// As [`key`](Self::key); a server that does not answer.
     pub fn peek(&self) -> Result<Option<R::Value>, Error> {
-        wait(self.place.peek::<R, KIND>(Caller::Blocking))
+        ask(self.place.peek::<R, KIND>(Caller::Blocking))
     }
 
     /// Stores a value, with the function's lifetime. A computation of the call that is under
@@ -102,7 +114,7 @@ impl<R: Returns<KIND>, const KIND: u8, F: FnOnce() -> R> Entry<R, KIND, F> {
     ///
     /// As [`peek`](Self::peek); a value that can't be written.
     pub fn put(&self, value: R::Value) -> Result<(), Error> {
-        wait(self.place.put::<R, KIND>(Caller::Blocking, value))
+        ask(self.place.put::<R, KIND>(Caller::Blocking, value))
     }
 
     /// The remaining life of what is stored.
@@ -111,7 +123,7 @@ impl<R: Returns<KIND>, const KIND: u8, F: FnOnce() -> R> Entry<R, KIND, F> {
     ///
     /// As [`peek`](Self::peek).
     pub fn ttl(&self) -> Result<Option<Duration>, Error> {
-        wait(self.place.ttl::<R, KIND>(Caller::Blocking))
+        ask(self.place.ttl::<R, KIND>(Caller::Blocking))
     }
 
     /// Invalidates this call; whether something was stored.
@@ -120,7 +132,7 @@ impl<R: Returns<KIND>, const KIND: u8, F: FnOnce() -> R> Entry<R, KIND, F> {
     ///
     /// As [`peek`](Self::peek); only this process has forgotten then.
     pub fn invalidate(&self) -> Result<bool, Error> {
-        wait(self.place.invalidate(Caller::Blocking))
+        ask(self.place.invalidate(Caller::Blocking))
     }
 
     /// Calls the function whether or not its value is stored, and stores the new one. Until

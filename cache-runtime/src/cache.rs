@@ -355,8 +355,11 @@ impl Cache {
             .collect();
         let changed = told.and(session.change(&groups).await);
         let told = changed.map_err(|error| {
-            let all = Undelivered::Functions(pattern.to_owned());
-            inner.store.queue([all], error)
+            // Those that we know by name, too: the fleet's names may be gone by then.
+            let known = groups.iter().map(|group| group.key().to_owned());
+            let known = known.map(Undelivered::Group);
+            let all = known.chain([Undelivered::Functions(pattern.to_owned())]);
+            inner.store.queue(all, error)
         });
         inner.forget(&groups);
         told.map(|()| Invalidated {

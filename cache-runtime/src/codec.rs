@@ -1,10 +1,14 @@
 //! How values are written into entries.
 
+use std::cell::Cell;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::draft::Draft;
 use crate::error::{Error, ErrorKind};
+use crate::faithful::Faithful;
+use crate::key;
 use crate::packing;
 
 /// JSON, by serde_json: readable in `redis-cli`.
@@ -117,18 +121,24 @@ impl Codec {
         value: &T,
         out: &mut Draft,
     ) -> Result<(), Error> {
+        let refused = Cell::new(false);
+        let value = &Faithful::new(value, self.format == Format::Json, &refused);
         match self.format {
             #[cfg(feature = "msgpack")]
             Format::MsgPack => rmp_serde::encode::write_named(out, value).map_err(|error| {
                 use rmp_serde::encode::Error as Cause;
                 match error {
                     Cause::InvalidValueWrite(_) => out.oversized(),
+                    _ if refused.get() => unfaithful(),
                     _ => Error::new(ErrorKind::Encode, "the value can't be written as msgpack"),
                 }
             }),
             Format::Json => serde_json::to_writer(&mut *out, value).map_err(|error| {
                 if error.is_io() {
                     return out.oversized();
+                }
+                if refused.get() {
+                    return unfaithful();
                 }
                 // Only the category: serde_json's text may quote the value.
                 Error::new(
@@ -142,24 +152,26 @@ impl Codec {
         }
     }
 
-    /// How many bytes the value takes when it is written, as far as it can be; `None` if more
-    /// than `most`.
+    /// How many bytes the value takes when it is written; `None` if more than `most`. One that can't
+    /// be, held in this process all the same, takes what it would in a key.
     pub(crate) fn written<T: Serialize + ?Sized>(self, value: &T, most: u64) -> Option<u32> {
         let mut count = Count { bytes: 0, most };
-        match self.format {
+        let whole = match self.format {
             Format::Json => match serde_json::to_writer(&mut count, value) {
                 Err(error) if error.is_io() => return None,
-                _ => {}
+                written => written.is_ok(),
             },
             #[cfg(feature = "msgpack")]
-            Format::MsgPack => {
-                let written = rmp_serde::encode::write_named(&mut count, value);
-                if let Err(rmp_serde::encode::Error::InvalidValueWrite(_)) = written {
-                    return None;
-                }
-            }
-        }
-        Some(u32::try_from(count.bytes).unwrap_or(u32::MAX))
+            Format::MsgPack => match rmp_serde::encode::write_named(&mut count, value) {
+                Err(rmp_serde::encode::Error::InvalidValueWrite(_)) => return None,
+                written => written.is_ok(),
+            },
+        };
+        let bytes = match whole {
+            true => count.bytes,
+            false => count.bytes.max(key::length(value)),
+        };
+        (bytes <= most).then(|| u32::try_from(bytes).unwrap_or(u32::MAX))
     }
 
     pub(crate) fn decode<T: DeserializeOwned>(self, bytes: &[u8]) -> Result<T, Error> {
@@ -187,6 +199,13 @@ impl Codec {
             }),
         }
     }
+}
+
+fn unfaithful() -> Error {
+    Error::new(
+        ErrorKind::Encode,
+        "the value would be read as another: a `Some` of `None` or `()` is written as `None`, and json has neither NaN nor infinities",
+    )
 }
 
 /// Counts what is written and keeps nothing.
@@ -223,5 +242,60 @@ mod tests {
         let exact = 1.293_333_707_602_870_7e25;
         let exact_again = Codec::JSON.decode::<f64>(b"1.2933337076028707e+25");
         assert_eq!(exact_again.ok(), Some(exact));
+    }
+
+    fn back<T: Serialize + DeserializeOwned>(codec: Codec, value: &T) -> Result<T, ErrorKind> {
+        let mut draft = Draft::new(Vec::new(), u64::MAX);
+        let kind = |error: Error| error.kind();
+        codec.encode(value, &mut draft).map_err(kind)?;
+        codec.decode(&draft.finish()).map_err(kind)
+    }
+
+    #[test]
+    fn what_would_be_read_as_another_is_not_written() {
+        #[derive(Serialize, serde::Deserialize)]
+        struct Row {
+            note: Option<Option<u8>>,
+        }
+        #[derive(Debug, PartialEq, Serialize, serde::Deserialize)]
+        struct Unit;
+        assert_eq!(back(Codec::JSON, &Some(Unit)), Err(ErrorKind::Encode));
+        if let Some(codec) = Codec::of_mark(b'm') {
+            assert_eq!(back(codec, &Some(Unit)), Ok(Some(Unit)));
+        }
+        for mark in b"jm" {
+            let Some(codec) = Codec::of_mark(*mark) else {
+                continue;
+            };
+            let refused = Err(ErrorKind::Encode);
+            assert_eq!(back(codec, &Some(None::<u8>)), refused);
+            assert_eq!(back(codec, &Some(())), Err(ErrorKind::Encode));
+            assert_eq!(
+                back(codec, &vec![Some(Some(None::<u8>))]).err(),
+                refused.err()
+            );
+            let null = Some(serde_json::Value::Null);
+            assert_eq!(back(codec, &null), Err(ErrorKind::Encode));
+            let row = Row { note: Some(None) };
+            assert_eq!(back(codec, &row).err(), Some(ErrorKind::Encode));
+            for good in [None, Some(Some(1))] {
+                assert_eq!(back(codec, &good), Ok(good));
+                let row = back(codec, &Row { note: good });
+                assert_eq!(row.map(|row| row.note), Ok(good));
+            }
+            let good = Some(vec![(), ()]);
+            assert_eq!(back(codec, &good), Ok(good));
+            let good = Some(Ok::<(), u8>(()));
+            assert_eq!(back(codec, &good), Ok(good));
+        }
+        for float in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            assert_eq!(back(Codec::JSON, &Some(float)), Err(ErrorKind::Encode));
+            assert_eq!(back(Codec::JSON, &float), Err(ErrorKind::Encode));
+            let Some(codec) = Codec::of_mark(b'm') else {
+                continue;
+            };
+            let read = back(codec, &Some(float)).expect("it is written");
+            assert_eq!(read.map(f64::to_bits), Some(float.to_bits()));
+        }
     }
 }

@@ -243,14 +243,10 @@ impl Registry {
 
     fn of_site(&self, site: &Site) -> Arc<State> {
         let path = (site.path)();
-        let name = match site.name {
-            Some(name) => name.to_owned(),
-            None => function_name(path, site.function),
-        };
-        let at = format!(
-            "{} at {}:{}:{}",
-            site.function, site.file, site.line, site.column
-        );
+        let own = function_name(path, site.function);
+        // Not its place alone: a macro may write several functions there.
+        let at = format!("{own} at {}:{}:{}", site.file, site.line, site.column);
+        let name = site.name.map_or(own, str::to_owned);
         let provided = !path.starts_with('<');
         let place = Place::Site { at, provided };
         self.of(&name, site.version, place)

@@ -6,6 +6,7 @@
 mod arguments;
 mod escape;
 mod head;
+mod quotes;
 mod serializer;
 mod text;
 mod types;
@@ -15,6 +16,8 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+
+use serde::Serialize;
 
 pub use arguments::{Arguments, KeyPart};
 pub(crate) use head::Head;
@@ -108,6 +111,13 @@ pub(crate) fn tag_text(tag: &str) -> String {
         true => arguments::hashed(text.as_bytes()),
         false => text.as_str().to_owned(),
     }
+}
+
+/// What a value takes in a key, in bytes, as far as it can be written.
+pub(crate) fn length<T: Serialize + ?Sized>(value: &T) -> u64 {
+    let mut text = text::Text::default();
+    let _ = serializer::write(value, serializer::Place::Argument, &mut text);
+    text.as_bytes().len() as u64
 }
 
 impl PartialEq for Key {

@@ -20,6 +20,7 @@ mod draft;
 mod entry;
 mod error;
 mod event;
+mod faithful;
 mod fingerprint;
 mod flight;
 mod function;

@@ -197,7 +197,9 @@ impl Policy {
     /// This lifetime for one entry, jitter drawn.
     pub(crate) fn jittered(&self, ttl: Duration) -> Duration {
         if self.jitter > 0.0 {
-            ttl.mul_f64(1.0 - self.jitter * fastrand::f64())
+            let share = 1.0 - self.jitter * fastrand::f64();
+            // The longest there is can't be multiplied with something that rounds to one.
+            Duration::try_from_secs_f64(ttl.as_secs_f64() * share).unwrap_or(ttl)
         } else {
             ttl
         }
@@ -219,6 +221,14 @@ mod tests {
             policy.jitter(0.0).life(Sort::Value),
             Duration::from_secs(100)
         );
+    }
+
+    #[test]
+    fn the_longest_lifetime_can_be_jittered() {
+        for share in [f64::MIN_POSITIVE, 0.05, 1.0, f64::NAN, f64::INFINITY] {
+            let policy = Policy::new(Duration::MAX).jitter(share);
+            assert!(policy.life(Sort::Value) <= Duration::MAX);
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::background;
 use crate::blocking;
 use crate::cache::Cache;
 use crate::companion::{self, Place, is_refresh, is_refreshing};
@@ -217,6 +218,7 @@ impl Asked {
                 }),
                 Err(error) => {
                     state.counters.errors.count();
+                    state.counters.bypasses.count();
                     let observer = &cache.inner.local.observer;
                     state.trouble.arises(observer, &state.name, &error);
                     None
@@ -289,6 +291,10 @@ impl Begun {
         caller: Caller,
     ) -> Option<(TypedRequest<'_, R, KIND>, bool)> {
         let called = self.called.as_ref()?;
+        if caller == Caller::Blocking && background::is_here() {
+            self.state.counters.bypasses.count();
+            return None;
+        }
         let inner = &self.cache.inner;
         let request = TypedRequest::new(inner, &self.state, &called.key, &self.policy, caller);
         let request = request.tagged(called.groups.as_ref()).sharing(share);

@@ -42,12 +42,17 @@ impl Drop for Refreshing {
     }
 }
 
-/// Runs `work` beside its caller: on the caller's runtime, whose drivers it may need, else on
-/// ours.
+/// Runs `work` beside its caller: on the caller's runtime, whose drivers it may need, else with
+/// ours, on a thread that it may block. On our own thread it would be in the way of all links, and
+/// wait for itself where it calls a plain function that is cached.
 pub(crate) fn spawn(work: impl Future<Output = ()> + Send + 'static) {
+    let Ok(ours) = background::handle() else {
+        return;
+    };
     match Handle::try_current() {
-        Ok(runtime) => drop(background::spawn_on(&runtime, work)),
-        Err(_) => background::spawn(work),
+        Ok(runtime) if runtime.id() != ours.id() => drop(background::spawn_on(&runtime, work)),
+        // None, or a refresh that has come to another.
+        _ => drop(ours.spawn_blocking(|| ours.block_on(work))),
     }
 }
 

@@ -147,3 +147,38 @@ async fn a_compressed_value_fits_if_it_fits_as_it_is() {
         );
     }
 }
+
+macro_rules! nothing_in_some {
+    ($($function:ident [$($option:tt)*])+) => {$(
+        #[cached(ttl = 60, cache = cache, skip(cache), near = false $($option)*)]
+        async fn $function(cache: &Cache, id: u8) -> Result<Option<Option<u8>>, String> {
+            Ok([None, Some(None), Some(Some(7))][usize::from(id)])
+        }
+    )+
+        async fn all_nothings(cache: &Cache, id: u8) -> Vec<Option<Option<u8>>> {
+            vec![$($function(cache, id).await.expect("it does not fail")),+]
+        }
+    };
+}
+
+nothing_in_some! {
+    nickname_in_json []
+    nickname_in_msgpack [, codec = "msgpack"]
+}
+
+/// A row without a nickname is not a row that is missing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_value_that_would_be_read_as_another_is_computed_each_time() {
+    let server = Server::start();
+    let [one, two] = [(); 2].map(|()| cache_on(&server.url(), "codec"));
+    for (id, value) in (0..).zip([None, Some(None), Some(Some(7))]) {
+        for cache in [&one, &two, &one] {
+            assert_eq!(all_nothings(cache, id).await, [value, value]);
+        }
+    }
+    let total = two.stats().total;
+    assert_eq!(
+        (total.redis_hits, total.computations, total.errors),
+        (4, 2, 2)
+    );
+}

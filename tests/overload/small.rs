@@ -1,5 +1,6 @@
 //! A tier in the process that is far smaller than what is asked of it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -88,4 +89,25 @@ async fn copies_of_what_redis_holds_stay_within_their_bounds() {
         let found = other.get::<String>(&format!("small:{id}")).await;
         assert_eq!(found.expect("it works"), None);
     }
+}
+
+/// With no server nothing has to be written; what is held has its size all the same.
+#[tokio::test]
+async fn values_that_cannot_be_written_take_their_room_too() {
+    let builder = Cache::builder().in_process().capacity(ENTRIES);
+    let cache = builder.capacity_bytes(BYTES).max_value_size(BYTES / 4);
+    let cache = cache.build().expect("the settings are usable");
+    // JSON has texts for keys, and no pairs.
+    let tile = |length: usize| async move { HashMap::from([((1_u8, 2_u8), "x".repeat(length))]) };
+    for id in 0..50 {
+        let key = format!("tile:{id}");
+        let held = cache.get_or_compute(&key, MINUTE, || tile(10_000)).await;
+        assert_eq!(held.len(), 1);
+    }
+    let near = cache.stats().near;
+    assert!((2..=26).contains(&near.entries), "{near}");
+    cache
+        .get_or_compute("tile:large", MINUTE, || tile(100_000))
+        .await;
+    assert_eq!(cache.stats().total.oversized, 1);
 }

@@ -3,7 +3,7 @@
 //! | value | text |
 //! |---|---|
 //! | numbers, bools | `42`, `-1`, `1.0`, `true` |
-//! | texts, chars, bytes | `'ada'`, `'a%3Ab'`, `0x00ff` |
+//! | texts, chars, bytes | `'ada'`, `'a%3Ab'`, `0x00ff`; for the quotes of a placeholder see [`Quotes`] |
 //! | unit, options | `null`, `None`, `Some(1)` |
 //! | sequences, tuples | `(1,2)` |
 //! | maps (sorted), structs | `<a=1,b=2>` |
@@ -16,6 +16,7 @@ use std::fmt::{self, Display, Write};
 use serde::ser::{self, Serialize};
 
 use super::escape;
+use super::quotes::Quotes;
 use super::text::Text;
 
 /// Values nested deeper than this are refused, before the stack ends.
@@ -25,7 +26,6 @@ const DEEPEST: usize = 128;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     Argument,
-    /// A text of its own needs no quotes: the template separates.
     Template,
 }
 
@@ -38,7 +38,10 @@ pub(super) fn write<T: Serialize + ?Sized>(
     value.serialize(Writer {
         out,
         depth: 0,
-        bare: place == Place::Template,
+        quotes: match place {
+            Place::Argument => Quotes::Always,
+            Place::Template => Quotes::of::<T>(),
+        },
     })
 }
 
@@ -64,7 +67,7 @@ impl ser::Error for Refusal {
 struct Writer<'a> {
     out: &'a mut Text,
     depth: usize,
-    bare: bool,
+    quotes: Quotes,
 }
 
 impl<'a> Writer<'a> {
@@ -74,7 +77,7 @@ impl<'a> Writer<'a> {
     }
 
     fn text(self, text: &str) -> Result<(), Refusal> {
-        if self.bare {
+        if self.quotes.are_left_out(text) {
             escape::content(text, self.out);
         } else {
             self.out.push(b'\'');
@@ -103,7 +106,7 @@ impl<'a> Writer<'a> {
         value.serialize(Writer {
             out,
             depth,
-            bare: false,
+            quotes: Quotes::Always,
         })
     }
 
@@ -251,7 +254,8 @@ impl<'a> ser::Serializer for Writer<'a> {
         _: &'static str,
         value: &T,
     ) -> Result<(), Refusal> {
-        value.serialize(self)
+        let quotes = self.quotes.within::<T>();
+        value.serialize(Self { quotes, ..self })
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(

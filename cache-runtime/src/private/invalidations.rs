@@ -101,6 +101,10 @@ impl Invalidations {
 
     /// As [`run`](Self::run), waiting on the spot.
     pub fn run_blocking(mut self) {
+        if background::is_here() {
+            // Dropped, it is done beside us.
+            return;
+        }
         blocking::wait(self.invalidate(Caller::Blocking));
         self.clear();
     }

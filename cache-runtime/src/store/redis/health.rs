@@ -14,8 +14,9 @@ pub(crate) struct Health {
 
 #[derive(Default)]
 struct State {
-    /// Links that are up.
-    up: usize,
+    /// Links that are up; fewer than none while one that has risen and fallen is told of in
+    /// another order.
+    up: isize,
     told: Option<bool>,
 }
 
@@ -52,7 +53,7 @@ impl Health {
     pub(super) fn turned(&self, was: bool, reason: Option<&Arc<str>>) {
         let is = reason.is_none();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.up = (state.up + usize::from(is)).saturating_sub(usize::from(was));
+        state.up += isize::from(is) - isize::from(was);
         let reached = state.up > 0;
         let change = state.told != Some(reached);
         state.told = Some(reached);
@@ -101,6 +102,14 @@ mod tests {
         assert_eq!(told(), [false]);
         health.turned(true, Some(&reason));
         assert!(told().is_empty());
+        health.turned(true, Some(&reason));
+        assert_eq!(told(), [true]);
+        // Told of in another order than it happened.
+        health.turned(true, Some(&reason));
+        health.turned(false, None);
+        assert!(told().is_empty());
+        health.turned(false, None);
+        assert_eq!(told(), [false]);
         health.turned(true, Some(&reason));
         assert_eq!(told(), [true]);
     }

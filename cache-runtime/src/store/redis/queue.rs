@@ -2,6 +2,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::task::JoinSet;
+
 use super::{Link, Way};
 use crate::error::{Error, ErrorKind};
 use crate::event::{Event, Observer};
@@ -12,6 +14,10 @@ use crate::store::Tier;
 
 /// Invalidations held at most; past it one of everything stands for all of them.
 const MOST: usize = 10_000;
+
+/// Invalidations on their way at a time: one after the other, ten thousand would take as many
+/// round trips, and all that while nothing is served.
+const BATCH: usize = 64;
 
 /// An invalidation that the server has not been told of.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,6 +30,13 @@ pub(crate) enum Undelivered {
     Call(String),
     /// The calls whose keys match.
     Calls(String),
+}
+
+impl Undelivered {
+    /// Whether it takes a single exchange.
+    fn is_small(&self) -> bool {
+        matches!(self, Self::Group(_) | Self::Call(_))
+    }
 }
 
 /// Invalidations that were made while the server was away. As long as there are any, nothing
@@ -85,26 +98,39 @@ impl Queue {
     /// forgotten with them, and since then nothing was read.
     pub(super) async fn deliver(&self, link: &Arc<Link>) {
         while self.check().is_err() {
-            let all = self.all();
-            for item in all.keys() {
+            let batch = self.next();
+            let mut under_way = JoinSet::new();
+            for item in batch.keys() {
+                let item = item.clone();
+                let namespace = Arc::clone(&self.namespace);
                 let way = Way::ahead(Arc::clone(link));
-                match deliver(&self.namespace, &way, item).await {
-                    Ok(()) => {}
-                    Err(error) if error.is_passing() => {
+                under_way.spawn(async move { deliver(&namespace, &way, &item).await });
+            }
+            while let Some(delivered) = under_way.join_next().await {
+                match delivered {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) if error.is_passing() => {
                         tracing::debug!("an invalidation still waits for redis: {error}");
                         return;
                     }
                     // It will never be taken: better to say so than to wait for ever.
-                    Err(error) => self.observer.tell(&Event::Lost(error)),
+                    Ok(Err(error)) => self.observer.tell(&Event::Lost(error)),
+                    Err(_) => return,
                 }
             }
-            self.done(&all);
+            self.done(&batch);
         }
     }
 
-    fn all(&self) -> Items {
+    /// Some of those that wait: many that take one exchange, or one that takes more.
+    fn next(&self) -> Items {
         let items = self.items.lock().unwrap_or_else(PoisonError::into_inner);
-        items.clone()
+        let first = items.iter().take(1);
+        let small = items.iter().take_while(|(item, _)| item.is_small());
+        let batch = first.chain(small.skip(1).take(BATCH - 1));
+        batch
+            .map(|(item, number)| (item.clone(), *number))
+            .collect()
     }
 
     fn done(&self, delivered: &Items) {
@@ -155,7 +181,7 @@ mod tests {
         let calls = (0..=MOST).map(|id| Undelivered::Call(format!("ns:user:{id}")));
         queue.push(calls);
         let everything = Undelivered::Group("ns:gen:all".into());
-        assert!(queue.all().keys().eq([&everything]));
+        assert!(queue.next().keys().eq([&everything]));
         assert!(queue.check().is_err());
     }
 
@@ -164,20 +190,37 @@ mod tests {
         let queue = Queue::new(&"ns".into(), &Observer::default());
         let call = |id: u32| Undelivered::Call(format!("ns:user:{id}"));
         queue.push([call(1), call(1)]);
-        let all = queue.all();
+        let all = queue.next();
         assert_eq!(all.len(), 1);
         queue.push([call(2)]);
         queue.done(&all);
         assert!(queue.check().is_err());
-        queue.done(&queue.all());
+        queue.done(&queue.next());
         assert!(queue.check().is_ok());
     }
+
+    #[test]
+    fn a_batch_is_of_many_small_ones_or_one_that_is_not() {
+        let queue = Queue::new(&"ns".into(), &Observer::default());
+        let functions = |id: u8| Undelivered::Functions(format!("f{id}"));
+        queue.push((0..3).map(functions));
+        queue.push((0..200).map(|id| Undelivered::Call(format!("ns:user:{id}"))));
+        queue.push(["a:*", "b:*"].map(|pattern| Undelivered::Calls(pattern.to_owned())));
+        let mut sizes = Vec::new();
+        while queue.check().is_err() {
+            let batch = queue.next();
+            sizes.push(batch.len());
+            queue.done(&batch);
+        }
+        assert_eq!(sizes, [1, 1, 1, 64, 64, 64, 8, 1, 1]);
+    }
+
     #[test]
     fn what_is_invalidated_again_while_it_is_delivered_still_waits() {
         let queue = Queue::new(&"ns".into(), &Observer::default());
         let call = || Undelivered::Call("ns:user:1".to_owned());
         queue.push([call()]);
-        let all = queue.all();
+        let all = queue.next();
         queue.push([call()]);
         queue.done(&all);
         assert!(queue.check().is_err());

@@ -1,0 +1,290 @@
+//! Values as they are written, except those that would be read as others.
+//!
+//! Neither JSON nor MessagePack knows a `Some`: it is written as what it holds. So `Some(None)`
+//! and `Some(())` would come back as `None`. JSON has no infinities either, and writes `null`.
+
+use std::cell::Cell;
+
+use serde::ser::{Error, Serialize, Serializer};
+
+/// A value that is not written where it could not be read as what it is.
+pub(crate) struct Faithful<'a, T: ?Sized> {
+    value: &'a T,
+    to: To<'a>,
+}
+
+/// What it is written to, and how far that has come.
+#[derive(Clone, Copy)]
+struct To<'a> {
+    json: bool,
+    /// Directly in a `Some`.
+    in_some: bool,
+    refused: &'a Cell<bool>,
+}
+
+impl<'a, T: ?Sized> Faithful<'a, T> {
+    /// `refused` is set before the error is made.
+    pub(crate) fn new(value: &'a T, json: bool, refused: &'a Cell<bool>) -> Self {
+        let in_some = false;
+        let to = To {
+            json,
+            in_some,
+            refused,
+        };
+        Self { value, to }
+    }
+}
+
+impl<'a> To<'a> {
+    fn refuse<E: Error>(self) -> E {
+        self.refused.set(true);
+        E::custom("it would be read as another")
+    }
+
+    /// Nothing, where that is not taken for a `None`.
+    fn nothing<E: Error>(self) -> Result<(), E> {
+        match self.in_some {
+            true => Err(self.refuse()),
+            false => Ok(()),
+        }
+    }
+
+    fn float<E: Error>(self, finite: bool) -> Result<(), E> {
+        match finite || !self.json {
+            true => Ok(()),
+            false => Err(self.refuse()),
+        }
+    }
+
+    /// What is written in the place of this value.
+    fn instead<T: ?Sized>(self, value: &'a T) -> Faithful<'a, T> {
+        Faithful { value, to: self }
+    }
+
+    /// What is in it.
+    fn inside(self) -> Self {
+        Self {
+            in_some: false,
+            ..self
+        }
+    }
+}
+
+impl<T: Serialize + ?Sized> Serialize for Faithful<'_, T> {
+    fn serialize<S: Serializer>(&self, inner: S) -> Result<S::Ok, S::Error> {
+        self.value.serialize(Writer { inner, to: self.to })
+    }
+}
+
+/// A serializer, or what it has begun.
+struct Writer<'a, S> {
+    inner: S,
+    to: To<'a>,
+}
+
+impl<'a, S> Writer<'a, S> {
+    fn begun<C, E>(to: To<'a>, inner: Result<C, E>) -> Result<Writer<'a, C>, E> {
+        let to = to.inside();
+        inner.map(|inner| Writer { inner, to })
+    }
+}
+
+macro_rules! plain {
+    ($($method:ident $ty:ty,)+) => {$(
+        fn $method(self, value: $ty) -> Result<S::Ok, S::Error> {
+            self.inner.$method(value)
+        }
+    )+};
+}
+
+macro_rules! begins {
+    ($($method:ident($($name:ident: $ty:ty),*) -> $begun:ident;)+) => {$(
+        fn $method(self, $($name: $ty),*) -> Result<Self::$begun, S::Error> {
+            Writer::<S>::begun(self.to, self.inner.$method($($name),*))
+        }
+    )+};
+}
+
+type Str = &'static str;
+
+impl<'a, S: Serializer> Serializer for Writer<'a, S> {
+    type Ok = S::Ok;
+    type Error = S::Error;
+    type SerializeSeq = Writer<'a, S::SerializeSeq>;
+    type SerializeTuple = Writer<'a, S::SerializeTuple>;
+    type SerializeTupleStruct = Writer<'a, S::SerializeTupleStruct>;
+    type SerializeTupleVariant = Writer<'a, S::SerializeTupleVariant>;
+    type SerializeMap = Writer<'a, S::SerializeMap>;
+    type SerializeStruct = Writer<'a, S::SerializeStruct>;
+    type SerializeStructVariant = Writer<'a, S::SerializeStructVariant>;
+
+    plain! {
+        serialize_bool bool,
+        serialize_i8 i8,
+        serialize_i16 i16,
+        serialize_i32 i32,
+        serialize_i64 i64,
+        serialize_i128 i128,
+        serialize_u8 u8,
+        serialize_u16 u16,
+        serialize_u32 u32,
+        serialize_u64 u64,
+        serialize_u128 u128,
+        serialize_char char,
+        serialize_str &str,
+        serialize_bytes &[u8],
+    }
+
+    begins! {
+        serialize_seq(len: Option<usize>) -> SerializeSeq;
+        serialize_tuple(len: usize) -> SerializeTuple;
+        serialize_tuple_struct(name: Str, len: usize) -> SerializeTupleStruct;
+        serialize_tuple_variant(name: Str, index: u32, variant: Str, len: usize) -> SerializeTupleVariant;
+        serialize_map(len: Option<usize>) -> SerializeMap;
+        serialize_struct(name: Str, len: usize) -> SerializeStruct;
+        serialize_struct_variant(name: Str, index: u32, variant: Str, len: usize) -> SerializeStructVariant;
+    }
+
+    fn serialize_f32(self, value: f32) -> Result<S::Ok, S::Error> {
+        self.to.float(value.is_finite())?;
+        self.inner.serialize_f32(value)
+    }
+
+    fn serialize_f64(self, value: f64) -> Result<S::Ok, S::Error> {
+        self.to.float(value.is_finite())?;
+        self.inner.serialize_f64(value)
+    }
+
+    fn serialize_none(self) -> Result<S::Ok, S::Error> {
+        self.to.nothing()?;
+        self.inner.serialize_none()
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<S::Ok, S::Error> {
+        let in_some = true;
+        let to = To { in_some, ..self.to };
+        self.inner.serialize_some(&to.instead(value))
+    }
+
+    fn serialize_unit(self) -> Result<S::Ok, S::Error> {
+        self.to.nothing()?;
+        self.inner.serialize_unit()
+    }
+
+    fn serialize_unit_struct(self, name: Str) -> Result<S::Ok, S::Error> {
+        // MessagePack has it as an empty list.
+        if self.to.json {
+            self.to.nothing()?;
+        }
+        self.inner.serialize_unit_struct(name)
+    }
+
+    fn serialize_unit_variant(
+        self,
+        name: Str,
+        index: u32,
+        variant: Str,
+    ) -> Result<S::Ok, S::Error> {
+        self.inner.serialize_unit_variant(name, index, variant)
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        name: Str,
+        value: &T,
+    ) -> Result<S::Ok, S::Error> {
+        let value = self.to.instead(value);
+        self.inner.serialize_newtype_struct(name, &value)
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        name: Str,
+        index: u32,
+        variant: Str,
+        value: &T,
+    ) -> Result<S::Ok, S::Error> {
+        let value = self.to.inside().instead(value);
+        self.inner
+            .serialize_newtype_variant(name, index, variant, &value)
+    }
+
+    fn collect_str<T: std::fmt::Display + ?Sized>(self, value: &T) -> Result<S::Ok, S::Error> {
+        self.inner.collect_str(value)
+    }
+
+    fn is_human_readable(&self) -> bool {
+        self.inner.is_human_readable()
+    }
+}
+
+macro_rules! elements {
+    ($($of:ident $method:ident,)+) => {$(
+        impl<C: serde::ser::$of> serde::ser::$of for Writer<'_, C> {
+            type Ok = C::Ok;
+            type Error = C::Error;
+
+            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), C::Error> {
+                self.inner.$method(&self.to.instead(value))
+            }
+
+            fn end(self) -> Result<C::Ok, C::Error> {
+                self.inner.end()
+            }
+        }
+    )+};
+}
+
+elements! {
+    SerializeSeq serialize_element,
+    SerializeTuple serialize_element,
+    SerializeTupleStruct serialize_field,
+    SerializeTupleVariant serialize_field,
+}
+
+macro_rules! fields {
+    ($($of:ident,)+) => {$(
+        impl<C: serde::ser::$of> serde::ser::$of for Writer<'_, C> {
+            type Ok = C::Ok;
+            type Error = C::Error;
+
+            fn serialize_field<T: Serialize + ?Sized>(
+                &mut self,
+                name: Str,
+                value: &T,
+            ) -> Result<(), C::Error> {
+                self.inner.serialize_field(name, &self.to.instead(value))
+            }
+
+            fn skip_field(&mut self, name: Str) -> Result<(), C::Error> {
+                self.inner.skip_field(name)
+            }
+
+            fn end(self) -> Result<C::Ok, C::Error> {
+                self.inner.end()
+            }
+        }
+    )+};
+}
+
+fields! {
+    SerializeStruct,
+    SerializeStructVariant,
+}
+
+impl<C: serde::ser::SerializeMap> serde::ser::SerializeMap for Writer<'_, C> {
+    type Ok = C::Ok;
+    type Error = C::Error;
+
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), C::Error> {
+        self.inner.serialize_key(&self.to.instead(key))
+    }
+
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), C::Error> {
+        self.inner.serialize_value(&self.to.instead(value))
+    }
+
+    fn end(self) -> Result<C::Ok, C::Error> {
+        self.inner.end()
+    }
+}
