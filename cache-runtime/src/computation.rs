@@ -40,7 +40,7 @@ pub(crate) async fn drive<F: Future>(
         let (Some(pulse), Some(waker)) = (&pulse, &waker) else {
             return compute.as_mut().poll(context);
         };
-        pulse.beat(context.waker());
+        let _beat = pulse.beat(context.waker());
         compute.as_mut().poll(&mut Context::from_waker(waker))
     })
     .await
@@ -64,7 +64,7 @@ impl Drop for Within {
     }
 }
 
-/// Tells a computation that waits for something from one that nobody polls any more.
+/// Tells a computation that waits for something, or is busy, from one that nobody polls any more.
 pub(crate) struct Pulse {
     begun: Instant,
     polled: Mutex<Polled>,
@@ -82,6 +82,22 @@ impl Pulse {
     /// Of a computation that begins now.
     pub(crate) fn begin() -> Arc<Self> {
         Arc::new(Self {
+    /// It is at it.
+    busy: bool,
+}
+
+/// While it lives, the computation is being polled.
+struct Beat<'a>(&'a Pulse);
+
+impl Drop for Beat<'_> {
+    fn drop(&mut self) {
+        let mut polled = self.0.lock();
+        polled.busy = false;
+        // Woken meanwhile: nobody could poll it before now.
+        if let Some(due) = &mut polled.due {
+            *due = Instant::now();
+        }
+    }
             begun: Instant::now(),
             polled: Mutex::default(),
         })
@@ -93,11 +109,12 @@ impl Pulse {
 
     /// Whether it was woken that long ago, and has not been polled since.
     pub(crate) fn is_stalled(&self, limit: Duration) -> bool {
-        self.lock().due.is_some_and(|due| due.elapsed() >= limit)
+        let polled = self.lock();
+        !polled.busy && polled.due.is_some_and(|due| due.elapsed() >= limit)
     }
 
     /// It is being polled.
-    fn beat(&self, by: &Waker) {
+    fn beat(&self, by: &Waker) -> Beat<'_> {
         let mut polled = self.lock();
         polled.due = None;
         match &mut polled.waker {
@@ -106,10 +123,13 @@ impl Pulse {
         }
     }
 
+        polled.busy = true;
     fn lock(&self) -> MutexGuard<'_, Polled> {
         self.polled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+        drop(polled);
+        Beat(self)
 
 impl Wake for Pulse {
     fn wake(self: Arc<Self>) {
@@ -176,3 +196,14 @@ mod tests {
         assert_eq!(wakers.len(), 2);
     }
 }
+
+    #[test]
+    fn a_computation_is_not_stalled_while_it_is_polled() {
+        let pulse = Pulse::begin();
+        let waker = Waker::from(Arc::clone(&pulse));
+        let beat = pulse.beat(Waker::noop());
+        waker.wake_by_ref();
+        assert!(!pulse.is_stalled(Duration::ZERO), "it may be busy for long");
+        drop(beat);
+        assert!(pulse.is_stalled(Duration::ZERO), "it was woken meanwhile");
+    }
