@@ -192,6 +192,21 @@ async fn a_leader_that_is_woken_while_it_is_busy_is_not_taken_for_dead() {
     assert_eq!(BUSY.load(Ordering::SeqCst), 1);
 }
 
+#[tokio::test]
+async fn a_cache_may_stand_before_another_with_the_same_keys() {
+    let server = Server::start();
+    let front = Cache::builder().in_process().namespace("tiers").build();
+    let front = front.expect("it builds");
+    let back = cache_on(&server.url(), "tiers");
+    for value in 1..4u32 {
+        let slow = || async { value };
+        let back = || back.get_or_compute("user:1", HOURS, slow);
+        let served = front.get_or_compute("user:1", HOURS, back);
+        assert_eq!(in_time(served).await, 1);
+        assert!(front.remove("user:1").await.expect("it works"));
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Refused(u64);
 

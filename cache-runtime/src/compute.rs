@@ -11,7 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::background;
 use crate::cache::Inner;
-use crate::computation;
+use crate::computation::{self, Calling};
 use crate::entry::Mark;
 use crate::error::Error;
 use crate::flight::{Follower, Landing, Lead, Role};
@@ -123,7 +123,9 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
                 // What has just failed is not tried again one by one.
                 Role::Follow(_) if failed.is_some() => return self.alone(failed.flatten()),
                 // It needs itself, and would wait for itself.
-                Role::Follow(_) if computation::is_within(self.key) => return self.alone(None),
+                Role::Follow(_) if computation::is_within(self.calling()) => {
+                    return self.alone(None);
+                }
                 Role::Follow(follower) => match Box::pin(self.follow(&follower, deadline)).await {
                     Some(Landing::Landed(value)) => {
                         if let Some(held) = Kind::<R, KIND>::restore(value) {
@@ -193,7 +195,7 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
         match self.look(&lead).await {
             Ok(Looked::Hit(hit)) => self.found(lead, hit),
             // The lease may be its own.
-            Ok(Looked::Miss(..)) if computation::is_within(self.key) => self.alone(None),
+            Ok(Looked::Miss(..)) if computation::is_within(self.calling()) => self.alone(None),
             Ok(Looked::Miss(stamp, spare)) => {
                 let mark = self.mark(stamp);
                 let turn = Box::pin(self.claim(mark, Reach::Normal, deadline, &lead)).await;
@@ -262,6 +264,13 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
     }
 
     fn mark(&self, stamp: Stamp) -> Mark {
+    fn calling(&self) -> Calling {
+        Calling {
+            cache: self.inner.local.registry.id,
+            key: *self.key.fingerprint(),
+        }
+    }
+
         Mark::new(self.policy.codec, Kind::<R, KIND>::shape(), stamp)
     }
 

@@ -222,7 +222,8 @@ struct Set {
 
 /// The functions one cache has seen.
 pub(crate) struct Registry {
-    id: u64,
+    /// Of the cache, in this process.
+    pub(crate) id: u64,
     namespace: Arc<str>,
     observer: Observer,
     rules: Rules,

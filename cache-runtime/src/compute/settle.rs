@@ -77,12 +77,12 @@ impl Work {
 impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
     /// Computes; whoever waits for it can see that it goes on.
     pub(crate) async fn compute<F: Future>(&self, work: &Work, compute: Pin<&mut F>) -> F::Output {
-        computation::drive(self.key, work.pulse.clone(), compute).await
+        computation::drive(self.calling(), work.pulse.clone(), compute).await
     }
 
     /// Computes on the spot.
     pub(crate) fn compute_blocking<T>(&self, compute: impl FnOnce() -> T) -> T {
-        computation::run(self.key, compute)
+        computation::run(self.calling(), compute)
     }
 
     /// What can stand in for a computation that fails or takes too long.
