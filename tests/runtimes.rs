@@ -2,10 +2,10 @@
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use recached::{Cache, Policy, cached};
-use recached_tests::{Server, cache_on, until};
+use recached_tests::{Server, block_on, cache_on, until};
 
 static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
 static CACHE: LazyLock<Cache> = LazyLock::new(|| cache_on(&SERVER.url(), "runtimes"));
@@ -199,4 +199,25 @@ fn a_computation_that_blocks_its_runtime_beyond_its_lease_keeps_it() {
     let value = free.block_on(elsewhere.get_or_compute("blocks:1", policy, || async { 2u64 }));
     assert_eq!(value, 1, "it was computed again: the lease was lost");
     assert_eq!(free.block_on(slow).expect("no panic"), 1);
+}
+
+#[test]
+fn a_refresh_with_no_runtime_holds_up_nobody() {
+    #[cached(ttl = "50ms", jitter = 0.0, stale_while_revalidate = "1h", cache = CACHE)]
+    async fn expensive(id: u64) -> u64 {
+        if REFRESHES.fetch_add(1, Ordering::SeqCst) > 0 {
+            std::thread::sleep(Duration::from_secs(2));
+        }
+        id
+    }
+    static REFRESHES: AtomicUsize = AtomicUsize::new(0);
+    block_on(expensive(1));
+    while REFRESHES.load(Ordering::SeqCst) < 2 {
+        let begun = Instant::now();
+        assert_eq!(block_on(expensive(1)), 1);
+        assert!(begun.elapsed() < Duration::from_secs(1));
+    }
+    let begun = Instant::now();
+    block_on(cube(5_000));
+    assert!(begun.elapsed() < Duration::from_secs(1));
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::runtime::Handle;
 
 use crate::background;
+use crate::blocking;
 use crate::fingerprint::Fingerprint;
 use crate::key::Key;
 
@@ -42,12 +43,12 @@ impl Drop for Refreshing {
     }
 }
 
-/// Runs `work` beside its caller: on the caller's runtime, whose drivers it may need, else on
-/// ours.
+/// Runs `work` beside its caller: on the caller's runtime, whose drivers it may need, else on a
+/// thread of its own in ours, whose one thread must not wait while a value is computed.
 pub(crate) fn spawn(work: impl Future<Output = ()> + Send + 'static) {
     match Handle::try_current() {
         Ok(runtime) => drop(runtime.spawn(work)),
-        Err(_) => background::spawn(work),
+        Err(_) => spawn_blocking(|| blocking::wait(work)),
     }
 }
 
