@@ -236,6 +236,7 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
         };
         self.state.counters.misses.count();
         self.state.counters.computations.count();
+        let spare = spare.filter(|_| !lead.has_changed());
         let spare = spare.map(|spare| Box::new(spare) as _);
         Sought::Compute(Box::new(Work::new(lead, lease, vigil, spare)))
     }
@@ -263,7 +264,6 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
         self.state.trouble.arises(observer, &self.state.name, error);
     }
 
-    fn mark(&self, stamp: Stamp) -> Mark {
     fn calling(&self) -> Calling {
         Calling {
             cache: self.inner.local.registry.id,
@@ -271,6 +271,7 @@ impl<'a, R: Returns<KIND>, const KIND: u8> Request<'a, R, KIND> {
         }
     }
 
+    fn mark(&self, stamp: Stamp) -> Mark {
         Mark::new(self.policy.codec, Kind::<R, KIND>::shape(), stamp)
     }
 
