@@ -137,6 +137,10 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
         stamp: Stamp,
         entry: Option<&Stored>,
     ) {
+        if !self.state.is_still(self.policy) {
+            // This call began before a setting, and has waited: its flight may be newer than that.
+            return;
+        }
         if !self.session.is_typed() {
             if !keeps {
                 if self.policy.near {

@@ -186,8 +186,11 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
             // The new one is kept when it is read: our write has ended what the server tracks
             // for us.
             self.inner.local.call_changed(self.key.as_str());
-        } else if filled {
+        } else if filled && self.state.is_still(self.policy) {
             lead.keep(|| self.set_current(mark.stamp()));
+        } else if filled {
+            // What a setting ends is swept out once, and this came in behind the broom.
+            self.inner.local.near.remove(self.key.as_str());
         }
         Ok(())
     }
