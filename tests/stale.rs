@@ -20,6 +20,7 @@ on_both_stores! {
     with_nothing_old_a_computation_takes_as_long_as_it_takes
     what_was_expensive_is_computed_anew_before_its_end
     an_error_is_stored_for_as_long_as_was_asked_for
+    who_has_no_windows_is_served_nothing_past_its_ttl
     a_value_says_how_long_it_lives
     plain_functions_are_refreshed_on_another_thread
     by_hand_one_caller_computes_and_the_others_are_served_the_old_value
@@ -318,6 +319,26 @@ async fn what_was_expensive_is_computed_anew_before_its_end(bed: Bed) {
         call(&bed.two).await == Ok(2)
     })
     .await;
+}
+
+async fn who_has_no_windows_is_served_nothing_past_its_ttl(bed: Bed) {
+    let short = Policy::new(Duration::from_millis(100)).jitter(0.0);
+    let hour = Duration::from_secs(3_600);
+    for near in [true, false] {
+        let stored = bed
+            .one
+            .put("windows:1", short.stale_if_error(hour), 1u32)
+            .await;
+        stored.expect("it works");
+        let call = |value: u32| {
+            let policy = short.near(near);
+            let compute = move || async move { value };
+            bed.two.get_or_compute("windows:1", policy, compute)
+        };
+        assert!(call(2).await <= 2);
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        assert_eq!(call(3).await, 3);
+    }
 }
 
 #[cached(ttl = "1h", err_ttl = "500ms", cache = cache, skip(cache, source))]

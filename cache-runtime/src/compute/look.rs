@@ -91,11 +91,12 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
         held: Held<R, KIND>,
     ) -> Result<Hit<Held<R, KIND>>, Option<Held<R, KIND>>> {
         let whole = left.unwrap_or_default();
-        if !self.policy.ages() {
+        let span = entry.span();
+        // Another policy may have stored it, to be served for longer than its ttl.
+        if !self.policy.ages() && span.stale.is_zero() {
             let (fresh, due) = (Some(whole), None);
             return Ok(Hit { held, fresh, due });
         }
-        let span = entry.span();
         match span.age(whole, self.policy.cap) {
             Age::Fresh(fresh) => {
                 let kept = fresh.checked_sub(self.policy.ahead(span.cost));
