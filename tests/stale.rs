@@ -20,6 +20,7 @@ on_both_stores! {
     with_nothing_old_a_computation_takes_as_long_as_it_takes
     what_was_expensive_is_computed_anew_before_its_end
     an_error_is_stored_for_as_long_as_was_asked_for
+    an_error_replaces_nothing_that_is_served_for_longer
     who_has_no_windows_is_served_nothing_past_its_ttl
     a_value_says_how_long_it_lives
     plain_functions_are_refreshed_on_another_thread
@@ -317,6 +318,30 @@ async fn what_was_expensive_is_computed_anew_before_its_end(bed: Bed) {
     source.open();
     until("the new one is there", || async {
         call(&bed.two).await == Ok(2)
+    })
+    .await;
+}
+
+#[cached(ttl = "1h", err_ttl = "1h", refresh_ahead = 1e9, cache = cache, skip(cache, source))]
+async fn ahead_remembered(cache: Cache, source: Arc<Source>, id: u64) -> Answer {
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    source.ask().await
+}
+
+#[cached(ttl = "100ms", jitter = 0.0, err_ttl = "1h", stale_while_revalidate = "1h", stale_if_error = "1h", cache = cache, skip(cache, source))]
+async fn rescued_remembered(cache: Cache, source: Arc<Source>, id: u64) -> Answer {
+    source.ask().await
+}
+
+async fn an_error_replaces_nothing_that_is_served_for_longer(bed: Bed) {
+    let source = Source::new(1);
+    let ahead = || ahead_remembered(bed.one.clone(), Arc::clone(&source), 1);
+    let rescued = || rescued_remembered(bed.one.clone(), Arc::clone(&source), 1);
+    assert_eq!((ahead().await, rescued().await), (Ok(1), Ok(1)));
+    source.fail(true);
+    until("both have failed a few times", || async {
+        assert_eq!((ahead().await, rescued().await), (Ok(1), Ok(1)));
+        source.ended() >= 8
     })
     .await;
 }

@@ -123,7 +123,9 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
         match self.claim_ahead(beyond, &lead).await {
             Ok(Some((lease, mark))) => {
                 self.state.counters.computations.count();
-                Some(Box::new(Work::new(lead, Some((lease, mark)), None, None)))
+                let mut work = Work::new(lead, Some((lease, mark)), None, None);
+                work.replaces = Some(beyond);
+                Some(Box::new(work))
             }
             Ok(None) => None,
             Err(error) => {

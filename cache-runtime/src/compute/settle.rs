@@ -28,6 +28,8 @@ pub(crate) struct Work {
     pulse: Option<Arc<Pulse>>,
     /// A value past its ttl that can stand in: a `Held`.
     spare: Option<Box<dyn Any + Send + Sync>>,
+    /// In the background: for how much longer what it is to replace is stored.
+    pub(super) replaces: Option<Duration>,
     begun: Instant,
 }
 
@@ -56,6 +58,7 @@ impl Work {
             _vigil: vigil,
             turn: None,
             spare,
+            replaces: None,
             begun: Instant::now(),
         }
     }
@@ -69,6 +72,7 @@ impl Work {
             turn,
             pulse: None,
             spare: None,
+            replaces: None,
             begun: Instant::now(),
         }
     }
@@ -83,6 +87,13 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
     /// Computes on the spot.
     pub(crate) fn compute_blocking<T>(&self, compute: impl FnOnce() -> T) -> T {
         computation::run(self.calling(), compute)
+    }
+
+    /// Whether what is stored for `left` more is served though its computation fails: it is within
+    /// its ttl, or stands in.
+    fn stands_in(&self, left: Duration) -> bool {
+        let past = self.policy.window().checked_sub(left);
+        past.is_none_or(|past| past < self.policy.stale_if_error)
     }
 
     /// What can stand in for a computation that fails or takes too long.
@@ -108,6 +119,7 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
         let Work {
             lead: Some(mut lead),
             lease,
+            replaces,
             begun,
             ..
         } = *work
@@ -139,6 +151,13 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
                 self.note(lease.release().await);
             }
             return self.stand_in(spare.clone());
+        }
+        let outlived = |left: Duration| self.stands_in(left.saturating_sub(cost));
+        if sort == Sort::Failure && replaces.is_some_and(outlived) {
+            if let Some((lease, _)) = lease {
+                self.note(lease.release().await);
+            }
+            return give(held);
         }
         let life = match judge(Kind::<R, KIND>::view(&held)) {
             Verdict::Keep => self.policy.life(sort),
