@@ -17,6 +17,7 @@ on_both_stores! {
     nothing_is_served_past_its_windows
     an_old_value_stands_in_for_an_error
     an_old_value_stands_in_for_a_computation_that_takes_too_long
+    who_is_served_what_is_old_is_counted_once
     with_nothing_old_a_computation_takes_as_long_as_it_takes
     what_was_expensive_is_computed_anew_before_its_end
     an_error_is_stored_for_as_long_as_was_asked_for
@@ -276,6 +277,21 @@ async fn an_old_value_stands_in_for_a_computation_that_takes_too_long(bed: Bed) 
     grown_old(&bed.one, plain).await;
     source.open();
     until("the new one is there", || async { plain().await == Ok(2) }).await;
+}
+
+async fn who_is_served_what_is_old_is_counted_once(bed: Bed) {
+    let source = Source::new(1);
+    let call = || limited(bed.one.clone(), Arc::clone(&source), 1);
+    assert_eq!(call().await, Ok(1));
+    source.fail(true);
+    source.shut();
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    assert_eq!(call().await, Ok(1));
+    source.open();
+    until("it has failed as well", || async { source.ended() == 2 }).await;
+    // Whatever it still has to say.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(bed.one.stats().total.stale_hits, 1);
 }
 
 async fn with_nothing_old_a_computation_takes_as_long_as_it_takes(bed: Bed) {

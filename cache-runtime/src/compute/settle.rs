@@ -30,6 +30,8 @@ pub(crate) struct Work {
     spare: Option<Box<dyn Any + Send + Sync>>,
     /// In the background: for how much longer what it is to replace is stored.
     pub(super) replaces: Option<Duration>,
+    /// Its caller was served what stands in, and counted.
+    served: bool,
     begun: Instant,
 }
 
@@ -59,8 +61,14 @@ impl Work {
             turn: None,
             spare,
             replaces: None,
+            served: false,
             begun: Instant::now(),
         }
+    }
+
+    /// The caller has been served what stands in.
+    pub(crate) fn served(&mut self) {
+        self.served = true;
     }
 
     /// Beside the cache.
@@ -73,6 +81,7 @@ impl Work {
             pulse: None,
             spare: None,
             replaces: None,
+            served: false,
             begun: Instant::now(),
         }
     }
@@ -120,6 +129,7 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
             lead: Some(mut lead),
             lease,
             replaces,
+            served,
             begun,
             ..
         } = *work
@@ -127,6 +137,10 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
             return result;
         };
         let cost = begun.elapsed();
+        let stand_in = |spare| match served {
+            true => give(spare),
+            false => self.stand_in(spare),
+        };
         self.session.refill();
         let held = match result.split() {
             Ok(value) => Kind::<R, KIND>::hold(value),
@@ -139,7 +153,7 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
                     self.note(lease.release().await);
                 }
                 return match spare {
-                    Some(spare) => self.stand_in(spare),
+                    Some(spare) => stand_in(spare),
                     None => failure,
                 };
             }
@@ -150,7 +164,7 @@ impl<R: Returns<KIND>, const KIND: u8> Request<'_, R, KIND> {
             if let Some((lease, _)) = lease {
                 self.note(lease.release().await);
             }
-            return self.stand_in(spare.clone());
+            return stand_in(spare.clone());
         }
         let outlived = |left: Duration| self.stands_in(left.saturating_sub(cost));
         if sort == Sort::Failure && replaces.is_some_and(outlived) {
