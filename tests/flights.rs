@@ -170,6 +170,43 @@ async fn a_holder_that_is_not_polled_any_more_is_succeeded_after_a_lease() {
     drop(leader);
 }
 
+static BUSY: AtomicUsize = AtomicUsize::new(0);
+
+#[cached(ttl = 60, lease = "200ms", wait = "1h", cache = MEMORY)]
+async fn busy(id: u64) -> u64 {
+    BUSY.fetch_add(1, Ordering::SeqCst);
+    // What it waits for comes while it is at something else, on the same thread.
+    let other = async { std::thread::sleep(Duration::from_secs(1)) };
+    tokio::join!(tokio::time::sleep(Duration::from_millis(20)), other);
+    id
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_is_woken_while_it_is_busy_is_not_taken_for_dead() {
+    let leader = tokio::spawn(busy(1));
+    while BUSY.load(Ordering::SeqCst) == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(in_time(busy(1)).await, 1);
+    assert_eq!(in_time(leader).await.expect("no panic"), 1);
+    assert_eq!(BUSY.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_cache_may_stand_before_another_with_the_same_keys() {
+    let server = Server::start();
+    let front = Cache::builder().in_process().namespace("tiers").build();
+    let front = front.expect("it builds");
+    let back = cache_on(&server.url(), "tiers");
+    for value in 1..4u32 {
+        let slow = || async { value };
+        let back = || back.get_or_compute("user:1", HOURS, slow);
+        let served = front.get_or_compute("user:1", HOURS, back);
+        assert_eq!(in_time(served).await, 1);
+        assert!(front.remove("user:1").await.expect("it works"));
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Refused(u64);
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use recached::{Cache, Policy};
-use recached_tests::{Server, cache_on, until};
+use recached_tests::{Fault, Proxy, Server, cache_on, until};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
@@ -247,4 +247,41 @@ async fn who_comes_while_it_is_computed_joins_and_asks_nobody() {
     }
     let stats = cache.stats().function("open");
     assert_eq!((stats.joined, stats.lease_waits), (10, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_old_stands_in_for_who_comes_after_its_invalidation_elsewhere() {
+    let server = Server::start();
+    let proxy = Proxy::to(server.port());
+    let one = cache_on(&proxy.url(), "joiners");
+    let two = cache_on(&server.url(), "joiners");
+    let policy = Policy::new(Duration::from_millis(100))
+        .jitter(0.0)
+        .stale_if_error(Duration::from_secs(3_600));
+    let good = || async { Ok::<u32, ()>(1) };
+    let call = |one: Cache, end: Arc<Notify>| async move {
+        let fails = || async {
+            end.notified().await;
+            Err::<u32, ()>(())
+        };
+        one.try_get_or_compute("old:1", policy, fails).await
+    };
+    assert_eq!(one.try_get_or_compute("old:1", policy, good).await, Ok(1));
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    // What is old is read after the first half of a second, and the lease taken after another.
+    let slow = Duration::from_millis(500);
+    proxy.set(Fault::Slow(slow, Duration::ZERO));
+    let end = Arc::new(Notify::new());
+    let first = tokio::spawn(call(one.clone(), Arc::clone(&end)));
+    tokio::time::sleep(slow * 3 / 2).await;
+    assert!(two.remove("old:1").await.expect("it works"));
+    // The push has travelled.
+    tokio::time::sleep(slow / 5).await;
+    let late = tokio::spawn(call(one.clone(), Arc::clone(&end)));
+    while !late.is_finished() {
+        end.notify_one();
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(late.await.expect("no panic"), Err(()));
+    first.await.expect("no panic").ok();
 }

@@ -1,11 +1,11 @@
 //! What no caller is told goes to the observer, once for each change of state.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, mpsc};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, mpsc};
 use std::time::{Duration, Instant};
 
-use recached::{Builder, Cache, Policy, cached};
-use recached_tests::{PATIENCE, Server, until};
+use recached::{Builder, Cache, Event, Policy, cached};
+use recached_tests::{PATIENCE, Server, block_on, until};
 
 const MINUTE: Policy = Policy::new(Duration::from_secs(60));
 
@@ -213,4 +213,42 @@ fn an_observer_that_calls_a_plain_function_holds_up_nobody() {
     let ended = told.recv_timeout(PATIENCE);
     ended.expect("somebody waits in vain");
     assert!(ANSWERS.load(Ordering::SeqCst) >= 8);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_observer_may_use_the_cache_from_another_runtime() {
+    let server = Server::start();
+    let other = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let other = other.expect("a runtime");
+    let handle = other.handle().clone();
+    let (send, called) = std::sync::mpsc::channel();
+    let this = Arc::<OnceLock<Cache>>::default();
+    let builder = on(&server).command_timeout(Duration::from_millis(300));
+    let cache = builder.observer({
+        let this = Arc::clone(&this);
+        move |event| {
+            if let (Event::Away(_), Some(cache)) = (event, this.get()) {
+                // A connection is made for it.
+                let _other = handle.enter();
+                let call = cache.get_or_compute("told:3", MINUTE, || async { 1u32 });
+                send.send(block_on(call)).expect("the test waits");
+            }
+        }
+    });
+    let cache = cache.build().expect("it builds");
+    this.set(cache.clone()).expect("it is set once");
+    until("there is a connection at home, and ours", || async {
+        let stored = cache.put("told:2", MINUTE, 1u32).await;
+        let there: u64 = server.info("clients", "connected_clients");
+        stored.is_ok() && there > 2
+    })
+    .await;
+    server.freeze();
+    let late = tokio::spawn(async move { call(&cache).await });
+    let called = tokio::task::spawn_blocking(move || called.recv_timeout(PATIENCE));
+    assert_eq!(called.await.expect("no panic"), Ok(1));
+    assert_eq!(late.await.expect("no panic"), 1);
+    other.shutdown_background();
 }

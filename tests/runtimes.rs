@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use recached::{Cache, Policy, cached};
-use recached_tests::{PATIENCE, Server, cache_on, until};
+use recached_tests::{PATIENCE, Server, block_on, cache_on, until};
 
 static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
 static CACHE: LazyLock<Cache> = LazyLock::new(|| cache_on(&SERVER.url(), "runtimes"));
@@ -235,4 +235,25 @@ fn a_refresh_with_no_runtime_may_call_plain_functions_and_others_that_refresh() 
     });
     let ended = told.recv_timeout(PATIENCE * 2);
     ended.expect("a refresh waits for itself");
+}
+
+#[test]
+fn a_refresh_with_no_runtime_holds_up_nobody() {
+    #[cached(ttl = "50ms", jitter = 0.0, stale_while_revalidate = "1h", cache = CACHE)]
+    async fn expensive(id: u64) -> u64 {
+        if REFRESHES.fetch_add(1, Ordering::SeqCst) > 0 {
+            std::thread::sleep(Duration::from_secs(2));
+        }
+        id
+    }
+    static REFRESHES: AtomicUsize = AtomicUsize::new(0);
+    block_on(expensive(1));
+    while REFRESHES.load(Ordering::SeqCst) < 2 {
+        let begun = Instant::now();
+        assert_eq!(block_on(expensive(1)), 1);
+        assert!(begun.elapsed() < Duration::from_secs(1));
+    }
+    let begun = Instant::now();
+    block_on(cube(5_000));
+    assert!(begun.elapsed() < Duration::from_secs(1));
 }

@@ -1,10 +1,12 @@
 //! Settings at run time.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use recached::{Cache, Origin, Policy, Setting, cached};
 use recached_tests::{Server, cache_on, until};
+use tokio::sync::Notify;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -143,6 +145,96 @@ async fn a_shorter_ttl_holds_in_process() {
     .await;
     let stats = cache.stats().function("settings.shop.price");
     assert!(stats.near_hits > 0, "{stats:?}");
+}
+
+#[cached(ttl = 3600, jitter = 0.0, cache = cache, skip(cache, end))]
+async fn slow(cache: Cache, end: Arc<Notify>, id: u64) -> u64 {
+    end.notified().await;
+    id
+}
+
+#[cached(ttl = 3600, jitter = 0.0, tags("slow:{id}"), cache = cache, skip(cache, end))]
+async fn slow_tagged(cache: Cache, end: Arc<Notify>, id: u64) -> u64 {
+    end.notified().await;
+    id
+}
+
+async fn is_computed(cache: &Cache, name: &str, count: u64) {
+    let computed = || async { cache.stats().function(name).computations >= count };
+    until("it is computed", computed).await;
+}
+
+#[tokio::test]
+async fn a_shorter_ttl_holds_for_what_is_being_computed_in_process() {
+    let (cache, end) = (in_process(), Arc::new(Notify::new()));
+    let call = tokio::spawn(slow(cache.clone(), Arc::clone(&end), 1));
+    is_computed(&cache, "settings.slow", 1).await;
+    let short = Duration::from_millis(50);
+    cache.settings().ttl("slow", short).expect("it is good");
+    end.notify_one();
+    assert_eq!(call.await.expect("no panic"), 1);
+    tokio::time::sleep(short).await;
+    end.notify_one();
+    slow(cache.clone(), end, 1).await;
+    assert_eq!(cache.stats().function("settings.slow").computations, 2);
+}
+
+#[tokio::test]
+async fn what_is_being_computed_is_not_served_once_it_is_off() {
+    let (cache, end) = (in_process(), Arc::new(Notify::new()));
+    let call = tokio::spawn(slow_tagged(cache.clone(), Arc::clone(&end), 1));
+    is_computed(&cache, "settings.slow_tagged", 1).await;
+    cache.settings().off("slow_tagged").expect("it is good");
+    end.notify_one();
+    assert_eq!(call.await.expect("no panic"), 1);
+    end.notify_one();
+    slow_tagged(cache.clone(), end, 1).await;
+    assert_eq!(cache.stats().function("settings.slow_tagged").bypasses, 1);
+}
+
+/// One who has waited for another since before a setting leads in its place.
+async fn who_has_waited_since_before_it_was_off_keeps_nothing(one: &Cache, two: &Cache) {
+    let end = Arc::new(Notify::new());
+    let stats = || one.stats().function("settings.slow");
+    let call = |id| slow(one.clone(), Arc::clone(&end), id);
+    // From then on the generations are known, and no push of theirs ends a flight.
+    until("a copy is kept", || async {
+        let at_once = Arc::new(Notify::new());
+        at_once.notify_one();
+        slow(one.clone(), at_once, 0).await;
+        stats().near_hits > 0
+    })
+    .await;
+    let before = stats().computations;
+    let leader = tokio::spawn(call(1));
+    is_computed(one, "settings.slow", before + 1).await;
+    let follower = tokio::spawn(call(1));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    one.settings().off("slow").expect("it is good");
+    let entry = slow_entry(two.clone(), Arc::clone(&end), 1);
+    entry.put(1).await.expect("it works");
+    // Until its push has travelled.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    leader.abort();
+    assert_eq!(follower.await.expect("no panic"), 1);
+    for count in 1..=3 {
+        end.notify_one();
+        call(1).await;
+        assert_eq!(stats().bypasses, count, "{:?}", stats());
+    }
+}
+
+#[tokio::test]
+async fn who_has_waited_since_before_it_was_off_keeps_nothing_in_process() {
+    let cache = in_process();
+    who_has_waited_since_before_it_was_off_keeps_nothing(&cache, &cache).await;
+}
+
+#[tokio::test]
+async fn who_has_waited_since_before_it_was_off_keeps_nothing_beside_redis() {
+    let server = Server::start();
+    let [one, two] = [(); 2].map(|()| cache_on(&server.url(), "settings"));
+    who_has_waited_since_before_it_was_off_keeps_nothing(&one, &two).await;
 }
 
 #[tokio::test]

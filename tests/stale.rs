@@ -17,9 +17,12 @@ on_both_stores! {
     nothing_is_served_past_its_windows
     an_old_value_stands_in_for_an_error
     an_old_value_stands_in_for_a_computation_that_takes_too_long
+    who_is_served_what_is_old_is_counted_once
     with_nothing_old_a_computation_takes_as_long_as_it_takes
     what_was_expensive_is_computed_anew_before_its_end
     an_error_is_stored_for_as_long_as_was_asked_for
+    an_error_replaces_nothing_that_is_served_for_longer
+    who_has_no_windows_is_served_nothing_past_its_ttl
     a_value_says_how_long_it_lives
     plain_functions_are_refreshed_on_another_thread
     by_hand_one_caller_computes_and_the_others_are_served_the_old_value
@@ -276,6 +279,21 @@ async fn an_old_value_stands_in_for_a_computation_that_takes_too_long(bed: Bed) 
     until("the new one is there", || async { plain().await == Ok(2) }).await;
 }
 
+async fn who_is_served_what_is_old_is_counted_once(bed: Bed) {
+    let source = Source::new(1);
+    let call = || limited(bed.one.clone(), Arc::clone(&source), 1);
+    assert_eq!(call().await, Ok(1));
+    source.fail(true);
+    source.shut();
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    assert_eq!(call().await, Ok(1));
+    source.open();
+    until("it has failed as well", || async { source.ended() == 2 }).await;
+    // Whatever it still has to say.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(bed.one.stats().total.stale_hits, 1);
+}
+
 async fn with_nothing_old_a_computation_takes_as_long_as_it_takes(bed: Bed) {
     let source = Source::new(1);
     source.shut();
@@ -318,6 +336,50 @@ async fn what_was_expensive_is_computed_anew_before_its_end(bed: Bed) {
         call(&bed.two).await == Ok(2)
     })
     .await;
+}
+
+#[cached(ttl = "1h", err_ttl = "1h", refresh_ahead = 1e9, cache = cache, skip(cache, source))]
+async fn ahead_remembered(cache: Cache, source: Arc<Source>, id: u64) -> Answer {
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    source.ask().await
+}
+
+#[cached(ttl = "100ms", jitter = 0.0, err_ttl = "1h", stale_while_revalidate = "1h", stale_if_error = "1h", cache = cache, skip(cache, source))]
+async fn rescued_remembered(cache: Cache, source: Arc<Source>, id: u64) -> Answer {
+    source.ask().await
+}
+
+async fn an_error_replaces_nothing_that_is_served_for_longer(bed: Bed) {
+    let source = Source::new(1);
+    let ahead = || ahead_remembered(bed.one.clone(), Arc::clone(&source), 1);
+    let rescued = || rescued_remembered(bed.one.clone(), Arc::clone(&source), 1);
+    assert_eq!((ahead().await, rescued().await), (Ok(1), Ok(1)));
+    source.fail(true);
+    until("both have failed a few times", || async {
+        assert_eq!((ahead().await, rescued().await), (Ok(1), Ok(1)));
+        source.ended() >= 8
+    })
+    .await;
+}
+
+async fn who_has_no_windows_is_served_nothing_past_its_ttl(bed: Bed) {
+    let short = Policy::new(Duration::from_millis(100)).jitter(0.0);
+    let hour = Duration::from_secs(3_600);
+    for near in [true, false] {
+        let stored = bed
+            .one
+            .put("windows:1", short.stale_if_error(hour), 1u32)
+            .await;
+        stored.expect("it works");
+        let call = |value: u32| {
+            let policy = short.near(near);
+            let compute = move || async move { value };
+            bed.two.get_or_compute("windows:1", policy, compute)
+        };
+        assert!(call(2).await <= 2);
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        assert_eq!(call(3).await, 3);
+    }
 }
 
 #[cached(ttl = "1h", err_ttl = "500ms", cache = cache, skip(cache, source))]

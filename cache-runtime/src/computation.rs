@@ -9,38 +9,44 @@ use std::task::{Context, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use crate::fingerprint::Fingerprint;
-use crate::key::Key;
+
+/// A call that is being computed. One cache may stand before another, and have the same keys.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Calling {
+    pub(crate) cache: u64,
+    pub(crate) key: Fingerprint,
+}
 
 thread_local! {
     /// The innermost last.
-    static WITHIN: RefCell<Vec<Fingerprint>> = const { RefCell::new(Vec::new()) };
+    static WITHIN: RefCell<Vec<Calling>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Whether this thread is computing the call at this moment.
-pub(crate) fn is_within(key: &Key) -> bool {
-    let within = |calls: &RefCell<Vec<_>>| calls.borrow().contains(key.fingerprint());
+pub(crate) fn is_within(call: Calling) -> bool {
+    let within = |calls: &RefCell<Vec<_>>| calls.borrow().contains(&call);
     WITHIN.try_with(within).unwrap_or(false)
 }
 
 /// Computes a plain function's call.
-pub(crate) fn run<T>(key: &Key, compute: impl FnOnce() -> T) -> T {
-    let _within = Within::enter(key);
+pub(crate) fn run<T>(call: Calling, compute: impl FnOnce() -> T) -> T {
+    let _within = Within::enter(call);
     compute()
 }
 
 /// Computes an async function's call; `pulse` is that of the flight it is the computation of.
 pub(crate) async fn drive<F: Future>(
-    key: &Key,
+    call: Calling,
     pulse: Option<Arc<Pulse>>,
     mut compute: Pin<&mut F>,
 ) -> F::Output {
     let waker = pulse.clone().map(Waker::from);
     poll_fn(|context| {
-        let _within = Within::enter(key);
+        let _within = Within::enter(call);
         let (Some(pulse), Some(waker)) = (&pulse, &waker) else {
             return compute.as_mut().poll(context);
         };
-        pulse.beat(context.waker());
+        let _beat = pulse.beat(context.waker());
         compute.as_mut().poll(&mut Context::from_waker(waker))
     })
     .await
@@ -50,8 +56,8 @@ pub(crate) async fn drive<F: Future>(
 struct Within;
 
 impl Within {
-    fn enter(key: &Key) -> Self {
-        let enter = |calls: &RefCell<Vec<_>>| calls.borrow_mut().push(*key.fingerprint());
+    fn enter(call: Calling) -> Self {
+        let enter = |calls: &RefCell<Vec<_>>| calls.borrow_mut().push(call);
         // A thread that is about to end waits for itself, as it would without this.
         let _ = WITHIN.try_with(enter);
         Self
@@ -64,7 +70,7 @@ impl Drop for Within {
     }
 }
 
-/// Tells a computation that waits for something from one that nobody polls any more.
+/// Tells a computation that waits for something, or is busy, from one that nobody polls any more.
 pub(crate) struct Pulse {
     begun: Instant,
     polled: Mutex<Polled>,
@@ -76,6 +82,22 @@ struct Polled {
     waker: Option<Waker>,
     /// Since when it should have.
     due: Option<Instant>,
+    /// It is at it.
+    busy: bool,
+}
+
+/// While it lives, the computation is being polled.
+struct Beat<'a>(&'a Pulse);
+
+impl Drop for Beat<'_> {
+    fn drop(&mut self) {
+        let mut polled = self.0.lock();
+        polled.busy = false;
+        // Woken meanwhile: nobody could poll it before now.
+        if let Some(due) = &mut polled.due {
+            *due = Instant::now();
+        }
+    }
 }
 
 impl Pulse {
@@ -93,17 +115,21 @@ impl Pulse {
 
     /// Whether it was woken that long ago, and has not been polled since.
     pub(crate) fn is_stalled(&self, limit: Duration) -> bool {
-        self.lock().due.is_some_and(|due| due.elapsed() >= limit)
+        let polled = self.lock();
+        !polled.busy && polled.due.is_some_and(|due| due.elapsed() >= limit)
     }
 
     /// It is being polled.
-    fn beat(&self, by: &Waker) {
+    fn beat(&self, by: &Waker) -> Beat<'_> {
         let mut polled = self.lock();
         polled.due = None;
+        polled.busy = true;
         match &mut polled.waker {
             Some(waker) => waker.clone_from(by),
             none => *none = Some(by.clone()),
         }
+        drop(polled);
+        Beat(self)
     }
 
     fn lock(&self) -> MutexGuard<'_, Polled> {
@@ -134,38 +160,44 @@ mod tests {
 
     use std::task::Poll;
 
+    fn calling(cache: u64, key: &str) -> Calling {
+        let key = Fingerprint::of(key);
+        Calling { cache, key }
+    }
+
     #[test]
     fn a_thread_is_within_a_call_while_it_computes_it_and_no_longer() {
-        let (outer, inner) = (Key::of("ns:a"), Key::of("ns:b"));
-        run(&outer, || {
-            run(&inner, || assert!(is_within(&outer) && is_within(&inner)));
-            assert!(is_within(&outer) && !is_within(&inner));
+        let (outer, inner) = (calling(0, "ns:a"), calling(0, "ns:b"));
+        run(outer, || {
+            run(inner, || assert!(is_within(outer) && is_within(inner)));
+            assert!(is_within(outer) && !is_within(inner));
+            assert!(!is_within(calling(1, "ns:a")), "of another cache");
         });
-        assert!(!is_within(&outer));
-        let _ = std::panic::catch_unwind(|| run(&outer, || panic!("on purpose")));
-        assert!(!is_within(&outer));
+        assert!(!is_within(outer));
+        let _ = std::panic::catch_unwind(|| run(outer, || panic!("on purpose")));
+        assert!(!is_within(outer));
     }
 
     #[test]
     fn a_computation_is_stalled_once_it_is_woken_and_not_polled() {
-        let key = Key::of("ns:a");
+        let call = calling(0, "ns:a");
         let pulse = Pulse::begin();
         let mut wakers = Vec::new();
         let compute = poll_fn(|context| {
-            assert!(is_within(&key));
+            assert!(is_within(call));
             wakers.push(context.waker().clone());
             Poll::<()>::Pending
         });
         let mut compute = std::pin::pin!(compute);
         {
             let mut driven =
-                std::pin::pin!(drive(&key, Some(Arc::clone(&pulse)), compute.as_mut()));
+                std::pin::pin!(drive(call, Some(Arc::clone(&pulse)), compute.as_mut()));
             let mut poll = || {
                 driven
                     .as_mut()
                     .poll(&mut Context::from_waker(Waker::noop()))
             };
-            assert!(poll().is_pending() && !is_within(&key));
+            assert!(poll().is_pending() && !is_within(call));
             assert!(!pulse.is_stalled(Duration::ZERO), "nothing has woken it");
             Waker::from(Arc::clone(&pulse)).wake();
             assert!(pulse.is_stalled(Duration::ZERO));
@@ -174,5 +206,16 @@ mod tests {
             assert!(!pulse.is_stalled(Duration::ZERO), "it has been polled");
         }
         assert_eq!(wakers.len(), 2);
+    }
+
+    #[test]
+    fn a_computation_is_not_stalled_while_it_is_polled() {
+        let pulse = Pulse::begin();
+        let waker = Waker::from(Arc::clone(&pulse));
+        let beat = pulse.beat(Waker::noop());
+        waker.wake_by_ref();
+        assert!(!pulse.is_stalled(Duration::ZERO), "it may be busy for long");
+        drop(beat);
+        assert!(pulse.is_stalled(Duration::ZERO), "it was woken meanwhile");
     }
 }

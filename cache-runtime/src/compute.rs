@@ -14,7 +14,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::background;
 use crate::cache::Inner;
-use crate::computation;
+use crate::computation::{self, Calling};
 use crate::entry::Mark;
 use crate::error::Error;
 use crate::flight::{Follower, Landing, Lead, Role};
@@ -137,7 +137,9 @@ impl<'a> Request<'a> {
                 // What has just failed is not tried again one by one.
                 Role::Follow(_) if failed.is_some() => return self.alone(failed.flatten()),
                 // It needs itself, and would wait for itself.
-                Role::Follow(_) if computation::is_within(self.key) => return self.alone(None),
+                Role::Follow(_) if computation::is_within(self.calling()) => {
+                    return self.alone(None);
+                }
                 Role::Follow(follower) => match Box::pin(self.follow(&follower, deadline)).await {
                     Some(Landing::Landed(value)) => {
                         if (self.form.is)(&value) {
@@ -211,7 +213,7 @@ impl<'a> Request<'a> {
         match self.look(&lead).await {
             Ok(Looked::Hit(hit)) => self.found(lead, hit),
             // The lease may be its own.
-            Ok(Looked::Miss(..)) if computation::is_within(self.key) => self.alone(None),
+            Ok(Looked::Miss(..)) if computation::is_within(self.calling()) => self.alone(None),
             Ok(Looked::Miss(stamp, spare)) => {
                 let mark = self.mark(stamp);
                 let turn = Box::pin(self.claim(mark, Reach::Normal, deadline, &lead)).await;
@@ -247,6 +249,7 @@ impl<'a> Request<'a> {
         };
         self.state.counters.misses.count();
         self.state.counters.computations.count();
+        let spare = spare.filter(|_| !lead.has_changed());
         Sought::Compute(Box::new(Work::new(lead, lease, vigil, spare)))
     }
 
@@ -271,6 +274,13 @@ impl<'a> Request<'a> {
     fn trouble(&self, error: &Error) {
         let observer = &self.inner.local.observer;
         self.state.trouble.arises(observer, &self.state.name, error);
+    }
+
+    fn calling(&self) -> Calling {
+        Calling {
+            cache: self.inner.local.registry.id,
+            key: *self.key.fingerprint(),
+        }
     }
 
     fn mark(&self, stamp: Stamp) -> Mark {

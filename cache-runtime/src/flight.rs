@@ -225,6 +225,8 @@ pub(crate) struct Lead {
     over: bool,
     /// It takes no more joiners.
     left: AtomicBool,
+    /// The stored entry has changed since the leader first asked for it.
+    changed: AtomicBool,
 }
 
 impl Lead {
@@ -234,6 +236,7 @@ impl Lead {
             flight,
             over: false,
             left: AtomicBool::new(false),
+            changed: AtomicBool::new(false),
         }
     }
 
@@ -276,7 +279,15 @@ impl Lead {
 
     /// What is asked for from now on is as new as any touch so far.
     pub(crate) fn look_anew(&self) {
-        self.flight.touched.store(false, Ordering::Relaxed);
+        if self.flight.touched.swap(false, Ordering::Relaxed) {
+            self.changed.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the entry has changed since the leader first asked for it: then nobody who may
+    /// have joined later is to be given what was read at first.
+    pub(crate) fn has_changed(&self) -> bool {
+        self.changed.load(Ordering::Relaxed) || self.flight.touched.load(Ordering::Relaxed)
     }
 
     /// Takes no more joiners; whether the entry has changed since the leader last asked. One who

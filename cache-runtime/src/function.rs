@@ -196,6 +196,15 @@ impl State {
         }
     }
 
+    /// Whether a call that begins now is given what is in force for one of this policy.
+    pub(crate) fn is_still(&self, policy: &Policy) -> bool {
+        let cap = match self.set.ttl.load(Ordering::Relaxed) {
+            0 => None,
+            ms => Some(Duration::from_millis(ms)),
+        };
+        !self.is_out() && policy.cap == cap
+    }
+
     pub(crate) fn own_group(&self) -> &Group {
         &self.groups[1]
     }
@@ -219,7 +228,8 @@ struct Set {
 
 /// The functions one cache has seen.
 pub(crate) struct Registry {
-    id: u64,
+    /// Of the cache, in this process.
+    pub(crate) id: u64,
     namespace: Arc<str>,
     observer: Observer,
     rules: Rules,

@@ -126,7 +126,9 @@ impl Request<'_> {
         match self.claim_ahead(beyond, &lead).await {
             Ok(Some((lease, mark))) => {
                 self.state.counters.computations.count();
-                Some(Box::new(Work::new(lead, Some((lease, mark)), None, None)))
+                let mut work = Work::new(lead, Some((lease, mark)), None, None);
+                work.replaces = Some(beyond);
+                Some(Box::new(work))
             }
             Ok(None) => None,
             Err(error) => {

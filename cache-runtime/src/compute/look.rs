@@ -95,11 +95,12 @@ impl Request<'_> {
         held: Erased,
     ) -> Result<Hit, Option<Erased>> {
         let whole = left.unwrap_or_default();
-        if !self.policy.ages() {
+        let span = entry.span();
+        // Another policy may have stored it, to be served for longer than its ttl.
+        if !self.policy.ages() && span.stale.is_zero() {
             let (fresh, due) = (Some(whole), None);
             return Ok(Hit { held, fresh, due });
         }
-        let span = entry.span();
         match span.age(whole, self.policy.cap) {
             Age::Fresh(fresh) => {
                 let kept = fresh.checked_sub(self.policy.ahead(span.cost));
@@ -135,6 +136,10 @@ impl Request<'_> {
     /// Keeps what has been read. To be called while the flight still stands for it, under its
     /// shard's lock: nothing in here may take a lock of a link.
     pub(super) fn keep(&self, keeps: bool, hit: &Hit, stamp: Stamp, entry: Option<&Stored>) {
+        if !self.state.is_still(self.policy) {
+            // This call began before a setting, and has waited: its flight may be newer than that.
+            return;
+        }
         if !self.session.is_typed() {
             if !keeps {
                 if self.policy.near {

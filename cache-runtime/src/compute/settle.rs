@@ -25,6 +25,10 @@ pub(crate) struct Work {
     pub(super) pulse: Option<Arc<Pulse>>,
     /// A value past its ttl that can stand in for a computation that fails or takes too long.
     pub(super) spare: Option<Erased>,
+    /// In the background: for how much longer what it is to replace is stored.
+    pub(super) replaces: Option<Duration>,
+    /// Its caller was served what stands in, and counted.
+    pub(super) served: bool,
     begun: Instant,
 }
 
@@ -53,8 +57,15 @@ impl Work {
             _vigil: vigil,
             turn: None,
             spare,
+            replaces: None,
+            served: false,
             begun: Instant::now(),
         }
+    }
+
+    /// The caller has been served what stands in.
+    pub(crate) fn served(&mut self) {
+        self.served = true;
     }
 
     /// Beside the cache.
@@ -66,12 +77,21 @@ impl Work {
             turn,
             pulse: None,
             spare: None,
+            replaces: None,
+            served: false,
             begun: Instant::now(),
         }
     }
 }
 
 impl Request<'_> {
+    /// Whether what is stored for `left` more is served though its computation fails: it is within
+    /// its ttl, or stands in.
+    fn stands_in(&self, left: Duration) -> bool {
+        let past = self.policy.window().checked_sub(left);
+        past.is_none_or(|past| past < self.policy.stale_if_error)
+    }
+
     /// Gives a failure to those who wait; what is to stand in for it, if anything.
     pub(crate) fn settle_failure<'a>(
         &'a self,
@@ -113,6 +133,7 @@ impl Request<'_> {
             let Work {
                 lead: Some(mut lead),
                 lease,
+                replaces,
                 begun,
                 ..
             } = *work
@@ -121,6 +142,13 @@ impl Request<'_> {
             };
             let cost = begun.elapsed();
             self.session.refill();
+            let outlived = |left: Duration| self.stands_in(left.saturating_sub(cost));
+            if sort == Sort::Failure && replaces.is_some_and(outlived) {
+                if let Some((lease, _)) = lease {
+                    self.note(lease.release().await);
+                }
+                return None;
+            }
             let life = match verdict {
                 Verdict::Keep => self.policy.life(sort),
                 Verdict::KeepFor(ttl) => {
@@ -166,8 +194,11 @@ impl Request<'_> {
             // The new one is kept when it is read: our write has ended what the server tracks
             // for us.
             self.inner.local.call_changed(self.key.as_str());
-        } else if filled {
+        } else if filled && self.state.is_still(self.policy) {
             lead.keep(|| self.set_current(mark.stamp()));
+        } else if filled {
+            // What a setting ends is swept out once, and this came in behind the broom.
+            self.inner.local.near.remove(self.key.as_str());
         }
         Ok(())
     }

@@ -95,12 +95,12 @@ impl<'a, R: Returns<KIND>, const KIND: u8> TypedRequest<'a, R, KIND> {
 
     /// Computes; whoever waits for it can see that it goes on.
     pub(crate) async fn compute<F: Future>(&self, work: &Work, compute: Pin<&mut F>) -> F::Output {
-        computation::drive(self.request.key, work.pulse.clone(), compute).await
+        computation::drive(self.request.calling(), work.pulse.clone(), compute).await
     }
 
     /// Computes on the spot.
     pub(crate) fn compute_blocking<T>(&self, compute: impl FnOnce() -> T) -> T {
-        computation::run(self.request.key, compute)
+        computation::run(self.request.calling(), compute)
     }
 
     /// What can stand in for a computation that fails or takes too long.
@@ -121,6 +121,7 @@ impl<'a, R: Returns<KIND>, const KIND: u8> TypedRequest<'a, R, KIND> {
         result: R,
         judge: impl Fn(&R::Value) -> Verdict,
     ) -> R {
+        let served = work.served;
         let (held, settled) = match result.split() {
             Ok(value) => {
                 let verdict = judge(&value);
@@ -137,6 +138,7 @@ impl<'a, R: Returns<KIND>, const KIND: u8> TypedRequest<'a, R, KIND> {
             }
         };
         match settled.await.and_then(Kind::<R, KIND>::restore) {
+            Some(spare) if served => give(spare),
             Some(spare) => self.stand_in(spare),
             None => held.map_or_else(|failure| failure, give),
         }

@@ -56,8 +56,12 @@ where
                 let (send, receive) = oneshot::channel();
                 let other = begun.clone();
                 refresh::spawn(async move {
+                    let mut work = work;
                     if let Some((request, _)) = other.request::<R, KIND>(share, Caller::Async) {
                         let result = request.compute(&work, pin!(compute)).await;
+                        if send.is_closed() {
+                            work.served();
+                        }
                         let result = request.settle(work, result, judge).await;
                         // Whoever has been served the old value does not listen any more.
                         let _ = send.send(result);
@@ -113,12 +117,14 @@ where
         }
         Answer::Compute(work) => {
             let (Some(limit), Some(spare)) = (policy.timeout, request.spare(&work)) else {
-                return settle(&begun, share, work, compute, judge);
+                return settle(&begun, share, work, compute, judge, || false);
             };
             let (send, receive) = oneshot::channel();
             let other = begun.clone();
             refresh::spawn_blocking(move || {
-                let _ = send.send(settle(&other, share, work, compute, judge));
+                let served = || send.is_closed();
+                let result = settle(&other, share, work, compute, judge, served);
+                let _ = send.send(result);
             });
             match background::timeout(limit, receive).map(blocking::wait) {
                 Ok(Ok(Ok(result))) => result,
@@ -131,13 +137,17 @@ where
 fn settle<R: Returns<KIND>, const KIND: u8>(
     begun: &Begun,
     share: Share<R>,
-    work: Box<Work>,
+    mut work: Box<Work>,
     compute: impl FnOnce() -> R,
     judge: impl Fn(&R::Value) -> Verdict,
+    served: impl FnOnce() -> bool,
 ) -> R {
     match begun.request::<R, KIND>(share, Caller::Blocking) {
         Some((request, _)) => {
             let result = request.compute_blocking(compute);
+            if served() {
+                work.served();
+            }
             blocking::wait(request.settle(work, result, judge))
         }
         None => compute(),

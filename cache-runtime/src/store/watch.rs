@@ -27,14 +27,19 @@ impl Watchers {
 
     pub(crate) fn notify(&self, key: &str) {
         let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(changes) = keys.get(key) {
+        let changes = keys.get(key).cloned();
+        // Not under the lock: waking may poll on the spot, and who has waited then goes.
+        drop(keys);
+        if let Some(changes) = changes {
             changes.send_replace(());
         }
     }
 
     pub(crate) fn notify_all(&self) {
         let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        for changes in keys.values() {
+        let all: Vec<_> = keys.values().cloned().collect();
+        drop(keys);
+        for changes in all {
             changes.send_replace(());
         }
     }
@@ -70,6 +75,60 @@ impl Drop for Watch {
             .is_some_and(|sender| sender.receiver_count() == 0)
         {
             keys.remove(&self.key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use std::future::Future;
+    use std::pin::Pin;
+    use std::sync::mpsc;
+    use std::task::{Context, Wake, Waker};
+    use std::time::Duration;
+
+    /// Polls, on the spot, who has waited.
+    struct Eager(Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send>>>>);
+
+    impl Wake for Eager {
+        fn wake(self: Arc<Self>) {
+            let waiting = self.0.lock().expect("no panic").take();
+            if let Some(mut waiting) = waiting {
+                let poll = waiting
+                    .as_mut()
+                    .poll(&mut Context::from_waker(Waker::noop()));
+                assert!(poll.is_ready());
+            }
+        }
+    }
+
+    #[test]
+    fn who_is_woken_may_go_on_the_spot() {
+        for all in [false, true] {
+            let (send, gone) = mpsc::channel();
+            std::thread::spawn(move || {
+                let watchers = Arc::<Watchers>::default();
+                let mut watch = watchers.watch(&Key::of("ns:user:1"));
+                let mut waiting = Box::pin(async move { watch.changed().await });
+                let eager = Arc::new(Eager(Mutex::default()));
+                let waker = Waker::from(Arc::clone(&eager));
+                assert!(
+                    waiting
+                        .as_mut()
+                        .poll(&mut Context::from_waker(&waker))
+                        .is_pending()
+                );
+                *eager.0.lock().expect("no panic") = Some(waiting);
+                match all {
+                    true => watchers.notify_all(),
+                    false => watchers.notify("ns:user:1"),
+                }
+                let left = watchers.keys.lock().expect("no panic").len();
+                send.send(left).expect("somebody listens");
+            });
+            assert_eq!(gone.recv_timeout(Duration::from_secs(20)), Ok(0));
         }
     }
 }

@@ -42,8 +42,10 @@ impl Health {
     /// One link has let a call wait in vain. The others have the same server: they take no calls
     /// until it has answered a ping, so that not every link costs a call its patience.
     pub(super) fn suspect(&self) {
-        let links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
-        let links: Vec<_> = links.iter().filter_map(Weak::upgrade).collect();
+        let known = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        let links: Vec<_> = known.iter().filter_map(Weak::upgrade).collect();
+        // An observer is told of those that fall, and may use the cache.
+        drop(known);
         for link in links {
             link.doubt();
         }
