@@ -45,6 +45,29 @@ fn raw_template(r#type: u8) -> u8 {
     r#type
 }
 
+macro_rules! of_one_name {
+    ($($module:ident $add:literal),*) => {$(
+        mod $module {
+            #[recached::cached(ttl = 60, name = "written.by.a.macro")]
+            pub(super) fn load(id: u8) -> u8 {
+                id + $add
+            }
+        }
+    )*};
+}
+of_one_name!(first 1, second 2);
+
+#[test]
+fn functions_that_a_macro_gives_one_name_are_refused_loudly_and_still_answer() {
+    for _ in 0..2 {
+        assert_eq!((first::load(1), second::load(1)), (2, 3));
+    }
+    let error = second::load_entry(1).invalidate();
+    let error = error.expect_err("the name is taken");
+    assert_eq!(error.kind(), recached::ErrorKind::NameTaken);
+    assert!(error.to_string().contains("names.second.load"), "{error}");
+}
+
 #[expect(non_camel_case_types, reason = "names that generated code may mention")]
 mod shadowed {
     use super::*;

@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind};
 use crate::event::Observer;
 use crate::group::Group;
 use crate::key::{Arguments, Head, Key};
-use crate::name::function_name;
+use crate::name::{function_name, within};
 use crate::near::Current;
 use crate::policy::Policy;
 use crate::rules::Rules;
@@ -94,7 +94,12 @@ pub(crate) struct State {
 /// What tells functions of one name apart.
 #[derive(Clone, PartialEq, Eq)]
 enum Place {
-    Site { at: String, provided: bool },
+    Site {
+        at: String,
+        /// What it is in: a macro writes several functions at one place.
+        within: String,
+        provided: bool,
+    },
     ByHand,
 }
 
@@ -250,12 +255,12 @@ impl Registry {
             Some(name) => name.to_owned(),
             None => function_name(path, site.function),
         };
-        let at = format!(
-            "{} at {}:{}:{}",
-            site.function, site.file, site.line, site.column
-        );
-        let provided = !path.starts_with('<');
-        let place = Place::Site { at, provided };
+        let whole = function_name(path, site.function);
+        let place = Place::Site {
+            at: format!("{whole} at {}:{}:{}", site.file, site.line, site.column),
+            within: within(path),
+            provided: !path.starts_with('<'),
+        };
         self.of(&name, site.version, place)
     }
 
