@@ -45,6 +45,36 @@ fn raw_template(r#type: u8) -> u8 {
     r#type
 }
 
+#[cached(ttl = 60)]
+fn namesake(namesake: u8) -> u8 {
+    ran("namesake");
+    namesake
+}
+
+struct Namesakes;
+
+impl Namesakes {
+    const MORE: u8 = 1;
+
+    #[cached(ttl = 60)]
+    async fn associated(associated: u8) -> u8 {
+        ran("Namesakes::associated");
+        associated + Self::MORE
+    }
+}
+
+#[tokio::test]
+async fn an_argument_may_have_the_name_of_its_function() {
+    assert_cached!("namesake", namesake(1), namesake(2), namesake_entry(1));
+    assert_eq!(namesake_entry(3).refresh(), 3);
+    assert_cached_async!(
+        "Namesakes::associated",
+        Namesakes::associated(1),
+        Namesakes::associated(2),
+        Namesakes::associated_entry(1)
+    );
+}
+
 macro_rules! of_one_name {
     ($($module:ident $add:literal),*) => {$(
         mod $module {

@@ -391,6 +391,9 @@ impl<'a> Expansion<'a> {
             ..
         } = self;
         let ident = &function.sig.ident;
+        // An argument may have the name of the function: locals are out of its sight.
+        let mut free = ident.clone();
+        free.set_span(Span::mixed_site().located_at(ident.span()));
         let parameters = function.parameters();
         let turbofish = (!parameters.is_empty()).then(|| quote!(::<#(#parameters),*>));
         let names = arguments.iter().map(|argument| &argument.name);
@@ -401,7 +404,7 @@ impl<'a> Expansion<'a> {
         } else if self.associated {
             quote!(Self::#ident)
         } else {
-            quote!(#ident)
+            quote!(#free)
         };
         quote!(#callee #turbofish (#(#names),*))
     }
