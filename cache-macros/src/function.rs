@@ -1,10 +1,10 @@
-use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
-use quote::{ToTokens, format_ident, quote};
-use syn::parse::{Parse, ParseStream};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::parse::{Parse, ParseStream, Parser};
 use syn::spanned::Spanned;
 use syn::{
-    Attribute, Error, FnArg, GenericArgument, GenericParam, Pat, Path, PathArguments, ReturnType,
-    Signature, Type, TypeParamBound, Visibility, parse_quote,
+    AttrStyle, Attribute, Error, Expr, FnArg, GenericArgument, GenericParam, Pat, Path,
+    PathArguments, ReturnType, Signature, Type, TypeParamBound, Visibility, parse_quote,
 };
 
 use crate::args::{Args, Entry};
@@ -26,18 +26,22 @@ pub(crate) struct Argument {
 
 impl Parse for Function {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        let attrs = input.call(Attribute::parse_outer)?;
+        let mut attrs = input.call(Attribute::parse_outer)?;
         let vis = input.parse()?;
         let Ok(sig) = input.parse::<Signature>() else {
             return Err(input.error("`#[cached]` goes on a function"));
         };
         match input.parse()? {
-            TokenTree::Group(body) if input.is_empty() => Ok(Self {
-                attrs,
-                vis,
-                sig,
-                body: block(body),
-            }),
+            TokenTree::Group(body) if input.is_empty() => {
+                let (inner, body) = without_attributes(block(body))?;
+                attrs.extend(inner);
+                Ok(Self {
+                    attrs,
+                    vis,
+                    sig,
+                    body,
+                })
+            }
             _ => Err(Error::new(
                 sig.span(),
                 "there is no body to cache: put `#[cached]` on the function that has one",
@@ -99,7 +103,8 @@ impl Function {
     pub(crate) fn compute(&self) -> TokenStream {
         let (body, output) = (&self.body, &self.sig.output);
         if self.sig.asyncness.is_some() {
-            return quote!(async move #body);
+            let (type_of_return, body) = (self.type_of_return(), body.stream());
+            return quote!(async move { #type_of_return #body });
         }
         if !self.is_boxed() {
             let returns = self.returns();
@@ -108,6 +113,23 @@ impl Function {
         match pinned(body) {
             Some(future) => future,
             None => quote!(async move { (move || #output #body)().await }),
+        }
+    }
+
+    /// Never returns, and says of what type a return is: the block of a future can't be annotated,
+    /// and what is returned may need to be made into that type, as a `Box<dyn Error>` does.
+    fn type_of_return(&self) -> TokenStream {
+        let ReturnType::Type(_, ty) = &self.sig.output else {
+            return TokenStream::new();
+        };
+        if mentions_impl(ty) || matches!(**ty, Type::Never(_)) {
+            return TokenStream::new();
+        }
+        let there = Span::mixed_site().located_at(ty.span());
+        quote_spanned! {there=>
+            if let ::core::option::Option::Some(returned) = ::core::option::Option::None::<#ty> {
+                return returned;
+            }
         }
     }
 
@@ -284,6 +306,26 @@ fn block(body: Group) -> Group {
         return block(inner);
     }
     body
+}
+
+/// A body, and the attributes that stood first in it, to stand before the function.
+fn without_attributes(body: Group) -> syn::Result<(Vec<Attribute>, Group)> {
+    let first: Vec<TokenTree> = body.stream().into_iter().take(2).collect();
+    let is = |token: &TokenTree, char| matches!(token, TokenTree::Punct(punct) if punct.as_char() == char);
+    if !matches!(first.as_slice(), [hash, bang] if is(hash, '#') && is(bang, '!')) {
+        return Ok((Vec::new(), body));
+    }
+    let parse = |input: ParseStream<'_>| {
+        let attrs = input.call(Attribute::parse_inner)?;
+        Ok((attrs, input.parse::<TokenStream>()?))
+    };
+    let (mut attrs, rest) = parse.parse2(body.stream())?;
+    for attribute in &mut attrs {
+        attribute.style = AttrStyle::Outer;
+    }
+    let mut without = Group::new(Delimiter::Brace, rest);
+    without.set_span(body.span());
+    Ok((attrs, without))
 }
 
 /// `T` of `Pin<Box<dyn Future<Output = T> + …>>`.
