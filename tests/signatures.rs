@@ -334,6 +334,46 @@ async fn attributes_may_stand_inside_of_the_body() {
     );
 }
 
+trait Zone {}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Utc;
+
+impl Zone for Utc {}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Time<Z: Zone>(u64, Z);
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Grid<const N: usize, const ON: bool>(u8);
+
+struct Clock;
+
+impl Clock {
+    #[cached(ttl = 60, skip(self))]
+    fn time(&self, id: u64) -> Time<Utc> {
+        ran("time");
+        Time(id, Utc)
+    }
+}
+
+#[cached(ttl = 60)]
+fn grid<const N: usize, const ON: bool>(id: u8) -> Grid<N, ON> {
+    ran("grid");
+    Grid(id)
+}
+
+#[test]
+fn returned_types_may_ask_something_of_their_arguments() {
+    assert_cached!("time", Clock.time(1), Clock.time(2), Clock.time_entry(1));
+    assert_cached!(
+        "grid",
+        grid::<2, true>(1),
+        grid::<2, true>(2),
+        grid_entry::<2, true>(1)
+    );
+}
+
 #[cached(ttl = 60)]
 fn nothing() {
     ran("nothing");

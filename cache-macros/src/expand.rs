@@ -299,6 +299,7 @@ impl<'a> Expansion<'a> {
         let parameters = self.function.parameters();
         let scope = Scope {
             parameters: parameters.iter().map(ToString::to_string).collect(),
+            constants: self.function.constants(),
             in_impl: self.associated,
         };
         let reduced = scope.reduce(&self.function.returns());

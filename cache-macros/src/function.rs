@@ -166,6 +166,19 @@ impl Function {
         self.sig.generics.params.iter().filter_map(name).collect()
     }
 
+    /// Values of the types of its const parameters, by their names.
+    pub(crate) fn constants(&self) -> Vec<(String, Expr)> {
+        let constants = self.sig.generics.const_params();
+        let value = |ty: &Type| match ty.to_token_stream().to_string().as_str() {
+            "bool" => parse_quote!(false),
+            "char" => parse_quote!(' '),
+            _ => parse_quote!(0),
+        };
+        constants
+            .map(|of| (of.ident.to_string(), value(&of.ty)))
+            .collect()
+    }
+
     /// What is wrong with the function, or with its options in the light of it.
     pub(crate) fn check(&self, args: &Args, arguments: &[Argument]) -> Vec<Error> {
         let mut errors = Vec::new();
