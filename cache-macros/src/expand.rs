@@ -195,7 +195,7 @@ impl<'a> Expansion<'a> {
         }
         let skipped = |argument: &&Argument| !self.args.skip.contains(&argument.name);
         let given = self.arguments.iter().filter(skipped).map(|argument| {
-            let Argument { name, ty } = argument;
+            let Argument { name, ty, .. } = argument;
             let text = name.unraw().to_string();
             let value = quote_spanned!(ty.span()=> &#name);
             // What the body does not use is part of the key all the same.
@@ -411,9 +411,9 @@ impl<'a> Expansion<'a> {
     }
 }
 
-/// Attributes that hold for the companion as well.
+/// Attributes that hold for the companion as well. A `forbid` can't: what is generated allows.
 fn is_inherited(attribute: &Attribute) -> bool {
-    ["cfg", "allow", "warn", "deny", "forbid", "deprecated"]
+    ["cfg", "allow", "warn", "deny", "deprecated"]
         .iter()
         .any(|name| attribute.path().is_ident(name))
 }
