@@ -142,6 +142,29 @@ impl Codec {
         }
     }
 
+    /// The same of an `Option`. A `Some` that would be read as `None` is not written: that of a
+    /// `()`, of a `None`, of a number that is none.
+    pub(crate) fn encode_option<T: Serialize>(
+        self,
+        value: Option<&T>,
+        out: &mut Draft,
+    ) -> Result<(), Error> {
+        let begin = out.len();
+        self.encode(&value, out)?;
+        let nothing: &[u8] = match self.format {
+            #[cfg(feature = "msgpack")]
+            Format::MsgPack => b"\xc0",
+            Format::Json => b"null",
+        };
+        match value.is_some() && out.since(begin) == nothing {
+            true => Err(Error::new(
+                ErrorKind::Encode,
+                "the value is a `Some` that would be read as `None`",
+            )),
+            false => Ok(()),
+        }
+    }
+
     /// How many bytes the value takes when it is written, as far as it can be; `None` if more
     /// than `most`.
     pub(crate) fn written<T: Serialize + ?Sized>(self, value: &T, most: u64) -> Option<u32> {

@@ -24,6 +24,15 @@ impl Draft {
         self.bytes
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// What was written after its first `length` bytes.
+    pub(crate) fn since(&self, length: usize) -> &[u8] {
+        self.bytes.get(length..).unwrap_or_default()
+    }
+
     /// The error for whoever has run out of room.
     pub(crate) fn oversized(&self) -> Error {
         oversized(self.most)

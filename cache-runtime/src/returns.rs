@@ -155,7 +155,7 @@ impl<T: Storable + Clone> ValueKind for Maybe<T> {
         erased.downcast().ok()
     }
     fn encode(held: &Arc<Option<T>>, codec: Codec, out: &mut Draft) -> Result<(), Error> {
-        codec.encode(&**held, out)
+        codec.encode_option(Option::as_ref(held), out)
     }
     fn written(held: &Arc<Option<T>>, codec: Codec, most: u64) -> Option<u32> {
         codec.written(&**held, most)
@@ -224,7 +224,7 @@ impl<T: Storable> ValueKind for MaybeShared<T> {
         erased.downcast().ok().map(Arc::unwrap_or_clone)
     }
     fn encode(held: &Option<Arc<T>>, codec: Codec, out: &mut Draft) -> Result<(), Error> {
-        codec.encode(&held.as_deref(), out)
+        codec.encode_option(held.as_deref(), out)
     }
     fn written(held: &Option<Arc<T>>, codec: Codec, most: u64) -> Option<u32> {
         codec.written(&held.as_deref(), most)

@@ -147,3 +147,23 @@ async fn a_compressed_value_fits_if_it_fits_as_it_is() {
         );
     }
 }
+
+#[cached(ttl = 60, cache = cache, skip(cache), near = false)]
+async fn patch(cache: &Cache, id: u64) -> Option<Option<u64>> {
+    match id {
+        0 => None,
+        1 => Some(None),
+        _ => Some(Some(id)),
+    }
+}
+
+#[tokio::test]
+async fn a_some_is_never_read_as_none() {
+    let server = Server::start();
+    let cache = cache_on(&server.url(), "some");
+    for _ in 0..2 {
+        assert_eq!(patch(&cache, 0).await, None);
+        assert_eq!(patch(&cache, 1).await, Some(None));
+        assert_eq!(patch(&cache, 2).await, Some(Some(2)));
+    }
+}
