@@ -334,6 +334,28 @@ async fn attributes_may_stand_inside_of_the_body() {
     );
 }
 
+#[cached(ttl = 60, none_ttl = "1ms", err_ttl = 60, jitter = 0.0)]
+async fn looked_up(id: u64) -> Result<Option<Arc<u64>>, String> {
+    ran("looked_up");
+    match id {
+        0 => Ok(None),
+        1 => Err("one".into()),
+        _ => Ok(Some(Arc::new(id))),
+    }
+}
+
+#[tokio::test]
+async fn nothing_and_errors_may_both_have_lifetimes_of_their_own() {
+    let (one, two) = (looked_up(1).await, looked_up(2).await);
+    assert_eq!(looked_up(0).await, Ok(None));
+    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    assert_eq!(looked_up(0).await, Ok(None));
+    assert_eq!(runs("looked_up"), 4);
+    assert_eq!(looked_up(1).await, one);
+    assert_eq!(looked_up(2).await, two);
+    assert_eq!(runs("looked_up"), 4);
+}
+
 trait Zone {}
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -293,9 +293,6 @@ impl<'a> Expansion<'a> {
     /// The kind of the return type, as a const generic argument.
     fn kind(&self) -> TokenStream {
         let facade = &self.facade;
-        if self.args.err_ttl.is_some() {
-            return quote!({ #facade::__private::WHOLE });
-        }
         let parameters = self.function.parameters();
         let scope = Scope {
             parameters: parameters.iter().map(ToString::to_string).collect(),
@@ -303,7 +300,11 @@ impl<'a> Expansion<'a> {
             in_impl: self.associated,
         };
         let reduced = scope.reduce(&self.function.returns());
-        quote!({ #facade::__private::kind!(#reduced) })
+        let kind = quote!(#facade::__private::kind!(#reduced));
+        match self.args.err_ttl {
+            Some(_) => quote!({ #facade::__private::whole(#kind) }),
+            None => quote!({ #kind }),
+        }
     }
 
     fn companion(&self) -> TokenStream {
