@@ -396,11 +396,15 @@ fn without_attributes(body: Group) -> syn::Result<(Vec<Attribute>, Group)> {
     Ok((attrs, without))
 }
 
-/// `T` of `Pin<Box<dyn Future<Output = T> + …>>`.
+/// `T` of `Pin<Box<dyn Future<Output = T> + …>>`, or of the `BoxFuture<'_, T>` that stands for it.
 fn boxed_output(output: &ReturnType) -> Option<Type> {
     let ReturnType::Type(_, pin) = output else {
         return None;
     };
+    let alias = ["BoxFuture", "LocalBoxFuture"].iter();
+    if let Some(ty) = alias.filter_map(|name| only_argument(pin, name)).next() {
+        return Some(ty.clone());
+    }
     let Type::TraitObject(object) = only_argument(only_argument(pin, "Pin")?, "Box")? else {
         return None;
     };
@@ -421,16 +425,16 @@ fn boxed_output(output: &ReturnType) -> Option<Type> {
     })
 }
 
-/// `T` of `Head<T>`, by whatever path.
+/// `T` of `Head<T>` or `Head<'_, T>`, by whatever path.
 fn only_argument<'a>(ty: &'a Type, head: &str) -> Option<&'a Type> {
     let Type::Path(path) = ty else { return None };
     let last = path.path.segments.last()?;
     match &last.arguments {
         PathArguments::AngleBracketed(arguments) if last.ident == head => {
-            match arguments.args.first()? {
+            arguments.args.iter().find_map(|argument| match argument {
                 GenericArgument::Type(ty) => Some(ty),
                 _ => None,
-            }
+            })
         }
         _ => None,
     }
