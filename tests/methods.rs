@@ -374,8 +374,26 @@ fn by_hand(id: u64) -> Pin<Box<dyn Future<Output = Result<u64, NotClone>> + Send
     })
 }
 
+/// As that of the crate `futures`.
+type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+#[cached(ttl = 60)]
+fn by_alias(text: &str) -> BoxFuture<'_, Option<usize>> {
+    let length = text.len();
+    Box::pin(async move {
+        ran("by_alias");
+        Some(length)
+    })
+}
+
 #[tokio::test]
 async fn a_boxed_future_is_an_async_function() {
+    assert_cached_async!(
+        "by_alias",
+        by_alias("a"),
+        by_alias("bc"),
+        by_alias_entry("a")
+    );
     assert_cached_async!(
         "by_hand",
         async { by_hand(1).await.ok() },

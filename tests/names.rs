@@ -45,6 +45,59 @@ fn raw_template(r#type: u8) -> u8 {
     r#type
 }
 
+#[cached(ttl = 60)]
+fn namesake(namesake: u8) -> u8 {
+    ran("namesake");
+    namesake
+}
+
+struct Namesakes;
+
+impl Namesakes {
+    const MORE: u8 = 1;
+
+    #[cached(ttl = 60)]
+    async fn associated(associated: u8) -> u8 {
+        ran("Namesakes::associated");
+        associated + Self::MORE
+    }
+}
+
+#[tokio::test]
+async fn an_argument_may_have_the_name_of_its_function() {
+    assert_cached!("namesake", namesake(1), namesake(2), namesake_entry(1));
+    assert_eq!(namesake_entry(3).refresh(), 3);
+    assert_cached_async!(
+        "Namesakes::associated",
+        Namesakes::associated(1),
+        Namesakes::associated(2),
+        Namesakes::associated_entry(1)
+    );
+}
+
+macro_rules! of_one_name {
+    ($($module:ident $add:literal),*) => {$(
+        mod $module {
+            #[recached::cached(ttl = 60, name = "written.by.a.macro")]
+            pub(super) fn load(id: u8) -> u8 {
+                id + $add
+            }
+        }
+    )*};
+}
+of_one_name!(first 1, second 2);
+
+#[test]
+fn functions_that_a_macro_gives_one_name_are_refused_loudly_and_still_answer() {
+    for _ in 0..2 {
+        assert_eq!((first::load(1), second::load(1)), (2, 3));
+    }
+    let error = second::load_entry(1).invalidate();
+    let error = error.expect_err("the name is taken");
+    assert_eq!(error.kind(), recached::ErrorKind::NameTaken);
+    assert!(error.to_string().contains("names.second.load"), "{error}");
+}
+
 #[expect(non_camel_case_types, reason = "names that generated code may mention")]
 mod shadowed {
     use super::*;

@@ -7,7 +7,7 @@ use std::fmt::{Debug, Display};
 use std::num::ParseIntError;
 use std::sync::Arc;
 
-use recached::cached;
+use recached::{cached, invalidates};
 use recached_tests::{assert_cached, assert_cached_async, ran, runs};
 use serde::{Deserialize, Serialize};
 
@@ -268,6 +268,131 @@ async fn generics_where_clauses_and_impl_arguments_stay() {
         any_skipped(1, |value| value + 1),
         any_skipped(2, |value| value + 1),
         any_skipped_entry(1, |value| value + 1)
+    );
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+#[cached(ttl = 60)]
+async fn coerced(id: u8) -> Result<Box<[u8]>, Failure> {
+    ran("coerced");
+    match id {
+        0 => return Err(Box::new(std::fmt::Error)),
+        1 => Err(Box::new(std::io::Error::other("one"))),
+        _ => Ok(Box::new([id])),
+    }
+}
+
+#[invalidates("nothing_has_this_name")]
+async fn coerced_too(id: u8) -> Result<Box<[u8]>, Failure> {
+    if id == 0 {
+        return Err(Box::new(std::fmt::Error));
+    }
+    Ok(Box::new([id]))
+}
+
+#[tokio::test]
+async fn what_a_body_gives_becomes_what_the_signature_says() {
+    assert!(coerced(0).await.is_err() && coerced(1).await.is_err());
+    assert_eq!(coerced_too(2).await.expect("it works"), [2].into());
+    assert_cached_async!(
+        "coerced",
+        async { coerced(2).await.expect("it works") },
+        async { coerced(3).await.expect("it works") },
+        coerced_entry(2)
+    );
+}
+
+#[cached(ttl = 60)]
+fn attributes_inside(id: u8) -> u8 {
+    //! Documented here.
+    #![allow(unused_variables)]
+    let unused = ran("attributes_inside");
+    id
+}
+
+#[cached(ttl = 60)]
+async fn attributes_inside_awaited(id: u8) -> u8 {
+    #![allow(unused_variables)]
+    let unused = ran("attributes_inside_awaited");
+    id
+}
+
+#[tokio::test]
+async fn attributes_may_stand_inside_of_the_body() {
+    assert_cached!(
+        "attributes_inside",
+        attributes_inside(1),
+        attributes_inside(2),
+        attributes_inside_entry(1)
+    );
+    assert_cached_async!(
+        "attributes_inside_awaited",
+        attributes_inside_awaited(1),
+        attributes_inside_awaited(2),
+        attributes_inside_awaited_entry(1)
+    );
+}
+
+#[cached(ttl = 60, none_ttl = "1ms", err_ttl = 60, jitter = 0.0)]
+async fn looked_up(id: u64) -> Result<Option<Arc<u64>>, String> {
+    ran("looked_up");
+    match id {
+        0 => Ok(None),
+        1 => Err("one".into()),
+        _ => Ok(Some(Arc::new(id))),
+    }
+}
+
+#[tokio::test]
+async fn nothing_and_errors_may_both_have_lifetimes_of_their_own() {
+    let (one, two) = (looked_up(1).await, looked_up(2).await);
+    assert_eq!(looked_up(0).await, Ok(None));
+    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    assert_eq!(looked_up(0).await, Ok(None));
+    assert_eq!(runs("looked_up"), 4);
+    assert_eq!(looked_up(1).await, one);
+    assert_eq!(looked_up(2).await, two);
+    assert_eq!(runs("looked_up"), 4);
+}
+
+trait Zone {}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Utc;
+
+impl Zone for Utc {}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Time<Z: Zone>(u64, Z);
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Grid<const N: usize, const ON: bool>(u8);
+
+struct Clock;
+
+impl Clock {
+    #[cached(ttl = 60, skip(self))]
+    fn time(&self, id: u64) -> Time<Utc> {
+        ran("time");
+        Time(id, Utc)
+    }
+}
+
+#[cached(ttl = 60)]
+fn grid<const N: usize, const ON: bool>(id: u8) -> Grid<N, ON> {
+    ran("grid");
+    Grid(id)
+}
+
+#[test]
+fn returned_types_may_ask_something_of_their_arguments() {
+    assert_cached!("time", Clock.time(1), Clock.time(2), Clock.time_entry(1));
+    assert_cached!(
+        "grid",
+        grid::<2, true>(1),
+        grid::<2, true>(2),
+        grid_entry::<2, true>(1)
     );
 }
 

@@ -53,34 +53,35 @@ pub(crate) enum Entry {
     },
 }
 
-const OPTIONS: [&str; 27] = [
-    "ttl",
-    "ttl_with",
-    "jitter",
-    "none_ttl",
-    "err_ttl",
-    "stale_while_revalidate",
-    "stale_if_error",
-    "refresh_ahead",
-    "timeout",
-    "name",
-    "key",
-    "version",
-    "skip",
-    "with",
-    "secret",
-    "tags",
-    "when",
-    "cache_if",
-    "lease",
-    "wait",
-    "near",
-    "near_ttl",
-    "codec",
-    "compress",
-    "cache",
-    "entry",
-    "crate",
+/// The options, each as one writes it.
+const OPTIONS: [(&str, &str); 27] = [
+    ("ttl", "ttl = 60"),
+    ("ttl_with", "ttl_with = |value| value.lifetime"),
+    ("jitter", "jitter = 0.1"),
+    ("none_ttl", "none_ttl = \"5s\""),
+    ("err_ttl", "err_ttl = \"1s\""),
+    ("stale_while_revalidate", "stale_while_revalidate = \"1m\""),
+    ("stale_if_error", "stale_if_error = \"1h\""),
+    ("refresh_ahead", "refresh_ahead = true"),
+    ("timeout", "timeout = \"200ms\""),
+    ("name", "name = \"shop.user\""),
+    ("key", "key = \"item:{id}\""),
+    ("version", "version = 2"),
+    ("skip", "skip(db)"),
+    ("with", "with(self.tenant)"),
+    ("secret", "secret(token)"),
+    ("tags", "tags(\"user:{id}\")"),
+    ("when", "when = !fresh"),
+    ("cache_if", "cache_if = |value| !value.is_empty()"),
+    ("lease", "lease = \"5s\""),
+    ("wait", "wait = \"10s\""),
+    ("near", "near = false"),
+    ("near_ttl", "near_ttl = \"1s\""),
+    ("codec", "codec = \"json\""),
+    ("compress", "compress"),
+    ("cache", "cache = SESSIONS"),
+    ("entry", "entry = cached_user"),
+    ("crate", "crate = crate::platform::recached"),
 ];
 
 /// The tags of one function at most: each is a generation to be read.
@@ -104,7 +105,10 @@ impl Args {
     /// Whether calls that differ in this differ in their keys, as far as can be seen. `root` is the
     /// argument it begins with.
     pub(crate) fn is_keyed(&self, expr: &Expr, root: &Ident) -> bool {
-        let text = |of: &Expr| of.to_token_stream().to_string();
+        let text = |of: &Expr| match of {
+            Expr::Reference(of) => of.expr.to_token_stream().to_string(),
+            of => of.to_token_stream().to_string(),
+        };
         let (wanted, whole) = (text(expr), root.to_string());
         let says = |of: &Expr| [&wanted, &whole].contains(&&text(of));
         match &self.key {
@@ -142,11 +146,15 @@ impl Args {
     }
 
     fn option(&mut self, input: ParseStream<'_>, seen: &mut Vec<String>) -> syn::Result<()> {
+        if !input.peek(Ident::peek_any) {
+            return Err(input.error("an option is expected, as in `ttl = 60`"));
+        }
         let option = input.call(Ident::parse_any)?;
         let name = option.to_string();
-        if !OPTIONS.contains(&name.as_str()) {
-            return Err(Error::new(option.span(), nearest(&name, &OPTIONS)));
-        }
+        let Some((_, example)) = OPTIONS.iter().find(|(known, _)| *known == name) else {
+            let options = OPTIONS.map(|(option, _)| option);
+            return Err(Error::new(option.span(), nearest(&name, &options)));
+        };
         if seen.contains(&name) {
             return Err(Error::new(
                 option.span(),
@@ -154,40 +162,50 @@ impl Args {
             ));
         }
         seen.push(name.clone());
-        let list = match name.as_str() {
-            "skip" => Some("skip(db)"),
-            "with" => Some("with(self.tenant)"),
-            "secret" => Some("secret(token)"),
-            "tags" => Some("tags(\"user:{id}\")"),
-            _ => None,
-        };
-        if let Some(example) = list {
+        let write = || Error::new(option.span(), format!("write `{example}`"));
+        if matches!(name.as_str(), "skip" | "with" | "secret" | "tags") {
             if !input.peek(syn::token::Paren) {
-                return Err(Error::new(option.span(), format!("write `{example}`")));
+                return Err(write());
             }
             let content;
             parenthesized!(content in input);
-            match name.as_str() {
-                "skip" => self.skip = names(&content)?,
-                "with" => self.with = list_of(&content)?,
-                "secret" => self.secret = names(&content)?,
-                _ => {
-                    let tags: Vec<LitStr> = list_of(&content)?;
-                    let tags = tags.into_iter().map(Template::parse_tag);
-                    self.tags = tags.collect::<syn::Result<_>>()?;
-                }
+            if content.is_empty() {
+                return Err(write());
             }
-            return Ok(());
+            let result = self.list(&name, &content);
+            // What is left over would be a mistake of its own.
+            content.parse::<TokenStream>()?;
+            return result.map_err(|error| with_example(&error, &option, example));
         }
         if name == "compress" && !input.peek(Token![=]) {
             self.compress = true;
             return Ok(());
         }
         if !input.peek(Token![=]) {
-            return Err(Error::new(option.span(), format!("write `{name} = …`")));
+            return Err(write());
         }
         input.parse::<Token![=]>()?;
-        match name.as_str() {
+        let result = self.value(&name, input);
+        result.map_err(|error| with_example(&error, &option, example))
+    }
+
+    fn list(&mut self, name: &str, content: ParseStream<'_>) -> syn::Result<()> {
+        match name {
+            "skip" => self.skip = names(content)?,
+            "with" => self.with = list_of(content)?,
+            "secret" => self.secret = names(content)?,
+            _ => {
+                let tags: Vec<LitStr> = list_of(content)?;
+                once(&tags, LitStr::value)?;
+                let tags = tags.into_iter().map(Template::parse_tag);
+                self.tags = tags.collect::<syn::Result<_>>()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn value(&mut self, name: &str, input: ParseStream<'_>) -> syn::Result<()> {
+        match name {
             "ttl" => self.ttl = Some(input.parse()?),
             "none_ttl" => self.none_ttl = Some(input.parse()?),
             "lease" => self.lease = Some(input.parse()?),
@@ -350,7 +368,36 @@ impl Parse for Codec {
 /// Names of arguments; `self` is one.
 fn names(input: ParseStream<'_>) -> syn::Result<Vec<Ident>> {
     let names = Punctuated::<Ident, Token![,]>::parse_terminated_with(input, Ident::parse_any)?;
-    Ok(names.into_iter().collect())
+    let names: Vec<Ident> = names.into_iter().collect();
+    once(&names, ToString::to_string)?;
+    Ok(names)
+}
+
+/// An error for what is in a list a second time.
+fn once<T: Spanned>(list: &[T], text: impl Fn(&T) -> String) -> syn::Result<()> {
+    let again = list.iter().enumerate().find(|(place, item)| {
+        let before = list.iter().take(*place);
+        before.map(&text).any(|before| before == text(item))
+    });
+    match again {
+        None => Ok(()),
+        Some((_, item)) => {
+            let message = format!("`{}` is given twice", text(item));
+            Err(Error::new(item.span(), message))
+        }
+    }
+}
+
+/// The parser's own words say what it wants, and not how to write it.
+fn with_example(error: &Error, option: &Ident, example: &str) -> Error {
+    let text = error.to_string();
+    if text.starts_with("unexpected end of input") {
+        return Error::new(option.span(), format!("write `{example}`"));
+    }
+    match text.starts_with("expected") {
+        true => Error::new(error.span(), format!("{text}: write `{example}`")),
+        false => error.clone(),
+    }
 }
 
 fn list_of<T: Parse>(input: ParseStream<'_>) -> syn::Result<Vec<T>> {
@@ -520,7 +567,14 @@ mod tests {
             ("refresh_ahead = -1.5", "write `true`, or a factor"),
             ("stale_if_error = 0", "a `stale_if_error` of zero"),
             ("ttl = 1, ttl = 2", "`ttl` is given twice"),
-            ("ttl", "write `ttl = …`"),
+            ("ttl", "write `ttl = 60`"),
+            ("60", "an option is expected"),
+            ("codec = json", "write `codec = \"json\"`"),
+            ("name =", "write `name = \"shop.user\"`"),
+            ("skip(\"id\")", "write `skip(db)`"),
+            ("skip()", "write `skip(db)`"),
+            ("secret(a, b, a)", "`a` is given twice"),
+            ("tags(\"a\", \"a\")", "`a` is given twice"),
             ("skip = a", "write `skip(db)`"),
             ("with", "write `with(self.tenant)`"),
             ("entry = true", "give a name or `false`"),

@@ -195,7 +195,7 @@ impl<'a> Expansion<'a> {
         }
         let skipped = |argument: &&Argument| !self.args.skip.contains(&argument.name);
         let given = self.arguments.iter().filter(skipped).map(|argument| {
-            let Argument { name, ty } = argument;
+            let Argument { name, ty, .. } = argument;
             let text = name.unraw().to_string();
             let value = quote_spanned!(ty.span()=> &#name);
             // What the body does not use is part of the key all the same.
@@ -293,16 +293,18 @@ impl<'a> Expansion<'a> {
     /// The kind of the return type, as a const generic argument.
     fn kind(&self) -> TokenStream {
         let facade = &self.facade;
-        if self.args.err_ttl.is_some() {
-            return quote!({ #facade::__private::WHOLE });
-        }
         let parameters = self.function.parameters();
         let scope = Scope {
             parameters: parameters.iter().map(ToString::to_string).collect(),
+            constants: self.function.constants(),
             in_impl: self.associated,
         };
         let reduced = scope.reduce(&self.function.returns());
-        quote!({ #facade::__private::kind!(#reduced) })
+        let kind = quote!(#facade::__private::kind!(#reduced));
+        match self.args.err_ttl {
+            Some(_) => quote!({ #facade::__private::whole(#kind) }),
+            None => quote!({ #kind }),
+        }
     }
 
     fn companion(&self) -> TokenStream {
@@ -391,6 +393,9 @@ impl<'a> Expansion<'a> {
             ..
         } = self;
         let ident = &function.sig.ident;
+        // An argument may have the name of the function: locals are out of its sight.
+        let mut free = ident.clone();
+        free.set_span(Span::mixed_site().located_at(ident.span()));
         let parameters = function.parameters();
         let turbofish = (!parameters.is_empty()).then(|| quote!(::<#(#parameters),*>));
         let names = arguments.iter().map(|argument| &argument.name);
@@ -401,15 +406,15 @@ impl<'a> Expansion<'a> {
         } else if self.associated {
             quote!(Self::#ident)
         } else {
-            quote!(#ident)
+            quote!(#free)
         };
         quote!(#callee #turbofish (#(#names),*))
     }
 }
 
-/// Attributes that hold for the companion as well.
+/// Attributes that hold for the companion as well. A `forbid` can't: what is generated allows.
 fn is_inherited(attribute: &Attribute) -> bool {
-    ["cfg", "allow", "warn", "deny", "forbid", "deprecated"]
+    ["cfg", "allow", "warn", "deny", "deprecated"]
         .iter()
         .any(|name| attribute.path().is_ident(name))
 }

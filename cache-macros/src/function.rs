@@ -1,10 +1,10 @@
-use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
-use quote::{ToTokens, format_ident, quote};
-use syn::parse::{Parse, ParseStream};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::parse::{Parse, ParseStream, Parser};
 use syn::spanned::Spanned;
 use syn::{
-    Attribute, Error, FnArg, GenericArgument, GenericParam, Pat, Path, PathArguments, ReturnType,
-    Signature, Type, TypeParamBound, Visibility, parse_quote,
+    AttrStyle, Attribute, Error, Expr, FnArg, GenericArgument, GenericParam, Pat, Path,
+    PathArguments, ReturnType, Signature, Type, TypeParamBound, Visibility, parse_quote,
 };
 
 use crate::args::{Args, Entry};
@@ -21,26 +21,32 @@ pub(crate) struct Function {
 /// A parameter as the key and the companion know it.
 pub(crate) struct Argument {
     pub(crate) name: Ident,
+    /// The pattern that stood there, where the name is ours.
+    pattern: Option<Pat>,
     pub(crate) ty: Type,
 }
 
 impl Parse for Function {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        let attrs = input.call(Attribute::parse_outer)?;
+        let mut attrs = input.call(Attribute::parse_outer)?;
         let vis = input.parse()?;
         let Ok(sig) = input.parse::<Signature>() else {
-            return Err(input.error("`#[cached]` goes on a function"));
+            return Err(input.error("this attribute goes on a function"));
         };
         match input.parse()? {
-            TokenTree::Group(body) if input.is_empty() => Ok(Self {
-                attrs,
-                vis,
-                sig,
-                body: block(body),
-            }),
+            TokenTree::Group(body) if input.is_empty() => {
+                let (inner, body) = without_attributes(block(body))?;
+                attrs.extend(inner);
+                Ok(Self {
+                    attrs,
+                    vis,
+                    sig,
+                    body,
+                })
+            }
             _ => Err(Error::new(
                 sig.span(),
-                "there is no body to cache: put `#[cached]` on the function that has one",
+                "there is no body: put the attribute on the function that has one",
             )),
         }
     }
@@ -53,19 +59,20 @@ impl Function {
         let mut lets = TokenStream::new();
         for (place, input) in self.sig.inputs.iter_mut().enumerate() {
             let FnArg::Typed(typed) = input else { continue };
-            let name = match &*typed.pat {
+            let (name, pattern) = match &*typed.pat {
                 Pat::Ident(ident) if ident.by_ref.is_none() && ident.subpat.is_none() => {
-                    ident.ident.clone()
+                    (ident.ident.clone(), None)
                 }
                 pattern => {
                     let name = format_ident!("__recached_argument_{place}", span = pattern.span());
                     lets.extend(quote!(let #pattern = #name;));
+                    let pattern = pattern.clone();
                     *typed.pat = parse_quote!(#name);
-                    name
+                    (name, Some(pattern))
                 }
             };
             let ty = (*typed.ty).clone();
-            arguments.push(Argument { name, ty });
+            arguments.push(Argument { name, pattern, ty });
         }
         if !lets.is_empty() {
             let body = &self.body;
@@ -99,7 +106,8 @@ impl Function {
     pub(crate) fn compute(&self) -> TokenStream {
         let (body, output) = (&self.body, &self.sig.output);
         if self.sig.asyncness.is_some() {
-            return quote!(async move #body);
+            let (type_of_return, body) = (self.type_of_return(), body.stream());
+            return quote!(async move { #type_of_return #body });
         }
         if !self.is_boxed() {
             let returns = self.returns();
@@ -108,6 +116,23 @@ impl Function {
         match pinned(body) {
             Some(future) => future,
             None => quote!(async move { (move || #output #body)().await }),
+        }
+    }
+
+    /// Never returns, and says of what type a return is: the block of a future can't be annotated,
+    /// and what is returned may need to be made into that type, as a `Box<dyn Error>` does.
+    fn type_of_return(&self) -> TokenStream {
+        let ReturnType::Type(_, ty) = &self.sig.output else {
+            return TokenStream::new();
+        };
+        if mentions_impl(ty) || matches!(**ty, Type::Never(_)) {
+            return TokenStream::new();
+        }
+        let there = Span::mixed_site().located_at(ty.span());
+        quote_spanned! {there=>
+            if let ::core::option::Option::Some(returned) = ::core::option::Option::None::<#ty> {
+                return returned;
+            }
         }
     }
 
@@ -144,6 +169,19 @@ impl Function {
         self.sig.generics.params.iter().filter_map(name).collect()
     }
 
+    /// Values of the types of its const parameters, by their names.
+    pub(crate) fn constants(&self) -> Vec<(String, Expr)> {
+        let constants = self.sig.generics.const_params();
+        let value = |ty: &Type| match ty.to_token_stream().to_string().as_str() {
+            "bool" => parse_quote!(false),
+            "char" => parse_quote!(' '),
+            _ => parse_quote!(0),
+        };
+        constants
+            .map(|of| (of.ident.to_string(), value(&of.ty)))
+            .collect()
+    }
+
     /// What is wrong with the function, or with its options in the light of it.
     pub(crate) fn check(&self, args: &Args, arguments: &[Argument]) -> Vec<Error> {
         let mut errors = Vec::new();
@@ -168,6 +206,12 @@ impl Function {
                 "an `impl Trait` can't be stored: name the type that is returned".into(),
             );
         }
+        if let Some(borrowed) = borrowed_value(&self.returns(), args.err_ttl.is_some()) {
+            fail(
+                borrowed,
+                "what is stored outlives the call, so it can't borrow: return a `String` in place of `&str`, a `Vec<T>` in place of `&[T]`, a `T` in place of `&T`".into(),
+            );
+        }
         if let Some(variadic) = &self.sig.variadic {
             fail(
                 &variadic,
@@ -185,15 +229,31 @@ impl Function {
             );
         }
         let known = |name: &Ident| {
-            arguments.iter().any(|argument| argument.name == *name)
-                || name == "self" && self.has_receiver()
+            let mut named = arguments
+                .iter()
+                .filter(|argument| argument.pattern.is_none());
+            named.any(|argument| argument.name == *name) || name == "self" && self.has_receiver()
         };
-        let names = || {
-            let mut names: Vec<String> =
-                arguments.iter().map(|a| format!("`{}`", a.name)).collect();
-            if self.has_receiver() {
-                names.insert(0, "`self`".into());
+        // What there is in place of an unknown name.
+        let names = |unknown: &Ident| {
+            let patterns = || {
+                arguments
+                    .iter()
+                    .filter_map(|argument| argument.pattern.as_ref())
+            };
+            let unknown = unknown.to_string();
+            if let Some(whole) = patterns().find(|of| mentions(of.to_token_stream(), &unknown)) {
+                let whole = shown(whole);
+                return format!(
+                    "`{unknown}` is a part of `{whole}`: give the whole a name, and take it apart in the body"
+                );
             }
+            let named = arguments.iter().map(|argument| match &argument.pattern {
+                None => format!("`{}`", argument.name),
+                Some(pattern) => format!("`{}`", shown(pattern)),
+            });
+            let receiver = self.has_receiver().then(|| "`self`".to_owned());
+            let names: Vec<String> = receiver.into_iter().chain(named).collect();
             match names.len() {
                 0 => "the function has no arguments".into(),
                 _ => format!("there are {}", names.join(", ")),
@@ -216,7 +276,10 @@ impl Function {
         for skipped in args.skip.iter().filter(|name| !known(name)) {
             fail(
                 &skipped,
-                format!("there is no argument `{skipped}` to skip: {}", names()),
+                format!(
+                    "there is no argument `{skipped}` to skip: {}",
+                    names(skipped)
+                ),
             );
         }
         for secret in args.secret.iter().filter(|name| !known(name)) {
@@ -224,7 +287,7 @@ impl Function {
                 &secret,
                 format!(
                     "there is no argument `{secret}` to keep secret: {}",
-                    names()
+                    names(secret)
                 ),
             );
         }
@@ -234,13 +297,40 @@ impl Function {
                 format!("`{secret}` is skipped, so nothing of it enters the key: remove `secret`"),
             );
         }
+        if let Some(key) = &args.key {
+            let left_out = |name: &&Ident| !key.fields().any(|(_, root)| root == *name);
+            for secret in args
+                .secret
+                .iter()
+                .filter(|name| known(name))
+                .filter(left_out)
+            {
+                fail(
+                    &secret,
+                    format!(
+                        "`{secret}` is not in `key`, so nothing of it enters the key: write `{{{secret}}}` into it, or remove `secret`"
+                    ),
+                );
+            }
+        } else if let Some(this) = args.secret.iter().find(|name| *name == "self") {
+            fail(
+                &this,
+                "of `self` only what `key` names enters the key: write it there, as in `key = \"{self.token}\"`".into(),
+            );
+        }
         let in_key = args.key.iter().flat_map(Template::fields);
         for (_, root) in in_key.filter(|(_, root)| !known(root)) {
-            fail(&root, format!("there is no argument `{root}`: {}", names()));
+            fail(
+                &root,
+                format!("there is no argument `{root}`: {}", names(root)),
+            );
         }
         for (expr, root) in args.tags.iter().flat_map(Template::fields) {
             if !known(root) {
-                fail(&root, format!("there is no argument `{root}`: {}", names()));
+                fail(
+                    &root,
+                    format!("there is no argument `{root}`: {}", names(root)),
+                );
             } else if args.secret.contains(root) {
                 fail(
                     &root,
@@ -286,11 +376,35 @@ fn block(body: Group) -> Group {
     body
 }
 
-/// `T` of `Pin<Box<dyn Future<Output = T> + …>>`.
+/// A body, and the attributes that stood first in it, to stand before the function.
+fn without_attributes(body: Group) -> syn::Result<(Vec<Attribute>, Group)> {
+    let first: Vec<TokenTree> = body.stream().into_iter().take(2).collect();
+    let is = |token: &TokenTree, char| matches!(token, TokenTree::Punct(punct) if punct.as_char() == char);
+    if !matches!(first.as_slice(), [hash, bang] if is(hash, '#') && is(bang, '!')) {
+        return Ok((Vec::new(), body));
+    }
+    let parse = |input: ParseStream<'_>| {
+        let attrs = input.call(Attribute::parse_inner)?;
+        Ok((attrs, input.parse::<TokenStream>()?))
+    };
+    let (mut attrs, rest) = parse.parse2(body.stream())?;
+    for attribute in &mut attrs {
+        attribute.style = AttrStyle::Outer;
+    }
+    let mut without = Group::new(Delimiter::Brace, rest);
+    without.set_span(body.span());
+    Ok((attrs, without))
+}
+
+/// `T` of `Pin<Box<dyn Future<Output = T> + …>>`, or of the `BoxFuture<'_, T>` that stands for it.
 fn boxed_output(output: &ReturnType) -> Option<Type> {
     let ReturnType::Type(_, pin) = output else {
         return None;
     };
+    let alias = ["BoxFuture", "LocalBoxFuture"].iter();
+    if let Some(ty) = alias.filter_map(|name| only_argument(pin, name)).next() {
+        return Some(ty.clone());
+    }
     let Type::TraitObject(object) = only_argument(only_argument(pin, "Pin")?, "Box")? else {
         return None;
     };
@@ -311,14 +425,44 @@ fn boxed_output(output: &ReturnType) -> Option<Type> {
     })
 }
 
-/// `T` of `Head<T>`, by whatever path.
+/// `T` of `Head<T>` or `Head<'_, T>`, by whatever path.
 fn only_argument<'a>(ty: &'a Type, head: &str) -> Option<&'a Type> {
     let Type::Path(path) = ty else { return None };
     let last = path.path.segments.last()?;
     match &last.arguments {
         PathArguments::AngleBracketed(arguments) if last.ident == head => {
-            match arguments.args.first()? {
+            arguments.args.iter().find_map(|argument| match argument {
                 GenericArgument::Type(ty) => Some(ty),
+                _ => None,
+            })
+        }
+        _ => None,
+    }
+}
+
+/// What borrows in the value that would be stored, as far as can be seen.
+fn borrowed_value(ty: &Type, with_errors: bool) -> Option<&Type> {
+    let within = |ty| borrowed_value(ty, with_errors);
+    match ty {
+        Type::Reference(_) => Some(ty),
+        Type::Group(group) => within(&group.elem),
+        Type::Paren(paren) => within(&paren.elem),
+        Type::Array(array) => within(&array.elem),
+        Type::Tuple(tuple) => tuple.elems.iter().find_map(within),
+        Type::Path(path) => {
+            let last = path.path.segments.last()?;
+            let PathArguments::AngleBracketed(arguments) = &last.arguments else {
+                return None;
+            };
+            let mut types = arguments.args.iter().filter_map(|argument| match argument {
+                GenericArgument::Type(ty) => Some(ty),
+                _ => None,
+            });
+            let borrows = |argument: &GenericArgument| matches!(argument, GenericArgument::Lifetime(of) if of.ident != "static");
+            match last.ident.to_string().as_str() {
+                "Cow" => arguments.args.iter().any(borrows).then_some(ty),
+                "Result" if !with_errors => within(types.next()?),
+                "Result" | "Option" | "Arc" | "Box" | "Vec" => types.find_map(within),
                 _ => None,
             }
         }
@@ -361,6 +505,13 @@ pub(crate) fn is_borrowed(tokens: TokenStream) -> bool {
         }
     }
     false
+}
+
+/// A pattern as one would write it.
+fn shown(pattern: &Pat) -> String {
+    let text = pattern.to_token_stream().to_string();
+    let text = text.replace("( ", "(").replace(" (", "(");
+    text.replace(" )", ")").replace(" ,", ",")
 }
 
 fn mentions(tokens: TokenStream, word: &str) -> bool {

@@ -5,15 +5,34 @@
 
 use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
-use syn::{GenericArgument, PathArguments, Type, parse_quote};
+use syn::{Expr, GenericArgument, PathArguments, Stmt, Type, parse_quote};
 
 /// What may not be mentioned.
 pub(crate) struct Scope {
     /// The function's own type and const parameters.
     pub(crate) parameters: Vec<String>,
+    /// Values of the types of its const parameters, by their names.
+    pub(crate) constants: Vec<(String, Expr)>,
     /// The function stands in an `impl`, whose parameters can't be seen from here.
     pub(crate) in_impl: bool,
 }
+
+/// Aliases of `Result` end so, and containers ask nothing of what they hold: what stands in them
+/// may be replaced.
+const HOLD_ANYTHING: [&str; 12] = [
+    "Result",
+    "Option",
+    "Arc",
+    "Vec",
+    "Box",
+    "VecDeque",
+    "LinkedList",
+    "HashMap",
+    "BTreeMap",
+    "HashSet",
+    "BTreeSet",
+    "IndexMap",
+];
 
 impl Scope {
     /// A type of the same kind that mentions nothing of the scope.
@@ -40,12 +59,22 @@ impl Scope {
         let known = ["Result", "Option", "Arc"]
             .iter()
             .any(|head| last.ident == head);
+        let name = last.ident.to_string();
+        let holds_anything = HOLD_ANYTHING.iter().any(|head| name.ends_with(head));
         if let PathArguments::AngleBracketed(arguments) = &mut last.arguments {
             // Aliases count at the outermost place only, where they are seen.
             if !outermost && !known {
                 return unit();
             }
+            // `DateTime<Utc>` would not have `()` in the place of `Utc`.
+            if !holds_anything && !self.mentions(ty.to_token_stream()) {
+                return ty.clone();
+            }
             for argument in &mut arguments.args {
+                if let Some(value) = self.constant(argument) {
+                    *argument = GenericArgument::Const(value);
+                    continue;
+                }
                 match argument {
                     GenericArgument::Type(ty) => *ty = self.reduce_head(ty, false),
                     GenericArgument::Lifetime(lifetime) => *lifetime = parse_quote!('static),
@@ -59,6 +88,20 @@ impl Scope {
             return unit();
         }
         Type::Path(path)
+    }
+
+    /// What may stand in the place of a const parameter.
+    fn constant(&self, argument: &GenericArgument) -> Option<Expr> {
+        let name = match argument {
+            GenericArgument::Type(Type::Path(path)) => path.path.get_ident()?.to_string(),
+            GenericArgument::Const(Expr::Block(block)) => match block.block.stmts.as_slice() {
+                [Stmt::Expr(Expr::Path(path), None)] => path.path.get_ident()?.to_string(),
+                _ => return None,
+            },
+            _ => return None,
+        };
+        let mut constants = self.constants.iter();
+        constants.find_map(|(of, value)| (*of == name).then(|| value.clone()))
     }
 
     fn mentions(&self, tokens: TokenStream) -> bool {
@@ -98,6 +141,10 @@ mod tests {
     fn reduce(ty: &str, parameters: &[&str], in_impl: bool) -> String {
         let scope = Scope {
             parameters: parameters.iter().map(ToString::to_string).collect(),
+            constants: vec![
+                ("N".into(), parse_quote!(0)),
+                ("ON".into(), parse_quote!(false)),
+            ],
             in_impl,
         };
         let ty: Type = syn::parse_str(ty).expect("a type");
@@ -136,6 +183,9 @@ mod tests {
         assert_eq!(reduce("T::Out", &t, false), "()");
         assert_eq!(reduce("Cow<'a, str>", &[], false), "Cow<'static,()>");
         assert_eq!(reduce("[T; 3]", &t, false), "()");
+        let n = ["N", "ON"];
+        assert_eq!(reduce("Grid<N, ON>", &n, false), "Grid<0,false>");
+        assert_eq!(reduce("Grid<{ N }, 3>", &n, false), "Grid<0,0>");
     }
 
     #[test]
@@ -145,5 +195,15 @@ mod tests {
         assert_eq!(reduce("T", &[], true), "()");
         assert_eq!(reduce("Outcome", &[], true), "Outcome");
         assert_eq!(reduce("Arc<Self>", &[], true), "Arc<()>");
+        assert_eq!(reduce("Vec<Item>", &[], true), "Vec<()>");
+        assert_eq!(reduce("io::Result<Item>", &[], true), "io::Result<()>");
+        assert_eq!(reduce("Page<T>", &[], true), "Page<()>");
+    }
+
+    #[test]
+    fn a_type_that_may_ask_something_of_its_arguments_keeps_them() {
+        assert_eq!(reduce("DateTime<Utc>", &[], true), "DateTime<Utc>");
+        assert_eq!(reduce("NonZero<u32>", &[], true), "NonZero<u32>");
+        assert_eq!(reduce("Option<NonZero<u32>>", &[], true), "Option<()>");
     }
 }

@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind};
 use crate::event::Observer;
 use crate::group::Group;
 use crate::key::{Arguments, Head, Key};
-use crate::name::function_name;
+use crate::name::{function_name, within};
 use crate::near::Current;
 use crate::policy::Policy;
 use crate::rules::Rules;
@@ -94,7 +94,12 @@ pub(crate) struct State {
 /// What tells functions of one name apart.
 #[derive(Clone, PartialEq, Eq)]
 enum Place {
-    Site { at: String, provided: bool },
+    Site {
+        at: String,
+        /// What it is in: a macro writes several functions at one place.
+        within: String,
+        provided: bool,
+    },
     ByHand,
 }
 
@@ -254,11 +259,12 @@ impl Registry {
     fn of_site(&self, site: &Site) -> Arc<State> {
         let path = (site.path)();
         let own = function_name(path, site.function);
-        // Not its place alone: a macro may write several functions there.
-        let at = format!("{own} at {}:{}:{}", site.file, site.line, site.column);
+        let place = Place::Site {
+            at: format!("{own} at {}:{}:{}", site.file, site.line, site.column),
+            within: within(path),
+            provided: !path.starts_with('<'),
+        };
         let name = site.name.map_or(own, str::to_owned);
-        let provided = !path.starts_with('<');
-        let place = Place::Site { at, provided };
         self.of(&name, site.version, place)
     }
 

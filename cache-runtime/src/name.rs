@@ -3,17 +3,13 @@
 /// `path` is that of an item inside the function or its companion, as
 /// [`std::any::type_name`] gives it; `function` the function's identifier.
 pub(crate) fn function_name(path: &str, function: &str) -> String {
-    let mut segments = segments(path);
-    segments.retain(|segment| !segment.starts_with('{'));
-    // The item itself, and the function or companion it is in.
-    segments.truncate(segments.len().saturating_sub(2));
     let mut name = String::new();
-    for segment in segments {
+    for segment in surroundings(path) {
         match subject(segment) {
             // The path of the type itself: it is complete.
             Some(subject) => {
                 name.clear();
-                for segment in self::segments(subject) {
+                for segment in segments(subject) {
                     push(&mut name, segment);
                 }
             }
@@ -22,6 +18,19 @@ pub(crate) fn function_name(path: &str, function: &str) -> String {
     }
     push(&mut name, function.strip_prefix("r#").unwrap_or(function));
     name
+}
+
+/// What a function is in, `impl`s and all: the same of the function and of its companion.
+pub(crate) fn within(path: &str) -> String {
+    surroundings(path).join("::")
+}
+
+fn surroundings(path: &str) -> Vec<&str> {
+    let mut segments = segments(path);
+    segments.retain(|segment| !segment.starts_with('{'));
+    // The item itself, and the function or companion it is in.
+    segments.truncate(segments.len().saturating_sub(2));
+    segments
 }
 
 /// The segments of a path; a `::` within brackets separates nothing.
@@ -83,7 +92,22 @@ fn push(name: &mut String, segment: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::function_name;
+    use super::{function_name, within};
+
+    #[test]
+    fn a_function_is_in_what_its_companion_is_in() {
+        for (function, companion, surroundings) in [
+            ("m::user::here", "m::user_entry::here", "m"),
+            (
+                "<m::Bar as m::Tr>::q::{{closure}}::here",
+                "<m::Bar as m::Tr>::q_entry::here",
+                "<m::Bar as m::Tr>",
+            ),
+        ] {
+            assert_eq!(within(function), surroundings);
+            assert_eq!(within(companion), surroundings);
+        }
+    }
 
     #[test]
     fn a_name_is_the_path_without_generic_arguments() {

@@ -6,6 +6,8 @@
 //! is a const parameter, found by [`kind!`](crate::kind): an inherent constant shadows a
 //! trait's.
 
+mod whole;
+
 use std::any::Any;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -18,6 +20,7 @@ use crate::draft::Draft;
 use crate::error::{Error, ErrorKind};
 use crate::policy::Sort;
 use crate::shape::shape_of;
+use whole::Whole;
 
 /// A value of any type, shared.
 pub type Erased = Arc<dyn Any + Send + Sync>;
@@ -111,9 +114,6 @@ pub struct Maybe<T>(PhantomData<T>);
 pub struct Shared<T>(PhantomData<T>);
 /// An `Option<Arc<T>>`.
 pub struct MaybeShared<T>(PhantomData<T>);
-
-/// A whole `Result`, error and all.
-pub struct Whole<T, E>(PhantomData<(T, E)>);
 
 fn sort_of<T>(value: &Option<T>) -> Sort {
     match value {
@@ -212,38 +212,13 @@ impl<T: Storable> ValueKind for MaybeShared<T> {
     };
 }
 
-impl<T: Storable + Clone, E: Storable + Clone> ValueKind for Whole<T, E> {
-    type Value = Result<T, E>;
-    type Held = Arc<Result<T, E>>;
-
-    fn hold(value: Result<T, E>) -> Arc<Result<T, E>> {
-        Arc::new(value)
-    }
-    fn give(held: Arc<Result<T, E>>) -> Result<T, E> {
-        Arc::unwrap_or_clone(held)
-    }
-    fn sort(held: &Arc<Result<T, E>>) -> Sort {
-        match **held {
-            Ok(_) => Sort::Value,
-            Err(_) => Sort::Failure,
-        }
-    }
-    fn erase(held: Arc<Result<T, E>>) -> Erased {
-        held
-    }
-    fn restore(erased: Erased) -> Option<Arc<Result<T, E>>> {
-        erased.downcast().ok()
-    }
-    const FORM: &'static Form = &Form::of::<Result<T, E>>();
-}
-
 pub(crate) const OWNED: u8 = 0;
 const MAYBE: u8 = 1;
 const SHARED: u8 = 2;
 const MAYBE_SHARED: u8 = 3;
 pub(crate) const RESULT: u8 = 4;
 /// A `Result` whose errors are stored, too.
-pub const WHOLE: u8 = 8;
+const WHOLE: u8 = 8;
 
 macro_rules! returns {
     ($($kind:ident $value:ty: $($bound:path),+ => $shape:ident;)+) => {$(
@@ -272,6 +247,19 @@ macro_rules! returns {
                 Ok(value)
             }
         }
+
+        #[diagnostic::do_not_recommend]
+        impl<T: $($bound +)+, E: Storable + Clone> Returns<{ WHOLE + $kind }> for Result<$value, E> {
+            type Value = Self;
+            type Kind = Whole<$shape<T>, E>;
+
+            fn split(self) -> Result<Self, Self> {
+                Ok(self)
+            }
+            fn join(value: Self) -> Self {
+                value
+            }
+        }
     )+};
 }
 
@@ -280,19 +268,6 @@ returns! {
     MAYBE Option<T>: Storable, Clone => Maybe;
     SHARED Arc<T>: Storable => Shared;
     MAYBE_SHARED Option<Arc<T>>: Storable => MaybeShared;
-}
-
-#[diagnostic::do_not_recommend]
-impl<T: Storable + Clone, E: Storable + Clone> Returns<WHOLE> for Result<T, E> {
-    type Value = Self;
-    type Kind = Whole<T, E>;
-
-    fn split(self) -> Result<Self, Self> {
-        Ok(self)
-    }
-    fn join(value: Self) -> Self {
-        value
-    }
 }
 
 /// Carries a type whose outermost constructor is asked for.
@@ -344,6 +319,11 @@ pub const fn kind_of(first: u8, second: u8, third: u8) -> u8 {
     }
 }
 
+/// The kind of the same return type where errors are stored, too.
+pub const fn whole(kind: u8) -> u8 {
+    WHOLE + kind % RESULT
+}
+
 /// The kind of a return type, as a constant expression.
 #[doc(hidden)]
 #[macro_export]
@@ -390,6 +370,48 @@ mod tests {
         let again = (form.decode)(&draft.finish(), Codec::JSON).ok()?;
         assert!((form.is)(&held) && (form.is)(&again));
         R::Kind::restore(again).map(|held| R::join(R::Kind::give(held)))
+    }
+
+    #[test]
+    fn errors_are_stored_beside_values_of_every_kind() {
+        type Of<T> = Result<T, String>;
+        const OWNED: u8 = whole(kind!(Of<u64>));
+        const MAYBE: u8 = whole(kind!(Of<Option<u64>>));
+        const SHARED: u8 = whole(kind!(Of<Arc<u64>>));
+        const MAYBE_SHARED: u8 = whole(kind!(Of<Option<Arc<u64>>>));
+        let failed = || "down".to_owned();
+        assert_eq!(returns::<Of<u64>, OWNED>(Ok(7)), Some(Ok(7)));
+        assert_eq!(
+            returns::<Of<u64>, OWNED>(Err(failed())),
+            Some(Err(failed()))
+        );
+        assert_eq!(
+            returns::<Of<Arc<u64>>, SHARED>(Ok(Arc::new(7))),
+            Some(Ok(Arc::new(7)))
+        );
+        assert_eq!(
+            returns::<Of<Option<Arc<u64>>>, MAYBE_SHARED>(Ok(None)),
+            Some(Ok(None))
+        );
+        let sort = |value| <Of<Option<u64>> as Returns<MAYBE>>::Kind::sort(&Arc::new(value));
+        assert_eq!(sort(Ok(Some(7))), Sort::Value);
+        assert_eq!(sort(Ok(None)), Sort::Nothing);
+        assert_eq!(sort(Err(failed())), Sort::Failure);
+    }
+
+    #[test]
+    fn what_would_be_read_as_nothing_is_not_written() {
+        assert_eq!(returns::<_, { kind!(Option<()>) }>(Some(())), None);
+        assert_eq!(returns::<_, { kind!(Option<()>) }>(None::<()>), Some(None));
+        assert_eq!(
+            returns::<_, { kind!(Option<Option<u64>>) }>(Some(None::<u64>)),
+            None
+        );
+        assert_eq!(returns::<_, { kind!(Option<f64>) }>(Some(f64::NAN)), None);
+        assert_eq!(
+            returns::<_, { kind!(Option<Arc<()>>) }>(Some(Arc::new(()))),
+            None
+        );
     }
 
     #[test]

@@ -33,7 +33,14 @@ pub(crate) async fn user(id: u64) -> User {
             ::recached::Policy::new(::core::time::Duration::new(60u64, 0u32)),
             ::recached::__private::share!(User),
             ::recached::__private::always,
-            async move { marker().await },
+            async move {
+                if let ::core::option::Option::Some(returned) = ::core::option::Option::None::<
+                    User,
+                > {
+                    return returned;
+                }
+                marker().await
+            },
         )
     }
         .await

@@ -8,7 +8,14 @@ pub async fn rename(id: u64, name: &str) -> Result<(), Error> {
     let result = ::recached::__private::future_of::<
         Result<(), Error>,
         _,
-    >(async move { marker().await })
+    >(async move {
+            if let ::core::option::Option::Some(returned) = ::core::option::Option::None::<
+                Result<(), Error>,
+            > {
+                return returned;
+            }
+            marker().await
+        })
         .await;
     {
         #[allow(unused_imports)]

@@ -41,7 +41,14 @@ where
             ::recached::Policy::new(::core::time::Duration::new(60u64, 0u32)),
             ::recached::__private::share!(Option < Arc < User > >),
             ::recached::__private::always,
-            async move { marker() },
+            async move {
+                if let ::core::option::Option::Some(returned) = ::core::option::Option::None::<
+                    Option<Arc<User>>,
+                > {
+                    return returned;
+                }
+                marker()
+            },
         )
     }
         .await

@@ -71,7 +71,14 @@ async fn user(id: u64) -> Result<Option<User>, Error> {
                     },
                 >>::Value,
             >(|user| user.is_some(), |user| user.life()),
-            async move { marker() },
+            async move {
+                if let ::core::option::Option::Some(returned) = ::core::option::Option::None::<
+                    Result<Option<User>, Error>,
+                > {
+                    return returned;
+                }
+                marker()
+            },
         )
     }
         .await

@@ -41,7 +41,14 @@ async fn user(id: u64, token: &str) -> User {
                 .compress::<::recached::codec::Lz4>(),
             ::recached::__private::share!(User),
             ::recached::__private::always,
-            async move { marker().await },
+            async move {
+                if let ::core::option::Option::Some(returned) = ::core::option::Option::None::<
+                    User,
+                > {
+                    return returned;
+                }
+                marker().await
+            },
         )
     }
         .await

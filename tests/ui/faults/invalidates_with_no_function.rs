@@ -1,0 +1,6 @@
+use recached::invalidates;
+
+#[invalidates("user*")]
+struct User;
+
+fn main() {}
