@@ -2,6 +2,7 @@
 
 mod claim;
 mod look;
+mod put;
 mod settle;
 mod typed;
 
@@ -247,9 +248,12 @@ impl<'a> Request<'a> {
             Turn::Ours(lease, mark) => (Some((lease, mark)), None),
             Turn::Unstored(vigil) => (None, vigil),
         };
-        self.state.counters.misses.count();
-        self.state.counters.computations.count();
         let spare = spare.filter(|_| !lead.has_changed());
+        if spare.is_none() {
+            // Otherwise it is one only if nothing stands in.
+            self.state.counters.misses.count();
+        }
+        self.state.counters.computations.count();
         Sought::Compute(Box::new(Work::new(lead, lease, vigil, spare)))
     }
 

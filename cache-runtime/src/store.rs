@@ -193,13 +193,6 @@ pub(crate) trait Tier {
         life: Duration,
     ) -> impl Future<Output = Result<bool, Error>> + Send;
     fn release(&self, key: &Key, token: Nonce) -> impl Future<Output = Result<(), Error>> + Send;
-    /// Stores whoever computes; their fill is refused.
-    fn put(
-        &self,
-        key: &Key,
-        entry: Stored,
-        life: Duration,
-    ) -> impl Future<Output = Result<(), Error>> + Send;
     /// Removes entry and lease; whether there was an entry.
     fn remove(&self, key: &Key) -> impl Future<Output = Result<bool, Error>> + Send;
     /// Gives each group a generation that never was.
@@ -351,7 +344,6 @@ impl Tier for Session {
         async fn renew(&self, key: &Key, token: Nonce, life: Duration) -> Result<bool, Error>;
         async fn fill(&self, key: &Key, token: Nonce, entry: Stored, life: Duration) -> Result<bool, Error>;
         async fn release(&self, key: &Key, token: Nonce) -> Result<(), Error>;
-        async fn put(&self, key: &Key, entry: Stored, life: Duration) -> Result<(), Error>;
         async fn remove(&self, key: &Key) -> Result<bool, Error>;
         async fn change(&self, groups: &[Group]) -> Result<(), Error>;
         async fn remove_matching(&self, pattern: &KeyPattern) -> Result<u64, Error>;

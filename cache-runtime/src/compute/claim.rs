@@ -171,7 +171,7 @@ impl Request<'_> {
         Ok(())
     }
 
-    fn lease(&self) -> Duration {
+    pub(super) fn lease(&self) -> Duration {
         let life = self.policy.lease.unwrap_or(self.inner.defaults.lease);
         life.max(Duration::from_millis(100))
     }

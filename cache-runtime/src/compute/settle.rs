@@ -12,7 +12,7 @@ use crate::flight::Lead;
 use crate::lease::{Lease, Vigil};
 use crate::policy::Sort;
 use crate::returns::Erased;
-use crate::store::{Aged, Listener, Stored, Tier, Typed};
+use crate::store::{Aged, Listener, Stored, Typed};
 
 /// A computation that the caller has taken on. Dropped before it is settled, it gives way to
 /// a successor.
@@ -203,28 +203,8 @@ impl Request<'_> {
         Ok(())
     }
 
-    /// Stores a value from elsewhere; computations under way are not stored any more.
-    pub(crate) fn put(&self, held: Erased, sort: Sort) -> Boxed<'_, Result<(), Error>> {
-        Box::pin(self.replace(held, sort))
-    }
-
-    async fn replace(&self, held: Erased, sort: Sort) -> Result<(), Error> {
-        self.announce().await?;
-        let stamp = self.session.stamp(self.groups).await?;
-        let life = self.policy.life(sort);
-        let outcome = if life.as_millis() == 0 {
-            self.session.remove(self.key).await.map(drop)
-        } else {
-            let span = self.span(life, sort, Duration::ZERO);
-            let entry = self.entry(&self.mark(stamp), &held, span)?;
-            self.session.put(self.key, entry, span.life).await
-        };
-        self.inner.forget_call(self.key);
-        outcome
-    }
-
     /// An error is not served past its ttl.
-    fn span(&self, fresh: Duration, sort: Sort, cost: Duration) -> Span {
+    pub(super) fn span(&self, fresh: Duration, sort: Sort, cost: Duration) -> Span {
         let stale = match sort {
             Sort::Failure => Duration::ZERO,
             Sort::Value | Sort::Nothing => self.policy.window(),
@@ -236,7 +216,7 @@ impl Request<'_> {
         }
     }
 
-    fn entry(&self, mark: &Mark, held: &Erased, span: Span) -> Result<Stored, Error> {
+    pub(super) fn entry(&self, mark: &Mark, held: &Erased, span: Span) -> Result<Stored, Error> {
         let most = self.inner.max_value_size;
         if self.session.is_typed() {
             // What has no room there would be computed again and again, and nobody told why.

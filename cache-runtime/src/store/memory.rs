@@ -188,15 +188,6 @@ impl Tier for Memory {
         Ok(())
     }
 
-    async fn put(&self, key: &Key, entry: Stored, life: Duration) -> Result<(), Error> {
-        let mut leases = self.leases();
-        leases.remove(key);
-        self.insert(key, entry, life);
-        drop(leases);
-        self.watchers.notify(key.as_str());
-        Ok(())
-    }
-
     async fn remove(&self, key: &Key) -> Result<bool, Error> {
         let mut leases = self.leases();
         leases.remove(key);

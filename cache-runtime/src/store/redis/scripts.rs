@@ -21,8 +21,6 @@ pub(crate) struct Scripts {
     pub(crate) fill: Script,
     /// KEYS: lease. ARGV: token.
     pub(crate) release: Script,
-    /// KEYS: entry, lease. ARGV: entry, life ms.
-    pub(crate) put: Script,
     /// KEYS: names. ARGV: names.
     pub(crate) announce: Script,
     /// Changes what the fleet has set, and gives all of it. KEYS: settings. ARGV: how many are
@@ -90,10 +88,6 @@ return 0",
         r"local held = redis.call('GET', KEYS[1])
 if held and string.sub(held, 1, 16) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0",
-    ),
-    put: Script::new(
-        r"redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return redis.call('DEL', KEYS[2])",
     ),
     set: Script::new(
         r"local count = tonumber(ARGV[1])

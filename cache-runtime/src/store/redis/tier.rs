@@ -381,18 +381,6 @@ impl Tier for Way {
         .await
     }
 
-    async fn put(&self, key: &Key, entry: Stored, life: Duration) -> Result<(), Error> {
-        let Stored::Encoded(entry) = entry else {
-            return Ok(());
-        };
-        self.exchange(|mut line| async move {
-            let mut call = SCRIPTS.put.key(key.as_str());
-            call.key(key.lease()).arg(entry).arg(millis(life));
-            call.invoke_async(&mut line.connection).await
-        })
-        .await
-    }
-
     async fn remove(&self, key: &Key) -> Result<bool, Error> {
         self.exchange(|mut line| async move {
             let unlink = |key: &str| {
