@@ -291,7 +291,17 @@ async fn who_is_served_what_is_old_is_counted_once(bed: Bed) {
     until("it has failed as well", || async { source.ended() == 2 }).await;
     // Whatever it still has to say.
     tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_eq!(bed.one.stats().total.stale_hits, 1);
+    let total = bed.one.stats().total;
+    assert_eq!((total.misses, total.stale_hits), (1, 1), "of two calls");
+    // Beside the limit, too.
+    assert_eq!(call().await, Ok(1));
+    let total = bed.one.stats().total;
+    assert_eq!((total.misses, total.stale_hits), (1, 2), "of three calls");
+    source.fail(false);
+    source.set(2);
+    assert_eq!(call().await, Ok(2));
+    let total = bed.one.stats().total;
+    assert_eq!((total.misses, total.stale_hits), (2, 2), "of four calls");
 }
 
 async fn with_nothing_old_a_computation_takes_as_long_as_it_takes(bed: Bed) {

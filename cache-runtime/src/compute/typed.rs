@@ -121,7 +121,7 @@ impl<'a, R: Returns<KIND>, const KIND: u8> TypedRequest<'a, R, KIND> {
         result: R,
         judge: impl Fn(&R::Value) -> Verdict,
     ) -> R {
-        let served = work.served;
+        let (served, spared) = (work.served, work.spare.is_some());
         let (held, settled) = match result.split() {
             Ok(value) => {
                 let verdict = judge(&value);
@@ -140,7 +140,12 @@ impl<'a, R: Returns<KIND>, const KIND: u8> TypedRequest<'a, R, KIND> {
         match settled.await.and_then(Kind::<R, KIND>::restore) {
             Some(spare) if served => give(spare),
             Some(spare) => self.stand_in(spare),
-            None => held.map_or_else(|failure| failure, give),
+            None => {
+                if spared && !served {
+                    self.request.state.counters.misses.count();
+                }
+                held.map_or_else(|failure| failure, give)
+            }
         }
     }
 
