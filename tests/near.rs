@@ -396,7 +396,8 @@ async fn it_is_bounded_by_entries_and_by_bytes() {
                 .await;
         }
         let near = cache.stats().near;
-        assert!(near.kept >= 300, "{near}");
+        // Some had to go; how many are kept depends on when our own writes are told of.
+        assert!(near.kept > near.entries, "{near}");
         assert!(
             near.entries <= entries as u64 && near.entries > 10,
             "{near}"
