@@ -307,14 +307,16 @@ async fn what_a_body_gives_becomes_what_the_signature_says() {
 fn attributes_inside(id: u8) -> u8 {
     //! Documented here.
     #![allow(unused_variables)]
-    let unused = ran("attributes_inside");
+    let unused = 1;
+    ran("attributes_inside");
     id
 }
 
 #[cached(ttl = 60)]
 async fn attributes_inside_awaited(id: u8) -> u8 {
     #![allow(unused_variables)]
-    let unused = ran("attributes_inside_awaited");
+    let unused = 1;
+    ran("attributes_inside_awaited");
     id
 }
 
