@@ -389,15 +389,15 @@ async fn it_is_bounded_by_entries_and_by_bytes() {
             .capacity_bytes(bytes)
             .build()
             .expect("the settings are good");
-        for id in (0..2_000).map(|place| place / 2) {
+        // Computed, then read until its own write has been told of and it is kept.
+        for id in (0..4_000).map(|place| place / 4) {
             let value = "x".repeat(weight);
             cache
                 .get_or_compute(&format!("many:{id}"), MINUTE, || async { value })
                 .await;
         }
         let near = cache.stats().near;
-        // Some had to go; how many are kept depends on when our own writes are told of.
-        assert!(near.kept > near.entries, "{near}");
+        assert!(near.kept >= 300, "{near}");
         assert!(
             near.entries <= entries as u64 && near.entries > 10,
             "{near}"
