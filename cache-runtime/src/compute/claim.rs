@@ -144,22 +144,31 @@ impl Request<'_> {
         lead: &Lead,
     ) -> Result<Option<(Lease, Mark)>, Error> {
         self.announce().await?;
-        let (token, life) = (Nonce::fresh(), self.lease());
         let mark = self.mark(self.session.stamp(self.groups).await?);
+        let lease = self.claim_once(&mark, Reach::Normal, beyond, lead).await?;
+        Ok(lease.map(|lease| (lease, mark)))
+    }
+
+    /// The lease, if it can be had now.
+    pub(super) async fn claim_once(
+        &self,
+        mark: &Mark,
+        reach: Reach,
+        beyond: Duration,
+        lead: &Lead,
+    ) -> Result<Option<Lease>, Error> {
+        let (token, life) = (Nonce::fresh(), self.lease());
         let claimed = Claimed {
             key: self.key,
             groups: self.groups,
-            mark: &mark,
+            mark,
             token,
             life,
-            reach: Reach::Normal,
+            reach,
             beyond,
         };
         let granted = matches!(self.session.claim(&claimed).await?, Claim::Granted);
-        Ok(granted.then(|| {
-            let lease = Lease::keep(&self.session, self.key, token, life, lead.attend());
-            (lease, mark)
-        }))
+        Ok(granted.then(|| Lease::keep(&self.session, self.key, token, life, lead.attend())))
     }
 
     /// What is stored under this name must be within the reach of a pattern: the name first.
@@ -171,7 +180,7 @@ impl Request<'_> {
         Ok(())
     }
 
-    pub(super) fn lease(&self) -> Duration {
+    fn lease(&self) -> Duration {
         let life = self.policy.lease.unwrap_or(self.inner.defaults.lease);
         life.max(Duration::from_millis(100))
     }

@@ -2,11 +2,9 @@ use std::time::Duration;
 
 use super::{Boxed, Request};
 use crate::error::{Error, ErrorKind};
-use crate::lease::Lease;
-use crate::nonce::Nonce;
 use crate::policy::Sort;
 use crate::returns::Erased;
-use crate::store::{Claim, Claimed, Reach, Tier};
+use crate::store::{Reach, Tier};
 
 /// How often a call is claimed whose groups are invalidated meanwhile.
 const CLAIMS: usize = 5;
@@ -31,22 +29,12 @@ impl Request<'_> {
     async fn replace(&self, held: &Erased, sort: Sort, life: Duration) -> Result<(), Error> {
         let span = self.span(life, sort, Duration::ZERO);
         let lead = self.inner.local.flights.aside(self.key, self.groups);
-        let (token, life) = (Nonce::fresh(), self.lease());
         for _ in 0..CLAIMS {
             let mark = self.mark(self.session.stamp(self.groups).await?);
             // Before anything is claimed, in case it can't be written.
             let entry = self.entry(&mark, held, span)?;
-            let claimed = Claimed {
-                key: self.key,
-                groups: self.groups,
-                mark: &mark,
-                token,
-                life,
-                reach: Reach::Force,
-                beyond: Duration::ZERO,
-            };
-            if let Claim::Granted = self.session.claim(&claimed).await? {
-                let lease = Lease::keep(&self.session, self.key, token, life, lead.attend());
+            let claim = self.claim_once(&mark, Reach::Force, Duration::ZERO, &lead);
+            if let Some(lease) = claim.await? {
                 return lease.fill(entry, span.life).await.map(drop);
             }
         }
