@@ -22,6 +22,7 @@ use crate::key::{Head, Key};
 use crate::local::Local;
 use crate::policy::Policy;
 use crate::refresh::Refreshing;
+use crate::secret::Secret;
 use crate::store::Caller;
 
 pub use crate::compute::Verdict;
@@ -85,11 +86,8 @@ impl<R, const KIND: u8> Call<R, KIND> {
 
     /// The next argument, of which only a hash enters the key.
     pub fn secret<T: KeyPart + ?Sized>(&mut self, name: &'static str, value: &T) -> &mut Arguments {
-        let Asked {
-            arguments, cache, ..
-        } = &mut self.asked;
-        let cache = cache.as_ref().unwrap_or_else(|| Cache::installed());
-        arguments.add_secret(name, value, cache.inner.secret());
+        let (arguments, secret) = self.asked.secretly();
+        arguments.add_secret(name, value, secret);
         arguments
     }
 
@@ -99,11 +97,8 @@ impl<R, const KIND: u8> Call<R, KIND> {
         name: &'static str,
         value: &T,
     ) -> &mut Arguments {
-        let Asked {
-            arguments, cache, ..
-        } = &mut self.asked;
-        let cache = cache.as_ref().unwrap_or_else(|| Cache::installed());
-        arguments.secret_field(name, value, cache.inner.secret());
+        let (arguments, secret) = self.asked.secretly();
+        arguments.secret_field(name, value, secret);
         arguments
     }
 
@@ -192,6 +187,12 @@ impl Asked {
         }
         let find = |head: &Head| self.arguments.fingerprint(head);
         Some(state.head(self.arguments.path(), find))
+    }
+
+    /// The arguments, and what secret ones are hashed with.
+    fn secretly(&mut self) -> (&mut Arguments, &Secret) {
+        let cache = self.cache.as_ref().unwrap_or_else(|| Cache::installed());
+        (&mut self.arguments, cache.inner.secret())
     }
 
     fn tag(&mut self) -> &mut Arguments {
