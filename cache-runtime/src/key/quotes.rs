@@ -5,46 +5,50 @@ use std::any::type_name;
 /// A placeholder's own text needs none where the template separates it, unless its type has
 /// other values as well, one of which is written like it: a `serde_json::Value` may be `42` or
 /// `"42"`.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub(super) enum Quotes {
     Always,
-    /// Where another value could be meant.
-    AsNeeded,
-    Never,
+    /// Where another value of a type of this name could be meant. The name is asked for by texts
+    /// alone: what is looked up by a number has no time for it.
+    AsNeeded(fn() -> &'static str),
 }
 
 impl Quotes {
     /// Of a placeholder of type `T`.
     pub(super) fn of<T: ?Sized>() -> Self {
-        // By name, because it may borrow. A compiler that names them otherwise means a miss.
-        match type_name::<T>().trim_start_matches('&') {
-            "str"
-            | "char"
-            | "alloc::string::String"
-            | "alloc::borrow::Cow<str>"
-            | "alloc::borrow::Cow<'_, str>"
-            | "alloc::boxed::Box<str>"
-            | "alloc::rc::Rc<str>"
-            | "alloc::sync::Arc<str>" => Self::Never,
-            _ => Self::AsNeeded,
-        }
+        Self::AsNeeded(type_name::<T>)
     }
 
     /// Of the `T` that is all there is to a value.
     pub(super) fn within<T: ?Sized>(self) -> Self {
         match self {
             Self::Always => Self::Always,
-            Self::AsNeeded | Self::Never => Self::of::<T>(),
+            Self::AsNeeded(_) => Self::of::<T>(),
         }
     }
 
     pub(super) fn are_left_out(self, text: &str) -> bool {
         match self {
             Self::Always => false,
-            Self::AsNeeded => !says_more(text),
-            Self::Never => true,
+            Self::AsNeeded(name) => is_text(name()) || !says_more(text),
         }
     }
+}
+
+/// Whether a type of this name has no values but texts. By name, because it may borrow; a compiler
+/// that names them otherwise means a miss.
+fn is_text(name: &str) -> bool {
+    matches!(
+        name.trim_start_matches('&'),
+        "str"
+            | "char"
+            | "alloc::string::String"
+            | "alloc::borrow::Cow<str>"
+            | "alloc::borrow::Cow<'_, str>"
+            | "alloc::boxed::Box<str>"
+            | "alloc::rc::Rc<str>"
+            | "alloc::sync::Arc<str>"
+    )
 }
 
 /// Whether something that is no text may be written like this.
