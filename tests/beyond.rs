@@ -3,5 +3,6 @@
 mod beyond {
     mod cluster;
     mod pool;
+    mod primaries;
     mod sentinel;
 }

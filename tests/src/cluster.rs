@@ -1,9 +1,10 @@
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::PATIENCE;
-use crate::server::{Process, answers, free_port, server};
+use crate::server::{Process, answers, free_port, server, signal};
 
 const SLOTS: u16 = 16_384;
 
@@ -22,8 +23,14 @@ struct Node {
 impl Cluster {
     /// Starts one and waits until all of it is up.
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// As [`start`](Self::start), with arguments of each server.
+    pub fn start_with(arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let nodes = (0..6).map(|place| node(&folder, place)).collect();
+        let nodes = (0..6).map(|place| node(&folder, place, arguments));
+        let nodes = nodes.collect();
         let cluster = Self {
             nodes,
             _folder: folder,
@@ -101,7 +108,8 @@ impl Cluster {
         self.try_ask(place, words).expect("the node takes it")
     }
 
-    fn try_ask<T: redis::FromRedisValue>(
+    /// As [`ask`](Self::ask), where it may be refused.
+    pub fn try_ask<T: redis::FromRedisValue>(
         &self,
         place: usize,
         words: &[&str],
@@ -190,19 +198,21 @@ impl Cluster {
         (from, to)
     }
 
-    /// Has a replica of this primary take over, with everything that the primary has
-    /// acknowledged; gives the new one.
-    pub fn hand_over(&self, primary: usize) -> usize {
+    /// A replica of this primary.
+    pub fn replica_of(&self, primary: usize) -> usize {
         let id: String = self.ask(primary, &["CLUSTER", "MYID"]);
         let nodes: String = self.ask(primary, &["CLUSTER", "NODES"]);
         let is_its = |line: &&str| line.split(' ').nth(3) == Some(id.as_str());
         let replica = nodes.lines().find(is_its).expect("it has a replica");
         let is_it = |node: &Node| replica.contains(&format!(":{}@", node.port));
-        let replica = self
-            .nodes
-            .iter()
-            .position(is_it)
-            .expect("it is one of ours");
+        let replica = self.nodes.iter().position(is_it);
+        replica.expect("it is one of ours")
+    }
+
+    /// Has a replica of this primary take over, with everything that the primary has
+    /// acknowledged; gives the new one.
+    pub fn hand_over(&self, primary: usize) -> usize {
+        let replica = self.replica_of(primary);
         let mut asked = None::<Instant>;
         wait("it has taken over", || {
             // The others vote against it until they have heard of all that has moved.
@@ -214,6 +224,21 @@ impl Cluster {
             primaries.contains(&replica) && !primaries.contains(&primary)
         });
         replica
+    }
+
+    /// Freezes a node: connections stay, nothing answers.
+    pub fn freeze(&self, place: usize) {
+        self.signal(place, Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self, place: usize) {
+        self.signal(place, Signal::CONT);
+    }
+
+    fn signal(&self, place: usize, what: Signal) {
+        let process = self.nodes[place].process.as_ref();
+        signal(process.expect("it runs").0.id(), what);
     }
 
     /// Kills a node.
@@ -241,13 +266,14 @@ impl Cluster {
     }
 }
 
-fn node(folder: &TempDir, place: usize) -> Node {
+fn node(folder: &TempDir, place: usize, arguments: &[&str]) -> Node {
     let folder = folder.path().join(place.to_string());
     std::fs::create_dir(&folder).expect("the folder is writable");
     for _ in 0..20 {
         // Its bus listens 10,000 ports above.
         let port = free_port() % 20_000 + 20_000;
         let folder = folder.clone();
+        let arguments: Vec<String> = arguments.iter().map(|&one| one.to_owned()).collect();
         let start = move || {
             let mut command = server();
             command.current_dir(&folder);
@@ -257,6 +283,7 @@ fn node(folder: &TempDir, place: usize) -> Node {
             command.args(["--appendonly", "no", "--repl-diskless-sync-delay", "0"]);
             // A replica that has received nothing yet is not counted as one.
             command.args(["--repl-ping-replica-period", "1"]);
+            command.args(&arguments);
             Process(command.spawn().expect("it was there just now"))
         };
         let mut process = start();

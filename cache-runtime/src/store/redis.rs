@@ -10,6 +10,8 @@ mod keeper;
 mod link;
 mod names;
 mod pool;
+#[cfg(feature = "cluster")]
+mod primaries;
 mod probe;
 mod queue;
 mod scripts;

@@ -8,6 +8,7 @@ use super::Settings;
 use super::inbox::Inbox;
 use super::link::{HEARTBEAT, Link, Up};
 use super::pool::{Checkout, Source, is_answer};
+use super::wire::Place;
 use crate::error::{Error, ErrorKind};
 
 /// The longest pause between two attempts to connect.
@@ -65,7 +66,8 @@ pub(super) async fn keep(link: Weak<Link>, inbox: Arc<Inbox>, settings: Arc<Sett
                 }
                 let weak = Arc::downgrade(&link);
                 drop(link);
-                watch(&weak, &inbox, &settings, up, steady).await;
+                let seen = checkout.places.clone();
+                watch(&weak, &inbox, &settings, up, seen, steady).await;
                 // Out of the pool for good: what is broken must not be handed out again.
                 drop(checkout);
                 let Some(link) = weak.upgrade() else { return };
@@ -96,7 +98,14 @@ async fn connect(
 }
 
 /// Returns when the connection is gone, or its link.
-async fn watch(link: &Weak<Link>, inbox: &Inbox, settings: &Settings, mut up: Up, steady: bool) {
+async fn watch(
+    link: &Weak<Link>,
+    inbox: &Inbox,
+    settings: &Settings,
+    mut up: Up,
+    mut seen: Vec<Place>,
+    steady: bool,
+) {
     loop {
         let pause = match link.upgrade() {
             Some(link) if link.is_up() => HEARTBEAT,
@@ -107,7 +116,8 @@ async fn watch(link: &Weak<Link>, inbox: &Inbox, settings: &Settings, mut up: Up
         let begun = Instant::now();
         let ping = up.connection.ping(settings.target.moves());
         match timeout(settings.connect_timeout, ping).await {
-            Ok(Ok(())) => {}
+            // Nobody vouches any more for what was read from one that is a primary no more.
+            Ok(Ok(places)) if seen.iter().all(|place| places.contains(place)) => seen = places,
             // It answers, if only that it can't write or is busy.
             Ok(Err(error)) if is_answer(&error) => {}
             _ => return,

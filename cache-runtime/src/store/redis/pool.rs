@@ -10,7 +10,7 @@ use super::cluster;
 use super::given::{Given, Lent};
 use super::inbox::Inbox;
 use super::target::{Target, unusable};
-use super::wire::Wire;
+use super::wire::{Place, Wire};
 use crate::error::{Error, ErrorKind};
 
 /// Requests on their way to one connection's writer at most; more wait their turn.
@@ -27,6 +27,8 @@ pub(super) struct Source {
 /// A connection that stays checked out, and whether its server tells of what is read on it.
 pub(super) struct Checkout {
     pub(super) wire: Wire,
+    /// Where its servers are.
+    pub(super) places: Vec<Place>,
     pub(super) tracking: bool,
     _lent: Option<Lent>,
 }
@@ -62,9 +64,10 @@ impl Source {
             #[cfg(feature = "cluster")]
             Target::Cluster(nodes) => {
                 let connected = cluster::connect(nodes, &self.settings, &self.inbox).await;
-                let (connection, tracking) = connected.map_err(|error| error_of(&error))?;
+                let (connection, places, tracking) = connected.map_err(|error| error_of(&error))?;
                 Ok(Checkout {
                     wire: Wire::Cluster(connection),
+                    places,
                     tracking,
                     _lent: None,
                 })
@@ -98,9 +101,11 @@ impl Source {
 impl Given {
     /// Nobody but its owner can say that its connections shall hear of changes.
     async fn connect(&self) -> Result<Checkout, Error> {
-        let (wire, lent) = self.lend().await?;
+        let (mut wire, lent) = self.lend().await?;
+        let places = wire.places().await.map_err(|error| error_of(&error))?;
         Ok(Checkout {
             wire,
+            places,
             tracking: false,
             _lent: Some(lent),
         })
@@ -178,6 +183,7 @@ impl Pools {
 fn checkout(connection: Connection, tracking: bool) -> Checkout {
     Checkout {
         wire: Wire::One((*connection).clone()),
+        places: vec![Place::Here],
         tracking,
         _lent: Some(Lent::from(connection)),
     }
