@@ -4,5 +4,6 @@ mod beyond {
     mod cluster;
     mod pool;
     mod primaries;
+    mod rights;
     mod sentinel;
 }

@@ -166,8 +166,8 @@ impl Cluster {
         panic!("nobody has slot {slot}");
     }
 
-    /// Moves a slot to another primary, keys and all; gives both.
-    pub fn move_slot(&self, slot: u16) -> (usize, usize) {
+    /// Begins to move a slot to another primary, and moves no key; gives both.
+    pub fn begin_move(&self, slot: u16) -> (usize, usize) {
         let from = self.primary_of(slot);
         let to = *self
             .primaries()
@@ -179,6 +179,14 @@ impl Cluster {
         let text = slot.to_string();
         self.ask::<()>(to, &["CLUSTER", "SETSLOT", &text, "IMPORTING", &from_id]);
         self.ask::<()>(from, &["CLUSTER", "SETSLOT", &text, "MIGRATING", &to_id]);
+        (from, to)
+    }
+
+    /// Moves a slot to another primary, keys and all; gives both.
+    pub fn move_slot(&self, slot: u16) -> (usize, usize) {
+        let (from, to) = self.begin_move(slot);
+        let to_id: String = self.ask(to, &["CLUSTER", "MYID"]);
+        let text = slot.to_string();
         let port = self.nodes[to].port.to_string();
         loop {
             let keys: Vec<String> = self.ask(from, &["CLUSTER", "GETKEYSINSLOT", &text, "100"]);

@@ -38,7 +38,7 @@ pub(crate) use health::Health;
 use inbox::Inbox;
 pub(crate) use link::Link;
 use names::Names;
-pub(crate) use probe::Facts;
+pub(crate) use probe::{Facts, Info};
 use queue::Queue;
 pub(crate) use queue::Undelivered;
 pub(crate) use target::Target;

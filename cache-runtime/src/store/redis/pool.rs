@@ -247,9 +247,10 @@ pub(super) fn error_of(error: &RedisError) -> Error {
             // `unknown command 'GET', with args beginning with: …` quotes keys.
             let detail = error.detail().unwrap_or("no detail");
             let (detail, _) = detail.split_once(", with args").unwrap_or((detail, ""));
-            let fix = match detail.starts_with("DB index") {
-                true => ": see the number at the end of the url",
-                false => "",
+            let fix = match code {
+                "MOVED" => ": it is a node of a cluster: write redis+cluster://",
+                _ if detail.starts_with("DB index") => ": see the number at the end of the url",
+                _ => "",
             };
             format!("redis answered {code}: {detail}{fix}")
         }
