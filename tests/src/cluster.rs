@@ -11,6 +11,8 @@ const SLOTS: u16 = 16_384;
 /// A cluster of one test: three primaries, each with a replica; it ends with the test.
 pub struct Cluster {
     nodes: Vec<Node>,
+    /// How far above its port a node speaks TLS.
+    tls: u16,
     _folder: TempDir,
 }
 
@@ -28,11 +30,22 @@ impl Cluster {
 
     /// As [`start`](Self::start), with arguments of each server.
     pub fn start_with(arguments: &[&str]) -> Self {
+        Self::begin(arguments, 0)
+    }
+
+    /// As [`start_with`](Self::start_with): the arguments say which certificates its nodes show
+    /// and trust. They speak TLS to each other, and to whoever comes by [`tls_url`](Self::tls_url).
+    pub fn start_tls(arguments: &[&str]) -> Self {
+        Self::begin(arguments, 1)
+    }
+
+    fn begin(arguments: &[&str], tls: u16) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let nodes = (0..6).map(|place| node(&folder, place, arguments));
+        let nodes = (0..6).map(|place| node(&folder, place, arguments, tls));
         let nodes = nodes.collect();
         let cluster = Self {
             nodes,
+            tls,
             _folder: folder,
         };
         let ids: Vec<String> = (0..6)
@@ -50,7 +63,7 @@ impl Cluster {
             cluster.ask::<()>(place, &["CLUSTER", "SET-CONFIG-EPOCH", &epoch]);
         }
         for place in 1..6 {
-            let port = cluster.nodes[place].port.to_string();
+            let port = (cluster.nodes[place].port + tls).to_string();
             cluster.ask::<()>(0, &["CLUSTER", "MEET", "127.0.0.1", &port]);
         }
         for place in 0..6 {
@@ -88,13 +101,18 @@ impl Cluster {
 
     /// Some of its nodes, the last one first.
     pub fn url(&self) -> String {
-        let hosts: Vec<String> = self
-            .nodes
-            .iter()
-            .rev()
-            .map(|node| format!("127.0.0.1:{}", node.port))
-            .collect();
-        format!("redis+cluster://{}", hosts[..4].join(","))
+        format!("redis+cluster://{}", self.hosts(0))
+    }
+
+    /// As [`url`](Self::url), by TLS.
+    pub fn tls_url(&self) -> String {
+        format!("rediss+cluster://{}", self.hosts(self.tls))
+    }
+
+    fn hosts(&self, above: u16) -> String {
+        let host = |node: &Node| format!("127.0.0.1:{}", node.port + above);
+        let hosts: Vec<String> = self.nodes.iter().rev().map(host).collect();
+        hosts[..4].join(",")
     }
 
     /// The urls of all nodes.
@@ -274,7 +292,7 @@ impl Cluster {
     }
 }
 
-fn node(folder: &TempDir, place: usize, arguments: &[&str]) -> Node {
+fn node(folder: &TempDir, place: usize, arguments: &[&str], tls: u16) -> Node {
     let folder = folder.path().join(place.to_string());
     std::fs::create_dir(&folder).expect("the folder is writable");
     for _ in 0..20 {
@@ -292,6 +310,10 @@ fn node(folder: &TempDir, place: usize, arguments: &[&str]) -> Node {
             // A replica that has received nothing yet is not counted as one.
             command.args(["--repl-ping-replica-period", "1"]);
             command.args(&arguments);
+            if tls > 0 {
+                command.args(["--tls-port", &(port + tls).to_string()]);
+                command.args(["--tls-cluster", "yes", "--tls-replication", "yes"]);
+            }
             Process(command.spawn().expect("it was there just now"))
         };
         let mut process = start();

@@ -11,6 +11,8 @@ use crate::server::{Process, answers, free_port, server};
 pub struct Sentinels {
     servers: Vec<Started>,
     sentinels: Vec<Started>,
+    /// How far above its port each speaks TLS.
+    tls: u16,
     _folder: TempDir,
 }
 
@@ -22,21 +24,35 @@ struct Started {
 impl Sentinels {
     /// Starts them and waits until all know each other.
     pub fn start() -> Self {
+        Self::begin("", 0)
+    }
+
+    /// As [`start`](Self::start), with lines of configuration that say which certificates they
+    /// show and trust. They speak TLS to each other, and to whoever comes by
+    /// [`tls_url`](Self::tls_url).
+    pub fn start_tls(config: &str) -> Self {
+        Self::begin(config, 1)
+    }
+
+    fn begin(config: &str, tls: u16) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let first = start(
-            folder.path(),
-            "first",
-            |port| format!("port {port}\n"),
-            false,
-        );
-        let primary = first.port;
-        let second = |port| format!("port {port}\nreplicaof 127.0.0.1 {primary}\n");
+        let common = |port: u16| match tls {
+            0 => format!("port {port}\n{config}"),
+            _ => format!(
+                "port {port}\ntls-port {}\ntls-replication yes\n{config}",
+                port + tls
+            ),
+        };
+        let first = start(folder.path(), "first", common, false);
+        let primary = first.port + tls;
+        let second = |port| format!("{}replicaof 127.0.0.1 {primary}\n", common(port));
         let servers = vec![first, start(folder.path(), "second", second, false)];
         let sentinels = (0..3)
             .map(|place| {
                 let config = |port| {
                     format!(
-                        "port {port}\nsentinel monitor main 127.0.0.1 {primary} 2\nsentinel down-after-milliseconds main 500\nsentinel failover-timeout main 2000\n"
+                        "{}sentinel monitor main 127.0.0.1 {primary} 2\nsentinel down-after-milliseconds main 500\nsentinel failover-timeout main 2000\n",
+                        common(port)
                     )
                 };
                 start(folder.path(), &format!("sentinel{place}"), config, true)
@@ -45,6 +61,7 @@ impl Sentinels {
         let all = Self {
             servers,
             sentinels,
+            tls,
             _folder: folder,
         };
         for sentinel in &all.sentinels {
@@ -60,12 +77,24 @@ impl Sentinels {
 
     /// Where they are, and what they call the server.
     pub fn url(&self) -> String {
-        let hosts: Vec<String> = self
-            .sentinels
-            .iter()
-            .map(|it| format!("127.0.0.1:{}", it.port))
-            .collect();
-        format!("redis+sentinel://{}/main", hosts.join(","))
+        format!("redis+sentinel://{}/main", self.hosts(0))
+    }
+
+    /// As [`url`](Self::url), by TLS.
+    pub fn tls_url(&self) -> String {
+        format!("rediss+sentinel://{}/main", self.hosts(self.tls))
+    }
+
+    fn hosts(&self, above: u16) -> String {
+        let host = |sentinel: &Started| format!("127.0.0.1:{}", sentinel.port + above);
+        let hosts: Vec<String> = self.sentinels.iter().map(host).collect();
+        hosts.join(",")
+    }
+
+    /// One command to each sentinel.
+    pub fn ask_sentinels<T: redis::FromRedisValue>(&self, words: &[&str]) -> Vec<T> {
+        let ask = |sentinel: &Started| ask(sentinel.port, words).expect("it takes it");
+        self.sentinels.iter().map(ask).collect()
     }
 
     /// The urls of the sentinels.
