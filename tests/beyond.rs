@@ -2,6 +2,7 @@
 
 mod beyond {
     mod cluster;
+    mod logins;
     mod pool;
     mod primaries;
     mod rights;

@@ -7,7 +7,7 @@ use tokio::time::{sleep, timeout};
 use super::Settings;
 use super::inbox::Inbox;
 use super::link::{HEARTBEAT, Link, Up};
-use super::pool::{Checkout, Source, is_answer};
+use super::pool::{Checkout, SILENT, Source, is_answer};
 use super::wire::Place;
 use crate::error::{Error, ErrorKind};
 
@@ -42,7 +42,10 @@ pub(super) async fn keep(link: Weak<Link>, inbox: Arc<Inbox>, settings: Arc<Sett
             Ok(connected) => connected,
             Err(_) => Err(Error::new(
                 ErrorKind::Timeout,
-                format!("no connection within {:?}", settings.connect_timeout),
+                format!(
+                    "no connection within {:?}; {SILENT}",
+                    settings.connect_timeout
+                ),
             )),
         };
         let Some(link) = link.upgrade() else { return };

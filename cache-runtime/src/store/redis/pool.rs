@@ -64,7 +64,8 @@ impl Source {
             #[cfg(feature = "cluster")]
             Target::Cluster(nodes) => {
                 let connected = cluster::connect(nodes, &self.settings, &self.inbox).await;
-                let (connection, places, tracking) = connected.map_err(|error| error_of(&error))?;
+                let (connection, places, tracking) =
+                    connected.map_err(|error| error_of_attempt(&error))?;
                 Ok(Checkout {
                     wire: Wire::Cluster(connection),
                     places,
@@ -79,18 +80,10 @@ impl Source {
     /// With the login of this moment.
     async fn target(&self) -> Result<Target, Error> {
         let target = &self.settings.target;
-        let Some(ask) = self.settings.credentials.clone() else {
-            return Ok(target.clone());
-        };
-        // It may block: it may ask a file, or another service.
-        let credentials = tokio::task::spawn_blocking(move || ask()).await;
-        let credentials = credentials.map_err(|_| {
-            Error::new(
-                ErrorKind::Unavailable,
-                "whoever gives the credentials has panicked",
-            )
-        })?;
-        Ok(target.logged_in(&credentials))
+        match &self.settings.credentials {
+            Some(ask) => Ok(target.logged_in(&ask.ask().await?)),
+            None => Ok(target.clone()),
+        }
     }
 
     fn pools(&self, server: &ConnectionInfo) -> Result<Pools, Error> {
@@ -209,7 +202,7 @@ fn build(
 /// The error of whoever gets no connection.
 pub(super) fn error_of_pool(error: PoolError) -> Error {
     match error {
-        PoolError::Backend(error) => error_of(&error),
+        PoolError::Backend(error) => error_of_attempt(&error),
         error => Error::new(ErrorKind::Unavailable, error.to_string()),
     }
 }
@@ -238,10 +231,12 @@ pub(super) fn error_of(error: &RedisError) -> Error {
     };
     let message = match (error.code(), error.is_io_error()) {
         (Some("NOAUTH"), _) => {
-            "redis wants a login: write redis://user:password@host, or give `credentials`".to_owned()
+            "redis wants a login: write redis://user:password@host, or give `credentials`"
+                .to_owned()
         }
-        (Some("WRONGPASS"), _) => {
-            "redis answered WRONGPASS: it does not know this user with this password; see the url, or what gives the `credentials`".to_owned()
+        (Some("WRONGPASS"), _) => WRONG_LOGIN.to_owned(),
+        (None, _) if error.kind() == redis::ErrorKind::AuthenticationFailed => {
+            WRONG_LOGIN.to_owned()
         }
         (Some(code), _) => {
             // `unknown command 'GET', with args beginning with: …` quotes keys.
@@ -256,7 +251,18 @@ pub(super) fn error_of(error: &RedisError) -> Error {
         }
         (None, true) => format!("{error}"),
         (None, false) if error.kind() == redis::ErrorKind::Parse => {
-            "what answers there is no redis server, or something in between changes its words".to_owned()
+            "what answers there is no redis server, or something in between changes its words"
+                .to_owned()
+        }
+        #[cfg(feature = "sentinel")]
+        (None, false) if error.kind() == redis::ErrorKind::MasterNameNotFoundBySentinel => {
+            "the sentinels know no server by the name in the url, or none that is a primary now"
+                .to_owned()
+        }
+        // The driver asks a sentinel for its role.
+        #[cfg(feature = "sentinel")]
+        (None, false) if error.kind() == redis::ErrorKind::InvalidClientConfig => {
+            "what answers there is no sentinel".to_owned()
         }
         (None, false) => error.category().to_owned(),
     };
@@ -265,6 +271,35 @@ pub(super) fn error_of(error: &RedisError) -> Error {
         Some(code) if FOR_NOW.contains(&code) => known.for_now(),
         _ => known,
     }
+}
+
+const WRONG_LOGIN: &str = "redis answered WRONGPASS: it does not know this user with this password; see the url, or what gives the `credentials`";
+
+const NO_LOGIN: &str =
+    "redis wants a login: write redis://user:password@host, or give `credentials`";
+
+/// What it may mean that nothing is said there that can be read.
+pub(super) const SILENT: &str = "if somebody listens there, it is no redis server, or it speaks TLS (rediss://) where the url does not, or the other way round";
+
+/// The error of an attempt to connect.
+pub(super) fn error_of_attempt(error: &RedisError) -> Error {
+    let known = error_of(error);
+    if !error.is_io_error() {
+        return known;
+    }
+    // Of a cluster's nodes the driver gives the text alone.
+    let text = error.to_string();
+    let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    let message = if says(&["WRONGPASS"]) {
+        WRONG_LOGIN.to_owned()
+    } else if says(&["NOAUTH"]) {
+        NO_LOGIN.to_owned()
+    } else if says(&["timed out", "broken pipe", "reset by peer", "end of file"]) {
+        format!("{known}; {SILENT}")
+    } else {
+        return known;
+    };
+    Error::new(known.kind(), message)
 }
 
 /// What a server answers that starts, stops, changes its role, is full or busy.
