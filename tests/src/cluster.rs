@@ -1,3 +1,4 @@
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -26,6 +27,19 @@ impl Cluster {
     /// Starts one and waits until all of it is up.
     pub fn start() -> Self {
         Self::start_with(&[])
+    }
+
+    /// One that the tests of a binary share as long as any of them has it: each takes keys of its
+    /// own.
+    pub fn shared() -> Arc<Self> {
+        static SHARED: Mutex<Weak<Cluster>> = Mutex::new(Weak::new());
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(cluster) = shared.upgrade() {
+            return cluster;
+        }
+        let cluster = Arc::new(Self::start());
+        *shared = Arc::downgrade(&cluster);
+        cluster
     }
 
     /// As [`start`](Self::start), with arguments of each server.
