@@ -8,6 +8,8 @@ mod health;
 mod inbox;
 mod keeper;
 mod link;
+#[cfg(feature = "sentinel")]
+mod lookout;
 mod names;
 mod pool;
 #[cfg(feature = "cluster")]

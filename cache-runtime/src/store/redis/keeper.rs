@@ -8,7 +8,6 @@ use super::Settings;
 use super::inbox::Inbox;
 use super::link::{HEARTBEAT, Link, Up};
 use super::pool::{Checkout, SILENT, Source, is_answer};
-use super::wire::Place;
 use crate::error::{Error, ErrorKind};
 
 /// The longest pause between two attempts to connect.
@@ -50,7 +49,7 @@ pub(super) async fn keep(link: Weak<Link>, inbox: Arc<Inbox>, settings: Arc<Sett
         };
         let Some(link) = link.upgrade() else { return };
         match connected {
-            Ok(checkout) => {
+            Ok(mut checkout) => {
                 pause = Duration::from_millis(20);
                 inbox.pushes(checkout.tracking);
                 let up = Up {
@@ -59,6 +58,7 @@ pub(super) async fn keep(link: Weak<Link>, inbox: Arc<Inbox>, settings: Arc<Sett
                     epoch: inbox.generations.begin(),
                 };
                 link.hear();
+                settings.health.arrive(&link, checkout.place());
                 link.restore(up.clone());
                 let steady = link.steady.is_none();
                 if steady {
@@ -69,8 +69,7 @@ pub(super) async fn keep(link: Weak<Link>, inbox: Arc<Inbox>, settings: Arc<Sett
                 }
                 let weak = Arc::downgrade(&link);
                 drop(link);
-                let seen = checkout.places.clone();
-                watch(&weak, &inbox, &settings, up, seen, steady).await;
+                watch(&weak, &inbox, &settings, up, &mut checkout, steady).await;
                 // Out of the pool for good: what is broken must not be handed out again.
                 drop(checkout);
                 let Some(link) = weak.upgrade() else { return };
@@ -106,10 +105,11 @@ async fn watch(
     inbox: &Inbox,
     settings: &Settings,
     mut up: Up,
-    mut seen: Vec<Place>,
+    checkout: &mut Checkout,
     steady: bool,
 ) {
-    loop {
+    // Another link may have gone elsewhere meanwhile.
+    while settings.health.is_at(checkout.place()) {
         let pause = match link.upgrade() {
             Some(link) if link.is_up() => HEARTBEAT,
             Some(_) => HEARTBEAT / 5,
@@ -120,16 +120,28 @@ async fn watch(
         let ping = up.connection.ping(settings.target.moves());
         match timeout(settings.connect_timeout, ping).await {
             // Nobody vouches any more for what was read from one that is a primary no more.
-            Ok(Ok(places)) if seen.iter().all(|place| places.contains(place)) => seen = places,
+            Ok(Ok(places)) if checkout.places.iter().all(|place| places.contains(place)) => {
+                checkout.places = places;
+            }
             // It answers, if only that it can't write or is busy.
             Ok(Err(error)) if is_answer(&error) => {}
             _ => return,
+        }
+        let took = begun.elapsed();
+        #[cfg(feature = "sentinel")]
+        if let Some(lookout) = &mut checkout.lookout
+            && lookout.names_another().await
+        {
+            return;
+        }
+        if !settings.health.is_at(checkout.place()) {
+            return;
         }
         let Some(link) = link.upgrade() else { return };
         link.hear();
         // A call takes two exchanges at least: a server that is slower costs every call its
         // patience, and gives it nothing.
-        if !link.is_up() && begun.elapsed() <= settings.command_timeout / 2 {
+        if !link.is_up() && took <= settings.command_timeout / 2 {
             link.restore(up.clone());
         } else if inbox.is_unwatched() && link.is_up() {
             // One of several connections has gone and come back.

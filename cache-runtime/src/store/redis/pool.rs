@@ -8,7 +8,10 @@ use super::Settings;
 #[cfg(feature = "cluster")]
 use super::cluster;
 use super::given::{Given, Lent};
+use super::health;
 use super::inbox::Inbox;
+#[cfg(feature = "sentinel")]
+use super::lookout::Lookout;
 use super::target::{Target, unusable};
 use super::wire::{Place, Wire};
 use crate::error::{Error, ErrorKind};
@@ -24,12 +27,24 @@ pub(super) struct Source {
     pools: Option<Pools>,
 }
 
+impl Checkout {
+    /// The server, where it is one that sentinels have named.
+    pub(super) fn place(&self) -> Option<&health::Place> {
+        #[cfg(feature = "sentinel")]
+        return self.lookout.as_ref().map(Lookout::named);
+        #[cfg(not(feature = "sentinel"))]
+        None
+    }
+}
+
 /// A connection that stays checked out, and whether its server tells of what is read on it.
 pub(super) struct Checkout {
     pub(super) wire: Wire,
     /// Where its servers are.
     pub(super) places: Vec<Place>,
     pub(super) tracking: bool,
+    #[cfg(feature = "sentinel")]
+    pub(super) lookout: Option<Lookout>,
     _lent: Option<Lent>,
 }
 
@@ -58,8 +73,12 @@ impl Source {
             Target::One(server) => self.pools(server)?.connect().await,
             #[cfg(feature = "sentinel")]
             Target::Sentinel(watched) => {
-                let server = watched.find().await?;
-                self.pools(&server)?.connect().await
+                let (server, lookout) = watched.find().await?;
+                let checkout = self.pools(&server)?.connect().await?;
+                Ok(Checkout {
+                    lookout,
+                    ..checkout
+                })
             }
             #[cfg(feature = "cluster")]
             Target::Cluster(nodes) => {
@@ -70,6 +89,8 @@ impl Source {
                     wire: Wire::Cluster(connection),
                     places,
                     tracking,
+                    #[cfg(feature = "sentinel")]
+                    lookout: None,
                     _lent: None,
                 })
             }
@@ -100,6 +121,8 @@ impl Given {
             wire,
             places,
             tracking: false,
+            #[cfg(feature = "sentinel")]
+            lookout: None,
             _lent: Some(lent),
         })
     }
@@ -178,6 +201,8 @@ fn checkout(connection: Connection, tracking: bool) -> Checkout {
         wire: Wire::One((*connection).clone()),
         places: vec![Place::Here],
         tracking,
+        #[cfg(feature = "sentinel")]
+        lookout: None,
         _lent: Some(Lent::from(connection)),
     }
 }

@@ -3,22 +3,33 @@ use redis::TlsMode;
 use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
 use redis::{ConnectionAddr, ConnectionInfo, RedisResult};
 
+use super::lookout::Lookout;
 use super::pool::error_of_attempt;
 use super::target::Watched;
 use crate::error::Error;
 
 impl Watched {
-    /// Where the server is at this moment, as its sentinels have it.
-    pub(super) async fn find(&self) -> Result<ConnectionInfo, Error> {
-        let place = match self.ask(false).await {
-            // They have the server's login for themselves: where they want one, it is that.
-            Err(error) if error.code() == Some("NOAUTH") && self.has_login() => {
-                self.ask(true).await
-            }
-            found => found,
-        };
+    /// Where the server is at this moment, as its sentinels have it, and who looks whether that
+    /// changes.
+    pub(super) async fn find(&self) -> Result<(ConnectionInfo, Option<Lookout>), Error> {
+        let mut login = false;
+        let mut place = self.ask(login).await;
+        // They have the server's login for themselves: where they want one, it is that.
+        if let Err(error) = &place
+            && error.code() == Some("NOAUTH")
+            && self.has_login()
+        {
+            login = true;
+            place = self.ask(login).await;
+        }
         let place = place.map_err(|error| error_of_attempt(&error))?;
-        Ok(self.node.clone().set_addr(self.dressed(place)))
+        let lookout = match &place {
+            ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
+                Some(Lookout::new(self, (host.clone(), *port), login))
+            }
+            _ => None,
+        };
+        Ok((self.node.clone().set_addr(self.dressed(place)), lookout))
     }
 
     fn has_login(&self) -> bool {
