@@ -129,6 +129,11 @@ impl Cluster {
         hosts[..4].join(",")
     }
 
+    /// Where a node listens, on this machine.
+    pub fn port(&self, place: usize) -> u16 {
+        self.nodes[place].port
+    }
+
     /// The urls of all nodes.
     pub fn urls(&self) -> Vec<String> {
         let url = |node: &Node| format!("redis://127.0.0.1:{}", node.port);

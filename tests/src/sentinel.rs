@@ -1,10 +1,11 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::PATIENCE;
-use crate::server::{Process, answers, free_port, server};
+use crate::server::{Process, answers, free_port, server, signal};
 
 /// Two servers, one the other's replica, and three sentinels that watch over them; they end with
 /// the test.
@@ -101,6 +102,38 @@ impl Sentinels {
     pub fn urls(&self) -> Vec<String> {
         let url = |sentinel: &Started| format!("redis://127.0.0.1:{}", sentinel.port);
         self.sentinels.iter().map(url).collect()
+    }
+
+    /// Where a server listens, on this machine.
+    pub fn port(&self, server: usize) -> u16 {
+        self.servers[server].port
+    }
+
+    /// Freezes a server: connections stay, nothing answers.
+    pub fn freeze(&self, server: usize) {
+        self.signal(server, Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self, server: usize) {
+        self.signal(server, Signal::CONT);
+    }
+
+    fn signal(&self, server: usize, what: Signal) {
+        let process = self.servers[server].process.as_ref();
+        signal(process.expect("it runs").0.id(), what);
+    }
+
+    /// Waits until the server that the sentinels name has a replica that is in step.
+    pub fn is_whole(&self) {
+        until("the replica is in step", || {
+            let primary = self.primary();
+            let role = |server: usize, role: &str| {
+                let info = ask::<String>(self.servers[server].port, &["INFO", "replication"]);
+                info.is_ok_and(|info| info.contains(role))
+            };
+            role(primary, "role:master") && role(1 - primary, "master_link_status:up")
+        });
     }
 
     /// Kills the server that the sentinels name.
