@@ -72,6 +72,10 @@ impl Injector {
     pub(crate) fn run(&self, time: Duration) {
         let begun = Instant::now();
         std::thread::scope(|scope| {
+            if !self.proxies {
+                // Such a short run would not have one for certain.
+                scope.spawn(|| self.fail_over());
+            }
             while begun.elapsed() < time {
                 let storm = Instant::now();
                 while storm.elapsed() < STORM {
