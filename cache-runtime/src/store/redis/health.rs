@@ -63,7 +63,9 @@ impl Health {
         *self.place.lock().unwrap_or_else(PoisonError::into_inner) = at.cloned();
         let links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
         let links: Vec<_> = links.iter().filter_map(Weak::upgrade).collect();
-        for link in links.iter().filter(|link| !Arc::ptr_eq(link, arrived)) {
+        // One that is still connecting is nowhere yet.
+        let elsewhere = |link: &&Arc<Link>| !Arc::ptr_eq(link, arrived) && link.is_up();
+        for link in links.iter().filter(elsewhere) {
             link.fall("the sentinels name another server");
             link.inbox.doubt.notify_one();
         }
