@@ -2,6 +2,9 @@
 
 mod beyond {
     mod cluster;
+    mod logins;
     mod pool;
+    mod primaries;
+    mod rights;
     mod sentinel;
 }

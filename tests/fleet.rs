@@ -1,33 +1,60 @@
-//! Several processes on one server.
+//! Several processes on one server, or on one cluster.
 
 use std::time::{Duration, Instant};
 
 use recached::Policy;
-use recached_tests::{Server, Source, Worker, cache_on, now, until};
+use recached_tests::{Cluster, Server, Source, Worker, cache_on, now, until};
 use tempfile::TempDir;
 
 const WORKER: &str = env!("CARGO_BIN_EXE_worker");
 
 struct Fleet {
-    server: Server,
+    place: Place,
     folder: TempDir,
     source: Source,
 }
 
+enum Place {
+    Server(Server),
+    Cluster(Cluster),
+}
+
 impl Fleet {
     fn new() -> Self {
+        Self::on(Place::Server(Server::start()))
+    }
+
+    fn on_a_cluster() -> Self {
+        Self::on(Place::Cluster(Cluster::start()))
+    }
+
+    fn on(place: Place) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let source = Source::new(folder.path());
         source.set("old");
         Self {
-            server: Server::start(),
+            place,
             folder,
             source,
         }
     }
 
     async fn worker(&self) -> Worker {
-        Worker::start(WORKER, &self.server.url(), self.folder.path()).await
+        Worker::start(WORKER, &self.url(), self.folder.path()).await
+    }
+
+    fn url(&self) -> String {
+        match &self.place {
+            Place::Server(server) => server.url(),
+            Place::Cluster(cluster) => cluster.url(),
+        }
+    }
+
+    fn server(&self) -> &Server {
+        match &self.place {
+            Place::Server(server) => server,
+            Place::Cluster(_) => panic!("there are several"),
+        }
     }
 
     async fn workers(&self, count: usize) -> Vec<Worker> {
@@ -46,9 +73,32 @@ impl Fleet {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn four_processes_of_fifty_tasks_compute_a_cold_key_once() {
-    let fleet = Fleet::new();
+/// Each claim becomes a test on a server, and one on a cluster.
+macro_rules! on_both {
+    ($($claim:ident)+) => {
+        mod redis {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $claim() { super::$claim(super::Fleet::new()).await })+
+        }
+        mod cluster {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $claim() { super::$claim(super::Fleet::on_a_cluster()).await })+
+        }
+    };
+}
+
+on_both! {
+    four_processes_of_fifty_tasks_compute_a_cold_key_once
+    an_invalidation_in_one_process_reaches_the_others
+    a_late_fill_of_another_process_never_lands
+    who_calls_after_an_invalidation_elsewhere_does_not_join_what_began_before
+    a_killed_holder_delays_others_by_a_lease_and_one_succeeds_it
+    a_computation_longer_than_its_lease_is_not_run_twice
+    a_holder_frozen_beyond_its_lease_does_not_overwrite_its_successor
+    a_setting_for_the_fleet_is_in_force_in_every_process_at_once
+}
+
+async fn four_processes_of_fifty_tasks_compute_a_cold_key_once(fleet: Fleet) {
     let mut workers = fleet.workers(4).await;
     for round in 1..=5 {
         for worker in &mut workers {
@@ -61,9 +111,7 @@ async fn four_processes_of_fifty_tasks_compute_a_cold_key_once() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_invalidation_in_one_process_reaches_the_others() {
-    let fleet = Fleet::new();
+async fn an_invalidation_in_one_process_reaches_the_others(fleet: Fleet) {
     let mut workers = fleet.workers(3).await;
     for order in ["invalidate report", "keys report:*", "all", "entry 1"] {
         fleet.source.set(&format!("before {order}"));
@@ -86,9 +134,7 @@ async fn an_invalidation_in_one_process_reaches_the_others() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_late_fill_of_another_process_never_lands() {
-    let fleet = Fleet::new();
+async fn a_late_fill_of_another_process_never_lands(fleet: Fleet) {
     let mut workers = fleet.workers(3).await;
     for (round, order) in ["invalidate report", "keys report:*", "all", "entry 7"]
         .iter()
@@ -118,9 +164,7 @@ async fn a_late_fill_of_another_process_never_lands() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_calls_after_an_invalidation_elsewhere_does_not_join_what_began_before() {
-    let fleet = Fleet::new();
+async fn who_calls_after_an_invalidation_elsewhere_does_not_join_what_began_before(fleet: Fleet) {
     let mut workers = fleet.workers(2).await;
     for (round, order) in ["invalidate report", "all", "entry 5", "keys report:5*"]
         .iter()
@@ -142,9 +186,7 @@ async fn who_calls_after_an_invalidation_elsewhere_does_not_join_what_began_befo
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_killed_holder_delays_others_by_a_lease_and_one_succeeds_it() {
-    let fleet = Fleet::new();
+async fn a_killed_holder_delays_others_by_a_lease_and_one_succeeds_it(fleet: Fleet) {
     let mut workers = fleet.workers(4).await;
     workers[0].order("begin 3 60000").await;
     fleet.begun(1).await;
@@ -176,9 +218,7 @@ async fn a_killed_holder_delays_others_by_a_lease_and_one_succeeds_it() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_computation_longer_than_its_lease_is_not_run_twice() {
-    let fleet = Fleet::new();
+async fn a_computation_longer_than_its_lease_is_not_run_twice(fleet: Fleet) {
     let mut workers = fleet.workers(2).await;
     // Three times the lease of a second.
     workers[0].order("begin 4 3000").await;
@@ -187,9 +227,7 @@ async fn a_computation_longer_than_its_lease_is_not_run_twice() {
     assert_eq!(fleet.source.begun(), 1);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_holder_frozen_beyond_its_lease_does_not_overwrite_its_successor() {
-    let fleet = Fleet::new();
+async fn a_holder_frozen_beyond_its_lease_does_not_overwrite_its_successor(fleet: Fleet) {
     let mut workers = fleet.workers(2).await;
     workers[0].order("begin 6 300").await;
     fleet.begun(1).await;
@@ -210,11 +248,11 @@ async fn a_live_process_restores_the_names_when_their_key_goes() {
     assert_eq!(workers[0].ask("call 1 0").await, "1:old");
     let known = || {
         fleet
-            .server
+            .server()
             .ask::<Vec<String>>(&["SMEMBERS", "fleet:functions"])
     };
     assert_eq!(known(), ["fleet.report"]);
-    let _: u64 = fleet.server.ask(&["DEL", "fleet:functions"]);
+    let _: u64 = fleet.server().ask(&["DEL", "fleet:functions"]);
     until("the name is back", || async { known() == ["fleet.report"] }).await;
     // A process that has never called the function reaches it by its name.
     fleet.source.set("new");
@@ -234,12 +272,14 @@ async fn a_lost_generation_means_a_miss_and_never_an_old_value() {
     worker.ask("invalidate report").await;
     // The entry of the old generation is still there.
     assert_eq!(
-        fleet.server.ask::<u64>(&["EXISTS", "fleet:fleet.report:1"]),
+        fleet
+            .server()
+            .ask::<u64>(&["EXISTS", "fleet:fleet.report:1"]),
         1
     );
-    let generations: Vec<String> = fleet.server.ask(&["KEYS", "fleet:gen:*"]);
+    let generations: Vec<String> = fleet.server().ask(&["KEYS", "fleet:gen:*"]);
     for key in generations {
-        let _: u64 = fleet.server.ask(&["DEL", &key]);
+        let _: u64 = fleet.server().ask(&["DEL", &key]);
     }
     assert_eq!(worker.ask("call 1 0").await, "1:new");
 }
@@ -247,7 +287,7 @@ async fn a_lost_generation_means_a_miss_and_never_an_old_value() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_invalidation_of_a_function_costs_the_same_for_any_number_of_entries() {
     let fleet = Fleet::new();
-    let cache = cache_on(&fleet.server.url(), "many");
+    let cache = cache_on(&fleet.url(), "many");
     let minute = Policy::new(Duration::from_secs(60));
     cache.put("many:0", minute, 1u32).await.expect("it works");
     let touched = |server: &Server| {
@@ -266,23 +306,21 @@ async fn an_invalidation_of_a_function_costs_the_same_for_any_number_of_entries(
                 .await
                 .expect("it works");
         }
-        let before = touched(&fleet.server);
+        let before = touched(fleet.server());
         cache.invalidate("many").await.expect("it works");
-        costs.push(touched(&fleet.server) - before);
+        costs.push(touched(fleet.server()) - before);
         assert_eq!(cache.get::<u32>("many:1").await.expect("it works"), None);
     }
     // Heartbeats aside, a handful of commands whatever the number.
     assert!(costs.iter().all(|cost| *cost < 12), "{costs:?}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_setting_for_the_fleet_is_in_force_in_every_process_at_once() {
-    let fleet = Fleet::new();
+async fn a_setting_for_the_fleet_is_in_force_in_every_process_at_once(fleet: Fleet) {
     let mut workers = fleet.workers(4).await;
     for worker in &mut workers {
         worker.ask("call 1 0").await;
     }
-    let cache = cache_on(&fleet.server.url(), "fleet");
+    let cache = cache_on(&fleet.url(), "fleet");
     let settings = cache.settings();
     let mut lags = Vec::new();
     for _ in 0..5 {

@@ -1,11 +1,15 @@
 //! The short form of the checker of histories: see `src/bin/history`.
 
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
-#[test]
-fn no_read_is_older_than_an_invalidation_it_must_have_heard_of() {
+/// Each needs the machine for itself.
+static TURN: Mutex<()> = Mutex::new(());
+
+fn holds(on: &str, seconds: &str) {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let checker = Command::new(env!("CARGO_BIN_EXE_history"))
-        .args(["--seconds", "12"])
+        .args(["--seconds", seconds, "--on", on])
         .output()
         .expect("it was built with the tests");
     let told = String::from_utf8_lossy(&checker.stdout);
@@ -19,4 +23,19 @@ fn no_read_is_older_than_an_invalidation_it_must_have_heard_of() {
     assert!(count("reads: ") > Some(20_000), "{told}");
     assert!(count("near hits: ") > Some(5_000), "{told}");
     assert!(count("faults: ") > Some(15), "{told}");
+}
+
+#[test]
+fn no_read_is_older_than_an_invalidation_it_must_have_heard_of() {
+    holds("server", "12");
+}
+
+#[test]
+fn no_read_is_older_on_a_cluster() {
+    holds("cluster", "16");
+}
+
+#[test]
+fn no_read_is_older_where_sentinels_watch() {
+    holds("sentinels", "16");
 }

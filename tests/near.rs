@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use recached::{Cache, Policy, cached};
-use recached_tests::{Server, cache_on, until};
+use recached_tests::{Cluster, Server, cache_on, until};
 use tokio::sync::Notify;
 
 const MINUTE: Policy = Policy::new(Duration::from_secs(60));
@@ -101,8 +101,17 @@ async fn whatever_changes_an_entry_elsewhere_reaches_its_copies() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_invalidation_of_ones_own_is_not_waited_for() {
-    let server = Server::start();
-    let cache = cache_on(&server.url(), "near");
+    not_waited_for(&Server::start().url()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_invalidation_of_ones_own_is_not_waited_for_on_a_cluster() {
+    let cluster = Cluster::shared();
+    not_waited_for(&cluster.url()).await;
+}
+
+async fn not_waited_for(url: &str) {
+    let cache = cache_on(url, "own");
     let source = AtomicU64::new(0);
     for round in 0..50 {
         for how in ["remove", "put", "function", "keys", "everything", "purge"] {
@@ -437,15 +446,23 @@ fn cache_entries(cache: &Cache) -> u64 {
     cache.stats().near.entries
 }
 
-/// Readers here, writers there, 300 keys: twenty milliseconds after the last write every copy
-/// is the newest value.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_key_is_stale_once_traffic_has_stopped() {
+    none_is_stale(&Server::start().url()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_key_of_a_cluster_is_stale_once_traffic_has_stopped() {
+    let cluster = Cluster::shared();
+    none_is_stale(&cluster.url()).await;
+}
+
+/// Readers here, writers there, 300 keys: twenty milliseconds after the last write every copy
+/// is the newest value.
+async fn none_is_stale(url: &str) {
     const KEYS: usize = 300;
     const ROUNDS: usize = 10_000;
-    let server = Server::start();
-    let here = cache_on(&server.url(), "near");
-    let there = cache_on(&server.url(), "near");
+    let [here, there] = [(); 2].map(|()| cache_on(url, "near"));
     let sources: Arc<Vec<AtomicU64>> = Arc::new((0..KEYS).map(|_| AtomicU64::new(0)).collect());
     let stop = Arc::new(AtomicBool::new(false));
     let readers: Vec<_> = (0..4)

@@ -1,11 +1,11 @@
-//! One suite for both stores: the same guarantees in the process and on Redis.
+//! One suite for both stores: the same guarantees in the process, on Redis and on a cluster.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use recached::{Cache, ErrorKind, Policy};
-use recached_tests::{PATIENCE, Server, cache_on, until};
+use recached_tests::{Cluster, PATIENCE, Server, cache_on, until};
 use tokio::sync::Notify;
 
 /// Nothing here is repaired by a lease or a wait that ends: who waits in vain, waits too long.
@@ -17,6 +17,7 @@ const MINUTE: Policy = Policy::new(Duration::from_secs(60))
 struct Bed {
     cache: Cache,
     _server: Option<Server>,
+    _cluster: Option<Arc<Cluster>>,
 }
 
 fn in_process() -> Bed {
@@ -27,6 +28,7 @@ fn in_process() -> Bed {
     Bed {
         cache,
         _server: None,
+        _cluster: None,
     }
 }
 
@@ -36,6 +38,19 @@ fn on_redis() -> Bed {
     Bed {
         cache,
         _server: Some(server),
+        _cluster: None,
+    }
+}
+
+/// In a namespace of its own.
+fn on_a_cluster() -> Bed {
+    static BEDS: AtomicUsize = AtomicUsize::new(0);
+    let cluster = Cluster::shared();
+    let namespace = format!("suite{}", BEDS.fetch_add(1, Ordering::Relaxed));
+    Bed {
+        cache: cache_on(&cluster.url(), &namespace),
+        _server: None,
+        _cluster: Some(cluster),
     }
 }
 
@@ -44,7 +59,7 @@ async fn in_time(claim: impl Future<Output = ()>) {
     ended.expect("somebody waits in vain");
 }
 
-/// Each claim becomes a test per store.
+/// Each claim becomes a test per store, and one of a cluster.
 macro_rules! on_both_stores {
     ($($claim:ident)+) => {
         mod memory {
@@ -56,6 +71,11 @@ macro_rules! on_both_stores {
             use super::in_time;
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $claim() { in_time(super::$claim(super::on_redis())).await })+
+        }
+        mod cluster {
+            use super::in_time;
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $claim() { in_time(super::$claim(super::on_a_cluster())).await })+
         }
     };
 }

@@ -112,7 +112,7 @@ impl Builder {
     /// `redis+cluster://[user:password@]host1[:port],host2[:port]`. With the feature `sentinel`, a
     /// server by the name that its sentinels call it:
     /// `redis+sentinel://[user:password@]host1[:port],host2[:port]/name[/database]`; user and
-    /// password are the server's.
+    /// password are the server's, and the sentinels' where they want a login.
     pub fn redis(mut self, url: impl Into<String>) -> Self {
         self.place = Place::Url(url.into());
         self
@@ -129,9 +129,10 @@ impl Builder {
 
     /// Is asked for the login at each new connection, in place of the url's: for passwords that
     /// change and tokens that expire. It runs on a thread that may block. Once the server does not
-    /// take the old login any more, the cache connects anew with the one that it is given then.
+    /// take the old login any more, the cache connects anew with the one that it is given then. One
+    /// that hangs is waited for, and not asked again.
     pub fn credentials(mut self, ask: impl Fn() -> Credentials + Send + Sync + 'static) -> Self {
-        self.credentials = Some(Arc::new(ask));
+        self.credentials = Some(Ask::new(ask));
         self
     }
 
@@ -337,6 +338,15 @@ impl Builder {
         }
     }
 
+    /// Whether it says how connections shall show who they are.
+    fn is_dressed(&self) -> bool {
+        #[cfg(feature = "tls")]
+        if self.certificates.is_some() {
+            return true;
+        }
+        self.credentials.is_some()
+    }
+
     fn check(&self) -> Result<(), Error> {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
         if self.namespace.is_empty() || !self.namespace.chars().all(plain) {
@@ -351,6 +361,11 @@ impl Builder {
         if self.capacity_bytes < self.capacity as u64 {
             return Err(invalid(
                 "capacity_bytes is below one byte per entry of the capacity: give more bytes or fewer entries",
+            ));
+        }
+        if matches!(self.place, Place::Given(_)) && self.is_dressed() {
+            return Err(invalid(
+                "a pool of the program's own logs in by itself: give credentials and certificates to the pool",
             ));
         }
         if self.max_value_size == 0 {

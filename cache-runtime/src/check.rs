@@ -1,7 +1,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::store::redis::Facts;
+use crate::store::redis::{Facts, Info};
 
 /// What [`Cache::check`](crate::Cache::check) has found. `Display` tells it in words.
 #[derive(Clone, Debug)]
@@ -41,7 +41,9 @@ impl Check {
                 .lines
                 .insert(1, format!("a cluster of {} primaries", facts.primaries));
         }
-        check.memory(&facts);
+        for info in facts.infos() {
+            check.memory(info);
+        }
         check.advise(&facts, patience);
         check
     }
@@ -70,39 +72,46 @@ impl Check {
         self.missing.is_empty() && self.advice.is_empty()
     }
 
-    fn memory(&mut self, facts: &Facts) {
+    fn memory(&mut self, info: &Info) {
         let (Some(policy), Some(limit)) = (
-            facts.info("maxmemory_policy"),
-            facts
-                .info("maxmemory")
+            info.of("maxmemory_policy"),
+            info.of("maxmemory")
                 .and_then(|limit| limit.parse::<u64>().ok()),
         ) else {
             return;
         };
-        let (used, human) = (
-            facts.info("used_memory_human"),
-            facts.info("maxmemory_human"),
-        );
-        let used = used.unwrap_or("?");
+        let used = info.of("used_memory_human").unwrap_or("?");
         if limit == 0 {
             self.lines.push(format!("memory: {used} used, no limit"));
-            self.advice.push("there is no `maxmemory`: it grows until the machine has none left; set one, with `allkeys-lru` where it only caches, or `volatile-lru` beside other data".to_owned());
+            self.advise_once("there is no `maxmemory`: it grows until the machine has none left; set one, with `allkeys-lru` where it only caches, or `volatile-lru` beside other data");
             return;
         }
-        let human = human.unwrap_or("?");
+        let human = info.of("maxmemory_human").unwrap_or("?");
         self.lines.push(format!(
             "memory: {used} of {human} used, {policy} when it is full"
         ));
         if policy == "noeviction" {
-            self.advice.push("`noeviction` refuses writes when memory is full: results are returned and not stored; take `allkeys-lru` where it only caches, or `volatile-lru` beside other data".to_owned());
+            self.advise_once("`noeviction` refuses writes when memory is full: results are returned and not stored; take `allkeys-lru` where it only caches, or `volatile-lru` beside other data");
+        }
+    }
+
+    /// Of several servers the same is said once.
+    fn advise_once(&mut self, advice: &str) {
+        if !self.advice.iter().any(|given| given == advice) {
+            self.advice.push(advice.to_owned());
         }
     }
 
     fn advise(&mut self, facts: &Facts, patience: Duration) {
-        if facts.protocol == 2 {
+        let untold = facts.missing.iter().any(|it| it == "+client|tracking");
+        if facts.protocol == 2 && !untold {
             self.advice.push("it speaks RESP2 only, or a proxy between does: hits in the process need RESP3 (Redis 6, Valkey)".to_owned());
         }
-        if facts.info("role").is_some_and(|role| role == "slave") {
+        if facts.elsewhere {
+            self.advice.push("it is a node of a cluster, which sends us to others: write `redis+cluster://`, with the feature `cluster`".to_owned());
+        }
+        let replica = |info: &Info| info.of("role") == Some("slave");
+        if facts.infos().iter().any(replica) {
             self.advice.push(
                 "it is a replica, which takes no writes: name the primary, or the sentinels"
                     .to_owned(),
@@ -127,10 +136,11 @@ impl Check {
 }
 
 fn server(facts: &Facts) -> String {
-    if let Some(version) = facts.info("valkey_version") {
+    let told = |name| facts.infos().iter().find_map(|info| info.of(name));
+    if let Some(version) = told("valkey_version") {
         return format!("Valkey {version}");
     }
-    match facts.info("redis_version") {
+    match told("redis_version") {
         Some(version) => format!("Redis {version}"),
         None => "unknown: it does not say (INFO)".to_owned(),
     }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use deadpool_redis::{Manager, Pool, cluster, sentinel};
-use recached::{Cache, Given, cached};
+use recached::{Cache, Credentials, ErrorKind, Given, cached};
 use recached_tests::{Cluster, Sentinels, Server, until};
 
 static RUNS: AtomicUsize = AtomicUsize::new(0);
@@ -79,4 +79,15 @@ async fn a_pool_of_any_kind_serves_a_cache() {
             .expect("it is a pool"),
     )
     .await;
+}
+
+#[test]
+fn a_pool_and_a_login_beside_it_are_an_error_when_it_is_built() {
+    let manager = Manager::new("redis://127.0.0.1:1").expect("the url is good");
+    let pool = Pool::builder(manager).build().expect("it is a pool");
+    let builder = Cache::builder().pool(pool);
+    let builder = builder.credentials(|| Credentials::password("sesame"));
+    let error = builder.build().expect_err("the pool has its own");
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(error.to_string().contains("pool"), "{error}");
 }

@@ -74,3 +74,30 @@ async fn a_failover_is_followed_whether_the_old_server_dies_or_lives_on() {
     );
     assert_eq!(sentinels.primary(), before);
 }
+
+/// Cut off from its sentinels and not from us, it would serve those who stay for ever, and hear of
+/// nothing that the others invalidate.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_the_sentinels_have_replaced_is_left_though_it_knows_nothing_of_it() {
+    let sentinels = Sentinels::start();
+    for server in 0..2 {
+        let app = ["ACL", "SETUSER", "app", "on", ">hunter2", "~*", "+@all"];
+        sentinels.ask::<()>(server, &app);
+    }
+    let url = sentinels.url().replace("://", "://app:hunter2@");
+    let cache = cache_on(&url, "watched");
+    hits(&cache, "value:1", &AtomicU64::new(0)).await;
+    let before = sentinels.primary();
+    // The sentinels come as the default user.
+    let deaf = ["ACL", "SETUSER", "default", "-ping", "-info", "-publish"];
+    sentinels.ask::<()>(before, &deaf);
+    until("another is the primary", || async {
+        sentinels.primary() != before
+    })
+    .await;
+    until("it is written there", || async {
+        let _ = cache.put("value:2", MINUTE, 2_u64).await;
+        sentinels.ask::<u64>(1 - before, &["EXISTS", "watched:value:2"]) == 1
+    })
+    .await;
+}

@@ -4,7 +4,8 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use recached::{Cache, Credentials, Event, Policy};
 use recached_tests::{Server, until};
@@ -44,6 +45,12 @@ async fn each_cause_is_named_without_the_login() {
             let _ = connection.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
         }
     });
+    let silent = TcpListener::bind("127.0.0.1:0").expect("there is a port");
+    let silent = silent.local_addr().map(|it| (it.port(), silent));
+    let (silent, _listens) = silent.expect("it is bound");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
+    let curt = listener.local_addr().expect("it is bound").port();
+    std::thread::spawn(move || listener.incoming().for_each(drop));
     let (open, closed) = (open.port(), closed.port());
     for (url, cause) in [
         (format!("redis://:hunter2@127.0.0.1:{closed}"), "WRONGPASS"),
@@ -59,6 +66,43 @@ async fn each_cause_is_named_without_the_login() {
         (
             format!("redis://:hunter2@127.0.0.1:{web}"),
             "no redis server",
+        ),
+        (
+            format!("redis://:hunter2@127.0.0.1:{silent}"),
+            "no redis server, or it speaks TLS",
+        ),
+        (
+            format!("redis://:hunter2@127.0.0.1:{curt}"),
+            "no redis server, or it speaks TLS",
+        ),
+        (
+            format!("rediss://:hunter2@127.0.0.1:{open}"),
+            "no redis server, or it speaks TLS",
+        ),
+        (
+            format!("redis+cluster://:hunter2@127.0.0.1:{silent}"),
+            "no redis server, or it speaks TLS",
+        ),
+        (
+            format!("redis+cluster://:hunter2@127.0.0.1:{closed}"),
+            "does not know this user",
+        ),
+        (
+            format!("redis+cluster://127.0.0.1:{closed}"),
+            "wants a login",
+        ),
+        (
+            format!("redis+cluster://127.0.0.1:{open}"),
+            "cluster support disabled",
+        ),
+        ("redis+cluster://127.0.0.1:1".to_owned(), "refused"),
+        (
+            format!("redis+sentinel://:hunter2@127.0.0.1:{silent}/main"),
+            "no redis server, or it speaks TLS",
+        ),
+        (
+            format!("redis+sentinel://:hunter2@127.0.0.1:{open}/main"),
+            "is no sentinel",
         ),
         ("redis://:hunter2@127.0.0.1:1".to_owned(), "refused"),
         ("redis://:hunter2@no-such-host.invalid".to_owned(), "lookup"),
@@ -126,6 +170,53 @@ async fn a_password_that_changes_is_asked_for_anew() {
     .await;
     *password.lock().expect("no panic") = "third".to_owned();
     stored("item:4").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_password_alone_is_the_default_users_whatever_the_url_says() {
+    let server = Server::start();
+    server.ask::<()>(&["CONFIG", "SET", "requirepass", "sesame"]);
+    let cache = Cache::builder()
+        .redis(format!("redis://app:stale@127.0.0.1:{}", server.port()))
+        .credentials(|| Credentials::password("sesame"))
+        .build()
+        .expect("it builds");
+    until("it is reached", || async {
+        cache.exists("item:1").await.is_ok()
+    })
+    .await;
+}
+
+/// It would take a thread at each attempt, and keep the program's runtime from ending.
+#[test]
+fn who_hangs_when_asked_for_credentials_is_asked_by_one_thread() {
+    let (asked, hang) = (Arc::<AtomicUsize>::default(), Arc::<Mutex<()>>::default());
+    let hung = hang.lock().expect("no panic");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let (count, wait) = (Arc::clone(&asked), Arc::clone(&hang));
+    let builder = Cache::builder()
+        .redis("redis://127.0.0.1:1")
+        .connect_timeout(Duration::from_millis(20))
+        .credentials(move || {
+            count.fetch_add(1, Ordering::SeqCst);
+            drop(wait.lock());
+            Credentials::password("sesame")
+        });
+    let cache = builder.build().expect("it builds");
+    let minute = Policy::new(Duration::from_secs(60));
+    runtime.block_on(async {
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(2) {
+            cache.get_or_compute("item:1", minute, async || 1).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    drop(runtime);
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    drop(hung);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

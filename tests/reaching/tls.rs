@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use recached::{Cache, Certificates, ErrorKind, Event, Policy};
-use recached_tests::{PATIENCE, free_port, server, until};
+use recached_tests::{Cluster, PATIENCE, Sentinels, free_port, server, until};
 
 const MINUTE: Policy = Policy::new(Duration::from_secs(60));
 
@@ -46,6 +46,12 @@ struct Server {
     port: u16,
 }
 
+impl Server {
+    fn url(&self) -> String {
+        format!("rediss://localhost:{}", self.port)
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.process.kill();
@@ -53,24 +59,30 @@ impl Drop for Server {
     }
 }
 
-fn start(folder: &Path, authority: &Authority, mutual: bool) -> Option<Server> {
+/// What a server is told of its certificates: names and values.
+fn settings(folder: &Path, authority: &Authority, mutual: bool) -> [(&'static str, String); 4] {
     let (certificate, key) = authority.signed();
     let file = |name: &str, text: &str| {
         let path = folder.join(name);
         std::fs::write(&path, text).expect("the folder is writable");
-        path
+        path.display().to_string()
     };
+    let clients = if mutual { "yes" } else { "no" };
+    [
+        ("tls-cert-file", file("server.crt", &certificate)),
+        ("tls-key-file", file("server.key", &key)),
+        ("tls-ca-cert-file", file("ca.crt", &authority.pem())),
+        ("tls-auth-clients", clients.to_owned()),
+    ]
+}
+
+fn start(folder: &Path, authority: &Authority, mutual: bool) -> Option<Server> {
     let port = free_port();
     let mut command = server();
     command.args(["--port", "0", "--tls-port", &port.to_string(), "--save", ""]);
-    command
-        .arg("--tls-cert-file")
-        .arg(file("server.crt", &certificate));
-    command.arg("--tls-key-file").arg(file("server.key", &key));
-    command
-        .arg("--tls-ca-cert-file")
-        .arg(file("ca.crt", &authority.pem()));
-    command.args(["--tls-auth-clients", if mutual { "yes" } else { "no" }]);
+    for (name, value) in settings(folder, authority, mutual) {
+        command.arg(format!("--{name}")).arg(value);
+    }
     let mut process = command
         .spawn()
         .expect("there is a server: run tests/run, which installs one");
@@ -89,11 +101,11 @@ fn start(folder: &Path, authority: &Authority, mutual: bool) -> Option<Server> {
     Some(Server { process, port })
 }
 
-fn build(server: &Server, certificates: Option<Certificates>) -> (Cache, Arc<Mutex<String>>) {
+fn build(url: String, certificates: Option<Certificates>) -> (Cache, Arc<Mutex<String>>) {
     let told = Arc::new(Mutex::new(String::new()));
     let observed = Arc::clone(&told);
     let builder = Cache::builder()
-        .redis(format!("rediss://localhost:{}", server.port))
+        .redis(url)
         .namespace("tls")
         .connect_timeout(Duration::from_secs(5))
         .command_timeout(Duration::from_secs(5))
@@ -109,8 +121,8 @@ fn build(server: &Server, certificates: Option<Certificates>) -> (Cache, Arc<Mut
     (builder.build().expect("it builds"), told)
 }
 
-async fn serves(server: &Server, certificates: Certificates) {
-    let (cache, told) = build(server, Some(certificates));
+async fn serves(url: String, certificates: Certificates) {
+    let (cache, told) = build(url, Some(certificates));
     until("there are hits in the process", || async {
         cache.get_or_compute("item:1", MINUTE, || async { 5 }).await;
         cache.stats().total.near_hits > 3
@@ -124,8 +136,8 @@ async fn serves(server: &Server, certificates: Certificates) {
     );
 }
 
-async fn refuses(server: &Server, certificates: Option<Certificates>, words: &[&str]) {
-    let (cache, told) = build(server, certificates);
+async fn refuses(url: String, certificates: Option<Certificates>, words: &[&str]) {
+    let (cache, told) = build(url, certificates);
     assert_eq!(
         cache.get_or_compute("item:1", MINUTE, || async { 5 }).await,
         5
@@ -145,11 +157,13 @@ async fn a_server_is_trusted_by_its_authority_and_no_other() {
     let Some(server) = start(folder.path(), &ours, false) else {
         return;
     };
-    serves(&server, Certificates::new().authority(ours.pem())).await;
+    serves(server.url(), Certificates::new().authority(ours.pem())).await;
     let wrong = Certificates::new().authority(theirs.pem());
-    refuses(&server, Some(wrong), &["certificate"]).await;
+    refuses(server.url(), Some(wrong), &["certificate"]).await;
     // The system does not know it either.
-    refuses(&server, None, &["certificate"]).await;
+    refuses(server.url(), None, &["certificate"]).await;
+    let plain = server.url().replace("rediss://", "redis://");
+    refuses(plain, None, &["TLS"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -161,8 +175,36 @@ async fn a_server_that_asks_for_a_certificate_is_shown_one() {
     };
     let (certificate, key) = authority.signed();
     let trust = || Certificates::new().authority(authority.pem());
-    serves(&server, trust().client(certificate, key)).await;
-    refuses(&server, Some(trust()), &["certificate", "Certificate"]).await;
+    serves(server.url(), trust().client(certificate, key)).await;
+    refuses(server.url(), Some(trust()), &["certificate", "Certificate"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_nodes_of_a_cluster_and_sentinels_are_shown_certificates_too() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (ours, theirs) = (Authority::new(), Authority::new());
+    // Whether this server can do it.
+    if start(folder.path(), &ours, true).is_none() {
+        return;
+    }
+    let settings = settings(folder.path(), &ours, true);
+    let (certificate, key) = ours.signed();
+    let shown = |authority: &Authority| {
+        let certificates = Certificates::new().authority(authority.pem());
+        certificates.client(certificate.clone(), key.clone())
+    };
+    let arguments = settings
+        .each_ref()
+        .map(|(name, value)| [format!("--{name}"), value.clone()]);
+    let arguments: Vec<&str> = arguments.iter().flatten().map(String::as_str).collect();
+    let cluster = Cluster::start_tls(&arguments);
+    serves(cluster.tls_url(), shown(&ours)).await;
+    refuses(cluster.tls_url(), Some(shown(&theirs)), &["certificate"]).await;
+    drop(cluster);
+    let lines = settings.map(|(name, value)| format!("{name} {value}\n"));
+    let sentinels = Sentinels::start_tls(&lines.concat());
+    serves(sentinels.tls_url(), shown(&ours)).await;
+    refuses(sentinels.tls_url(), Some(shown(&theirs)), &["certificate"]).await;
 }
 
 #[test]

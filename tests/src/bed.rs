@@ -1,14 +1,17 @@
 use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use recached::Cache;
 
-use crate::{PATIENCE, Server, cache_on};
+use crate::{Cluster, PATIENCE, Server, cache_on};
 
 /// Two caches of one fleet; with no server, one twice.
 pub struct Bed {
     pub one: Cache,
     pub two: Cache,
     pub server: Option<Server>,
+    _cluster: Option<Arc<Cluster>>,
 }
 
 impl Bed {
@@ -16,20 +19,45 @@ impl Bed {
     pub fn in_process() -> Self {
         let one = Cache::builder().in_process().build().expect("it builds");
         let two = one.clone();
-        let server = None;
-        Self { one, two, server }
+        let (server, _cluster) = (None, None);
+        Self {
+            one,
+            two,
+            server,
+            _cluster,
+        }
     }
 
     /// On a server of its own.
     pub fn on_redis() -> Self {
         let server = Server::start();
         let [one, two] = [(); 2].map(|()| cache_on(&server.url(), "bed"));
-        let server = Some(server);
-        Self { one, two, server }
+        let (server, _cluster) = (Some(server), None);
+        Self {
+            one,
+            two,
+            server,
+            _cluster,
+        }
+    }
+
+    /// On a cluster that it shares, in a namespace of its own.
+    pub fn on_a_cluster() -> Self {
+        static BEDS: AtomicUsize = AtomicUsize::new(0);
+        let cluster = Cluster::shared();
+        let namespace = format!("bed{}", BEDS.fetch_add(1, Ordering::Relaxed));
+        let [one, two] = [(); 2].map(|()| cache_on(&cluster.url(), &namespace));
+        let (server, _cluster) = (None, Some(cluster));
+        Self {
+            one,
+            two,
+            server,
+            _cluster,
+        }
     }
 }
 
-/// Each claim, an async function of a [`Bed`], as a test of both stores.
+/// Each claim, an async function of a [`Bed`], as a test of both stores, and of a cluster.
 #[macro_export]
 macro_rules! on_both_stores {
     ($($claim:ident)+) => {
@@ -43,6 +71,12 @@ macro_rules! on_both_stores {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $claim() {
                 $crate::in_time(super::$claim($crate::Bed::on_redis())).await
+            })+
+        }
+        mod cluster {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $claim() {
+                $crate::in_time(super::$claim($crate::Bed::on_a_cluster())).await
             })+
         }
     };

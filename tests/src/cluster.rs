@@ -1,15 +1,19 @@
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::PATIENCE;
-use crate::server::{Process, answers, free_port, server};
+use crate::server::{Process, answers, free_port, server, signal};
 
 const SLOTS: u16 = 16_384;
 
 /// A cluster of one test: three primaries, each with a replica; it ends with the test.
 pub struct Cluster {
     nodes: Vec<Node>,
+    /// How far above its port a node speaks TLS.
+    tls: u16,
     _folder: TempDir,
 }
 
@@ -22,10 +26,40 @@ struct Node {
 impl Cluster {
     /// Starts one and waits until all of it is up.
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// One that the tests of a binary share as long as any of them has it: each takes keys of its
+    /// own.
+    pub fn shared() -> Arc<Self> {
+        static SHARED: Mutex<Weak<Cluster>> = Mutex::new(Weak::new());
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(cluster) = shared.upgrade() {
+            return cluster;
+        }
+        let cluster = Arc::new(Self::start());
+        *shared = Arc::downgrade(&cluster);
+        cluster
+    }
+
+    /// As [`start`](Self::start), with arguments of each server.
+    pub fn start_with(arguments: &[&str]) -> Self {
+        Self::begin(arguments, 0)
+    }
+
+    /// As [`start_with`](Self::start_with): the arguments say which certificates its nodes show
+    /// and trust. They speak TLS to each other, and to whoever comes by [`tls_url`](Self::tls_url).
+    pub fn start_tls(arguments: &[&str]) -> Self {
+        Self::begin(arguments, 1)
+    }
+
+    fn begin(arguments: &[&str], tls: u16) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let nodes = (0..6).map(|place| node(&folder, place)).collect();
+        let nodes = (0..6).map(|place| node(&folder, place, arguments, tls));
+        let nodes = nodes.collect();
         let cluster = Self {
             nodes,
+            tls,
             _folder: folder,
         };
         let ids: Vec<String> = (0..6)
@@ -43,7 +77,7 @@ impl Cluster {
             cluster.ask::<()>(place, &["CLUSTER", "SET-CONFIG-EPOCH", &epoch]);
         }
         for place in 1..6 {
-            let port = cluster.nodes[place].port.to_string();
+            let port = (cluster.nodes[place].port + tls).to_string();
             cluster.ask::<()>(0, &["CLUSTER", "MEET", "127.0.0.1", &port]);
         }
         for place in 0..6 {
@@ -81,13 +115,23 @@ impl Cluster {
 
     /// Some of its nodes, the last one first.
     pub fn url(&self) -> String {
-        let hosts: Vec<String> = self
-            .nodes
-            .iter()
-            .rev()
-            .map(|node| format!("127.0.0.1:{}", node.port))
-            .collect();
-        format!("redis+cluster://{}", hosts[..4].join(","))
+        format!("redis+cluster://{}", self.hosts(0))
+    }
+
+    /// As [`url`](Self::url), by TLS.
+    pub fn tls_url(&self) -> String {
+        format!("rediss+cluster://{}", self.hosts(self.tls))
+    }
+
+    fn hosts(&self, above: u16) -> String {
+        let host = |node: &Node| format!("127.0.0.1:{}", node.port + above);
+        let hosts: Vec<String> = self.nodes.iter().rev().map(host).collect();
+        hosts[..4].join(",")
+    }
+
+    /// Where a node listens, on this machine.
+    pub fn port(&self, place: usize) -> u16 {
+        self.nodes[place].port
     }
 
     /// The urls of all nodes.
@@ -101,7 +145,8 @@ impl Cluster {
         self.try_ask(place, words).expect("the node takes it")
     }
 
-    fn try_ask<T: redis::FromRedisValue>(
+    /// As [`ask`](Self::ask), where it may be refused.
+    pub fn try_ask<T: redis::FromRedisValue>(
         &self,
         place: usize,
         words: &[&str],
@@ -158,8 +203,8 @@ impl Cluster {
         panic!("nobody has slot {slot}");
     }
 
-    /// Moves a slot to another primary, keys and all; gives both.
-    pub fn move_slot(&self, slot: u16) -> (usize, usize) {
+    /// Begins to move a slot to another primary, and moves no key; gives both.
+    pub fn begin_move(&self, slot: u16) -> (usize, usize) {
         let from = self.primary_of(slot);
         let to = *self
             .primaries()
@@ -171,6 +216,14 @@ impl Cluster {
         let text = slot.to_string();
         self.ask::<()>(to, &["CLUSTER", "SETSLOT", &text, "IMPORTING", &from_id]);
         self.ask::<()>(from, &["CLUSTER", "SETSLOT", &text, "MIGRATING", &to_id]);
+        (from, to)
+    }
+
+    /// Moves a slot to another primary, keys and all; gives both.
+    pub fn move_slot(&self, slot: u16) -> (usize, usize) {
+        let (from, to) = self.begin_move(slot);
+        let to_id: String = self.ask(to, &["CLUSTER", "MYID"]);
+        let text = slot.to_string();
         let port = self.nodes[to].port.to_string();
         loop {
             let keys: Vec<String> = self.ask(from, &["CLUSTER", "GETKEYSINSLOT", &text, "100"]);
@@ -190,19 +243,21 @@ impl Cluster {
         (from, to)
     }
 
-    /// Has a replica of this primary take over, with everything that the primary has
-    /// acknowledged; gives the new one.
-    pub fn hand_over(&self, primary: usize) -> usize {
+    /// A replica of this primary.
+    pub fn replica_of(&self, primary: usize) -> usize {
         let id: String = self.ask(primary, &["CLUSTER", "MYID"]);
         let nodes: String = self.ask(primary, &["CLUSTER", "NODES"]);
         let is_its = |line: &&str| line.split(' ').nth(3) == Some(id.as_str());
         let replica = nodes.lines().find(is_its).expect("it has a replica");
         let is_it = |node: &Node| replica.contains(&format!(":{}@", node.port));
-        let replica = self
-            .nodes
-            .iter()
-            .position(is_it)
-            .expect("it is one of ours");
+        let replica = self.nodes.iter().position(is_it);
+        replica.expect("it is one of ours")
+    }
+
+    /// Has a replica of this primary take over, with everything that the primary has
+    /// acknowledged; gives the new one.
+    pub fn hand_over(&self, primary: usize) -> usize {
+        let replica = self.replica_of(primary);
         let mut asked = None::<Instant>;
         wait("it has taken over", || {
             // The others vote against it until they have heard of all that has moved.
@@ -214,6 +269,21 @@ impl Cluster {
             primaries.contains(&replica) && !primaries.contains(&primary)
         });
         replica
+    }
+
+    /// Freezes a node: connections stay, nothing answers.
+    pub fn freeze(&self, place: usize) {
+        self.signal(place, Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self, place: usize) {
+        self.signal(place, Signal::CONT);
+    }
+
+    fn signal(&self, place: usize, what: Signal) {
+        let process = self.nodes[place].process.as_ref();
+        signal(process.expect("it runs").0.id(), what);
     }
 
     /// Kills a node.
@@ -241,13 +311,14 @@ impl Cluster {
     }
 }
 
-fn node(folder: &TempDir, place: usize) -> Node {
+fn node(folder: &TempDir, place: usize, arguments: &[&str], tls: u16) -> Node {
     let folder = folder.path().join(place.to_string());
     std::fs::create_dir(&folder).expect("the folder is writable");
     for _ in 0..20 {
         // Its bus listens 10,000 ports above.
         let port = free_port() % 20_000 + 20_000;
         let folder = folder.clone();
+        let arguments: Vec<String> = arguments.iter().map(|&one| one.to_owned()).collect();
         let start = move || {
             let mut command = server();
             command.current_dir(&folder);
@@ -257,6 +328,11 @@ fn node(folder: &TempDir, place: usize) -> Node {
             command.args(["--appendonly", "no", "--repl-diskless-sync-delay", "0"]);
             // A replica that has received nothing yet is not counted as one.
             command.args(["--repl-ping-replica-period", "1"]);
+            command.args(&arguments);
+            if tls > 0 {
+                command.args(["--tls-port", &(port + tls).to_string()]);
+                command.args(["--tls-cluster", "yes", "--tls-replication", "yes"]);
+            }
             Process(command.spawn().expect("it was there just now"))
         };
         let mut process = start();

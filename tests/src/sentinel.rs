@@ -1,16 +1,19 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::PATIENCE;
-use crate::server::{Process, answers, free_port, server};
+use crate::server::{Process, answers, free_port, server, signal};
 
 /// Two servers, one the other's replica, and three sentinels that watch over them; they end with
 /// the test.
 pub struct Sentinels {
     servers: Vec<Started>,
     sentinels: Vec<Started>,
+    /// How far above its port each speaks TLS.
+    tls: u16,
     _folder: TempDir,
 }
 
@@ -22,21 +25,35 @@ struct Started {
 impl Sentinels {
     /// Starts them and waits until all know each other.
     pub fn start() -> Self {
+        Self::begin("", 0)
+    }
+
+    /// As [`start`](Self::start), with lines of configuration that say which certificates they
+    /// show and trust. They speak TLS to each other, and to whoever comes by
+    /// [`tls_url`](Self::tls_url).
+    pub fn start_tls(config: &str) -> Self {
+        Self::begin(config, 1)
+    }
+
+    fn begin(config: &str, tls: u16) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let first = start(
-            folder.path(),
-            "first",
-            |port| format!("port {port}\n"),
-            false,
-        );
-        let primary = first.port;
-        let second = |port| format!("port {port}\nreplicaof 127.0.0.1 {primary}\n");
+        let common = |port: u16| match tls {
+            0 => format!("port {port}\n{config}"),
+            _ => format!(
+                "port {port}\ntls-port {}\ntls-replication yes\n{config}",
+                port + tls
+            ),
+        };
+        let first = start(folder.path(), "first", common, false);
+        let primary = first.port + tls;
+        let second = |port| format!("{}replicaof 127.0.0.1 {primary}\n", common(port));
         let servers = vec![first, start(folder.path(), "second", second, false)];
         let sentinels = (0..3)
             .map(|place| {
                 let config = |port| {
                     format!(
-                        "port {port}\nsentinel monitor main 127.0.0.1 {primary} 2\nsentinel down-after-milliseconds main 500\nsentinel failover-timeout main 2000\n"
+                        "{}sentinel monitor main 127.0.0.1 {primary} 2\nsentinel down-after-milliseconds main 500\nsentinel failover-timeout main 2000\n",
+                        common(port)
                     )
                 };
                 start(folder.path(), &format!("sentinel{place}"), config, true)
@@ -45,6 +62,7 @@ impl Sentinels {
         let all = Self {
             servers,
             sentinels,
+            tls,
             _folder: folder,
         };
         for sentinel in &all.sentinels {
@@ -60,18 +78,62 @@ impl Sentinels {
 
     /// Where they are, and what they call the server.
     pub fn url(&self) -> String {
-        let hosts: Vec<String> = self
-            .sentinels
-            .iter()
-            .map(|it| format!("127.0.0.1:{}", it.port))
-            .collect();
-        format!("redis+sentinel://{}/main", hosts.join(","))
+        format!("redis+sentinel://{}/main", self.hosts(0))
+    }
+
+    /// As [`url`](Self::url), by TLS.
+    pub fn tls_url(&self) -> String {
+        format!("rediss+sentinel://{}/main", self.hosts(self.tls))
+    }
+
+    fn hosts(&self, above: u16) -> String {
+        let host = |sentinel: &Started| format!("127.0.0.1:{}", sentinel.port + above);
+        let hosts: Vec<String> = self.sentinels.iter().map(host).collect();
+        hosts.join(",")
+    }
+
+    /// One command to each sentinel.
+    pub fn ask_sentinels<T: redis::FromRedisValue>(&self, words: &[&str]) -> Vec<T> {
+        let ask = |sentinel: &Started| ask(sentinel.port, words).expect("it takes it");
+        self.sentinels.iter().map(ask).collect()
     }
 
     /// The urls of the sentinels.
     pub fn urls(&self) -> Vec<String> {
         let url = |sentinel: &Started| format!("redis://127.0.0.1:{}", sentinel.port);
         self.sentinels.iter().map(url).collect()
+    }
+
+    /// Where a server listens, on this machine.
+    pub fn port(&self, server: usize) -> u16 {
+        self.servers[server].port
+    }
+
+    /// Freezes a server: connections stay, nothing answers.
+    pub fn freeze(&self, server: usize) {
+        self.signal(server, Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self, server: usize) {
+        self.signal(server, Signal::CONT);
+    }
+
+    fn signal(&self, server: usize, what: Signal) {
+        let process = self.servers[server].process.as_ref();
+        signal(process.expect("it runs").0.id(), what);
+    }
+
+    /// Waits until the server that the sentinels name has a replica that is in step.
+    pub fn is_whole(&self) {
+        until("the replica is in step", || {
+            let primary = self.primary();
+            let role = |server: usize, role: &str| {
+                let info = ask::<String>(self.servers[server].port, &["INFO", "replication"]);
+                info.is_ok_and(|info| info.contains(role))
+            };
+            role(primary, "role:master") && role(1 - primary, "master_link_status:up")
+        });
     }
 
     /// Kills the server that the sentinels name.

@@ -8,8 +8,12 @@ mod health;
 mod inbox;
 mod keeper;
 mod link;
+#[cfg(feature = "sentinel")]
+mod lookout;
 mod names;
 mod pool;
+#[cfg(feature = "cluster")]
+mod primaries;
 mod probe;
 mod queue;
 mod scripts;
@@ -36,7 +40,7 @@ pub(crate) use health::Health;
 use inbox::Inbox;
 pub(crate) use link::Link;
 use names::Names;
-pub(crate) use probe::Facts;
+pub(crate) use probe::{Facts, Info};
 use queue::Queue;
 pub(crate) use queue::Undelivered;
 pub(crate) use target::Target;

@@ -10,9 +10,7 @@ use futures_util::future::join_all;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::ClusterClientBuilder;
 use redis::cluster_async::{ClusterConnection, Connect};
-use redis::cluster_routing::{
-    MultipleNodeRoutingInfo, ResponsePolicy, RoutingInfo, SingleNodeRoutingInfo,
-};
+use redis::cluster_routing::{RoutingInfo, SingleNodeRoutingInfo};
 use redis::io::AsyncDNSResolver;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionInfo, IntoConnectionInfo, Pipeline,
@@ -22,6 +20,7 @@ use redis::{
 use super::Settings;
 use super::inbox::Inbox;
 use super::pool::{hears, is_refusal};
+use super::primaries::primaries;
 use super::wire::{Place, pipe};
 
 pub(super) type Connection = ClusterConnection<Node>;
@@ -41,24 +40,25 @@ const ATTEMPTS: u32 = 3;
 /// The longest pause between two of them.
 const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 
-/// Connects to all primaries; and whether they tell of what was read there.
+/// Connects to all primaries; which they are, and whether they tell of what was read there.
 pub(super) async fn connect(
     nodes: &[ConnectionInfo],
     settings: &Settings,
     inbox: &Arc<Inbox>,
-) -> RedisResult<(Connection, bool)> {
+) -> RedisResult<(Connection, Vec<Place>, bool)> {
     let told = Arc::new(Scope {
         inbox: Some(Arc::clone(inbox)),
         refused: AtomicBool::new(false),
     });
     match open(nodes, settings, &told).await {
-        Ok(connection) => Ok((connection, true)),
+        Ok((connection, places)) => Ok((connection, places, true)),
         Err(_) if told.refused.load(Ordering::Acquire) => {
             let untold = Arc::new(Scope {
                 inbox: None,
                 refused: AtomicBool::new(false),
             });
-            Ok((open(nodes, settings, &untold).await?, false))
+            let (connection, places) = open(nodes, settings, &untold).await?;
+            Ok((connection, places, false))
         }
         Err(error) => Err(error),
     }
@@ -68,7 +68,7 @@ async fn open(
     nodes: &[ConnectionInfo],
     settings: &Settings,
     scope: &Arc<Scope>,
-) -> RedisResult<Connection> {
+) -> RedisResult<(Connection, Vec<Place>)> {
     let protocol = match scope.inbox {
         Some(_) => ProtocolVersion::RESP3,
         None => ProtocolVersion::RESP2,
@@ -93,16 +93,8 @@ async fn open(
         .build()?;
     let mut connection = client.get_async_generic_connection::<Node>().await?;
     // Up only when all of it is: who can't reach some keys would wait for them at each call.
-    ping(&mut connection).await?;
-    Ok(connection)
-}
-
-/// Whether all primaries answer.
-pub(super) async fn ping<C: Routed>(connection: &mut ClusterConnection<C>) -> RedisResult<()> {
-    let all = MultipleNodeRoutingInfo::AllMasters;
-    let routing = RoutingInfo::MultiNode((all, Some(ResponsePolicy::AllSucceeded)));
-    let pong = connection.route_command(redis::cmd("PING"), routing);
-    pong.await?.extract_error().map(drop)
+    let places = primaries(&mut connection).await?;
+    Ok((connection, places))
 }
 
 /// Sends each part to the node of its slot.
@@ -159,34 +151,6 @@ pub(super) async fn send_to<C: Routed>(
         .route_command(command, routing)
         .await?
         .extract_error()
-}
-
-/// Where the primaries are, each once.
-pub(super) async fn primaries<C: Routed>(
-    connection: &mut ClusterConnection<C>,
-) -> RedisResult<Vec<Place>> {
-    let mut slots = redis::cmd("CLUSTER");
-    slots.arg("SLOTS");
-    let random = RoutingInfo::SingleNode(SingleNodeRoutingInfo::RandomPrimary);
-    let slots = connection.route_command(slots, random).await?;
-    let mut primaries = Vec::new();
-    // Each: first slot, last slot, primary, replicas; a node: host, port, id, more.
-    for range in slots.extract_error()?.into_sequence().unwrap_or_default() {
-        let range = range.into_sequence().unwrap_or_default();
-        let Some(node) = range.into_iter().nth(2) else {
-            continue;
-        };
-        let mut node = node.into_sequence().unwrap_or_default().into_iter();
-        let (Some(host), Some(Value::Int(port))) = (node.next(), node.next()) else {
-            continue;
-        };
-        let host = redis::from_redis_value(host)?;
-        let place = Place::There(host, u16::try_from(port).unwrap_or_default());
-        if !primaries.contains(&place) {
-            primaries.push(place);
-        }
-    }
-    Ok(primaries)
 }
 
 /// One node's connection: tracked from its first command on, and heard by its own reader.

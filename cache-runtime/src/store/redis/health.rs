@@ -10,7 +10,12 @@ pub(crate) struct Health {
     observer: Observer,
     state: Mutex<State>,
     links: Mutex<Vec<Weak<Link>>>,
+    /// Which of the servers that may be the one the links are at.
+    place: Mutex<Option<Place>>,
 }
+
+/// A server that sentinels have named.
+pub(super) type Place = (String, u16);
 
 #[derive(Default)]
 struct State {
@@ -26,6 +31,7 @@ impl Health {
             observer,
             state: Mutex::default(),
             links: Mutex::default(),
+            place: Mutex::default(),
         }
     }
 
@@ -49,6 +55,29 @@ impl Health {
         for link in links {
             link.doubt();
         }
+    }
+
+    /// This link will take calls at this place. None of the others does so at another any more:
+    /// what is told at the one is not heard of at the other.
+    pub(super) fn arrive(&self, arrived: &Arc<Link>, at: Option<&Place>) {
+        if self.is_at(at) {
+            return;
+        }
+        *self.place.lock().unwrap_or_else(PoisonError::into_inner) = at.cloned();
+        let links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        let links: Vec<_> = links.iter().filter_map(Weak::upgrade).collect();
+        // One that is still connecting is nowhere yet.
+        let elsewhere = |link: &&Arc<Link>| !Arc::ptr_eq(link, arrived) && link.is_up();
+        for link in links.iter().filter(elsewhere) {
+            link.fall("the sentinels name another server");
+            link.inbox.doubt.notify_one();
+        }
+    }
+
+    /// Whether the links are there, if that can be told.
+    pub(super) fn is_at(&self, at: Option<&Place>) -> bool {
+        let place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        at.is_none() || place.as_ref() == at
     }
 
     /// A link was up or not, and is now: if not, for this reason.

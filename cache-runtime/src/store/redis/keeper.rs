@@ -7,7 +7,7 @@ use tokio::time::{sleep, timeout};
 use super::Settings;
 use super::inbox::Inbox;
 use super::link::{HEARTBEAT, Link, Up};
-use super::pool::{Checkout, Source, is_answer};
+use super::pool::{Checkout, SILENT, Source, is_answer};
 use crate::error::{Error, ErrorKind};
 
 /// The longest pause between two attempts to connect.
@@ -41,12 +41,15 @@ pub(super) async fn keep(link: Weak<Link>, inbox: Arc<Inbox>, settings: Arc<Sett
             Ok(connected) => connected,
             Err(_) => Err(Error::new(
                 ErrorKind::Timeout,
-                format!("no connection within {:?}", settings.connect_timeout),
+                format!(
+                    "no connection within {:?}; {SILENT}",
+                    settings.connect_timeout
+                ),
             )),
         };
         let Some(link) = link.upgrade() else { return };
         match connected {
-            Ok(checkout) => {
+            Ok(mut checkout) => {
                 pause = Duration::from_millis(20);
                 inbox.pushes(checkout.tracking);
                 let up = Up {
@@ -55,6 +58,7 @@ pub(super) async fn keep(link: Weak<Link>, inbox: Arc<Inbox>, settings: Arc<Sett
                     epoch: inbox.generations.begin(),
                 };
                 link.hear();
+                settings.health.arrive(&link, checkout.place());
                 link.restore(up.clone());
                 let steady = link.steady.is_none();
                 if steady {
@@ -65,7 +69,7 @@ pub(super) async fn keep(link: Weak<Link>, inbox: Arc<Inbox>, settings: Arc<Sett
                 }
                 let weak = Arc::downgrade(&link);
                 drop(link);
-                watch(&weak, &inbox, &settings, up, steady).await;
+                watch(&weak, &inbox, &settings, up, &mut checkout, steady).await;
                 // Out of the pool for good: what is broken must not be handed out again.
                 drop(checkout);
                 let Some(link) = weak.upgrade() else { return };
@@ -96,8 +100,16 @@ async fn connect(
 }
 
 /// Returns when the connection is gone, or its link.
-async fn watch(link: &Weak<Link>, inbox: &Inbox, settings: &Settings, mut up: Up, steady: bool) {
-    loop {
+async fn watch(
+    link: &Weak<Link>,
+    inbox: &Inbox,
+    settings: &Settings,
+    mut up: Up,
+    checkout: &mut Checkout,
+    steady: bool,
+) {
+    // Another link may have gone elsewhere meanwhile.
+    while settings.health.is_at(checkout.place()) {
         let pause = match link.upgrade() {
             Some(link) if link.is_up() => HEARTBEAT,
             Some(_) => HEARTBEAT / 5,
@@ -107,16 +119,29 @@ async fn watch(link: &Weak<Link>, inbox: &Inbox, settings: &Settings, mut up: Up
         let begun = Instant::now();
         let ping = up.connection.ping(settings.target.moves());
         match timeout(settings.connect_timeout, ping).await {
-            Ok(Ok(())) => {}
+            // Nobody vouches any more for what was read from one that is a primary no more.
+            Ok(Ok(places)) if checkout.places.iter().all(|place| places.contains(place)) => {
+                checkout.places = places;
+            }
             // It answers, if only that it can't write or is busy.
             Ok(Err(error)) if is_answer(&error) => {}
             _ => return,
+        }
+        let took = begun.elapsed();
+        #[cfg(feature = "sentinel")]
+        if let Some(lookout) = &mut checkout.lookout
+            && lookout.names_another().await
+        {
+            return;
+        }
+        if !settings.health.is_at(checkout.place()) {
+            return;
         }
         let Some(link) = link.upgrade() else { return };
         link.hear();
         // A call takes two exchanges at least: a server that is slower costs every call its
         // patience, and gives it nothing.
-        if !link.is_up() && begun.elapsed() <= settings.command_timeout / 2 {
+        if !link.is_up() && took <= settings.command_timeout / 2 {
             link.restore(up.clone());
         } else if inbox.is_unwatched() && link.is_up() {
             // One of several connections has gone and come back.

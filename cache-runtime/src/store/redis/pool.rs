@@ -8,9 +8,12 @@ use super::Settings;
 #[cfg(feature = "cluster")]
 use super::cluster;
 use super::given::{Given, Lent};
+use super::health;
 use super::inbox::Inbox;
+#[cfg(feature = "sentinel")]
+use super::lookout::Lookout;
 use super::target::{Target, unusable};
-use super::wire::Wire;
+use super::wire::{Place, Wire};
 use crate::error::{Error, ErrorKind};
 
 /// Requests on their way to one connection's writer at most; more wait their turn.
@@ -24,10 +27,24 @@ pub(super) struct Source {
     pools: Option<Pools>,
 }
 
+impl Checkout {
+    /// The server, where it is one that sentinels have named.
+    pub(super) fn place(&self) -> Option<&health::Place> {
+        #[cfg(feature = "sentinel")]
+        return self.lookout.as_ref().map(Lookout::named);
+        #[cfg(not(feature = "sentinel"))]
+        None
+    }
+}
+
 /// A connection that stays checked out, and whether its server tells of what is read on it.
 pub(super) struct Checkout {
     pub(super) wire: Wire,
+    /// Where its servers are.
+    pub(super) places: Vec<Place>,
     pub(super) tracking: bool,
+    #[cfg(feature = "sentinel")]
+    pub(super) lookout: Option<Lookout>,
     _lent: Option<Lent>,
 }
 
@@ -56,16 +73,24 @@ impl Source {
             Target::One(server) => self.pools(server)?.connect().await,
             #[cfg(feature = "sentinel")]
             Target::Sentinel(watched) => {
-                let server = watched.find().await?;
-                self.pools(&server)?.connect().await
+                let (server, lookout) = watched.find().await?;
+                let checkout = self.pools(&server)?.connect().await?;
+                Ok(Checkout {
+                    lookout,
+                    ..checkout
+                })
             }
             #[cfg(feature = "cluster")]
             Target::Cluster(nodes) => {
                 let connected = cluster::connect(nodes, &self.settings, &self.inbox).await;
-                let (connection, tracking) = connected.map_err(|error| error_of(&error))?;
+                let (connection, places, tracking) =
+                    connected.map_err(|error| error_of_attempt(&error))?;
                 Ok(Checkout {
                     wire: Wire::Cluster(connection),
+                    places,
                     tracking,
+                    #[cfg(feature = "sentinel")]
+                    lookout: None,
                     _lent: None,
                 })
             }
@@ -76,18 +101,10 @@ impl Source {
     /// With the login of this moment.
     async fn target(&self) -> Result<Target, Error> {
         let target = &self.settings.target;
-        let Some(ask) = self.settings.credentials.clone() else {
-            return Ok(target.clone());
-        };
-        // It may block: it may ask a file, or another service.
-        let credentials = tokio::task::spawn_blocking(move || ask()).await;
-        let credentials = credentials.map_err(|_| {
-            Error::new(
-                ErrorKind::Unavailable,
-                "whoever gives the credentials has panicked",
-            )
-        })?;
-        Ok(target.logged_in(&credentials))
+        match &self.settings.credentials {
+            Some(ask) => Ok(target.logged_in(&ask.ask().await?)),
+            None => Ok(target.clone()),
+        }
     }
 
     fn pools(&self, server: &ConnectionInfo) -> Result<Pools, Error> {
@@ -98,10 +115,14 @@ impl Source {
 impl Given {
     /// Nobody but its owner can say that its connections shall hear of changes.
     async fn connect(&self) -> Result<Checkout, Error> {
-        let (wire, lent) = self.lend().await?;
+        let (mut wire, lent) = self.lend().await?;
+        let places = wire.places().await.map_err(|error| error_of(&error))?;
         Ok(Checkout {
             wire,
+            places,
             tracking: false,
+            #[cfg(feature = "sentinel")]
+            lookout: None,
             _lent: Some(lent),
         })
     }
@@ -178,7 +199,10 @@ impl Pools {
 fn checkout(connection: Connection, tracking: bool) -> Checkout {
     Checkout {
         wire: Wire::One((*connection).clone()),
+        places: vec![Place::Here],
         tracking,
+        #[cfg(feature = "sentinel")]
+        lookout: None,
         _lent: Some(Lent::from(connection)),
     }
 }
@@ -203,7 +227,7 @@ fn build(
 /// The error of whoever gets no connection.
 pub(super) fn error_of_pool(error: PoolError) -> Error {
     match error {
-        PoolError::Backend(error) => error_of(&error),
+        PoolError::Backend(error) => error_of_attempt(&error),
         error => Error::new(ErrorKind::Unavailable, error.to_string()),
     }
 }
@@ -232,24 +256,38 @@ pub(super) fn error_of(error: &RedisError) -> Error {
     };
     let message = match (error.code(), error.is_io_error()) {
         (Some("NOAUTH"), _) => {
-            "redis wants a login: write redis://user:password@host, or give `credentials`".to_owned()
+            "redis wants a login: write redis://user:password@host, or give `credentials`"
+                .to_owned()
         }
-        (Some("WRONGPASS"), _) => {
-            "redis answered WRONGPASS: it does not know this user with this password; see the url, or what gives the `credentials`".to_owned()
+        (Some("WRONGPASS"), _) => WRONG_LOGIN.to_owned(),
+        (None, _) if error.kind() == redis::ErrorKind::AuthenticationFailed => {
+            WRONG_LOGIN.to_owned()
         }
         (Some(code), _) => {
             // `unknown command 'GET', with args beginning with: …` quotes keys.
             let detail = error.detail().unwrap_or("no detail");
             let (detail, _) = detail.split_once(", with args").unwrap_or((detail, ""));
-            let fix = match detail.starts_with("DB index") {
-                true => ": see the number at the end of the url",
-                false => "",
+            let fix = match code {
+                "MOVED" => ": it is a node of a cluster: write redis+cluster://",
+                _ if detail.starts_with("DB index") => ": see the number at the end of the url",
+                _ => "",
             };
             format!("redis answered {code}: {detail}{fix}")
         }
         (None, true) => format!("{error}"),
         (None, false) if error.kind() == redis::ErrorKind::Parse => {
-            "what answers there is no redis server, or something in between changes its words".to_owned()
+            "what answers there is no redis server, or something in between changes its words"
+                .to_owned()
+        }
+        #[cfg(feature = "sentinel")]
+        (None, false) if error.kind() == redis::ErrorKind::MasterNameNotFoundBySentinel => {
+            "the sentinels know no server by the name in the url, or none that is a primary now"
+                .to_owned()
+        }
+        // The driver asks a sentinel for its role.
+        #[cfg(feature = "sentinel")]
+        (None, false) if error.kind() == redis::ErrorKind::InvalidClientConfig => {
+            "what answers there is no sentinel".to_owned()
         }
         (None, false) => error.category().to_owned(),
     };
@@ -258,6 +296,35 @@ pub(super) fn error_of(error: &RedisError) -> Error {
         Some(code) if FOR_NOW.contains(&code) => known.for_now(),
         _ => known,
     }
+}
+
+const WRONG_LOGIN: &str = "redis answered WRONGPASS: it does not know this user with this password; see the url, or what gives the `credentials`";
+
+const NO_LOGIN: &str =
+    "redis wants a login: write redis://user:password@host, or give `credentials`";
+
+/// What it may mean that nothing is said there that can be read.
+pub(super) const SILENT: &str = "if somebody listens there, it is no redis server, or it speaks TLS (rediss://) where the url does not, or the other way round";
+
+/// The error of an attempt to connect.
+pub(super) fn error_of_attempt(error: &RedisError) -> Error {
+    let known = error_of(error);
+    if !error.is_io_error() {
+        return known;
+    }
+    // Of a cluster's nodes the driver gives the text alone.
+    let text = error.to_string();
+    let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    let message = if says(&["WRONGPASS"]) {
+        WRONG_LOGIN.to_owned()
+    } else if says(&["NOAUTH"]) {
+        NO_LOGIN.to_owned()
+    } else if says(&["timed out", "broken pipe", "reset by peer", "end of file"]) {
+        format!("{known}; {SILENT}")
+    } else {
+        return known;
+    };
+    Error::new(known.kind(), message)
 }
 
 /// What a server answers that starts, stops, changes its role, is full or busy.

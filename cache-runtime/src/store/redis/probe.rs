@@ -3,6 +3,7 @@ use std::time::{Duration, Instant};
 use redis::{Cmd, RedisError, Value, cmd};
 
 use super::Way;
+use super::wire::Place;
 use crate::error::Error;
 
 /// Round trips of which the median is taken.
@@ -10,8 +11,8 @@ const PINGS: usize = 11;
 
 /// What a server tells of itself, and lets us do.
 pub(crate) struct Facts {
-    /// Lines of INFO, one `name:value` each; nothing if it is not told.
-    info: String,
+    /// Of each primary: lines of INFO, one `name:value` each. Nothing if it is not told.
+    infos: Vec<Info>,
     /// 3 or 2.
     pub(crate) protocol: i64,
     pub(crate) tracking: bool,
@@ -21,14 +22,26 @@ pub(crate) struct Facts {
     pub(crate) missing: Vec<String>,
     /// What else the server refuses, in its own words.
     pub(crate) refused: Vec<String>,
+    /// It sends us elsewhere: it is one of several, and is taken for the only one.
+    pub(crate) elsewhere: bool,
+}
+
+/// What one server tells of itself.
+pub(crate) struct Info(String);
+
+impl Info {
+    /// One line of it.
+    pub(crate) fn of(&self, name: &str) -> Option<&str> {
+        let mut lines = self.0.lines().filter_map(|line| line.split_once(':'));
+        let (_, value) = lines.find(|(known, _)| *known == name)?;
+        Some(value.trim())
+    }
 }
 
 impl Facts {
-    /// One line of INFO.
-    pub(crate) fn info(&self, name: &str) -> Option<&str> {
-        let mut lines = self.info.lines().filter_map(|line| line.split_once(':'));
-        let (_, value) = lines.find(|(known, _)| *known == name)?;
-        Some(value.trim())
+    /// Of each primary that tells.
+    pub(crate) fn infos(&self) -> &[Info] {
+        &self.infos
     }
 }
 
@@ -44,49 +57,73 @@ impl Way {
             trips.push(begun.elapsed());
         }
         trips.sort();
+        let places = self.places().await?;
         let mut facts = Facts {
-            info: String::new(),
+            infos: Vec::new(),
             protocol: 2,
             tracking: self.is_tracking(),
-            primaries: self.primaries().await?,
+            primaries: places.len(),
             round_trip: trips[PINGS / 2],
             missing: Vec::new(),
             refused: Vec::new(),
+            elsewhere: false,
         };
         if let Ok(hello) = self.say(cmd("HELLO")).await? {
             facts.protocol = protocol(hello).unwrap_or(2);
         }
-        let mut info = cmd("INFO");
-        info.arg("everything");
-        match self.say(info).await? {
-            Ok(info) => facts.info = redis::from_redis_value(info).unwrap_or_default(),
-            Err(error) => facts.refused(&error, "info", &self.settings.namespace),
+        for place in &places {
+            let mut info = cmd("INFO");
+            info.arg("everything");
+            match self.say_to(place, info).await? {
+                Ok(info) => facts.infos.extend(redis::from_redis_value(info).map(Info)),
+                Err(error) => facts.refused(&error, "info", &self.settings.namespace),
+            }
         }
         for (right, command) in self.trials() {
             if let Err(error) = self.say(command).await? {
                 facts.refused(&error, right, &self.settings.namespace);
             }
         }
-        if facts.protocol == 3
-            && !facts.tracking
-            && let Err(error) = self.say(tracking()).await?
+        // Ends nothing: it is for those who are not tracked.
+        if !facts.tracking
+            && let Err(error) = self.say(tracking("OFF")).await?
         {
             facts.refused(&error, "client|tracking", &self.settings.namespace);
+        }
+        if self.settings.target.moves()
+            && let Err(error) = self.say(cmd("ROLE")).await?
+        {
+            facts.refused(&error, "role", &self.settings.namespace);
+        }
+        if places.iter().all(|place| *place != Place::Here)
+            && let Err(error) = self.say(cmd("ASKING")).await?
+        {
+            facts.refused(&error, "asking", &self.settings.namespace);
         }
         Ok(facts)
     }
 
-    async fn primaries(&self) -> Result<usize, Error> {
+    async fn places(&self) -> Result<Vec<Place>, Error> {
         self.refill();
-        let places = self.exchange(|mut line| async move { line.connection.places().await });
-        places.await.map(|places| places.len())
+        self.exchange(|mut line| async move { line.connection.places().await })
+            .await
     }
 
     /// Sends one command; what the server answers to it is no error of the connection.
     async fn say(&self, command: Cmd) -> Result<Result<Value, RedisError>, Error> {
+        self.say_to(&Place::Here, command).await
+    }
+
+    /// As [`say`](Self::say), to this server.
+    async fn say_to(
+        &self,
+        place: &Place,
+        command: Cmd,
+    ) -> Result<Result<Value, RedisError>, Error> {
         self.refill();
         self.exchange(|mut line| async move {
-            match command.query_async::<Value>(&mut line.connection).await {
+            let said = line.connection.send_to(place, command).await;
+            match said.and_then(Value::extract_error) {
                 Ok(value) => Ok(Ok(value)),
                 Err(error) if error.code().is_some() => Ok(Err(error)),
                 Err(error) => Err(error),
@@ -141,6 +178,7 @@ impl Facts {
             Some("NOPERM") => format!("+{right}"),
             // A script that nobody has loaded is loaded when it is needed.
             Some("NOSCRIPT") => return,
+            Some("MOVED") => return self.elsewhere = true,
             code => {
                 let refused = format!("{right}: {} {words}", code.unwrap_or_default());
                 return self.refused.push(refused);
@@ -155,9 +193,9 @@ impl Facts {
 /// The digest of nothing that anybody has loaded: whether it may be run is asked first.
 const NO_SCRIPT: &str = "0000000000000000000000000000000000000000";
 
-fn tracking() -> Cmd {
+fn tracking(how: &str) -> Cmd {
     let mut tracking = cmd("CLIENT");
-    tracking.arg("TRACKING").arg("ON");
+    tracking.arg("TRACKING").arg(how);
     tracking
 }
 

@@ -1,15 +1,42 @@
 #[cfg(feature = "tls")]
 use redis::TlsMode;
 use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
-use redis::{ConnectionAddr, ConnectionInfo};
+use redis::{ConnectionAddr, ConnectionInfo, RedisResult};
 
-use super::pool::error_of;
-use super::target::{Watched, unusable};
+use super::lookout::Lookout;
+use super::pool::error_of_attempt;
+use super::target::Watched;
 use crate::error::Error;
 
 impl Watched {
-    /// Where the server is at this moment, as its sentinels have it.
-    pub(super) async fn find(&self) -> Result<ConnectionInfo, Error> {
+    /// Where the server is at this moment, as its sentinels have it, and who looks whether that
+    /// changes.
+    pub(super) async fn find(&self) -> Result<(ConnectionInfo, Option<Lookout>), Error> {
+        let mut login = false;
+        let mut place = self.ask(login).await;
+        // They have the server's login for themselves: where they want one, it is that.
+        if let Err(error) = &place
+            && error.code() == Some("NOAUTH")
+            && self.has_login()
+        {
+            login = true;
+            place = self.ask(login).await;
+        }
+        let place = place.map_err(|error| error_of_attempt(&error))?;
+        let lookout = match &place {
+            ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
+                Some(Lookout::new(self, (host.clone(), *port), login))
+            }
+            _ => None,
+        };
+        Ok((self.node.clone().set_addr(self.dressed(place)), lookout))
+    }
+
+    fn has_login(&self) -> bool {
+        self.node.redis_settings().password().is_some()
+    }
+
+    async fn ask(&self, login: bool) -> RedisResult<ConnectionAddr> {
         let mut places: Vec<_> = self
             .sentinels
             .iter()
@@ -18,23 +45,26 @@ impl Watched {
         // They are asked one after the other: one that is silent must not be the first each time.
         fastrand::shuffle(&mut places);
         let kind = SentinelServerType::Master;
-        let client = SentinelClientBuilder::new(places, &self.name, kind);
-        let client = client.and_then(|client| self.logged_in(client).build());
-        let mut client = client.map_err(|error| unusable(&error))?;
-        let found = client.async_get_client().await;
-        let found = found.map_err(|error| error_of(&error))?;
-        let place = found.get_connection_info().addr().clone();
-        Ok(self.node.clone().set_addr(self.dressed(place)))
+        let client = SentinelClientBuilder::new(places, &self.name, kind)?;
+        let mut client = self.logged_in(client, login).build()?;
+        let found = client.async_get_client().await?;
+        Ok(found.get_connection_info().addr().clone())
     }
 
     /// The driver asks the server for its role.
-    fn logged_in(&self, mut client: SentinelClientBuilder) -> SentinelClientBuilder {
+    fn logged_in(&self, mut client: SentinelClientBuilder, too: bool) -> SentinelClientBuilder {
         let redis = self.node.redis_settings();
         if let Some(user) = redis.username() {
             client = client.set_client_to_redis_username(user);
+            if too {
+                client = client.set_client_to_sentinel_username(user);
+            }
         }
         if let Some(password) = redis.password() {
             client = client.set_client_to_redis_password(password);
+            if too {
+                client = client.set_client_to_sentinel_password(password);
+            }
         }
         #[cfg(feature = "tls")]
         {

@@ -58,9 +58,11 @@ impl Target {
         let login = |info: &ConnectionInfo| {
             let redis = info.redis_settings().clone();
             let redis = redis.set_password(&credentials.password);
-            let redis = match &credentials.user {
-                Some(user) => redis.set_username(user),
-                None => redis,
+            let redis = match (&credentials.user, redis.username()) {
+                (Some(user), _) => redis.set_username(user),
+                // In place of the url's.
+                (None, Some(_)) => redis.set_username("default"),
+                (None, None) => redis,
             };
             info.clone().set_redis_settings(redis)
         };
@@ -166,6 +168,12 @@ impl<'a> Parts<'a> {
 #[cfg(feature = "cluster")]
 fn cluster(scheme: &str, rest: &str) -> Result<Target, Error> {
     let parts = Parts::of(scheme, rest);
+    if !matches!(parts.path, "" | "0") {
+        return Err(Error::new(
+            ErrorKind::Config,
+            "the redis url names a database, and a cluster has none but 0: take a `namespace`",
+        ));
+    }
     let nodes = parts.hosts.iter();
     let nodes = nodes.map(|host| parts.server(host, true, parts.path));
     nodes.collect::<Result<_, _>>().map(Target::Cluster)
@@ -283,6 +291,8 @@ mod tests {
             let refusal = refusal(url);
             assert!(!refusal.contains("hunter2"), "{refusal}");
         }
+        #[cfg(feature = "cluster")]
+        assert!(refusal("redis+cluster://ada:hunter2@one/3").contains("database"));
         #[cfg(not(feature = "cluster"))]
         assert!(refusal("redis+cluster://one").contains("features = [\"cluster\"]"));
     }

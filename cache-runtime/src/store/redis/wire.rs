@@ -2,7 +2,7 @@ use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{Cmd, Pipeline, RedisFuture, RedisResult, Value};
 
 #[cfg(feature = "cluster")]
-use super::cluster;
+use super::{cluster, primaries::primaries};
 
 /// What commands are sent on: a connection to one server, or one to each of a cluster's, behind
 /// the driver's routing. Cheap to clone; all clones are multiplexed.
@@ -36,9 +36,9 @@ impl Wire {
         match self {
             Self::One(_) => Ok(vec![Place::Here]),
             #[cfg(feature = "cluster")]
-            Self::Cluster(connection) => cluster::primaries(connection).await,
+            Self::Cluster(connection) => primaries(connection).await,
             #[cfg(feature = "cluster")]
-            Self::Lent(connection) => cluster::primaries(connection).await,
+            Self::Lent(connection) => primaries(connection).await,
         }
     }
 
@@ -57,21 +57,23 @@ impl Wire {
         }
     }
 
-    /// Whether all servers answer; and if it must be the one that takes writes, whether it is.
-    pub(super) async fn ping(&mut self, primary: bool) -> RedisResult<()> {
+    /// Where the servers are, if all answer; and if it must be the one that takes writes, whether
+    /// it is.
+    pub(super) async fn ping(&mut self, primary: bool) -> RedisResult<Vec<Place>> {
         match self {
             Self::One(connection) if primary => {
                 let role: Vec<Value> = redis::cmd("ROLE").query_async(connection).await?;
                 match role.first() {
-                    Some(Value::BulkString(role)) if role == b"master" => Ok(()),
+                    Some(Value::BulkString(role)) if role == b"master" => Ok(vec![Place::Here]),
                     _ => Err((redis::ErrorKind::Io, "it is a replica now").into()),
                 }
             }
-            Self::One(connection) => redis::cmd("PING").exec_async(connection).await,
+            Self::One(connection) => {
+                redis::cmd("PING").exec_async(connection).await?;
+                Ok(vec![Place::Here])
+            }
             #[cfg(feature = "cluster")]
-            Self::Cluster(connection) => cluster::ping(connection).await,
-            #[cfg(feature = "cluster")]
-            Self::Lent(connection) => cluster::ping(connection).await,
+            Self::Cluster(_) | Self::Lent(_) => self.places().await,
         }
     }
 }

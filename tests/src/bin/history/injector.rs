@@ -6,12 +6,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{Scope, sleep};
 use std::time::{Duration, Instant};
 
-use recached_tests::Fault;
+use recached_tests::{Cluster, Fault, Proxy, Sentinels};
 use rustix::process::Signal;
 
 use crate::disturbance::{Disturbance, FOUND_OUT};
-use crate::fleet::{Servers, Slot};
+use crate::fleet::Slot;
 use crate::record::{nanos, now};
+use crate::registers::COUNT;
+use crate::servers::{Pair, Servers, replace, succeed};
 
 /// From one fault to the next, in a storm.
 const PACE: std::ops::Range<u64> = 30..140;
@@ -31,6 +33,8 @@ pub(crate) struct Injector {
     pub(crate) disturbances: Mutex<Vec<Disturbance>>,
     pub(crate) counts: Mutex<BTreeMap<&'static str, u64>>,
     over: AtomicBool,
+    /// Whether there are proxies, for faults of the network.
+    proxies: bool,
 }
 
 /// What stands among replies and makes no frame: it can't be taken for somebody's answer.
@@ -52,13 +56,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Injector {
     pub(crate) fn new(servers: Servers, slots: Vec<Slot>) -> Self {
+        let proxies = servers.pair().is_some();
         Self {
-            port: AtomicU16::new(servers.primary.port()),
+            port: AtomicU16::new(servers.port()),
             slots: slots.into_iter().map(Mutex::new).collect(),
             servers: Mutex::new(servers),
             disturbances: Mutex::default(),
             counts: Mutex::default(),
             over: AtomicBool::new(false),
+            proxies,
         }
     }
 
@@ -66,6 +72,10 @@ impl Injector {
     pub(crate) fn run(&self, time: Duration) {
         let begun = Instant::now();
         std::thread::scope(|scope| {
+            if !self.proxies {
+                // Such a short run would not have one for certain.
+                scope.spawn(|| self.fail_over());
+            }
             while begun.elapsed() < time {
                 let storm = Instant::now();
                 while storm.elapsed() < STORM {
@@ -105,14 +115,16 @@ impl Injector {
     }
 
     fn begin_one<'a>(&'a self, scope: &'a Scope<'a, '_>) {
+        // Where there is no proxy, the network's faults are missing, and processes would be the
+        // only ones to have any.
         match fastrand::u8(..100) {
-            0..86 => {
+            place @ 0..86 if self.proxies || place < 20 => {
                 let slot = fastrand::choice(&self.slots).expect("there are some");
                 if slot.try_lock().is_ok() {
                     scope.spawn(move || self.disturb_one(&mut lock(slot)));
                 }
             }
-            86..98 => {
+            0..98 => {
                 if self.servers.try_lock().is_ok() {
                     scope.spawn(move || self.disturb_all(&mut lock(&self.servers)));
                 }
@@ -126,14 +138,20 @@ impl Injector {
         let begin = now();
         let mut tail = Duration::ZERO;
         let with = |fault, cut: bool, time| {
-            slot.proxy.set(fault);
+            let Some(proxy) = &slot.proxy else { return };
+            proxy.set(fault);
             if cut {
-                slot.proxy.cut();
+                proxy.cut();
             }
             sleep(time);
-            slot.proxy.set(Fault::None);
+            proxy.set(Fault::None);
         };
-        let what = match fastrand::u8(..22) {
+        let cut = || slot.proxy.iter().for_each(Proxy::cut);
+        let faults = match slot.proxy {
+            Some(_) => 0..22,
+            None => 18..22,
+        };
+        let what = match fastrand::u8(faults) {
             0 | 1 => {
                 with(Fault::Slow(ms(1..30), ms(1..30)), false, ms(100..800));
                 tail = Duration::from_millis(30);
@@ -170,12 +188,12 @@ impl Injector {
                 "refused connections"
             }
             15..17 => {
-                slot.proxy.cut();
+                cut();
                 "cut connections"
             }
             17 => {
                 with(Fault::NoHello, true, ms(300..1_500));
-                slot.proxy.cut();
+                cut();
                 "no RESP3"
             }
             18..20 => {
@@ -196,37 +214,35 @@ impl Injector {
 
     fn disturb_all(&self, servers: &mut Servers) {
         let begin = now();
-        let what = match fastrand::u8(..8) {
-            0..3 => {
-                let _: u64 = servers.primary.ask(&["CLIENT", "KILL", "TYPE", "normal"]);
-                "killed clients"
-            }
-            3..5 => {
-                let _: () = servers.primary.ask(&["FLUSHALL"]);
-                "flushed server"
-            }
-            5..7 => {
-                servers.primary.freeze();
-                sleep(ms(20..1_000));
-                servers.primary.thaw();
-                "stopped server"
-            }
-            _ => {
-                servers.restart();
-                "killed server"
-            }
+        let (what, tail) = match servers {
+            Servers::Pair(pair) => (disturb_pair(pair), Duration::ZERO),
+            Servers::Cluster(cluster) => disturb_cluster(cluster),
+            Servers::Sentinels(sentinels) => (disturb_watched(sentinels), Duration::ZERO),
         };
         self.count(what);
-        self.note(what, None, begin, now());
+        self.note(what, None, begin, now() + nanos(tail));
     }
 
     fn fail_over(&self) {
         let slots: Vec<_> = self.slots.iter().map(lock).collect();
         let mut servers = lock(&self.servers);
         let begin = now();
-        for slot in &slots {
-            slot.proxy.set(Fault::Refused);
-            slot.proxy.cut();
+        let Servers::Pair(servers) = &mut *servers else {
+            drop(slots);
+            let (what, tail) = match &mut *servers {
+                Servers::Cluster(cluster) => (replace(cluster, fastrand::u16(..SLOTS)), FOUND_OUT),
+                Servers::Sentinels(sentinels) => (succeed(sentinels), FOUND_OUT),
+                Servers::Pair(_) => return,
+            };
+            if what {
+                self.count("failover");
+            }
+            return self.note("failover", None, begin, now() + nanos(tail));
+        };
+        let proxies = || slots.iter().filter_map(|slot| slot.proxy.as_ref());
+        for proxy in proxies() {
+            proxy.set(Fault::Refused);
+            proxy.cut();
         }
         let nobody = Instant::now();
         // The pulse's connection stays.
@@ -236,9 +252,9 @@ impl Injector {
         let done = servers.clients() <= 1 && servers.fail_over();
         let port = servers.primary.port();
         self.port.store(port, Ordering::SeqCst);
-        for slot in &slots {
-            slot.proxy.aim(port);
-            slot.proxy.set(Fault::None);
+        for proxy in proxies() {
+            proxy.aim(port);
+            proxy.set(Fault::None);
         }
         let what = match done {
             true => "failover",
@@ -268,4 +284,89 @@ fn connect(port: u16) -> Option<redis::Connection> {
     let connection = client.get_connection_with_timeout(limit).ok()?;
     connection.set_read_timeout(Some(limit)).ok()?;
     Some(connection)
+}
+
+/// What befalls a primary with its replica.
+fn disturb_pair(pair: &mut Pair) -> &'static str {
+    match fastrand::u8(..8) {
+        0..3 => {
+            let _: u64 = pair.primary.ask(&["CLIENT", "KILL", "TYPE", "normal"]);
+            "killed clients"
+        }
+        3..5 => {
+            let _: () = pair.primary.ask(&["FLUSHALL"]);
+            "flushed server"
+        }
+        5..7 => {
+            pair.primary.freeze();
+            sleep(ms(20..1_000));
+            pair.primary.thaw();
+            "stopped server"
+        }
+        _ => {
+            pair.restart();
+            "killed server"
+        }
+    }
+}
+
+/// The slots of a cluster.
+const SLOTS: u16 = 16_384;
+
+/// What befalls a cluster, and how long until all have found out.
+fn disturb_cluster(cluster: &mut Cluster) -> (&'static str, Duration) {
+    let place = fastrand::choice(cluster.primaries()).expect("there are three");
+    match fastrand::u8(..10) {
+        0..2 => {
+            let _: u64 = cluster.ask(place, &["CLIENT", "KILL", "TYPE", "normal"]);
+            ("killed clients of a node", Duration::ZERO)
+        }
+        2 => {
+            cluster.ask::<()>(place, &["FLUSHALL"]);
+            ("flushed node", Duration::ZERO)
+        }
+        3..5 => {
+            cluster.freeze(place);
+            // Not for so long that others take it for dead.
+            sleep(ms(20..400));
+            cluster.thaw(place);
+            ("stopped node", Duration::ZERO)
+        }
+        5..8 => {
+            let name = fastrand::choice(["near", "brief", "far"]).expect("there are some");
+            let key = match fastrand::bool() {
+                true => format!("history:gen:fn:history.{name}"),
+                false => format!("history:history.{name}:{}", fastrand::u8(..COUNT)),
+            };
+            cluster.move_slot(cluster.slot_of(&key));
+            ("moved slot", Duration::ZERO)
+        }
+        _ => {
+            cluster.hand_over(place);
+            cluster.is_whole();
+            ("primary that hands over", FOUND_OUT)
+        }
+    }
+}
+
+/// What befalls a server that sentinels watch over.
+fn disturb_watched(sentinels: &Sentinels) -> &'static str {
+    let primary = sentinels.primary();
+    match fastrand::u8(..4) {
+        0 => {
+            let _: u64 = sentinels.ask(primary, &["CLIENT", "KILL", "TYPE", "normal"]);
+            "killed clients"
+        }
+        1 => {
+            sentinels.ask::<()>(primary, &["FLUSHALL"]);
+            "flushed server"
+        }
+        _ => {
+            sentinels.freeze(primary);
+            // Two in a row must not be taken for the server's end.
+            sleep(ms(20..120));
+            sentinels.thaw(primary);
+            "stopped server"
+        }
+    }
 }

@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! cargo run --release -p recached-tests --bin history -- --minutes 1
+//! cargo run --release -p recached-tests --bin history -- --minutes 1 --on cluster
 //! ```
 
 mod check;
@@ -15,17 +16,19 @@ mod injector;
 mod reader;
 mod record;
 mod registers;
+mod servers;
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 use check::{Process, Verdict, check};
-use fleet::{Servers, Slot};
+use fleet::Slot;
 use injector::Injector;
 use record::{Kind, Record, SIZE, nanos};
 use registers::Registers;
+use servers::Servers;
 
-const USAGE: &str = "history [--minutes N | --seconds N] [--processes N] [--seed N]";
+const USAGE: &str = "history [--minutes N | --seconds N] [--processes N] [--seed N] [--on server|cluster|sentinels]";
 
 /// Violations told at most.
 const TOLD: usize = 3;
@@ -37,6 +40,7 @@ struct Settings {
     time: Duration,
     processes: usize,
     seed: Option<u64>,
+    on: String,
 }
 
 fn main() -> ExitCode {
@@ -61,9 +65,14 @@ fn settings(words: &[String]) -> Option<Settings> {
         time: Duration::from_secs(60),
         processes: 4,
         seed: None,
+        on: "server".to_owned(),
     };
     let mut words = words.iter();
     while let Some(word) = words.next() {
+        if word == "--on" {
+            settings.on = words.next()?.clone();
+            continue;
+        }
         let mut number = || words.next()?.parse::<u64>().ok();
         match word.as_str() {
             "--minutes" => settings.time = Duration::from_secs(number()? * 60),
@@ -84,10 +93,13 @@ fn run(settings: &Settings) -> ExitCode {
     drop(Registers::open(folder.path()));
     // Servers leave there what they write.
     std::env::set_current_dir(folder.path()).expect("it is there");
-    let servers = Servers::start();
-    let port = servers.primary.port();
-    let slots = (0..settings.processes).map(|place| Slot::new(place, port, folder.path()));
-    let injector = Injector::new(servers, slots.collect());
+    let Some(servers) = Servers::start(&settings.on) else {
+        eprintln!("{USAGE}");
+        return ExitCode::FAILURE;
+    };
+    let slots = (0..settings.processes).map(|place| Slot::new(place, &servers, folder.path()));
+    let slots = slots.collect();
+    let injector = Injector::new(servers, slots);
     let end = std::thread::scope(|scope| {
         scope.spawn(|| injector.feel_the_pulse());
         std::thread::sleep(Duration::from_secs(1));

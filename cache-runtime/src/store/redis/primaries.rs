@@ -1,0 +1,103 @@
+//! A cluster's primaries: whether all of them answer, and whether they still are.
+
+use futures_util::future::join;
+use redis::cluster_async::ClusterConnection;
+use redis::cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo, SingleNodeRoutingInfo};
+use redis::{ErrorKind, RedisResult, Value};
+
+use super::cluster::Routed;
+use super::wire::Place;
+
+/// Those that the driver routes to, if all of them answer and the cluster names the same ones.
+///
+/// It passes over a node that it has no connection to, and says nothing of it. And one that is a
+/// primary no more keeps its connection, as a replica: it is told of changes only for as long as
+/// it hears of them itself.
+pub(super) async fn primaries<C: Routed>(
+    connection: &mut ClusterConnection<C>,
+) -> RedisResult<Vec<Place>> {
+    let mut other = connection.clone();
+    let (answering, named) = join(answering(connection), named(&mut other)).await;
+    let (answering, named) = (answering?, named?);
+    if !named
+        .iter()
+        .all(|one| answering.iter().any(|it| one.is(it)))
+    {
+        return Err((ErrorKind::Io, "a primary of the cluster is not reached").into());
+    }
+    if !answering
+        .iter()
+        .all(|it| named.iter().any(|one| one.is(it)))
+    {
+        return Err((
+            ErrorKind::Io,
+            "a node of the cluster is no primary any more",
+        )
+            .into());
+    }
+    Ok(answering)
+}
+
+/// Those that the driver is connected to.
+async fn answering<C: Routed>(connection: &mut ClusterConnection<C>) -> RedisResult<Vec<Place>> {
+    // With no policy, each is named beside its answer.
+    let routing = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, None));
+    let pongs = connection
+        .route_command(redis::cmd("PING"), routing)
+        .await?;
+    let Value::Map(pongs) = pongs.extract_error()? else {
+        return Ok(Vec::new());
+    };
+    let mut places = Vec::with_capacity(pongs.len());
+    for (address, _) in pongs {
+        let address: String = redis::from_redis_value(address)?;
+        if let Some((host, port)) = address.rsplit_once(':')
+            && let Ok(port) = port.parse()
+        {
+            places.push(Place::There(host.to_owned(), port));
+        }
+    }
+    Ok(places)
+}
+
+/// A primary as one of the nodes has it.
+struct Named {
+    /// Nothing where the node does not know or does not tell.
+    host: String,
+    port: i64,
+}
+
+impl Named {
+    fn is(&self, place: &Place) -> bool {
+        match place {
+            Place::Here => false,
+            Place::There(host, port) => {
+                self.port == i64::from(*port) && (self.host.is_empty() || self.host == *host)
+            }
+        }
+    }
+}
+
+async fn named<C: Routed>(connection: &mut ClusterConnection<C>) -> RedisResult<Vec<Named>> {
+    let mut slots = redis::cmd("CLUSTER");
+    slots.arg("SLOTS");
+    let random = RoutingInfo::SingleNode(SingleNodeRoutingInfo::RandomPrimary);
+    let slots = connection.route_command(slots, random).await?;
+    let mut primaries = Vec::new();
+    // Each: first slot, last slot, primary, replicas; a node: host, port, id, more.
+    for range in slots.extract_error()?.into_sequence().unwrap_or_default() {
+        let range = range.into_sequence().unwrap_or_default();
+        let Some(node) = range.into_iter().nth(2) else {
+            continue;
+        };
+        let mut node = node.into_sequence().unwrap_or_default().into_iter();
+        let (Some(host), Some(Value::Int(port))) = (node.next(), node.next()) else {
+            continue;
+        };
+        let host: Option<String> = redis::from_redis_value(host)?;
+        let known = |host: &String| !matches!(host.as_str(), "?" | "0.0.0.0" | "::");
+        let host = host.filter(known).unwrap_or_default();
+        primaries.push(Named { host, port });
+    }
+    Ok(primaries)
+}
