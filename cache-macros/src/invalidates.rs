@@ -1,12 +1,12 @@
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
-use syn::parse::{ParseStream, Parser};
+use syn::parse::ParseStream;
 use syn::spanned::Spanned;
 use syn::{Error, Expr, FnArg, LitStr, Path, Token, parse_quote};
 
-use crate::args::nearest;
 use crate::function::{Function, mentions_impl};
+use crate::options;
 use crate::template::{Piece, Template};
 
 const OPTIONS: [&str; 4] = ["tag", "entry", "cache", "crate"];
@@ -40,24 +40,7 @@ pub(crate) fn invalidates(options: TokenStream, item: TokenStream) -> TokenStrea
 impl Args {
     fn parse(tokens: TokenStream) -> (Self, Vec<Error>) {
         let mut args = Self::default();
-        let mut errors = Vec::new();
-        let parse = |input: ParseStream<'_>| {
-            while !input.is_empty() {
-                if let Err(error) = args.option(input) {
-                    errors.push(error);
-                    while !input.is_empty() && !input.peek(Token![,]) {
-                        input.parse::<TokenTree>()?;
-                    }
-                }
-                if !input.is_empty() {
-                    input.parse::<Token![,]>()?;
-                }
-            }
-            Ok(())
-        };
-        if let Err(error) = parse.parse2(tokens) {
-            errors.push(error);
-        }
+        let mut errors = options::each(tokens, |input| args.option(input));
         let none = args.functions.is_empty() && args.tags.is_empty() && args.entries.is_empty();
         if none && errors.is_empty() {
             errors.push(Error::new(
@@ -77,7 +60,7 @@ impl Args {
         let name = option.to_string();
         let fail = |message: String| Err(Error::new(option.span(), message));
         if !OPTIONS.contains(&name.as_str()) {
-            return fail(nearest(&name, &OPTIONS));
+            return fail(options::nearest(&name, &OPTIONS));
         }
         if !input.peek(Token![=]) {
             return fail(format!("write `{name} = …`"));

@@ -5,6 +5,7 @@ mod duration;
 mod expand;
 mod function;
 mod invalidates;
+mod options;
 mod returns;
 #[cfg(test)]
 mod snapshots;

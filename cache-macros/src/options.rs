@@ -1,0 +1,63 @@
+//! Options between commas, of whichever attribute.
+
+use proc_macro2::{TokenStream, TokenTree};
+use syn::parse::{ParseStream, Parser};
+use syn::{Error, Token};
+
+/// Has `option` parse one after the other; everything that is wrong with them.
+pub(crate) fn each(
+    tokens: TokenStream,
+    mut option: impl FnMut(ParseStream<'_>) -> syn::Result<()>,
+) -> Vec<Error> {
+    let mut errors = Vec::new();
+    let parse = |input: ParseStream<'_>| {
+        while !input.is_empty() {
+            if let Err(error) = option(input) {
+                errors.push(error);
+                // On to the next option, so that all mistakes are told at once.
+                while !input.is_empty() && !input.peek(Token![,]) {
+                    input.parse::<TokenTree>()?;
+                }
+            }
+            if !input.is_empty() {
+                input.parse::<Token![,]>()?;
+            }
+        }
+        Ok(())
+    };
+    if let Err(error) = parse.parse2(tokens) {
+        errors.push(error);
+    }
+    errors
+}
+
+/// What to say of an unknown option.
+pub(crate) fn nearest(name: &str, options: &[&str]) -> String {
+    let nearest = options.iter().min_by_key(|option| distance(name, option));
+    match nearest {
+        Some(option) if distance(name, option) <= 2 => {
+            format!("there is no option `{name}`: did you mean `{option}`?")
+        }
+        _ => format!(
+            "there is no option `{name}`: there are {}",
+            options.join(", ")
+        ),
+    }
+}
+
+/// Levenshtein's distance, for short words.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.chars().enumerate() {
+            let above = row[j + 1];
+            row[j + 1] = (diagonal + usize::from(x != y))
+                .min(above + 1)
+                .min(row[j] + 1);
+            diagonal = above;
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
