@@ -10,6 +10,8 @@ use recached_tests::{Cluster, cache_on, until};
 #[derive(Default)]
 struct Source {
     value: AtomicU64,
+    /// No older value may be read any more.
+    oldest: AtomicU64,
     runs: AtomicUsize,
 }
 
@@ -21,6 +23,12 @@ impl Source {
 
     fn set(&self, value: u64) {
         self.value.store(value, Ordering::SeqCst);
+    }
+
+    /// What was there before has been invalidated.
+    fn is_told(&self) {
+        let value = self.value.load(Ordering::SeqCst);
+        self.oldest.store(value, Ordering::SeqCst);
     }
 
     fn runs(&self) -> usize {
@@ -175,8 +183,9 @@ impl Traffic {
                 let mut id = task;
                 while !stop.load(Ordering::SeqCst) {
                     id = (id + 7) % 50;
-                    let begun = Instant::now();
-                    far(&cache, &source, id).await;
+                    let (begun, oldest) = (Instant::now(), source.oldest.load(Ordering::SeqCst));
+                    let value = far(&cache, &source, id).await;
+                    assert!(value >= oldest, "{value} was invalidated");
                     slowest.fetch_max(begun.elapsed().as_millis() as u64, Ordering::SeqCst);
                     calls.fetch_add(1, Ordering::SeqCst);
                     tokio::time::sleep(Duration::from_millis(1)).await;
@@ -246,6 +255,7 @@ async fn a_primary_that_dies_costs_no_call_its_result_and_hits_come_back() {
     assert!(again < Duration::from_secs(5), "{again:?}");
     source.set(1);
     cache.invalidate("far").await.expect("it works");
+    source.is_told();
     assert_eq!(far(&cache, &source, 1).await, 1);
     // Back as a replica.
     cluster.restart(lost);
