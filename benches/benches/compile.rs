@@ -86,10 +86,19 @@ fn main() {
         },
         Library {
             name: "recached",
-            dependencies: ours,
+            dependencies: ours.clone(),
             function: |n| {
                 format!(
                     "#[recached::cached(ttl = 60)]\npub async fn f{n}(id: u64) -> Result<String, String> {{ Ok(format!(\"{n} {{id}}\")) }}\n"
+                )
+            },
+        },
+        Library {
+            name: "recached, each with a type of its own, derived",
+            dependencies: format!("{ours}serde = {{ version = \"1\", features = [\"derive\"] }}\n"),
+            function: |n| {
+                format!(
+                    "#[derive(Clone, serde::Serialize, serde::Deserialize)]\npub struct S{n} {{ pub id: u64, pub name: String }}\n#[recached::cached(ttl = 60)]\npub async fn f{n}(id: u64) -> Result<S{n}, String> {{ Ok(S{n} {{ id, name: String::new() }}) }}\n"
                 )
             },
         },
