@@ -13,6 +13,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{LazyLock, PoisonError, RwLock};
 
+use quick_cache::DefaultHashBuilder;
 use serde::de::{
     DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess,
     SeqAccess, VariantAccess, Visitor,
@@ -29,7 +30,8 @@ const DEPTH: usize = 32;
 
 /// The shape of `T`.
 pub(crate) fn shape_of<T: DeserializeOwned + 'static>() -> u64 {
-    static KNOWN: LazyLock<RwLock<HashMap<TypeId, u64>>> = LazyLock::new(RwLock::default);
+    static KNOWN: LazyLock<RwLock<HashMap<TypeId, u64, DefaultHashBuilder>>> =
+        LazyLock::new(RwLock::default);
     let id = TypeId::of::<T>();
     let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner);
     if let Some(shape) = known.get(&id) {

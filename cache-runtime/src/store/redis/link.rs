@@ -1,4 +1,5 @@
 use std::future::Future;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -139,7 +140,8 @@ impl Link {
     where
         F: Future<Output = RedisResult<T>>,
     {
-        let work = async {
+        // Pinned here, and not moved into its deadline.
+        let work = pin!(async {
             let line = self.line().await?;
             exchange(line).await.map_err(|error| {
                 if error.is_unrecoverable_error() || error.is_io_error() {
@@ -147,7 +149,7 @@ impl Link {
                 }
                 pool::error_of(&error)
             })
-        };
+        });
         match background::timeout(limit, work)?.await {
             Ok(outcome) => outcome,
             Err(_) => {
