@@ -56,7 +56,7 @@ async fn main() {
         return reader(&words[place + 1]).await;
     }
     let server = Server::start();
-    let mut set = |value: u64| server.ask::<()>(&["SET", "source", &value.to_string()]);
+    let set = |value: u64| server.ask::<()>(&["SET", "source", &value.to_string()]);
     set(0);
     let mut child = Command::new(std::env::current_exe().expect("this program"))
         .args(["--reader", &server.url()])
