@@ -152,16 +152,19 @@ async fn serve(port: u16, listener: TcpListener, mut states: watch::Receiver<Sta
         };
         tokio::select! {
             changed = states.changed() => if changed.is_err() { return },
-            accepted = accepted => if let Ok((client, _)) = accepted {
-                tokio::spawn(pass(client, states.clone()));
+            accepted = accepted => {
+                // As it is now: a cut that comes before it is begun must end it too.
+                let now = *states.borrow();
+                if let (Ok((client, _)), true) = (accepted, now.fault != Fault::Refused) {
+                    tokio::spawn(pass(client, now, states.clone()));
+                }
             },
         }
     }
 }
 
 /// One connection, until either side ends it or it is cut.
-async fn pass(client: TcpStream, states: watch::Receiver<State>) {
-    let now = *states.borrow();
+async fn pass(client: TcpStream, now: State, states: watch::Receiver<State>) {
     let Ok(server) = TcpStream::connect(now.server).await else {
         return;
     };
