@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::cache::Cache;
 use crate::compute::TypedRequest;
 use crate::error::Error;
-use crate::function::State;
+use crate::function::Known;
 use crate::group::Group;
 use crate::key::Key;
 use crate::policy::Policy;
@@ -29,7 +29,7 @@ pub struct Entry<R, const KIND: u8, F> {
 /// Where a call's entry is.
 pub(crate) struct Place {
     pub(crate) cache: Cache,
-    pub(crate) state: Arc<State>,
+    pub(crate) state: Known,
     pub(crate) key: Result<Key, Error>,
     /// All of them, if there are tags.
     pub(crate) groups: Option<Arc<[Group]>>,

@@ -119,7 +119,9 @@ impl<'a> Request<'a> {
     }
 
     async fn find(&self) -> Sought {
-        if let Some(held) = self.near() {
+        if (self.policy.near || self.session.is_typed())
+            && let Some(held) = self.near()
+        {
             self.state.counters.near_hits.count();
             return Sought::Found(held);
         }

@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
@@ -50,20 +51,39 @@ impl Function {
     }
 
     /// What one cache knows of this function.
-    pub(crate) fn state(&self, registry: &Registry) -> Arc<State> {
-        if let Some(state) = self.known(registry) {
-            return Arc::clone(state);
+    #[inline]
+    pub(crate) fn state(&'static self, registry: &Registry) -> Known {
+        match self.first.get() {
+            Some((id, state)) if *id == registry.id => Known::First(state),
+            _ => self.other(registry),
         }
-        let state = registry.of_site(&self.site);
-        let _ = self.first.set((registry.id, Arc::clone(&state)));
-        state
     }
 
-    /// The same, if that is the cache that asked first.
+    #[cold]
+    fn other(&'static self, registry: &Registry) -> Known {
+        let state = registry.of_site(&self.site);
+        let _ = self.first.set((registry.id, Arc::clone(&state)));
+        Known::Other(state)
+    }
+}
+
+/// What one cache knows of one function. Borrowed where it can be: to count who holds it would
+/// cost the cores that share it more than the look at it.
+#[derive(Clone)]
+pub(crate) enum Known {
+    First(&'static State),
+    Other(Arc<State>),
+}
+
+impl Deref for Known {
+    type Target = State;
+
     #[inline]
-    pub(crate) fn known(&self, registry: &Registry) -> Option<&Arc<State>> {
-        let (id, state) = self.first.get()?;
-        (*id == registry.id).then_some(state)
+    fn deref(&self) -> &State {
+        match self {
+            Self::First(state) => state,
+            Self::Other(state) => state,
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::companion::{self, Place, is_refresh, is_refreshing};
 use crate::compute::{Answer, TypedRequest};
 use crate::error::Error;
 use crate::fingerprint::Fingerprint;
-use crate::function::State;
+use crate::function::{Known, State};
 use crate::group::Group;
 use crate::key::{Head, Key};
 use crate::local::Local;
@@ -136,17 +136,10 @@ impl<R, const KIND: u8> Call<R, KIND> {
         R: Returns<KIND>,
     {
         let local = self.asked.near()?;
-        match self.asked.function.known(&local.registry) {
-            Some(state) => Self::hit(self.asked.held(local, state), state),
-            None => {
-                let state = self.asked.function.state(&local.registry);
-                Self::hit(self.asked.held(local, &state), &state)
-            }
-        }
+        let state = self.asked.function.state(&local.registry);
+        Self::hit(self.asked.held(local, &state), &state)
     }
 
-    // Once on the hit path, and once off it: not worth a call there.
-    #[inline(always)]
     fn hit(held: Option<Erased>, state: &State) -> Option<R>
     where
         R: Returns<KIND>,
@@ -168,8 +161,7 @@ impl Asked {
         Some(&cache.inner.local)
     }
 
-    // Once on the hit path, and once off it: not worth a call there.
-    #[inline(always)]
+    #[inline]
     fn held(&self, local: &Local, state: &State) -> Option<Erased> {
         let fingerprint = self.fingerprint(state)?;
         local.near.fresh(&fingerprint, &state.current)
@@ -203,14 +195,14 @@ impl Asked {
     }
 
     fn begin(self, policy: Policy) -> Begun {
-        let cache = self.cache.unwrap_or_else(|| Cache::installed().clone());
+        let cache = self.cache.as_ref().unwrap_or_else(|| Cache::installed());
         let state = self.function.state(&cache.inner.local.registry);
         let policy = state.policy(policy);
         let begun = if !self.when || state.is_out() {
             state.counters.bypasses.count();
             None
         } else {
-            let groups = groups(&cache, &state, self.tags, &policy);
+            let groups = groups(cache, &state, self.tags, &policy);
             match groups.and_then(|groups| Ok((groups, state.key(self.arguments)?))) {
                 Ok((groups, key)) => Some(Called {
                     refresh: is_refresh(&key),
@@ -227,7 +219,7 @@ impl Asked {
             }
         };
         Begun {
-            cache,
+            cache: self.cache,
             state,
             policy,
             called: begun,
@@ -272,8 +264,8 @@ fn groups(
 /// A call that begins; if it is not to consult the cache, without its key.
 #[derive(Clone)]
 struct Begun {
-    cache: Cache,
-    state: Arc<State>,
+    cache: Option<Cache>,
+    state: Known,
     policy: Policy,
     called: Option<Called>,
 }
@@ -286,6 +278,10 @@ struct Called {
 }
 
 impl Begun {
+    fn cache(&self) -> &Cache {
+        self.cache.as_ref().unwrap_or_else(|| Cache::installed())
+    }
+
     fn request<R: Returns<KIND>, const KIND: u8>(
         &self,
         share: Share<R>,
@@ -296,7 +292,7 @@ impl Begun {
             self.state.counters.bypasses.count();
             return None;
         }
-        let inner = &self.cache.inner;
+        let inner = &self.cache().inner;
         let request = TypedRequest::new(inner, &self.state, &called.key, &self.policy, caller);
         let request = request.tagged(called.groups.as_ref()).sharing(share);
         Some((request, called.refresh))
@@ -305,7 +301,7 @@ impl Begun {
     /// Begins a refresh in the background, unless this process is at it already.
     fn refresh(&self, begin: impl FnOnce(Self, Refreshing)) {
         if let Some(called) = &self.called
-            && let Some(refreshing) = self.cache.inner.refreshes.begin(&called.key)
+            && let Some(refreshing) = self.cache().inner.refreshes.begin(&called.key)
         {
             begin(self.clone(), refreshing);
         }

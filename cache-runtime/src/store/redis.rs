@@ -16,6 +16,7 @@ mod pool;
 mod primaries;
 mod probe;
 mod queue;
+mod reads;
 mod scripts;
 #[cfg(feature = "sentinel")]
 mod sentinel;

@@ -1,11 +1,11 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
 
 use quick_cache::DefaultHashBuilder;
 
 use crate::fingerprint::digest;
-use crate::group::{Group, Stamp};
+use crate::group::{Group, Stamp, is_tag};
 use crate::nonce::Nonce;
 
 /// Groups remembered at most; past it all are forgotten and read again.
@@ -19,17 +19,25 @@ const MOST: usize = 100_000;
 pub(crate) struct Generations {
     known: RwLock<Known>,
     tokens: AtomicU64,
+    changes: AtomicU64,
 }
 
 #[derive(Default)]
 struct Known {
     groups: HashMap<u128, Slot, DefaultHashBuilder>,
+    /// Of the calls without tags, by their function: to digest generations at each look would
+    /// cost more than all else that is done with them.
+    stamps: HashMap<u128, Stamp, DefaultHashBuilder>,
     epoch: Epoch,
 }
 
 /// Which of a link's connections, one after the other, it is.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Epoch(u64);
+
+/// Between which changes something was known.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Version(u64);
 
 #[derive(Clone, Copy)]
 enum Slot {
@@ -40,57 +48,78 @@ enum Slot {
 /// What has to be asked for: the place of each group, and its token.
 pub(crate) type Wanted = Vec<(usize, u64)>;
 
+/// The function of a call without tags.
+fn function(groups: &[Group]) -> Option<u128> {
+    match groups {
+        [_, function] if !function.is_tag() => Some(function.digest()),
+        _ => None,
+    }
+}
+
+impl Known {
+    fn stamp(&self, groups: &[Group]) -> Option<Stamp> {
+        let nonce_of = |group: &Group| match self.groups.get(&group.digest()) {
+            Some(Slot::Known(nonce)) => Some(*nonce),
+            _ => None,
+        };
+        let all: Option<Vec<Nonce>> = groups.iter().map(nonce_of).collect();
+        all.map(Stamp::of)
+    }
+
+    fn forget_all(&mut self) {
+        self.groups.clear();
+        self.stamps.clear();
+    }
+}
+
 impl Generations {
     /// What follows is read on a new connection: the ones before have nothing to tell any more.
     pub(crate) fn begin(&self) -> Epoch {
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        known.groups.clear();
+        let mut known = self.change();
+        known.forget_all();
         known.epoch.0 += 1;
         known.epoch
     }
 
-    /// Whether nothing has to be asked for.
-    pub(crate) fn are_known(&self, groups: &[Group]) -> bool {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        let is_known =
-            |group: &Group| matches!(known.groups.get(&group.digest()), Some(Slot::Known(_)));
-        groups.iter().all(is_known)
-    }
-
     /// The stamp, if all groups are known.
     pub(crate) fn stamp(&self, groups: &[Group]) -> Option<Stamp> {
+        Some(self.now(groups)?.0)
+    }
+
+    /// The stamp, if all groups are known, and until when.
+    pub(crate) fn now(&self, groups: &[Group]) -> Option<(Stamp, Version)> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        let mut generations = [Nonce([0; 16]); 8];
-        let few = generations.get_mut(..groups.len());
-        let nonce_of = |group: &Group| match known.groups.get(&group.digest()) {
-            Some(Slot::Known(nonce)) => Some(*nonce),
-            _ => None,
+        let version = Version(self.changes.load(Ordering::Relaxed));
+        let Some(function) = function(groups) else {
+            return Some((known.stamp(groups)?, version));
         };
-        match few {
-            Some(few) => {
-                for (nonce, group) in few.iter_mut().zip(groups) {
-                    *nonce = nonce_of(group)?;
-                }
-                Some(Stamp::of(few.iter().copied()))
-            }
-            None => {
-                let all: Option<Vec<Nonce>> = groups.iter().map(nonce_of).collect();
-                all.map(Stamp::of)
-            }
+        if let Some(stamp) = known.stamps.get(&function) {
+            return Some((*stamp, version));
         }
+        drop(known);
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let version = Version(self.changes.load(Ordering::Relaxed));
+        let stamp = known.stamp(groups)?;
+        known.stamps.insert(function, stamp);
+        Some((stamp, version))
+    }
+
+    /// Whether nothing has changed since.
+    pub(crate) fn is_still(&self, version: Version) -> bool {
+        self.changes.load(Ordering::Acquire) == version.0
     }
 
     /// Opens a fetch, on the connection of `epoch`, of the groups that are not known; `None` if
     /// that connection was given up.
     pub(crate) fn ask(&self, groups: &[Group], epoch: Epoch) -> Option<Wanted> {
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.change();
         if known.epoch != epoch {
             return None;
         }
-        let slots = &mut known.groups;
-        if slots.len() >= MOST {
-            slots.clear();
+        if known.groups.len() >= MOST {
+            known.forget_all();
         }
+        let slots = &mut known.groups;
         let mut wanted = Wanted::new();
         for (place, group) in groups.iter().enumerate() {
             match slots.get(&group.digest()) {
@@ -109,7 +138,7 @@ impl Generations {
 
     /// Keeps the answers whose tokens have survived.
     pub(crate) fn settle(&self, groups: &[Group], wanted: &Wanted, answers: &[Nonce]) {
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.change();
         for ((place, token), nonce) in wanted.iter().zip(answers) {
             if let Some(slot) = known.groups.get_mut(&groups[*place].digest())
                 && matches!(slot, Slot::Asked(asked) if asked == token)
@@ -120,13 +149,23 @@ impl Generations {
     }
 
     pub(crate) fn forget(&self, group: &str) {
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        known.groups.remove(&digest(group.as_bytes()));
+        let digest = digest(group.as_bytes());
+        let mut known = self.change();
+        known.groups.remove(&digest);
+        if known.stamps.remove(&digest).is_none() && !is_tag(group) {
+            // It is not a function's, so it is everybody's.
+            known.stamps.clear();
+        }
     }
 
     pub(crate) fn clear(&self) {
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        known.groups.clear();
+        self.change().forget_all();
+    }
+
+    fn change(&self) -> RwLockWriteGuard<'_, Known> {
+        let known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        self.changes.fetch_add(1, Ordering::Release);
+        known
     }
 }
 

@@ -4,15 +4,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use redis::RedisResult;
+use redis::{RedisError, RedisResult};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use super::health::unreachable;
 use super::keeper::{Alive, keep};
+use super::reads::{self, Reads, late_by};
 use super::{Settings, Way, names::Names, pool, queue::Queue, wire::Wire};
 use crate::background;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::store::redis::generations::Epoch;
 use crate::store::redis::inbox::Inbox;
 
@@ -26,6 +27,8 @@ pub(crate) struct Link {
     pub(super) names: Arc<Names>,
     pub(super) queue: Arc<Queue>,
     pub(super) inbox: Arc<Inbox>,
+    pub(super) reads: Arc<Reads>,
+    up: AtomicBool,
     status: RwLock<Status>,
     changed: Notify,
     alive: Arc<AtomicBool>,
@@ -71,6 +74,8 @@ impl Link {
             names: Arc::clone(names),
             queue: Arc::clone(queue),
             inbox: Arc::new(inbox),
+            reads: Arc::new(Reads::new(settings.command_timeout)),
+            up: AtomicBool::new(false),
             status: RwLock::new(Status::Connecting),
             changed: Notify::new(),
             alive: Arc::new(AtomicBool::new(true)),
@@ -82,7 +87,13 @@ impl Link {
             link: Arc::downgrade(&link),
             alive: Arc::clone(&link.alive),
             inbox: Arc::clone(&link.inbox),
+            reads: Arc::clone(&link.reads),
         };
+        background::spawn_on(
+            runtime,
+            reads::send(Arc::downgrade(&link), Arc::clone(&link.reads)),
+        );
+        background::spawn(reads::watch(Arc::downgrade(&link), Arc::clone(&link.reads)));
         let keep = keep(
             Arc::downgrade(&link),
             Arc::clone(&link.inbox),
@@ -121,8 +132,7 @@ impl Link {
 
     /// Whether a call could be sent at this moment.
     pub(super) fn is_up(&self) -> bool {
-        let status = self.status.read().unwrap_or_else(PoisonError::into_inner);
-        matches!(*status, Status::Up(_))
+        self.up.load(Ordering::Acquire)
     }
 
     /// Whether the server pushes what changes.
@@ -143,23 +153,23 @@ impl Link {
         // Pinned here, and not moved into its deadline.
         let work = pin!(async {
             let line = self.line().await?;
-            exchange(line).await.map_err(|error| {
-                if error.is_unrecoverable_error() || error.is_io_error() {
-                    self.inbox.doubt.notify_one();
-                }
-                pool::error_of(&error)
-            })
+            exchange(line).await.map_err(|error| self.error(&error))
         });
         match background::timeout(limit, work)?.await {
             Ok(outcome) => outcome,
             Err(_) => {
                 self.overdue();
-                Err(Error::new(
-                    ErrorKind::Timeout,
-                    format!("redis did not answer within {limit:?}"),
-                ))
+                Err(late_by(limit))
             }
         }
+    }
+
+    /// What a caller is told of it; if it may be the connection's end, that is looked into.
+    pub(super) fn error(&self, error: &RedisError) -> Error {
+        if error.is_unrecoverable_error() || error.is_io_error() {
+            self.inbox.doubt.notify_one();
+        }
+        pool::error_of(error)
     }
 
     async fn line(&self) -> Result<Line, Error> {
@@ -177,7 +187,7 @@ impl Link {
     }
 
     /// `None` while the first attempt to connect is under way.
-    fn line_now(&self) -> Option<Result<Line, Error>> {
+    pub(super) fn line_now(&self) -> Option<Result<Line, Error>> {
         match &*self.status.read().unwrap_or_else(PoisonError::into_inner) {
             Status::Up(up) => Some(Ok(Line {
                 connection: up.connection.clone(),
@@ -190,7 +200,7 @@ impl Link {
     }
 
     /// Nobody else shall wait for a server that has let one caller wait in vain.
-    fn overdue(&self) {
+    pub(super) fn overdue(&self) {
         self.doubt();
         self.settings.health.suspect();
     }
@@ -223,6 +233,10 @@ impl Link {
             Status::Connecting | Status::Up(_) => None,
         };
         let mut now = self.status.write().unwrap_or_else(PoisonError::into_inner);
+        self.up
+            .store(matches!(status, Status::Up(_)), Ordering::Release);
+        let gathers = matches!(&status, Status::Up(up) if up.connection.is_one());
+        self.reads.set_open(gathers);
         let before = std::mem::replace(&mut *now, status);
         // Flights and observers have locks of their own: none is taken under ours.
         drop(now);
@@ -272,6 +286,7 @@ impl Link {
 impl Drop for Link {
     fn drop(&mut self) {
         self.fall("nobody uses it any more");
+        self.reads.close();
         self.inbox.doubt.notify_one();
     }
 }

@@ -1,6 +1,6 @@
+use std::iter;
 use std::time::Duration;
 
-use redis::aio::ConnectionLike;
 use redis::{Cmd, FromRedisValue, RedisResult, Value, cmd};
 
 use super::Way;
@@ -28,7 +28,7 @@ struct Looked {
 
 /// An entry and its remaining life, as far as they were asked for and are there.
 #[derive(Default)]
-struct Seen {
+pub(super) struct Seen {
     entry: Option<Vec<u8>>,
     left: Option<Duration>,
 }
@@ -38,20 +38,16 @@ impl Way {
     /// known.
     async fn look(&self, groups: &[Group], key: Option<(&Key, Look)>) -> Result<Looked, Error> {
         let generations = &self.inbox.generations;
-        let most = self.settings.largest_entry();
-        if generations.are_known(groups) {
+        if let Some((stamp, version)) = generations.now(groups) {
             let seen = match key {
                 None => Seen::default(),
-                // Boxed where it is deepest: every layer above would carry it along.
-                Some((key, Look::Entry)) => {
-                    Box::pin(self.exchange(|line| get(line, key, most))).await?
-                }
-                Some((key, Look::WithLife)) => {
-                    Box::pin(self.exchange(|line| get_with_life(line, key, most))).await?
-                }
+                Some((key, look)) => self.entry(key, look).await?,
             };
             // Looked up again: a push may have come in just before the reply.
-            let stamp = generations.stamp(groups);
+            let stamp = match generations.is_still(version) {
+                true => Some(stamp),
+                false => generations.stamp(groups),
+            };
             return Ok(Looked { seen, stamp });
         }
         Box::pin(self.look_further(groups, key)).await
@@ -85,14 +81,17 @@ impl Way {
             };
             let mut parts: Vec<Vec<Cmd>> = wanted.iter().map(generation).collect();
             if let Some((key, look)) = key {
-                parts.push(ask(key, look, most));
+                parts.push(ask(key, look, most).collect());
             }
             let mut replies = line.connection.send_all(parts).await?.into_iter();
             let mut answers = Vec::with_capacity(wanted.len());
             for reply in replies.by_ref().take(wanted.len()) {
                 answers.push(bytes(reply)?.and_then(|known| Nonce::from_bytes(&known)));
             }
-            let seen = seen(&mut replies, most)?;
+            let seen = match key {
+                Some((_, look)) => seen(&mut replies, look, most)?,
+                None => Seen::default(),
+            };
             let mut nonces = Vec::with_capacity(answers.len());
             for ((place, _), answer) in wanted.iter().zip(answers) {
                 let nonce = match answer {
@@ -457,43 +456,34 @@ impl Tier for Way {
 
 // The driver's boxed futures, not its plain ones: those take a kilobyte in every future above.
 
-/// One command and nothing else: cheaper than any pipeline.
-async fn get(mut line: Line, key: &Key, most: u64) -> RedisResult<Seen> {
-    let mut get = cmd("GETRANGE");
-    get.arg(key.as_str()).arg(0).arg(most);
-    let entry = entry(line.connection.req_packed_command(&get).await?, most)?;
-    Ok(Seen { entry, left: None })
-}
-
-async fn get_with_life(mut line: Line, key: &Key, most: u64) -> RedisResult<Seen> {
-    let both = vec![ask(key, Look::WithLife, most)];
-    let replies = line.connection.send_all(both).await?;
-    seen(&mut replies.into_iter(), most)
-}
-
 /// One byte more than an entry may have tells that there are more.
-fn ask(key: &Key, look: Look, most: u64) -> Vec<Cmd> {
+pub(super) fn ask(key: &Key, look: Look, most: u64) -> impl Iterator<Item = Cmd> {
     let mut get = cmd("GETRANGE");
     get.arg(key.as_str()).arg(0).arg(most);
-    let mut life = cmd("PTTL");
-    life.arg(key.as_str());
-    match look {
-        Look::Entry => vec![get],
-        Look::WithLife => vec![get, life],
-    }
+    let life = (look == Look::WithLife).then(|| {
+        let mut life = cmd("PTTL");
+        life.arg(key.as_str());
+        life
+    });
+    iter::once(get).chain(life)
 }
 
 /// The replies to [`ask`].
-fn seen(replies: &mut impl Iterator<Item = Value>, most: u64) -> RedisResult<Seen> {
-    let entry = match replies.next() {
-        Some(reply) => entry(reply, most)?,
-        None => None,
+pub(super) fn seen(
+    replies: &mut impl Iterator<Item = Value>,
+    look: Look,
+    most: u64,
+) -> RedisResult<Seen> {
+    let entry = replies.next().map(|reply| entry(reply, most));
+    let left = match look {
+        Look::Entry => None,
+        Look::WithLife => replies.next(),
     };
-    let left = match replies.next() {
-        Some(reply) => life(reply.extract_error()?),
-        None => None,
-    };
-    Ok(Seen { entry, left })
+    let left = left.map(Value::extract_error).transpose()?;
+    Ok(Seen {
+        entry: entry.transpose()?.flatten(),
+        left: left.and_then(life),
+    })
 }
 
 /// What GETRANGE says: nothing where there is none, and more than `most` of one too large.

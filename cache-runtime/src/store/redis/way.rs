@@ -8,8 +8,13 @@ use coarsetime::Instant;
 use redis::RedisResult;
 
 use super::Link;
+use super::health::unreachable;
 use super::link::Line;
+use super::reads::Sending;
+use super::tier::{Seen, ask, seen};
 use crate::error::{Error, ErrorKind};
+use crate::key::Key;
+use crate::store::Look;
 
 /// One call's way to the server: a link, and how long the call may still wait for it.
 pub(crate) struct Way {
@@ -50,9 +55,7 @@ impl Way {
 
     /// The whole patience again: between two exchanges the call was busy with something else.
     pub(crate) fn refill(&self) {
-        let limit = self.link.settings.command_timeout.as_millis();
-        let limit = u64::try_from(limit).unwrap_or(u64::MAX);
-        self.left.store(limit, Ordering::Relaxed);
+        self.left.store(self.whole(), Ordering::Relaxed);
     }
 
     /// Runs one exchange within what is left of the call's patience.
@@ -60,19 +63,67 @@ impl Way {
     where
         F: Future<Output = RedisResult<T>>,
     {
-        if !self.ahead {
-            self.link.queue.check()?;
-        }
-        let left = self.left.load(Ordering::Relaxed);
-        if left == 0 {
-            return Err(Error::new(ErrorKind::Timeout, "redis is too slow"));
-        }
+        let left = self.check()?;
         let begun = Instant::now();
         let limit = Duration::from_millis(left);
         let outcome = self.link.exchange(limit, exchange).await;
-        let spent = begun.elapsed().as_millis();
-        self.left.fetch_sub(spent.min(left), Ordering::Relaxed);
+        self.spend(begun, left);
         outcome
+    }
+
+    /// What is left of the call's patience, if it may ask.
+    fn check(&self) -> Result<u64, Error> {
+        if !self.ahead {
+            self.link.queue.check()?;
+        }
+        match self.left.load(Ordering::Relaxed) {
+            0 => Err(Error::new(ErrorKind::Timeout, "redis is too slow")),
+            left => Ok(left),
+        }
+    }
+
+    fn spend(&self, begun: Instant, left: u64) {
+        let spent = begun.elapsed().as_millis();
+        self.left.store(left - spent.min(left), Ordering::Relaxed);
+    }
+
+    /// The entry of `key` and its life, together with what others read at this moment.
+    pub(super) async fn entry(&self, key: &Key, look: Look) -> Result<Seen, Error> {
+        let left = self.check()?;
+        let sending = match left == self.whole() {
+            true => self.link.reads.begin(key, look),
+            false => None,
+        };
+        let alone = match sending {
+            Some(Sending::Together(reply)) => {
+                let begun = Instant::now();
+                let outcome = reply.await;
+                self.spend(begun, left);
+                return outcome.unwrap_or_else(|_| Err(unreachable("its runtime has ended")));
+            }
+            Some(Sending::Alone(alone)) => Some(alone),
+            None => None,
+        };
+        let outcome = Box::pin(self.entry_alone(key, look)).await;
+        drop(alone);
+        outcome
+    }
+
+    async fn entry_alone(&self, key: &Key, look: Look) -> Result<Seen, Error> {
+        let most = self.settings.largest_entry();
+        self.exchange(|mut line| async move {
+            let replies = line
+                .connection
+                .send_all(vec![ask(key, look, most).collect()]);
+            seen(&mut replies.await?.into_iter(), look, most)
+        })
+        .await
+    }
+
+    /// Milliseconds.
+    fn whole(&self) -> u64 {
+        let limit = self.link.settings.command_timeout.as_millis();
+        u64::try_from(limit).unwrap_or(u64::MAX)
     }
 }
 

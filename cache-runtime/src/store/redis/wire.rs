@@ -17,6 +17,11 @@ pub(super) enum Wire {
 }
 
 impl Wire {
+    /// Whether all keys are on one server.
+    pub(super) fn is_one(&self) -> bool {
+        matches!(self, Self::One(_))
+    }
+
     /// Sends these parts at once, each to where its keys are, which are of one slot, and gives the
     /// replies in their order.
     ///
@@ -78,19 +83,25 @@ impl Wire {
     }
 }
 
-/// Sends commands as one pipeline.
+/// Sends commands as one pipeline; one alone costs less without.
 pub(super) async fn pipe(
     connection: &mut impl ConnectionLike,
     commands: impl IntoIterator<Item = Cmd>,
 ) -> RedisResult<Vec<Value>> {
+    let mut commands = commands.into_iter();
+    let (first, second) = (commands.next(), commands.next());
+    let (first, second) = match (first, second) {
+        (None, _) => return Ok(Vec::new()),
+        (Some(only), None) => return Ok(vec![connection.req_packed_command(&only).await?]),
+        (Some(first), Some(second)) => (first, second),
+    };
     let mut pipeline = Pipeline::new();
+    pipeline.add_command(first).add_command(second);
     for command in commands {
         pipeline.add_command(command);
     }
-    match pipeline.len() {
-        0 => Ok(Vec::new()),
-        count => connection.req_packed_commands(&pipeline, 0, count).await,
-    }
+    let count = pipeline.len();
+    connection.req_packed_commands(&pipeline, 0, count).await
 }
 
 /// One of the servers that keys are on.

@@ -1,0 +1,139 @@
+//! Reads that go to the server together: each has its own reply, and none waits for long.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use recached::{Cache, Policy};
+use recached_tests::{PATIENCE, Server, cache_on, in_time, until};
+
+const TASKS: u64 = 300;
+
+/// What is stored of `id`.
+fn text(id: u64) -> String {
+    format!("value {id} {}", "x".repeat(id as usize))
+}
+
+/// One call, whose copy is not kept in this process; `runs` counts the computations.
+async fn read(cache: Cache, id: u64, runs: Arc<AtomicUsize>) -> String {
+    let policy = Policy::new(Duration::from_secs(60)).near(false);
+    let compute = || async {
+        runs.fetch_add(1, Ordering::SeqCst);
+        text(id)
+    };
+    let key = format!("together:{id}");
+    cache.get_or_compute(&key, policy, compute).await
+}
+
+/// All calls at one time; how many computed.
+async fn read_all(cache: &Cache) -> usize {
+    let runs = Arc::new(AtomicUsize::new(0));
+    let reads = (0..TASKS).map(|id| (id, tokio::spawn(read(cache.clone(), id, Arc::clone(&runs)))));
+    let reads: Vec<_> = reads.collect();
+    for (id, read) in reads {
+        assert_eq!(read.await.expect("no panic"), text(id));
+    }
+    runs.load(Ordering::SeqCst)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_of_those_who_read_together_has_its_own_value() {
+    in_time(async {
+        let server = Server::start();
+        let cache = cache_on(&server.url(), "together");
+        assert_eq!(read_all(&cache).await, TASKS as usize);
+        for _ in 0..20 {
+            assert_eq!(read_all(&cache).await, 0);
+        }
+        assert_eq!(cache.stats().total.errors, 0);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reply_that_is_an_error_costs_only_its_own_call() {
+    in_time(async {
+        let server = Server::start();
+        let cache = cache_on(&server.url(), "together");
+        read_all(&cache).await;
+        let client = redis::Client::open(server.url()).expect("the url is good");
+        let mut plain = client.get_connection().expect("it is there");
+        for id in [0, 7, TASKS - 1] {
+            let key = format!("together:together:{id}");
+            let () = redis::cmd("UNLINK")
+                .arg(&key)
+                .query(&mut plain)
+                .expect("it works");
+            let () = redis::cmd("RPUSH")
+                .arg(&key)
+                .arg(1)
+                .query(&mut plain)
+                .expect("it works");
+        }
+        let before = cache.stats().total;
+        assert_eq!(read_all(&cache).await, 3);
+        let after = cache.stats().total;
+        assert_eq!(after.redis_hits - before.redis_hits, TASKS - 3);
+        assert_eq!(after.errors - before.errors, 3);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_hangs_costs_those_who_read_together_one_deadline() {
+    let server = Server::start();
+    let builder = Cache::builder().redis(server.url()).namespace("together");
+    let cache = builder.command_timeout(Duration::from_secs(1)).build();
+    let cache = cache.expect("the url is good");
+    until("all of it is stored", || async {
+        read_all(&cache).await == 0
+    })
+    .await;
+    server.freeze();
+    let begun = std::time::Instant::now();
+    assert_eq!(read_all(&cache).await, TASKS as usize);
+    let took = begun.elapsed();
+    assert!(
+        took >= Duration::from_millis(900),
+        "nobody waited: {took:?}"
+    );
+    assert!(took < PATIENCE / 2, "they waited {took:?}");
+    server.thaw();
+    until("it is used again", || async { read_all(&cache).await == 0 }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thread_that_blocks_holds_up_nobody_on_another() {
+    let server = Server::start();
+    let builder = Cache::builder().redis(server.url()).namespace("together");
+    let cache = builder.command_timeout(Duration::from_secs(1)).build();
+    let cache = cache.expect("the url is good");
+    until("all of it is stored", || async {
+        read_all(&cache).await == 0
+    })
+    .await;
+    let runs = Arc::new(AtomicUsize::new(0));
+    let (told, done) = mpsc::channel();
+    let blocks = tokio::spawn({
+        let read = |id| read(cache.clone(), id, Arc::clone(&runs));
+        // The second one has woken whoever sends, who waits for this very thread.
+        let (first, second) = (read(1_000), read(1_001));
+        async move {
+            let blocked = async move { done.recv_timeout(PATIENCE) };
+            tokio::join!(first, second, blocked).2
+        }
+    });
+    until("the others are served from the server", || async {
+        read_all(&cache).await == 0
+    })
+    .await;
+    // And go on to be, though the server answers on the connection that nobody can use.
+    for _ in 0..20 {
+        assert_eq!(read_all(&cache).await, 0);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    told.send(()).expect("it still blocks");
+    let outcome = blocks.await.expect("no panic");
+    outcome.expect("the others were done before it gave up");
+}
