@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use recached::{Cache, Policy};
 use recached_tests::{PATIENCE, Server, cache_on, in_time, until};
 
 const TASKS: u64 = 300;
+
+const DEADLINE: Duration = Duration::from_secs(1);
 
 /// What is stored of `id`.
 fn text(id: u64) -> String {
@@ -24,6 +26,19 @@ async fn read(cache: Cache, id: u64, runs: Arc<AtomicUsize>) -> String {
     };
     let key = format!("together:{id}");
     cache.get_or_compute(&key, policy, compute).await
+}
+
+/// A cache with a short deadline, and all calls stored.
+async fn impatient() -> (Server, Cache) {
+    let server = Server::start();
+    let builder = Cache::builder().redis(server.url()).namespace("together");
+    let cache = builder.command_timeout(DEADLINE).build();
+    let cache = cache.expect("the url is good");
+    until("all of it is stored", || async {
+        read_all(&cache).await == 0
+    })
+    .await;
+    (server, cache)
 }
 
 /// All calls at one time; how many computed.
@@ -82,58 +97,50 @@ async fn a_reply_that_is_an_error_costs_only_its_own_call() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_hangs_costs_those_who_read_together_one_deadline() {
-    let server = Server::start();
-    let builder = Cache::builder().redis(server.url()).namespace("together");
-    let cache = builder.command_timeout(Duration::from_secs(1)).build();
-    let cache = cache.expect("the url is good");
-    until("all of it is stored", || async {
-        read_all(&cache).await == 0
+    in_time(async {
+        let (server, cache) = impatient().await;
+        server.freeze();
+        let begun = Instant::now();
+        assert_eq!(read_all(&cache).await, TASKS as usize);
+        let took = begun.elapsed();
+        assert!(took >= DEADLINE, "nobody waited: {took:?}");
+        assert!(took < PATIENCE / 2, "they waited {took:?}");
+        server.thaw();
+        until("it is used again", || async { read_all(&cache).await == 0 }).await;
     })
     .await;
-    server.freeze();
-    let begun = std::time::Instant::now();
-    assert_eq!(read_all(&cache).await, TASKS as usize);
-    let took = begun.elapsed();
-    assert!(
-        took >= Duration::from_millis(900),
-        "nobody waited: {took:?}"
-    );
-    assert!(took < PATIENCE / 2, "they waited {took:?}");
-    server.thaw();
-    until("it is used again", || async { read_all(&cache).await == 0 }).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thread_that_blocks_holds_up_nobody_on_another() {
-    let server = Server::start();
-    let builder = Cache::builder().redis(server.url()).namespace("together");
-    let cache = builder.command_timeout(Duration::from_secs(1)).build();
-    let cache = cache.expect("the url is good");
-    until("all of it is stored", || async {
-        read_all(&cache).await == 0
-    })
-    .await;
-    let runs = Arc::new(AtomicUsize::new(0));
-    let (told, done) = mpsc::channel();
-    let blocks = tokio::spawn({
-        let read = |id| read(cache.clone(), id, Arc::clone(&runs));
-        // The second one has woken whoever sends, who waits for this very thread.
-        let (first, second) = (read(1_000), read(1_001));
-        async move {
-            let blocked = async move { done.recv_timeout(PATIENCE) };
-            tokio::join!(first, second, blocked).2
+    in_time(async {
+        let (_server, cache) = impatient().await;
+        let runs = Arc::new(AtomicUsize::new(0));
+        let (told, done) = mpsc::channel();
+        let blocks = tokio::spawn({
+            let read = |id| read(cache.clone(), id, Arc::clone(&runs));
+            // The second one has woken whoever sends, who waits for this very thread.
+            let (first, second) = (read(TASKS), read(TASKS + 1));
+            async move {
+                let blocked = async move { done.recv_timeout(PATIENCE) };
+                tokio::join!(first, second, blocked).2
+            }
+        });
+        until("the others are served from the server", || async {
+            read_all(&cache).await == 0
+        })
+        .await;
+        // And go on to be, though the server answers on the connection that nobody can use. (A
+        // busy machine may be late once.)
+        let mut late = 0;
+        for _ in 0..20 {
+            late += usize::from(read_all(&cache).await > 0);
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
-    });
-    until("the others are served from the server", || async {
-        read_all(&cache).await == 0
+        assert!(late <= 1, "{late} times they waited in vain");
+        told.send(()).expect("it still blocks");
+        let outcome = blocks.await.expect("no panic");
+        outcome.expect("the others were done before it gave up");
     })
     .await;
-    // And go on to be, though the server answers on the connection that nobody can use.
-    for _ in 0..20 {
-        assert_eq!(read_all(&cache).await, 0);
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    told.send(()).expect("it still blocks");
-    let outcome = blocks.await.expect("no panic");
-    outcome.expect("the others were done before it gave up");
 }
