@@ -2,12 +2,14 @@
 
 #[cfg(feature = "cluster")]
 mod cluster;
+mod fleet;
 mod generations;
 mod given;
 mod health;
 mod inbox;
 mod keeper;
 mod link;
+mod look;
 #[cfg(feature = "sentinel")]
 mod lookout;
 mod names;
@@ -18,8 +20,10 @@ mod probe;
 mod queue;
 mod reads;
 mod scripts;
+mod seen;
 #[cfg(feature = "sentinel")]
 mod sentinel;
+mod sweep;
 mod target;
 mod tier;
 mod way;

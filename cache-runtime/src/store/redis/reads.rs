@@ -14,7 +14,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::timeout;
 
 use super::link::Link;
-use super::tier::{Seen, ask, seen};
+use super::seen::{Seen, ask, seen};
 
 use crate::background;
 use crate::error::{Error, ErrorKind};

@@ -11,7 +11,7 @@ use super::Link;
 use super::health::unreachable;
 use super::link::Line;
 use super::reads::Sending;
-use super::tier::{Seen, ask, seen};
+use super::seen::{Seen, ask, seen};
 use crate::error::{Error, ErrorKind};
 use crate::key::Key;
 use crate::store::Look;

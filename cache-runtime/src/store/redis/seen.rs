@@ -1,0 +1,67 @@
+use std::iter;
+use std::time::Duration;
+
+use redis::{Cmd, FromRedisValue, RedisResult, Value, cmd};
+
+use crate::key::Key;
+use crate::store::Look;
+
+/// An entry and its remaining life, as far as they were asked for and are there.
+#[derive(Default)]
+pub(super) struct Seen {
+    pub(super) entry: Option<Vec<u8>>,
+    pub(super) left: Option<Duration>,
+}
+
+/// One byte more than an entry may have tells that there are more.
+pub(super) fn ask(key: &Key, look: Look, most: u64) -> impl Iterator<Item = Cmd> {
+    let mut get = cmd("GETRANGE");
+    get.arg(key.as_str()).arg(0).arg(most);
+    let life = (look == Look::WithLife).then(|| {
+        let mut life = cmd("PTTL");
+        life.arg(key.as_str());
+        life
+    });
+    iter::once(get).chain(life)
+}
+
+/// The replies to [`ask`].
+pub(super) fn seen(
+    replies: &mut impl Iterator<Item = Value>,
+    look: Look,
+    most: u64,
+) -> RedisResult<Seen> {
+    let entry = replies.next().map(|reply| entry(reply, most));
+    let left = match look {
+        Look::Entry => None,
+        Look::WithLife => replies.next(),
+    };
+    let left = left.map(Value::extract_error).transpose()?;
+    Ok(Seen {
+        entry: entry.transpose()?.flatten(),
+        left: left.and_then(life),
+    })
+}
+
+/// What GETRANGE says: nothing where there is none, and more than `most` of one too large.
+fn entry(reply: Value, most: u64) -> RedisResult<Option<Vec<u8>>> {
+    let usable = |entry: &Vec<u8>| !entry.is_empty() && entry.len() as u64 <= most;
+    Ok(bytes(reply)?.filter(usable))
+}
+
+/// A PTTL; negative where there is no entry or no expiry.
+pub(super) fn life(reply: Value) -> Option<Duration> {
+    match reply {
+        Value::Int(left) => u64::try_from(left).ok().map(Duration::from_millis),
+        _ => None,
+    }
+}
+
+/// A reply that is a string or nothing.
+pub(super) fn bytes(reply: Value) -> RedisResult<Option<Vec<u8>>> {
+    match reply.extract_error()? {
+        Value::BulkString(bytes) => Ok(Some(bytes)),
+        Value::Nil => Ok(None),
+        other => Ok(FromRedisValue::from_redis_value(other)?),
+    }
+}
