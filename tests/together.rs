@@ -1,12 +1,15 @@
 //! Reads that go to the server together: each has its own reply, and none waits for long.
 
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use recached::{Cache, Policy};
-use recached_tests::{PATIENCE, Server, cache_on, in_time, until};
+use recached_tests::{PATIENCE, Server, cache_on, in_time, resident, until};
 
 const TASKS: u64 = 300;
 
@@ -28,11 +31,11 @@ async fn read(cache: Cache, id: u64, runs: Arc<AtomicUsize>) -> String {
     cache.get_or_compute(&key, policy, compute).await
 }
 
-/// A cache with a short deadline, and all calls stored.
-async fn impatient() -> (Server, Cache) {
+/// A cache with a deadline, and all calls stored.
+async fn with_a_deadline(deadline: Duration) -> (Server, Cache) {
     let server = Server::start();
     let builder = Cache::builder().redis(server.url()).namespace("together");
-    let cache = builder.command_timeout(DEADLINE).build();
+    let cache = builder.command_timeout(deadline).build();
     let cache = cache.expect("the url is good");
     until("all of it is stored", || async {
         read_all(&cache).await == 0
@@ -98,7 +101,7 @@ async fn a_reply_that_is_an_error_costs_only_its_own_call() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_hangs_costs_those_who_read_together_one_deadline() {
     in_time(async {
-        let (server, cache) = impatient().await;
+        let (server, cache) = with_a_deadline(DEADLINE).await;
         server.freeze();
         let begun = Instant::now();
         assert_eq!(read_all(&cache).await, TASKS as usize);
@@ -114,7 +117,7 @@ async fn a_server_that_hangs_costs_those_who_read_together_one_deadline() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thread_that_blocks_holds_up_nobody_on_another() {
     in_time(async {
-        let (_server, cache) = impatient().await;
+        let (_server, cache) = with_a_deadline(DEADLINE).await;
         let runs = Arc::new(AtomicUsize::new(0));
         let (told, done) = mpsc::channel();
         let blocks = tokio::spawn({
@@ -141,6 +144,89 @@ async fn a_thread_that_blocks_holds_up_nobody_on_another() {
         told.send(()).expect("it still blocks");
         let outcome = blocks.await.expect("no panic");
         outcome.expect("the others were done before it gave up");
+    })
+    .await;
+}
+
+/// Polls once.
+async fn begun<F: Future>(future: Pin<&mut F>) {
+    let mut future = Some(future);
+    poll_fn(|cx| Poll::Ready(future.take().map(|future| future.poll(cx).is_ready()))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn another_task_that_blocks_its_thread_holds_up_nobody() {
+    in_time(async {
+        let (_server, cache) = with_a_deadline(DEADLINE).await;
+        let runs = Arc::new(AtomicUsize::new(0));
+        let mut late = 0;
+        for _ in 0..8 {
+            let (told, done) = mpsc::channel();
+            let reads = tokio::spawn({
+                let read = |id| read(cache.clone(), id, Arc::clone(&runs));
+                // One is under way, so that the next is not alone.
+                let (mut first, second) = (Box::pin(read(0)), read(1));
+                async move {
+                    begun(first.as_mut()).await;
+                    // A stranger that is about to block this thread, or another.
+                    let blocks = tokio::spawn(async move { done.recv_timeout(DEADLINE * 5) });
+                    second.await;
+                    told.send(()).expect("it blocks, or is about to");
+                    blocks.await.expect("no panic")
+                }
+            });
+            let outcome = reads.await.expect("no panic");
+            outcome.expect("the reads were done before it gave up");
+            late += runs.swap(0, Ordering::SeqCst);
+            until("all of it comes from the server", || async {
+                read_all(&cache).await == 0
+            })
+            .await;
+        }
+        assert!(late <= 1, "{late} reads waited in vain");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_deadline_is_one_too() {
+    in_time(async {
+        let (_server, cache) = with_a_deadline(Duration::MAX).await;
+        let before = cache.stats().total;
+        assert_eq!(read_all(&cache).await, 0);
+        let after = cache.stats().total;
+        assert_eq!(
+            (after.errors, after.redis_hits - before.redis_hits),
+            (0, TASKS)
+        );
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn callers_that_have_left_leave_nothing_behind() {
+    in_time(async {
+        let (server, cache) = with_a_deadline(PATIENCE).await;
+        server.freeze();
+        let runs = Arc::new(AtomicUsize::new(0));
+        let leave = tokio::spawn(async move {
+            for id in 0..200_000 {
+                let mut one = Box::pin(read(cache.clone(), id % 3, Arc::clone(&runs)));
+                begun(one.as_mut()).await;
+                let mut other = Box::pin(read(cache.clone(), 1_000 + id, Arc::clone(&runs)));
+                begun(other.as_mut()).await;
+                drop((one, other));
+                if id % 32 == 0 {
+                    tokio::task::yield_now().await;
+                }
+            }
+        });
+        let before = resident().expect("the system tells");
+        leave.await.expect("no panic");
+        let after = resident().expect("the system tells");
+        let grown = after.saturating_sub(before);
+        server.thaw();
+        assert!(grown < 30 << 20, "grown by {grown} bytes");
     })
     .await;
 }

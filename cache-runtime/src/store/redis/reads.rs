@@ -2,21 +2,23 @@
 //! costs a process is paid once for all of them.
 
 use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
 use std::mem::{replace, take};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::task::Poll;
+use std::time::Duration;
 
+use coarsetime::Instant;
 use redis::aio::ConnectionLike;
 use redis::{Pipeline, RedisResult, Value};
-use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::timeout;
 
 use super::link::Link;
 use super::seen::{Seen, ask, seen};
 
-use crate::background;
 use crate::error::{Error, ErrorKind};
 use crate::key::Key;
 use crate::store::Look;
@@ -24,8 +26,8 @@ use crate::store::Look;
 /// Reads in one pipeline at most: all of them wait for the last reply.
 const MOST: usize = 64;
 
-/// Reads that wait to be sent at most; further ones are sent one by one.
-const MOST_WAITING: usize = 65_536;
+/// Reads that are unanswered at most; further ones are sent one by one.
+const MOST_UNANSWERED: usize = 65_536;
 
 /// The reads of one link.
 pub(super) struct Reads {
@@ -42,9 +44,9 @@ pub(super) struct Reads {
 #[derive(Default)]
 struct State {
     waiting: Vec<Asked>,
-    /// When the first of them was asked for.
-    since: Option<Instant>,
     sent: VecDeque<Arc<Sent>>,
+    /// In all that was sent.
+    unanswered: usize,
     /// Whether one is under way that was sent by its caller.
     alone: bool,
     /// Whether somebody watches the clock.
@@ -60,12 +62,15 @@ type Reply = Result<Seen, Error>;
 struct Asked {
     key: Key,
     look: Look,
+    at: Instant,
     reply: oneshot::Sender<Reply>,
 }
 
 /// A pipeline under way.
 struct Sent {
-    begun: Instant,
+    /// When the first of them was asked for.
+    at: Instant,
+    count: usize,
     asked: Mutex<Vec<Asked>>,
 }
 
@@ -102,12 +107,12 @@ impl Reads {
     }
 
     /// How the entry of `key` is to be asked for; `None` if the link can't.
-    pub(super) fn begin(&self, key: &Key, look: Look) -> Option<Sending<'_>> {
+    pub(super) fn begin(&self, key: &Key, look: Look, at: Instant) -> Option<Sending<'_>> {
         if !self.open.load(Ordering::Acquire) {
             return None;
         }
         let mut state = self.state();
-        if state.closed || state.waiting.len() >= MOST_WAITING {
+        if state.closed || state.waiting.len() + state.unanswered >= MOST_UNANSWERED {
             return None;
         }
         if state.is_idle() {
@@ -116,11 +121,14 @@ impl Reads {
         }
         let (reply, replied) = oneshot::channel();
         let key = key.clone();
-        state.waiting.push(Asked { key, look, reply });
+        let asked = Asked {
+            key,
+            look,
+            at,
+            reply,
+        };
+        state.waiting.push(asked);
         let first = state.waiting.len() == 1;
-        if first {
-            state.since = Some(Instant::now());
-        }
         let watched = replace(&mut state.watched, true);
         drop(state);
         if first {
@@ -136,9 +144,8 @@ impl Reads {
     pub(super) fn close(&self) {
         let mut state = self.state();
         state.closed = true;
-        state.since = None;
         let mut left = take(&mut state.waiting);
-        for sent in take(&mut state.sent) {
+        while let Some(sent) = state.pop() {
             left.append(&mut sent.asked());
         }
         drop(state);
@@ -152,48 +159,53 @@ impl Reads {
     fn next(&self) -> Option<Arc<Sent>> {
         let mut state = self.state();
         state.stuck = false;
-        let most = state.waiting.len().min(MOST);
-        if most == 0 {
-            return None;
-        }
-        let begun = state.since.unwrap_or_else(Instant::now);
-        let rest = state.waiting.split_off(most);
-        state.since = (!rest.is_empty()).then(Instant::now);
+        // Nobody waits for a call that was dropped.
+        state.waiting.retain(|asked| !asked.reply.is_closed());
+        let at = state.waiting.first()?.at;
+        let count = state.waiting.len().min(MOST);
+        let rest = state.waiting.split_off(count);
         let sent = Arc::new(Sent {
-            begun,
+            at,
+            count,
             asked: Mutex::new(replace(&mut state.waiting, rest)),
         });
+        state.unanswered += count;
         state.sent.push_back(Arc::clone(&sent));
         Some(sent)
     }
 
     fn done(&self, done: &Arc<Sent>) {
-        self.state().sent.retain(|sent| !Arc::ptr_eq(sent, done));
+        let mut state = self.state();
+        let place = state.sent.iter().position(|sent| Arc::ptr_eq(sent, done));
+        if place.and_then(|place| state.sent.remove(place)).is_some() {
+            state.unanswered -= done.count;
+        }
     }
 
-    /// When the oldest one is overdue; `None` if there is none, and nobody watches from now on.
-    fn due(&self) -> Option<Instant> {
+    /// How long until the oldest one is overdue; `None` if there is none, and nobody watches from
+    /// now on.
+    fn due(&self) -> Option<Duration> {
         let mut state = self.state();
-        let oldest = state.sent.front().map(|sent| sent.begun).or(state.since);
+        let sent = state.sent.front().map(|sent| sent.at);
+        let oldest = sent.or_else(|| Some(state.waiting.first()?.at));
         state.watched = oldest.is_some();
-        oldest.map(|begun| begun + self.limit)
+        oldest.map(|at| self.limit.saturating_sub(at.elapsed().into()))
     }
 
     /// Those that are overdue.
     fn overdue(&self) -> Vec<Asked> {
         let mut state = self.state();
-        let is_late = |begun: Instant| begun.elapsed() >= self.limit;
+        let is_late = |at: Instant| Duration::from(at.elapsed()) >= self.limit;
         let mut late = Vec::new();
-        while state.sent.front().is_some_and(|sent| is_late(sent.begun)) {
-            if let Some(sent) = state.sent.pop_front() {
+        while state.sent.front().is_some_and(|sent| is_late(sent.at)) {
+            if let Some(sent) = state.pop() {
                 late.append(&mut sent.asked());
             }
         }
-        if state.since.is_some_and(is_late) {
-            state.stuck = true;
-            state.since = None;
-            late.append(&mut state.waiting);
-        }
+        let unsent = state.waiting.iter().take_while(|asked| is_late(asked.at));
+        let unsent = unsent.count();
+        state.stuck |= unsent > 0;
+        late.extend(state.waiting.drain(..unsent));
         late
     }
 
@@ -214,6 +226,12 @@ impl Reads {
 impl State {
     fn is_idle(&self) -> bool {
         !self.alone && self.waiting.is_empty() && self.sent.is_empty()
+    }
+
+    fn pop(&mut self) -> Option<Arc<Sent>> {
+        let sent = self.sent.pop_front()?;
+        self.unanswered -= sent.count;
+        Some(sent)
     }
 }
 
@@ -243,7 +261,6 @@ impl Sent {
                 Ok(replies) => seen(replies, look, most).map_err(|error| link.error(&error)),
                 Err(error) => Err(link.error(error)),
             };
-            // Nobody waits for a call that was dropped.
             let _ = reply.send(seen);
         }
     }
@@ -253,17 +270,35 @@ impl Sent {
 pub(super) async fn send(link: Weak<Link>, reads: Arc<Reads>) {
     loop {
         reads.asked.notified().await;
-        // Those who are about to ask shall be with them.
-        tokio::task::yield_now().await;
+        yielded().await;
         let Some(link) = link.upgrade() else { return };
         while let Some(sent) = reads.next() {
             let run = run(Arc::clone(&link), Arc::clone(&reads), sent);
-            background::spawn_on(&Handle::current(), run);
+            let mut run: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(run);
+            // Sent in here: another task's turn may be far off.
+            if poll_fn(|cx| Poll::Ready(run.as_mut().poll(cx).is_pending())).await {
+                tokio::spawn(run);
+            }
         }
         if reads.is_closed() {
             return;
         }
     }
+}
+
+/// Lets those who are about to ask come first. Through the queue that other threads take from: if
+/// one of those blocks this thread, another goes on. (`tokio::task::yield_now` waits in a place
+/// that no other thread looks into.)
+async fn yielded() {
+    let mut before = false;
+    poll_fn(|cx| {
+        if replace(&mut before, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 async fn run(link: Arc<Link>, reads: Arc<Reads>, sent: Arc<Sent>) {
@@ -290,8 +325,9 @@ pub(super) async fn watch(link: Weak<Link>, reads: Arc<Reads>) {
     loop {
         reads.begun.notified().await;
         while let Some(due) = reads.due() {
-            tokio::time::sleep_until(due.into()).await;
-            let late = reads.overdue();
+            tokio::time::sleep(due).await;
+            let mut late = reads.overdue();
+            late.retain(|asked| !asked.reply.is_closed());
             if late.is_empty() {
                 continue;
             }

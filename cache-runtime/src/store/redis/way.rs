@@ -90,13 +90,13 @@ impl Way {
     /// The entry of `key` and its life, together with what others read at this moment.
     pub(super) async fn entry(&self, key: &Key, look: Look) -> Result<Seen, Error> {
         let left = self.check()?;
+        let begun = Instant::now();
         let sending = match left == self.whole() {
-            true => self.link.reads.begin(key, look),
+            true => self.link.reads.begin(key, look, begun),
             false => None,
         };
         let alone = match sending {
             Some(Sending::Together(reply)) => {
-                let begun = Instant::now();
                 let outcome = reply.await;
                 self.spend(begun, left);
                 return outcome.unwrap_or_else(|_| Err(unreachable("its runtime has ended")));
