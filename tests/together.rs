@@ -160,7 +160,7 @@ async fn another_task_that_blocks_its_thread_holds_up_nobody() {
         let (_server, cache) = with_a_deadline(DEADLINE).await;
         let runs = Arc::new(AtomicUsize::new(0));
         let mut late = 0;
-        for _ in 0..8 {
+        for _ in 0..16 {
             let (told, done) = mpsc::channel();
             let reads = tokio::spawn({
                 let read = |id| read(cache.clone(), id, Arc::clone(&runs));
