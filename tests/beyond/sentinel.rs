@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use deadpool_redis::RedisConnectionInfo;
+use deadpool_redis::sentinel::{Manager, Pool, SentinelNodeConnectionInfo, SentinelServerType};
 use recached::{Cache, Policy};
 use recached_tests::{Sentinels, cache_on, until};
 
@@ -24,15 +26,56 @@ async fn hits(cache: &Cache, key: &str, source: &AtomicU64) -> Duration {
     begun.elapsed()
 }
 
+/// A pool of the program's own.
+fn pool(sentinels: &Sentinels, login: Option<RedisConnectionInfo>) -> Pool {
+    let node = login.map(|login| SentinelNodeConnectionInfo {
+        tls_mode: None,
+        redis_connection_info: Some(login),
+    });
+    let kind = SentinelServerType::Master;
+    let manager = Manager::new(sentinels.urls(), "main".to_owned(), node, kind);
+    let pool = Pool::builder(manager.expect("the urls are good")).max_size(10);
+    pool.build().expect("it is a pool")
+}
+
+fn cache_by(pool: &Pool) -> Cache {
+    let builder = Cache::builder().pool(pool.clone()).namespace("watched");
+    let builder = builder
+        .command_timeout(Duration::from_secs(5))
+        .connect_timeout(Duration::from_secs(5));
+    builder.build().expect("it builds")
+}
+
+/// Leaves some connections to the server of this moment in the pool.
+async fn used(pool: &Pool) {
+    let some = [pool.get().await, pool.get().await, pool.get().await];
+    assert!(some.iter().all(Result::is_ok), "it has room for them");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failover_is_followed_whether_the_old_server_dies_or_lives_on() {
     let mut sentinels = Sentinels::start();
-    let [one, two] = [(); 2].map(|()| cache_on(&sentinels.url(), "watched"));
+    let caches = [(); 2].map(|()| cache_on(&sentinels.url(), "watched"));
+    follow(&mut sentinels, caches.each_ref(), async || {
+        assert!(caches[1].stats().near.off.is_none(), "copies are kept");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failover_is_followed_by_a_pool_of_the_programs_own() {
+    let mut sentinels = Sentinels::start();
+    let pool = pool(&sentinels, None);
+    let caches = [(); 2].map(|()| cache_by(&pool));
+    follow(&mut sentinels, caches.each_ref(), || used(&pool)).await;
+}
+
+async fn follow(sentinels: &mut Sentinels, [one, two]: [&Cache; 2], connected: impl AsyncFnOnce()) {
     let source = AtomicU64::new(0);
-    for cache in [&one, &two] {
+    for cache in [one, two] {
         hits(cache, "value:1", &source).await;
     }
-    assert!(two.stats().near.off.is_none(), "copies are kept");
+    connected().await;
     // It lives on as a replica, and would give old answers for ever.
     let before = sentinels.primary();
     sentinels.fail_over();
@@ -41,7 +84,7 @@ async fn a_failover_is_followed_whether_the_old_server_dies_or_lives_on() {
         role[0] == redis::Value::BulkString(b"slave".to_vec())
     })
     .await;
-    for cache in [&one, &two] {
+    for cache in [one, two] {
         let again = hits(cache, "value:1", &source).await;
         assert!(again < Duration::from_secs(5), "{again:?}");
     }
@@ -64,7 +107,7 @@ async fn a_failover_is_followed_whether_the_old_server_dies_or_lives_on() {
     .await;
     let killed = Instant::now();
     sentinels.kill_primary();
-    for cache in [&one, &two] {
+    for cache in [one, two] {
         hits(cache, "value:2", &source).await;
     }
     assert!(
@@ -84,13 +127,34 @@ async fn a_failover_is_followed_whether_the_old_server_dies_or_lives_on() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_the_sentinels_have_replaced_is_left_though_it_knows_nothing_of_it() {
     let sentinels = Sentinels::start();
+    let url = sentinels.url().replace("://", "://app:hunter2@");
+    leave(&sentinels, || cache_on(&url, "watched"), async || {}).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_the_sentinels_have_replaced_is_left_by_a_pool_of_the_programs_own() {
+    let sentinels = Sentinels::start();
+    let login = RedisConnectionInfo {
+        username: Some("app".to_owned()),
+        password: Some("hunter2".to_owned()),
+        ..RedisConnectionInfo::default()
+    };
+    let pool = pool(&sentinels, Some(login));
+    leave(&sentinels, || cache_by(&pool), || used(&pool)).await;
+}
+
+async fn leave(
+    sentinels: &Sentinels,
+    cache: impl FnOnce() -> Cache,
+    connected: impl AsyncFnOnce(),
+) {
     for server in 0..2 {
         let app = ["ACL", "SETUSER", "app", "on", ">hunter2", "~*", "+@all"];
         sentinels.ask::<()>(server, &app);
     }
-    let url = sentinels.url().replace("://", "://app:hunter2@");
-    let cache = cache_on(&url, "watched");
+    let cache = cache();
     hits(&cache, "value:1", &AtomicU64::new(0)).await;
+    connected().await;
     let before = sentinels.primary();
     // The sentinels come as the default user.
     let deaf = ["ACL", "SETUSER", "default", "-ping", "-info", "-publish"];

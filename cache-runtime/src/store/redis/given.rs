@@ -1,8 +1,16 @@
 use deadpool_redis::{Connection, Pool};
 
-use super::pool::error_of_pool;
+#[cfg(feature = "sentinel")]
+use super::lookout::{Lookout, identity};
+use super::pool::{Checkout, error_of, error_of_pool};
+#[cfg(feature = "sentinel")]
+use super::pool::{error_of_attempt, is_answer};
+#[cfg(feature = "sentinel")]
+use super::wire::Place;
 use super::wire::Wire;
 use crate::error::Error;
+#[cfg(feature = "sentinel")]
+use crate::error::ErrorKind;
 
 /// A pool of the program's own, for [`Builder::pool`](crate::Builder::pool): of
 /// `deadpool_redis`, for one server, a cluster (feature `cluster`) or a server that sentinels watch
@@ -31,27 +39,68 @@ enum Object {
 }
 
 impl Given {
-    /// A connection for good, and what its pool shall count as in use.
-    pub(super) async fn lend(&self) -> Result<(Wire, Lent), Error> {
-        match &self.0 {
+    /// Whether the server that is there may turn out to be the wrong one.
+    pub(super) fn moves(&self) -> bool {
+        match self.0 {
+            #[cfg(feature = "sentinel")]
+            Kind::Sentinel(_) => true,
+            _ => false,
+        }
+    }
+
+    /// A connection for good. Nobody but its owner can say that it shall hear of changes.
+    pub(super) async fn connect(&self) -> Result<Checkout, Error> {
+        let (mut wire, lent) = match &self.0 {
             Kind::One(pool) => {
                 let connection = pool.get().await.map_err(error_of_pool)?;
-                Ok((Wire::One((*connection).clone()), connection.into()))
+                (Wire::One((*connection).clone()), Lent::from(connection))
             }
             #[cfg(feature = "cluster")]
             Kind::Cluster(pool) => {
                 let connection = pool.get().await.map_err(error_of_pool)?;
                 let wire = Wire::Lent((*connection).clone());
-                Ok((wire, Lent(Some(Object::Cluster(connection)))))
+                (wire, Lent(Some(Object::Cluster(connection))))
             }
             #[cfg(feature = "sentinel")]
-            Kind::Sentinel(pool) => {
-                let connection = pool.get().await.map_err(error_of_pool)?;
-                let wire = Wire::One((*connection).clone());
-                Ok((wire, Lent(Some(Object::Sentinel(connection)))))
-            }
-        }
+            Kind::Sentinel(pool) => return watched(pool).await,
+        };
+        let places = wire.places().await.map_err(|error| error_of(&error))?;
+        Ok(Checkout::lent(wire, places, lent))
     }
+}
+
+/// A connection to the server that the sentinels name: the pool may have others yet, to one that
+/// they have replaced.
+#[cfg(feature = "sentinel")]
+async fn watched(pool: &deadpool_redis::sentinel::Pool) -> Result<Checkout, Error> {
+    let lookout = Lookout::of_pool(pool).await;
+    let lookout = lookout.map_err(|error| error_of_attempt(&error))?;
+    for _ in 0..=pool.status().max_size {
+        let connection = pool.get().await.map_err(error_of_pool)?;
+        let mut connected = (*connection).clone();
+        // What is not used is given up with it, and leaves the pool.
+        let lent = Lent(Some(Object::Sentinel(connection)));
+        let is_there = match &lookout {
+            Some(lookout) => {
+                let identity = identity(&mut connected).await.ok().flatten();
+                identity.as_ref() == Some(lookout.named())
+            }
+            None => true,
+        };
+        let mut wire = Wire::One(connected);
+        match wire.ping(true).await {
+            Ok(_) if is_there => {}
+            Err(error) if is_answer(&error) && is_there => {}
+            _ => continue,
+        }
+        let mut checkout = Checkout::lent(wire, vec![Place::Here], lent);
+        checkout.lookout = lookout;
+        return Ok(checkout);
+    }
+    Err(Error::new(
+        ErrorKind::Unavailable,
+        "the pool leads to no server that its sentinels name as the primary",
+    ))
 }
 
 impl From<Connection> for Lent {

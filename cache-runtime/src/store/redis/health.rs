@@ -14,8 +14,8 @@ pub(crate) struct Health {
     place: Mutex<Option<Place>>,
 }
 
-/// A server that sentinels have named.
-pub(super) type Place = (String, u16);
+/// A server that sentinels have named: where it is, or who it says it is.
+pub(super) type Place = String;
 
 #[derive(Default)]
 struct State {

@@ -133,6 +133,7 @@ async fn watch(
         let took = begun.elapsed();
         #[cfg(feature = "sentinel")]
         if let Some(lookout) = &mut checkout.lookout
+            && (steady || lookout.is_cheap())
             && lookout.names_another().await
         {
             return;

@@ -1,13 +1,16 @@
 use std::time::Duration;
 
+use deadpool::managed::Manager as _;
+use deadpool_redis::sentinel::Pool;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, RedisResult};
 use tokio::time::timeout;
 
 use super::health::Place;
+use super::pool::is_answer;
 use super::target::Watched;
 
-/// How long a sentinel is waited for; then another is asked, the next time.
+/// How long the sentinels are waited for; then they are asked the next time, another one first.
 const PATIENCE: Duration = Duration::from_millis(250);
 
 /// Looks whether the sentinels still name the server that we are connected to.
@@ -15,42 +18,102 @@ const PATIENCE: Duration = Duration::from_millis(250);
 /// One that they have replaced may not know it: cut off from them, or just thawed, it calls itself
 /// the primary, while others invalidate on the one that came after.
 pub(super) struct Lookout {
-    watched: Watched,
-    /// The server, as the sentinels named it.
+    /// The server, as it was named.
     named: Place,
+    way: Way,
+}
+
+/// How the sentinels are asked.
+enum Way {
+    /// On a connection of our own.
+    Direct(Direct),
+    /// By the pool that our connection is of.
+    Pool(Pool),
+}
+
+struct Direct {
+    watched: Watched,
     /// Whether the sentinels want a login.
     login: bool,
     sentinel: Option<MultiplexedConnection>,
 }
 
 impl Lookout {
-    pub(super) fn new(watched: &Watched, named: Place, login: bool) -> Self {
+    pub(super) fn new(watched: &Watched, (host, port): (&str, u16), login: bool) -> Self {
         Self {
-            watched: watched.clone(),
-            named,
-            login,
-            sentinel: None,
+            named: place(host, port),
+            way: Way::Direct(Direct {
+                watched: watched.clone(),
+                login,
+                sentinel: None,
+            }),
         }
     }
 
-    /// The server, as the sentinels named it.
+    /// Nothing if the server that they name does not say who it is.
+    pub(super) async fn of_pool(pool: &Pool) -> RedisResult<Option<Self>> {
+        let named = named_by(pool).await?;
+        Ok(named.map(|named| Self {
+            named,
+            way: Way::Pool(pool.clone()),
+        }))
+    }
+
+    /// The server, as it was named.
     pub(super) fn named(&self) -> &Place {
         &self.named
     }
 
-    /// Whether another is named. While no sentinel answers, none is.
-    pub(super) async fn names_another(&mut self) -> bool {
-        match timeout(PATIENCE, self.ask()).await {
-            Ok(Ok(Some(named))) => named != self.named,
-            Ok(Ok(None)) => false,
-            Ok(Err(_)) | Err(_) => {
-                self.sentinel = None;
-                false
-            }
+    /// Whether each link may look for itself.
+    pub(super) fn is_cheap(&self) -> bool {
+        match self.way {
+            Way::Direct(_) => true,
+            // A pool connects to the server that they name.
+            Way::Pool(_) => false,
         }
     }
 
-    async fn ask(&mut self) -> RedisResult<Option<(String, u16)>> {
+    /// Whether another is named. While no sentinel answers, none is.
+    pub(super) async fn names_another(&mut self) -> bool {
+        let named = match &mut self.way {
+            Way::Direct(direct) => {
+                let named = timeout(PATIENCE, direct.ask()).await;
+                if !matches!(named, Ok(Ok(_))) {
+                    direct.sentinel = None;
+                }
+                named
+            }
+            Way::Pool(pool) => timeout(PATIENCE, named_by(pool)).await,
+        };
+        matches!(named, Ok(Ok(Some(named))) if named != self.named)
+    }
+}
+
+fn place(host: &str, port: u16) -> Place {
+    format!("{host}:{port}")
+}
+
+/// A pool does not tell which server its sentinels name; the server itself does.
+async fn named_by(pool: &Pool) -> RedisResult<Option<Place>> {
+    let mut fresh = pool.manager().create().await?;
+    identity(&mut fresh).await
+}
+
+/// Which server this is: another after each start. Nothing if it does not tell.
+pub(super) async fn identity(connection: &mut MultiplexedConnection) -> RedisResult<Option<Place>> {
+    let mut info = redis::cmd("INFO");
+    match info.arg("server").query_async::<String>(connection).await {
+        Ok(info) => {
+            let mut lines = info.lines();
+            Ok(lines.find_map(|line| Some(line.strip_prefix("run_id:")?.trim().to_owned())))
+        }
+        Err(error) if is_answer(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+impl Direct {
+    async fn ask(&mut self) -> RedisResult<Option<Place>> {
         let sentinel = match &mut self.sentinel {
             Some(sentinel) => sentinel,
             None => {
@@ -60,7 +123,8 @@ impl Lookout {
         };
         let mut ask = redis::cmd("SENTINEL");
         ask.arg("GET-MASTER-ADDR-BY-NAME").arg(&self.watched.name);
-        ask.query_async(sentinel).await
+        let named: Option<(String, u16)> = ask.query_async(sentinel).await?;
+        Ok(named.map(|(host, port)| place(&host, port)))
     }
 
     async fn connect(&self) -> RedisResult<MultiplexedConnection> {

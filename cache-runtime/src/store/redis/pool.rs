@@ -7,7 +7,7 @@ use redis::{AsyncConnectionConfig, ConnectionInfo, ProtocolVersion, PushInfo, Re
 use super::Settings;
 #[cfg(feature = "cluster")]
 use super::cluster;
-use super::given::{Given, Lent};
+use super::given::Lent;
 use super::health;
 use super::inbox::Inbox;
 #[cfg(feature = "sentinel")]
@@ -34,6 +34,18 @@ impl Checkout {
         return self.lookout.as_ref().map(Lookout::named);
         #[cfg(not(feature = "sentinel"))]
         None
+    }
+
+    /// One whose server tells of nothing.
+    pub(super) fn lent(wire: Wire, places: Vec<Place>, lent: Lent) -> Self {
+        Self {
+            wire,
+            places,
+            tracking: false,
+            #[cfg(feature = "sentinel")]
+            lookout: None,
+            _lent: Some(lent),
+        }
     }
 }
 
@@ -112,22 +124,6 @@ impl Source {
     }
 }
 
-impl Given {
-    /// Nobody but its owner can say that its connections shall hear of changes.
-    async fn connect(&self) -> Result<Checkout, Error> {
-        let (mut wire, lent) = self.lend().await?;
-        let places = wire.places().await.map_err(|error| error_of(&error))?;
-        Ok(Checkout {
-            wire,
-            places,
-            tracking: false,
-            #[cfg(feature = "sentinel")]
-            lookout: None,
-            _lent: Some(lent),
-        })
-    }
-}
-
 /// Hears what a connection is pushed, in its reader.
 pub(super) fn hears(
     inbox: impl Fn() -> Option<Arc<Inbox>> + Send + Sync + 'static,
@@ -197,13 +193,10 @@ impl Pools {
 }
 
 fn checkout(connection: Connection, tracking: bool) -> Checkout {
+    let wire = Wire::One((*connection).clone());
     Checkout {
-        wire: Wire::One((*connection).clone()),
-        places: vec![Place::Here],
         tracking,
-        #[cfg(feature = "sentinel")]
-        lookout: None,
-        _lent: Some(Lent::from(connection)),
+        ..Checkout::lent(wire, vec![Place::Here], Lent::from(connection))
     }
 }
 

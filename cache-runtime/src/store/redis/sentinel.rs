@@ -25,7 +25,7 @@ impl Watched {
         let place = place.map_err(|error| error_of_attempt(&error))?;
         let lookout = match &place {
             ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
-                Some(Lookout::new(self, (host.clone(), *port), login))
+                Some(Lookout::new(self, (host, *port), login))
             }
             _ => None,
         };

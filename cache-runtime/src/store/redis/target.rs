@@ -49,6 +49,7 @@ impl Target {
         match self {
             #[cfg(feature = "sentinel")]
             Self::Sentinel(_) => true,
+            Self::Given(pool) => pool.moves(),
             _ => false,
         }
     }
