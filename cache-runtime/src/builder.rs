@@ -53,6 +53,8 @@ pub struct Builder {
     observer: Observer,
     secret: Option<Arc<[u8]>>,
     credentials: Option<Ask>,
+    #[cfg(feature = "sentinel")]
+    sentinel_credentials: Option<Ask>,
     #[cfg(feature = "tls")]
     certificates: Option<Certificates>,
     defaults: Defaults,
@@ -80,6 +82,8 @@ impl Default for Builder {
             observer: Observer::default(),
             secret: None,
             credentials: None,
+            #[cfg(feature = "sentinel")]
+            sentinel_credentials: None,
             #[cfg(feature = "tls")]
             certificates: None,
             defaults: Defaults {
@@ -112,7 +116,8 @@ impl Builder {
     /// `redis+cluster://[user:password@]host1[:port],host2[:port]`. With the feature `sentinel`, a
     /// server by the name that its sentinels call it:
     /// `redis+sentinel://[user:password@]host1[:port],host2[:port]/name[/database]`; user and
-    /// password are the server's, and the sentinels' where they want a login.
+    /// password are the server's, and the sentinels' where they want a login and have none of
+    /// their own: `?sentinel_user=…&sentinel_password=…` at the end, the user where there is one.
     pub fn redis(mut self, url: impl Into<String>) -> Self {
         self.place = Place::Url(url.into());
         self
@@ -133,6 +138,17 @@ impl Builder {
     /// that hangs is waited for, and not asked again.
     pub fn credentials(mut self, ask: impl Fn() -> Credentials + Send + Sync + 'static) -> Self {
         self.credentials = Some(Ask::new(ask));
+        self
+    }
+
+    /// As [`credentials`](Self::credentials), for the sentinels, where their login differs from the
+    /// server's; in place of the url's `sentinel_user` and `sentinel_password`.
+    #[cfg(feature = "sentinel")]
+    pub fn sentinel_credentials(
+        mut self,
+        ask: impl Fn() -> Credentials + Send + Sync + 'static,
+    ) -> Self {
+        self.sentinel_credentials = Some(Ask::new(ask));
         self
     }
 
@@ -269,10 +285,18 @@ impl Builder {
                         None => target,
                     }
                 };
+                #[cfg(feature = "sentinel")]
+                if self.sentinel_credentials.is_some() && !matches!(target, Target::Sentinel(_)) {
+                    return Err(invalid(
+                        "there are credentials for sentinels, and the redis url names none: write redis+sentinel://",
+                    ));
+                }
                 let settings = Settings {
                     namespace: self.namespace.as_str().into(),
                     target,
                     credentials: self.credentials.clone(),
+                    #[cfg(feature = "sentinel")]
+                    sentinel_credentials: self.sentinel_credentials.clone(),
                     #[cfg(all(feature = "cluster", feature = "tls"))]
                     certificates: self.certificates.clone(),
                     connect_timeout: self.connect_timeout,
@@ -342,6 +366,10 @@ impl Builder {
     fn is_dressed(&self) -> bool {
         #[cfg(feature = "tls")]
         if self.certificates.is_some() {
+            return true;
+        }
+        #[cfg(feature = "sentinel")]
+        if self.sentinel_credentials.is_some() {
             return true;
         }
         self.credentials.is_some()

@@ -12,6 +12,8 @@ use crate::server::{Process, answers, free_port, server, signal};
 pub struct Sentinels {
     servers: Vec<Started>,
     sentinels: Vec<Started>,
+    /// What the sentinels want from whoever asks them.
+    password: Option<String>,
     /// How far above its port each speaks TLS.
     tls: u16,
     _folder: TempDir,
@@ -62,12 +64,13 @@ impl Sentinels {
         let all = Self {
             servers,
             sentinels,
+            password: None,
             tls,
             _folder: folder,
         };
         for sentinel in &all.sentinels {
             until("the sentinels know of all", || {
-                let known = ask::<String>(sentinel.port, &["INFO", "sentinel"]);
+                let known = all.ask_one::<String>(sentinel, &["INFO", "sentinel"]);
                 known.is_ok_and(|info| {
                     info.contains("status=ok") && info.contains("slaves=1,sentinels=3")
                 })
@@ -94,8 +97,24 @@ impl Sentinels {
 
     /// One command to each sentinel.
     pub fn ask_sentinels<T: redis::FromRedisValue>(&self, words: &[&str]) -> Vec<T> {
-        let ask = |sentinel: &Started| ask(sentinel.port, words).expect("it takes it");
+        let ask = |sentinel: &Started| self.ask_one(sentinel, words).expect("it takes it");
         self.sentinels.iter().map(ask).collect()
+    }
+
+    fn ask_one<T: redis::FromRedisValue>(
+        &self,
+        sentinel: &Started,
+        words: &[&str],
+    ) -> redis::RedisResult<T> {
+        ask_as(sentinel.port, self.password.as_deref(), words)
+    }
+
+    /// From here on the sentinels want this password, from each other too.
+    pub fn lock(&mut self, password: &str) {
+        self.ask_sentinels::<()>(&["SENTINEL", "CONFIG", "SET", "sentinel-pass", password]);
+        let given = format!(">{password}");
+        self.ask_sentinels::<()>(&["ACL", "SETUSER", "default", "resetpass", &given]);
+        self.password = Some(password.to_owned());
     }
 
     /// The urls of the sentinels.
@@ -146,7 +165,8 @@ impl Sentinels {
     pub fn fail_over(&self) {
         let before = self.primary();
         until("a failover may begin", || {
-            ask::<()>(self.sentinels[0].port, &["SENTINEL", "FAILOVER", "main"]).is_ok()
+            self.ask_one::<()>(&self.sentinels[0], &["SENTINEL", "FAILOVER", "main"])
+                .is_ok()
         });
         until("it is done", || self.primary() != before);
     }
@@ -154,7 +174,7 @@ impl Sentinels {
     /// The server that the sentinels name.
     pub fn primary(&self) -> usize {
         let words = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "main"];
-        let (_, port) = ask::<(String, u16)>(self.sentinels[0].port, &words).expect("it knows");
+        let (_, port): (String, u16) = self.ask_one(&self.sentinels[0], &words).expect("it knows");
         let place = self.servers.iter().position(|server| server.port == port);
         place.expect("it is one of ours")
     }
@@ -193,7 +213,16 @@ fn start(folder: &Path, name: &str, config: impl Fn(u16) -> String, sentinel: bo
 }
 
 fn ask<T: redis::FromRedisValue>(port: u16, words: &[&str]) -> redis::RedisResult<T> {
-    let client = redis::Client::open(format!("redis://127.0.0.1:{port}"))?;
+    ask_as(port, None, words)
+}
+
+fn ask_as<T: redis::FromRedisValue>(
+    port: u16,
+    password: Option<&str>,
+    words: &[&str],
+) -> redis::RedisResult<T> {
+    let login = password.map_or(String::new(), |password| format!(":{password}@"));
+    let client = redis::Client::open(format!("redis://{login}127.0.0.1:{port}"))?;
     let mut connection = client.get_connection_with_timeout(Duration::from_secs(1))?;
     let mut command = redis::cmd(words[0]);
     command.arg(&words[1..]);

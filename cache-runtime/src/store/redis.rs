@@ -59,6 +59,8 @@ pub(crate) struct Settings {
     pub(crate) namespace: Arc<str>,
     pub(crate) target: Target,
     pub(crate) credentials: Option<Ask>,
+    #[cfg(feature = "sentinel")]
+    pub(crate) sentinel_credentials: Option<Ask>,
     #[cfg(all(feature = "cluster", feature = "tls"))]
     pub(crate) certificates: Option<crate::certificates::Certificates>,
     pub(crate) connect_timeout: Duration,

@@ -3,12 +3,11 @@ use std::time::Duration;
 use deadpool::managed::Manager as _;
 use deadpool_redis::sentinel::Pool;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, RedisResult};
+use redis::{AsyncConnectionConfig, Client, ConnectionInfo, RedisResult};
 use tokio::time::timeout;
 
 use super::health::Place;
 use super::pool::is_answer;
-use super::target::Watched;
 
 /// How long the sentinels are waited for; then they are asked the next time, another one first.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -32,19 +31,23 @@ enum Way {
 }
 
 struct Direct {
-    watched: Watched,
-    /// Whether the sentinels want a login.
-    login: bool,
+    sentinels: Vec<ConnectionInfo>,
+    /// What they call the server.
+    name: String,
     sentinel: Option<MultiplexedConnection>,
 }
 
 impl Lookout {
-    pub(super) fn new(watched: &Watched, (host, port): (&str, u16), login: bool) -> Self {
+    pub(super) fn new(
+        sentinels: Vec<ConnectionInfo>,
+        name: &str,
+        (host, port): (&str, u16),
+    ) -> Self {
         Self {
             named: place(host, port),
             way: Way::Direct(Direct {
-                watched: watched.clone(),
-                login,
+                sentinels,
+                name: name.to_owned(),
                 sentinel: None,
             }),
         }
@@ -122,25 +125,13 @@ impl Direct {
             }
         };
         let mut ask = redis::cmd("SENTINEL");
-        ask.arg("GET-MASTER-ADDR-BY-NAME").arg(&self.watched.name);
+        ask.arg("GET-MASTER-ADDR-BY-NAME").arg(&self.name);
         let named: Option<(String, u16)> = ask.query_async(sentinel).await?;
         Ok(named.map(|(host, port)| place(&host, port)))
     }
 
     async fn connect(&self) -> RedisResult<MultiplexedConnection> {
-        let sentinels = &self.watched.sentinels;
-        let mut info = sentinels[fastrand::usize(..sentinels.len())].clone();
-        if self.login {
-            let of_server = self.watched.node.redis_settings();
-            let mut settings = info.redis_settings().clone();
-            if let Some(user) = of_server.username() {
-                settings = settings.set_username(user);
-            }
-            if let Some(password) = of_server.password() {
-                settings = settings.set_password(password);
-            }
-            info = info.set_redis_settings(settings);
-        }
+        let info = self.sentinels[fastrand::usize(..self.sentinels.len())].clone();
         let config = AsyncConnectionConfig::new().set_response_timeout(None);
         let client = Client::open(info)?;
         client

@@ -113,10 +113,15 @@ impl Source {
     /// With the login of this moment.
     async fn target(&self) -> Result<Target, Error> {
         let target = &self.settings.target;
-        match &self.settings.credentials {
-            Some(ask) => Ok(target.logged_in(&ask.ask().await?)),
-            None => Ok(target.clone()),
+        let target = match &self.settings.credentials {
+            Some(ask) => target.logged_in(&ask.ask().await?),
+            None => target.clone(),
+        };
+        #[cfg(feature = "sentinel")]
+        if let Some(ask) = &self.settings.sentinel_credentials {
+            return Ok(target.logged_in_at_sentinels(&ask.ask().await?));
         }
+        Ok(target)
     }
 
     fn pools(&self, server: &ConnectionInfo) -> Result<Pools, Error> {

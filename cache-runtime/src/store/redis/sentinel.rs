@@ -1,7 +1,7 @@
 #[cfg(feature = "tls")]
 use redis::TlsMode;
 use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
-use redis::{ConnectionAddr, ConnectionInfo, RedisResult};
+use redis::{ConnectionAddr, ConnectionInfo, RedisConnectionInfo, RedisError, RedisResult};
 
 use super::lookout::Lookout;
 use super::pool::error_of_attempt;
@@ -12,31 +12,33 @@ impl Watched {
     /// Where the server is at this moment, as its sentinels have it, and who looks whether that
     /// changes.
     pub(super) async fn find(&self) -> Result<(ConnectionInfo, Option<Lookout>), Error> {
-        let mut login = false;
+        let own = self.sentinels[0].redis_settings();
+        let server = self.node.redis_settings();
+        let mut login = own;
         let mut place = self.ask(login).await;
-        // They have the server's login for themselves: where they want one, it is that.
+        // Where they want a login and none of their own is known, it is the server's.
         if let Err(error) = &place
             && error.code() == Some("NOAUTH")
-            && self.has_login()
+            && own.password().is_none()
+            && server.password().is_some()
         {
-            login = true;
+            login = server;
             place = self.ask(login).await;
         }
-        let place = place.map_err(|error| error_of_attempt(&error))?;
+        let place = place.map_err(|error| refused(&error))?;
         let lookout = match &place {
             ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
-                Some(Lookout::new(self, (host, *port), login))
+                let sentinels = self.sentinels.iter();
+                let sentinels = sentinels.map(|info| as_user(info, login)).collect();
+                Some(Lookout::new(sentinels, &self.name, (host, *port)))
             }
             _ => None,
         };
         Ok((self.node.clone().set_addr(self.dressed(place)), lookout))
     }
 
-    fn has_login(&self) -> bool {
-        self.node.redis_settings().password().is_some()
-    }
-
-    async fn ask(&self, login: bool) -> RedisResult<ConnectionAddr> {
+    /// With this login at the sentinels.
+    async fn ask(&self, login: &RedisConnectionInfo) -> RedisResult<ConnectionAddr> {
         let mut places: Vec<_> = self
             .sentinels
             .iter()
@@ -52,19 +54,23 @@ impl Watched {
     }
 
     /// The driver asks the server for its role.
-    fn logged_in(&self, mut client: SentinelClientBuilder, too: bool) -> SentinelClientBuilder {
+    fn logged_in(
+        &self,
+        mut client: SentinelClientBuilder,
+        login: &RedisConnectionInfo,
+    ) -> SentinelClientBuilder {
         let redis = self.node.redis_settings();
         if let Some(user) = redis.username() {
             client = client.set_client_to_redis_username(user);
-            if too {
-                client = client.set_client_to_sentinel_username(user);
-            }
         }
         if let Some(password) = redis.password() {
             client = client.set_client_to_redis_password(password);
-            if too {
-                client = client.set_client_to_sentinel_password(password);
-            }
+        }
+        if let Some(user) = login.username() {
+            client = client.set_client_to_sentinel_username(user);
+        }
+        if let Some(password) = login.password() {
+            client = client.set_client_to_sentinel_password(password);
         }
         #[cfg(feature = "tls")]
         {
@@ -101,4 +107,29 @@ impl Watched {
             (_, place) => place,
         }
     }
+}
+
+fn as_user(info: &ConnectionInfo, login: &RedisConnectionInfo) -> ConnectionInfo {
+    let mut redis = info.redis_settings().clone();
+    if let Some(user) = login.username() {
+        redis = redis.set_username(user);
+    }
+    if let Some(password) = login.password() {
+        redis = redis.set_password(password);
+    }
+    info.clone().set_redis_settings(redis)
+}
+
+/// The driver does not say whether it was a sentinel or the server that refused.
+fn refused(error: &RedisError) -> Error {
+    let known = error_of_attempt(error);
+    let is_login = error.kind() == redis::ErrorKind::AuthenticationFailed
+        || matches!(error.code(), Some("NOAUTH" | "WRONGPASS"));
+    if !is_login {
+        return known;
+    }
+    let message = format!(
+        "{known}; if it is the sentinels that have a login of their own, write ?sentinel_user=…&sentinel_password=… at the end of the url, or give `sentinel_credentials`"
+    );
+    Error::new(known.kind(), message)
 }

@@ -25,6 +25,7 @@ pub(crate) enum Target {
 #[cfg(feature = "sentinel")]
 #[derive(Clone)]
 pub(crate) struct Watched {
+    /// With a login of their own, or with none.
     pub(super) sentinels: Vec<ConnectionInfo>,
     /// What they call it.
     pub(super) name: String,
@@ -56,17 +57,7 @@ impl Target {
 
     /// With this login.
     pub(super) fn logged_in(&self, credentials: &Credentials) -> Self {
-        let login = |info: &ConnectionInfo| {
-            let redis = info.redis_settings().clone();
-            let redis = redis.set_password(&credentials.password);
-            let redis = match (&credentials.user, redis.username()) {
-                (Some(user), _) => redis.set_username(user),
-                // In place of the url's.
-                (None, Some(_)) => redis.set_username("default"),
-                (None, None) => redis,
-            };
-            info.clone().set_redis_settings(redis)
-        };
+        let login = |info: &ConnectionInfo| login(info, credentials);
         match self {
             Self::One(server) => Self::One(login(server)),
             #[cfg(feature = "cluster")]
@@ -77,6 +68,22 @@ impl Target {
                 ..watched.clone()
             }),
             Self::Given(pool) => Self::Given(pool.clone()),
+        }
+    }
+
+    /// With this login at the sentinels, if it has any.
+    #[cfg(feature = "sentinel")]
+    pub(super) fn logged_in_at_sentinels(self, credentials: &Credentials) -> Self {
+        match self {
+            Self::Sentinel(watched) => {
+                let sentinels = watched.sentinels.iter();
+                let sentinels = sentinels.map(|info| login(info, credentials)).collect();
+                Self::Sentinel(Watched {
+                    sentinels,
+                    ..watched
+                })
+            }
+            other => other,
         }
     }
 
@@ -135,6 +142,18 @@ impl Target {
     }
 }
 
+fn login(info: &ConnectionInfo, credentials: &Credentials) -> ConnectionInfo {
+    let redis = info.redis_settings().clone();
+    let redis = redis.set_password(&credentials.password);
+    let redis = match (&credentials.user, redis.username()) {
+        (Some(user), _) => redis.set_username(user),
+        // In place of the url's.
+        (None, Some(_)) => redis.set_username("default"),
+        (None, None) => redis,
+    };
+    info.clone().set_redis_settings(redis)
+}
+
 #[cfg(any(feature = "cluster", feature = "sentinel"))]
 impl<'a> Parts<'a> {
     fn of(scheme: &str, rest: &'a str) -> Self {
@@ -152,17 +171,14 @@ impl<'a> Parts<'a> {
     }
 
     /// A server of these, as a url of its own.
-    fn server(&self, host: &str, credentials: bool, path: &str) -> Result<ConnectionInfo, Error> {
+    fn server(&self, host: &str, login: &str, path: &str) -> Result<ConnectionInfo, Error> {
         #[cfg(not(feature = "tls"))]
         if self.tls {
             return Err(behind("tls"));
         }
         let scheme = if self.tls { "rediss" } else { "redis" };
-        let login = match (credentials, self.credentials) {
-            (false, _) | (_, "") => String::new(),
-            (true, login) => format!("{login}@"),
-        };
-        info(&format!("{scheme}://{login}{host}/{path}"))
+        let at = if login.is_empty() { "" } else { "@" };
+        info(&format!("{scheme}://{login}{at}{host}/{path}"))
     }
 }
 
@@ -176,7 +192,7 @@ fn cluster(scheme: &str, rest: &str) -> Result<Target, Error> {
         ));
     }
     let nodes = parts.hosts.iter();
-    let nodes = nodes.map(|host| parts.server(host, true, parts.path));
+    let nodes = nodes.map(|host| parts.server(host, parts.credentials, parts.path));
     nodes.collect::<Result<_, _>>().map(Target::Cluster)
 }
 
@@ -187,6 +203,7 @@ fn cluster(_: &str, _: &str) -> Result<Target, Error> {
 
 #[cfg(feature = "sentinel")]
 fn sentinel(scheme: &str, rest: &str) -> Result<Target, Error> {
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let parts = Parts::of(scheme, rest);
     let (name, database) = parts.path.split_once('/').unwrap_or((parts.path, ""));
     if name.is_empty() {
@@ -195,15 +212,49 @@ fn sentinel(scheme: &str, rest: &str) -> Result<Target, Error> {
             "the redis url does not say what the sentinels call the server: write redis+sentinel://host:26379/mymaster/0",
         ));
     }
+    let (own, query) = login_of_sentinels(query)?;
     let sentinels = parts.hosts.iter();
-    let sentinels = sentinels.map(|host| parts.server(host, false, ""));
+    let sentinels = sentinels.map(|host| parts.server(host, &own, ""));
     Ok(Target::Sentinel(Watched {
         sentinels: sentinels.collect::<Result<_, _>>()?,
         name: name.to_owned(),
-        node: parts.server("localhost", true, database)?,
+        node: parts.server(
+            "localhost",
+            parts.credentials,
+            &format!("{database}?{query}"),
+        )?,
         #[cfg(feature = "tls")]
         certificates: None,
     }))
+}
+
+/// The login that a query gives to the sentinels, as it stands before a host, and the rest of it.
+#[cfg(feature = "sentinel")]
+fn login_of_sentinels(query: &str) -> Result<(String, String), Error> {
+    let (mut user, mut password, mut rest) = ("", None, Vec::new());
+    for pair in query.split('&') {
+        match pair.split_once('=') {
+            Some(("sentinel_user", value)) => user = value,
+            Some(("sentinel_password", value)) => password = Some(value),
+            _ => rest.push(pair),
+        }
+    }
+    // A query may have what would end a login.
+    let escaped = |text: &str| {
+        let text = text.replace('@', "%40").replace(':', "%3A");
+        text.replace('/', "%2F").replace('?', "%3F")
+    };
+    let login = match password {
+        Some(password) => format!("{}:{}", escaped(user), escaped(password)),
+        None if user.is_empty() => String::new(),
+        None => {
+            return Err(Error::new(
+                ErrorKind::Config,
+                "the redis url has a sentinel_user and no sentinel_password",
+            ));
+        }
+    };
+    Ok((login, rest.join("&")))
 }
 
 #[cfg(not(feature = "sentinel"))]
@@ -278,6 +329,22 @@ mod tests {
         assert_eq!(watched.node.redis_settings().password(), Some("pw"));
         // What a sentinel is asked needs no login of the server's.
         assert_eq!(watched.sentinels[0].redis_settings().password(), None);
+        let own = "redis+sentinel://ada:pw@one/main/3?sentinel_user=eve&protocol=resp3&sentinel_password=a/b%26c";
+        let Ok(Target::Sentinel(watched)) = Target::parse(own) else {
+            panic!("they are sentinels");
+        };
+        let [server, sentinel] =
+            [&watched.node, &watched.sentinels[0]].map(|info| info.redis_settings());
+        assert_eq!(sentinel.username(), Some("eve"));
+        assert_eq!(sentinel.password(), Some("a/b&c"));
+        assert_eq!(server.password(), Some("pw"));
+        assert_eq!(
+            (server.db(), server.protocol()),
+            (3, redis::ProtocolVersion::RESP3)
+        );
+        assert!(
+            refusal("redis+sentinel://one/main?sentinel_user=eve").contains("sentinel_password")
+        );
         assert!(refusal("redis+sentinel://one:26379").contains("mymaster"));
     }
 
@@ -286,6 +353,7 @@ mod tests {
         for url in [
             "redis+cluster://ada:hunter2@one:port",
             "redis+sentinel://ada:hunter2@one:port/main",
+            "redis+sentinel://one:port/main?sentinel_password=hunter2",
             "redis+cluster://ada:hunter2@",
             "redis+other://ada:hunter2@one",
         ] {
