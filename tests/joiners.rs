@@ -5,11 +5,25 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use recached::{Cache, Policy};
-use recached_tests::{Fault, Proxy, Server, cache_on, until};
+use recached_tests::{Backend, Fault, Proxy, Server, cache_on, on_server_and_cluster, until};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 const MINUTE: Policy = Policy::new(Duration::from_secs(60));
+
+on_server_and_cluster! {
+    "current_thread"
+    shared [
+        without_pushes_nobody_joins_what_was_begun_before
+        a_holder_hears_of_its_invalidation_elsewhere_from_the_beginning
+        a_holder_hears_of_its_invalidation_after_it_has_renewed_its_lease
+        without_pushes_nobody_joins_a_waiter_of_an_old_generation
+        who_comes_while_it_is_computed_joins_and_asks_nobody
+    ]
+    own [
+        a_full_server_leaves_nobody_with_what_was_begun_before
+    ]
+}
 
 async fn works(cache: &Cache) -> bool {
     let stored = cache.put("probe:1", MINUTE, 1u32).await;
@@ -31,15 +45,13 @@ async fn invalidated_elsewhere(one: &Cache, two: &Cache, key: &str) {
     slow.abort();
 }
 
-#[tokio::test]
-async fn a_full_server_leaves_nobody_with_what_was_begun_before() {
-    let server = Server::start();
-    let one = cache_on(&server.url(), "joiners");
-    let two = cache_on(&server.url(), "joiners");
+async fn a_full_server_leaves_nobody_with_what_was_begun_before(backend: Backend) {
+    let one = backend.cache();
+    let two = backend.cache();
     assert!(works(&one).await && works(&two).await);
     let hour = Duration::from_secs(3_600);
     let policy = MINUTE.lease(hour).wait(hour);
-    let _: () = server.ask(&["CONFIG", "SET", "maxmemory", "1"]);
+    backend.tell(&["CONFIG", "SET", "maxmemory", "1"]);
     let slow = endless(&one, "full:1", policy).await;
     // Nothing is stored, so nothing is pushed.
     assert!(!two.remove("full:1").await.expect("removing needs no room"));
@@ -47,13 +59,12 @@ async fn a_full_server_leaves_nobody_with_what_was_begun_before() {
     slow.abort();
 }
 
-#[tokio::test]
-async fn without_pushes_nobody_joins_what_was_begun_before() {
-    let server = Server::start();
-    let words = ["plain", "on", ">plain", "~*", "+@all", "-client"];
-    let _: () = server.ask(&[&["ACL", "SETUSER"], &words[..]].concat());
-    let url = server.url().replace("redis://", "redis://plain:plain@");
-    let (one, two) = (cache_on(&url, "joiners"), cache_on(&url, "joiners"));
+async fn without_pushes_nobody_joins_what_was_begun_before(backend: Backend) {
+    let url = backend.without_pushes();
+    let (one, two) = (
+        cache_on(&url, &backend.namespace),
+        cache_on(&url, &backend.namespace),
+    );
     invalidated_elsewhere(&one, &two, "silent:1").await;
 }
 
@@ -87,11 +98,9 @@ async fn joined_no_more(cache: &Cache, key: &str, policy: Policy) {
     .await;
 }
 
-#[tokio::test]
-async fn a_holder_hears_of_its_invalidation_elsewhere_from_the_beginning() {
-    let server = Server::start();
-    let one = cache_on(&server.url(), "joiners");
-    let two = cache_on(&server.url(), "joiners");
+async fn a_holder_hears_of_its_invalidation_elsewhere_from_the_beginning(backend: Backend) {
+    let one = backend.cache();
+    let two = backend.cache();
     // No renewal comes to tell of it.
     let hour = Duration::from_secs(3_600);
     let policy = MINUTE.lease(hour).wait(hour);
@@ -101,17 +110,16 @@ async fn a_holder_hears_of_its_invalidation_elsewhere_from_the_beginning() {
     slow.abort();
 }
 
-#[tokio::test]
-async fn a_holder_hears_of_its_invalidation_after_it_has_renewed_its_lease() {
-    let server = Server::start();
-    let one = cache_on(&server.url(), "joiners");
-    let two = cache_on(&server.url(), "joiners");
+async fn a_holder_hears_of_its_invalidation_after_it_has_renewed_its_lease(backend: Backend) {
+    let one = backend.cache();
+    let two = backend.cache();
     let policy = MINUTE
         .lease(Duration::from_secs(15))
         .wait(Duration::from_secs(60));
     let slow = endless(&one, "renewed:1", policy).await;
     // A renewal ends the tracking of the lease unless it is read again.
-    let left = || server.ask::<i64>(&["PTTL", "{joiners:renewed:1}:lease"]);
+    let lease = format!("{{{}:renewed:1}}:lease", backend.namespace);
+    let left = || backend.ask::<i64>("PTTL", &lease);
     let lowest = Cell::new(i64::MAX);
     until("the lease has been renewed", || async {
         let (left, before) = (left(), lowest.get());
@@ -146,13 +154,12 @@ async fn begun(cache: &Cache, key: &'static str, value: u32, end: &Arc<Notify>) 
     began.notified().await;
 }
 
-#[tokio::test]
-async fn without_pushes_nobody_joins_a_waiter_of_an_old_generation() {
-    let server = Server::start();
-    let words = ["plain", "on", ">plain", "~*", "+@all", "-client"];
-    let _: () = server.ask(&[&["ACL", "SETUSER"], &words[..]].concat());
-    let url = server.url().replace("redis://", "redis://plain:plain@");
-    let (holder, waiter) = (cache_on(&url, "joiners"), cache_on(&url, "joiners"));
+async fn without_pushes_nobody_joins_a_waiter_of_an_old_generation(backend: Backend) {
+    let url = backend.without_pushes();
+    let (holder, waiter) = (
+        cache_on(&url, &backend.namespace),
+        cache_on(&url, &backend.namespace),
+    );
     let end = Arc::new(Notify::new());
     begun(&holder, "wait:1", 1, &end).await;
     let call = |cache: Cache| {
@@ -220,10 +227,8 @@ async fn nobody_joins_over_one_connection_what_the_other_was_cut_off_from() {
     assert_eq!(late.await.expect("no panic"), 2);
 }
 
-#[tokio::test]
-async fn who_comes_while_it_is_computed_joins_and_asks_nobody() {
-    let server = Server::start();
-    let cache = cache_on(&server.url(), "joiners");
+async fn who_comes_while_it_is_computed_joins_and_asks_nobody(backend: Backend) {
+    let cache = backend.cache();
     let end = Arc::new(Notify::new());
     // The first look at a function makes its generation, and is told of it.
     assert_eq!(cache.get::<u32>("open:0").await.ok(), Some(None));

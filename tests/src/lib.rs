@@ -1,5 +1,6 @@
 //! What the tests share: servers of their own, worker processes, a source of truth.
 
+mod backend;
 mod bed;
 mod cluster;
 mod fleet;
@@ -11,6 +12,7 @@ mod sentinel;
 mod server;
 mod source;
 
+pub use backend::Backend;
 pub use bed::{Bed, in_time};
 pub use cluster::Cluster;
 pub use fleet::Worker;
