@@ -9,7 +9,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use recached::{Cache, Policy, cached};
-use recached_tests::{PATIENCE, Server, cache_on};
+use recached_tests::{Backend, PATIENCE, cache_on, on_server_and_cluster};
 use tokio::sync::Notify;
 
 /// Far beyond the patience of any test: whoever waits that long waits in vain.
@@ -20,6 +20,27 @@ static MEMORY: LazyLock<Cache> = LazyLock::new(|| {
     let builder = Cache::builder().in_process().namespace("flights");
     builder.build().expect("it builds")
 });
+
+mod multi_thread {
+    use super::*;
+
+    on_server_and_cluster! {
+        "multi_thread"
+        shared [
+            a_call_that_needs_itself_does_not_wait_for_its_own_lease
+        ]
+        own []
+    }
+}
+
+on_server_and_cluster! {
+    "current_thread"
+    shared [
+        a_holder_that_is_not_polled_any_more_is_succeeded_after_a_lease
+        a_cache_may_stand_before_another_with_the_same_keys
+    ]
+    own []
+}
 
 async fn in_time<T>(claim: impl Future<Output = T>) -> T {
     let outcome = tokio::time::timeout(PATIENCE, claim).await;
@@ -68,15 +89,11 @@ async fn a_call_that_needs_itself_does_not_wait_for_itself() {
     needs_itself(&MEMORY).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_call_that_needs_itself_does_not_wait_for_its_own_lease() {
-    let server = Server::start();
-    needs_itself(&cache_on(&server.url(), "flights")).await;
+async fn a_call_that_needs_itself_does_not_wait_for_its_own_lease(backend: Backend) {
+    needs_itself(&backend.cache()).await;
     // Nor where it does not join its own flight: without pushes, nobody joins.
-    let words = ["plain", "on", ">plain", "~*", "+@all", "-client"];
-    let _: () = server.ask(&[&["ACL", "SETUSER"], &words[..]].concat());
-    let url = server.url().replace("redis://", "redis://plain:plain@");
-    needs_itself(&cache_on(&url, "plain")).await;
+    let url = backend.without_pushes();
+    needs_itself(&cache_on(&url, &format!("{}.plain", backend.namespace))).await;
 }
 
 #[cached(ttl = 60, cache = MEMORY, entry = false)]
@@ -152,17 +169,15 @@ async fn a_leader_that_is_not_polled_any_more_is_succeeded_after_a_lease() {
     stalls(&cache, &cache).await;
 }
 
-#[tokio::test]
-async fn a_holder_that_is_not_polled_any_more_is_succeeded_after_a_lease() {
-    let server = Server::start();
-    let one = cache_on(&server.url(), "flights");
-    stalls(&one, &cache_on(&server.url(), "flights")).await;
+async fn a_holder_that_is_not_polled_any_more_is_succeeded_after_a_lease(backend: Backend) {
+    let one = backend.cache();
+    stalls(&one, &backend.cache()).await;
     // Waiters in other processes too, with none in its own.
     let policy = HOURS.lease(Duration::from_millis(300));
-    let two = cache_on(&server.url(), "flights");
+    let two = backend.cache();
     two.remove("stalled:1").await.expect("it works");
     let go = Notify::new();
-    let fresh = cache_on(&server.url(), "flights");
+    let fresh = backend.cache();
     let leader = stalled(&fresh, policy, &go).await;
     go.notify_one();
     let other = two.get_or_compute("stalled:1", policy, || async { 5u32 });
@@ -192,12 +207,13 @@ async fn a_leader_that_is_woken_while_it_is_busy_is_not_taken_for_dead() {
     assert_eq!(BUSY.load(Ordering::SeqCst), 1);
 }
 
-#[tokio::test]
-async fn a_cache_may_stand_before_another_with_the_same_keys() {
-    let server = Server::start();
-    let front = Cache::builder().in_process().namespace("tiers").build();
+async fn a_cache_may_stand_before_another_with_the_same_keys(backend: Backend) {
+    let front = Cache::builder()
+        .in_process()
+        .namespace(&backend.namespace)
+        .build();
     let front = front.expect("it builds");
-    let back = cache_on(&server.url(), "tiers");
+    let back = backend.cache();
     for value in 1..4u32 {
         let slow = || async { value };
         let back = || back.get_or_compute("user:1", HOURS, slow);
