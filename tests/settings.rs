@@ -5,11 +5,25 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use recached::{Cache, Origin, Policy, Setting, cached};
-use recached_tests::{Server, cache_on, until};
+use recached_tests::{Backend, cache_on, on_server_and_cluster, until};
 use tokio::sync::Notify;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const MINUTE: Duration = Duration::from_secs(60);
+
+on_server_and_cluster! {
+    "current_thread"
+    shared [
+        a_function_is_turned_off_and_on_beside_redis
+        what_is_turned_off_is_invalidated_all_the_same
+        a_shorter_ttl_holds_for_what_is_stored_and_a_longer_one_for_what_comes
+        who_has_waited_since_before_it_was_off_keeps_nothing_beside_redis
+        the_fleet_is_told_and_lists_who_has_set_what
+        what_cannot_be_set_is_an_error_that_says_why
+        without_pushes_the_fleet_is_told_with_a_heartbeat
+    ]
+    own []
+}
 
 static RUNS: AtomicUsize = AtomicUsize::new(0);
 
@@ -73,17 +87,13 @@ async fn a_function_is_turned_off_and_on_in_process() {
     off_and_on(&in_process()).await;
 }
 
-#[tokio::test]
-async fn a_function_is_turned_off_and_on_beside_redis() {
-    let server = Server::start();
-    off_and_on(&cache_on(&server.url(), "settings")).await;
+async fn a_function_is_turned_off_and_on_beside_redis(backend: Backend) {
+    off_and_on(&backend.cache()).await;
 }
 
-#[tokio::test]
-async fn what_is_turned_off_is_invalidated_all_the_same() {
+async fn what_is_turned_off_is_invalidated_all_the_same(backend: Backend) {
     let _alone = ALONE.lock().await;
-    let server = Server::start();
-    let cache = cache_on(&server.url(), "settings");
+    let cache = backend.cache();
     price(&cache, 1).await;
     cache.settings().off("price").expect("it is good");
     cache.invalidate("price").await.expect("it works");
@@ -93,11 +103,9 @@ async fn what_is_turned_off_is_invalidated_all_the_same() {
     assert_eq!(runs(), 1);
 }
 
-#[tokio::test]
-async fn a_shorter_ttl_holds_for_what_is_stored_and_a_longer_one_for_what_comes() {
+async fn a_shorter_ttl_holds_for_what_is_stored_and_a_longer_one_for_what_comes(backend: Backend) {
     let _alone = ALONE.lock().await;
-    let server = Server::start();
-    let [one, two] = [(); 2].map(|()| cache_on(&server.url(), "settings"));
+    let [one, two] = [(); 2].map(|()| backend.cache());
     for cache in [&one, &two, &one, &two] {
         price(cache, 1).await;
     }
@@ -230,10 +238,8 @@ async fn who_has_waited_since_before_it_was_off_keeps_nothing_in_process() {
     who_has_waited_since_before_it_was_off_keeps_nothing(&cache, &cache).await;
 }
 
-#[tokio::test]
-async fn who_has_waited_since_before_it_was_off_keeps_nothing_beside_redis() {
-    let server = Server::start();
-    let [one, two] = [(); 2].map(|()| cache_on(&server.url(), "settings"));
+async fn who_has_waited_since_before_it_was_off_keeps_nothing_beside_redis(backend: Backend) {
+    let [one, two] = [(); 2].map(|()| backend.cache());
     who_has_waited_since_before_it_was_off_keeps_nothing(&one, &two).await;
 }
 
@@ -254,10 +260,8 @@ async fn a_setting_holds_by_hand_too() {
     assert!(cache.ttl("hand:2").await.expect("it works") <= Some(MINUTE));
 }
 
-#[tokio::test]
-async fn the_fleet_is_told_and_lists_who_has_set_what() {
-    let server = Server::start();
-    let [one, two] = [(); 2].map(|()| cache_on(&server.url(), "settings"));
+async fn the_fleet_is_told_and_lists_who_has_set_what(backend: Backend) {
+    let [one, two] = [(); 2].map(|()| backend.cache());
     let _alone = ALONE.lock().await;
     for cache in [&one, &two] {
         price(cache, 1).await;
@@ -296,7 +300,7 @@ async fn the_fleet_is_told_and_lists_who_has_set_what() {
     one.invalidate_all().await.expect("it works");
     one.purge("*").await.expect("it works");
     one.invalidate_keys("*:*").await.expect("it works");
-    let late = cache_on(&server.url(), "settings");
+    let late = backend.cache();
     until("one that comes later knows", || async {
         late.settings().list().len() == 2
     })
@@ -310,7 +314,7 @@ async fn the_fleet_is_told_and_lists_who_has_set_what() {
         one.settings().list().len() == 1
     })
     .await;
-    let other = cache_on(&server.url(), "other");
+    let other = cache_on(&backend.url(), &format!("{}.other", backend.namespace));
     until("it is connected", || async {
         other.get::<u32>("x:1").await.is_ok()
     })
@@ -331,10 +335,8 @@ async fn the_fleet_of_a_cache_without_a_server_is_its_process() {
     assert!(cache.settings().list().is_empty());
 }
 
-#[tokio::test]
-async fn what_cannot_be_set_is_an_error_that_says_why() {
-    let server = Server::start();
-    let cache = cache_on(&server.url(), "settings");
+async fn what_cannot_be_set_is_an_error_that_says_why(backend: Backend) {
+    let cache = backend.cache();
     let settings = cache.settings();
     let error = settings.ttl("price", Duration::ZERO).expect_err("zero");
     assert!(error.to_string().contains("set it off"), "{error}");
@@ -345,13 +347,9 @@ async fn what_cannot_be_set_is_an_error_that_says_why() {
     assert!(settings.list().is_empty());
 }
 
-#[tokio::test]
-async fn without_pushes_the_fleet_is_told_with_a_heartbeat() {
-    let server = Server::start();
-    let words = ["plain", "on", ">plain", "~*", "+@all", "-client"];
-    let _: () = server.ask(&[&["ACL", "SETUSER"], &words[..]].concat());
-    let url = server.url().replace("redis://", "redis://plain:plain@");
-    let [one, two] = [(); 2].map(|()| cache_on(&url, "settings"));
+async fn without_pushes_the_fleet_is_told_with_a_heartbeat(backend: Backend) {
+    let url = backend.without_pushes();
+    let [one, two] = [(); 2].map(|()| cache_on(&url, &backend.namespace));
     one.settings().fleet().off("x").await.expect("it works");
     until("the other has heard", || async {
         two.settings().list().len() == 1
