@@ -4,9 +4,36 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use recached::{Cache, Error, ErrorKind, Policy};
-use recached_tests::{Fault, PATIENCE, Proxy, Server, cache_on, until};
+use recached_tests::{Backend, Fault, PATIENCE, Proxy, Server, on_server_and_cluster, until};
 
 const MINUTE: Policy = Policy::new(Duration::from_secs(60));
+
+mod multi_thread {
+    use super::*;
+
+    on_server_and_cluster! {
+        "multi_thread"
+        shared []
+        own [
+            a_call_invalidated_in_an_outage_is_never_undone
+            a_function_invalidated_in_an_outage_is_never_undone
+            keys_invalidated_in_an_outage_are_never_undone
+            everything_invalidated_in_an_outage_is_never_undone
+            a_function_that_only_others_know_is_invalidated_once_the_server_is_back
+            copies_are_served_in_an_outage_where_that_is_asked_for_and_never_once_invalidated
+            copies_are_served_in_an_outage_for_as_long_as_was_asked_for
+            what_others_invalidated_while_a_connection_was_lost_is_not_served_once_it_is_back
+        ]
+    }
+}
+
+on_server_and_cluster! {
+    "current_thread"
+    shared []
+    own [
+        a_full_server_can_still_be_told
+    ]
+}
 
 /// The number a source holds, through the cache.
 async fn read(cache: &Cache, source: &AtomicU64) -> u64 {
@@ -14,8 +41,9 @@ async fn read(cache: &Cache, source: &AtomicU64) -> u64 {
     cache.get_or_compute("outage.item:1", MINUTE, compute).await
 }
 
-fn cache_by_default(server: &Server) -> Cache {
-    let builder = Cache::builder().redis(server.url()).namespace("outage");
+fn cache_by_default(backend: &Backend) -> Cache {
+    let builder = Cache::builder().redis(backend.url());
+    let builder = builder.namespace(&backend.namespace);
     builder.build().expect("the url is good")
 }
 
@@ -30,14 +58,13 @@ async fn away(cache: &Cache) {
 
 /// Invalidates by `how` while the server hangs: from then on nobody here, and once it is back
 /// nobody anywhere, is given what was before.
-async fn never_undone<F>(how: impl Fn(Cache) -> F)
+async fn never_undone<F>(backend: Backend, how: impl Fn(Cache) -> F)
 where
     F: Future<Output = Result<(), Error>>,
 {
-    let server = Server::start();
-    let here = cache_by_default(&server);
+    let here = cache_by_default(&backend);
     // Patient enough to wait for the server.
-    let there = cache_on(&server.url(), "outage");
+    let there = backend.cache();
     let source = AtomicU64::new(1);
     until("both have it from the server", || async {
         read(&here, &source).await;
@@ -46,7 +73,7 @@ where
         hits(&here) && hits(&there)
     })
     .await;
-    server.freeze();
+    backend.freeze();
     away(&here).await;
     source.store(2, Ordering::SeqCst);
     let error = how(here.clone()).await.expect_err("nobody answers");
@@ -57,7 +84,7 @@ where
         "{text}"
     );
     assert_eq!(read(&here, &source).await, 2);
-    server.thaw();
+    backend.thaw();
     let begun = std::time::Instant::now();
     let hits = || here.stats().total.redis_hits + here.stats().total.near_hits;
     let before = hits();
@@ -73,41 +100,47 @@ where
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_call_invalidated_in_an_outage_is_never_undone() {
-    never_undone(|cache| async move { cache.remove("outage.item:1").await.map(drop) }).await;
+async fn a_call_invalidated_in_an_outage_is_never_undone(backend: Backend) {
+    never_undone(backend, |cache| async move {
+        cache.remove("outage.item:1").await.map(drop)
+    })
+    .await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_function_invalidated_in_an_outage_is_never_undone() {
-    never_undone(|cache| async move { cache.invalidate("it*").await.map(drop) }).await;
+async fn a_function_invalidated_in_an_outage_is_never_undone(backend: Backend) {
+    never_undone(backend, |cache| async move {
+        cache.invalidate("it*").await.map(drop)
+    })
+    .await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn keys_invalidated_in_an_outage_are_never_undone() {
-    never_undone(|cache| async move { cache.invalidate_keys("item:*").await.map(drop) }).await;
+async fn keys_invalidated_in_an_outage_are_never_undone(backend: Backend) {
+    never_undone(backend, |cache| async move {
+        cache.invalidate_keys("item:*").await.map(drop)
+    })
+    .await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn everything_invalidated_in_an_outage_is_never_undone() {
-    never_undone(|cache| async move { cache.invalidate_all().await.map(drop) }).await;
+async fn everything_invalidated_in_an_outage_is_never_undone(backend: Backend) {
+    never_undone(backend, |cache| async move {
+        cache.invalidate_all().await.map(drop)
+    })
+    .await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_function_that_only_others_know_is_invalidated_once_the_server_is_back() {
-    let server = Server::start();
-    let (here, there) = (cache_by_default(&server), cache_on(&server.url(), "outage"));
+async fn a_function_that_only_others_know_is_invalidated_once_the_server_is_back(backend: Backend) {
+    let (here, there) = (cache_by_default(&backend), backend.cache());
     let source = AtomicU64::new(1);
     until("one has it from the server", || async {
         read(&there, &source).await;
         there.stats().total.redis_hits > 0 && here.exists("probe:1").await.is_ok()
     })
     .await;
-    server.freeze();
+    backend.freeze();
     away(&here).await;
     source.store(2, Ordering::SeqCst);
     here.invalidate("item").await.expect_err("nobody answers");
-    server.thaw();
+    backend.thaw();
     until("it has been told", || async {
         read(&there, &source).await == 2
     })
@@ -173,18 +206,13 @@ async fn many_invalidations_are_delivered_in_a_few_round_trips() {
     );
 }
 
-#[tokio::test]
-async fn a_full_server_can_still_be_told() {
-    let server = Server::start();
-    let (here, there) = (
-        cache_on(&server.url(), "outage"),
-        cache_on(&server.url(), "outage"),
-    );
+async fn a_full_server_can_still_be_told(backend: Backend) {
+    let (here, there) = (backend.cache(), backend.cache());
     let source = AtomicU64::new(1);
     assert_eq!(read(&here, &source).await, 1);
     assert_eq!(read(&there, &source).await, 1);
-    let _: () = server.ask(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
-    let _: () = server.ask(&["CONFIG", "SET", "maxmemory", "1"]);
+    backend.tell(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
+    backend.tell(&["CONFIG", "SET", "maxmemory", "1"]);
     source.store(2, Ordering::SeqCst);
     here.invalidate("item").await.expect("it needs no room");
     assert_eq!(read(&here, &source).await, 2);
@@ -193,7 +221,7 @@ async fn a_full_server_can_still_be_told() {
     })
     .await;
     // There is room again: a generation, and entries, too.
-    let _: () = server.ask(&["CONFIG", "SET", "maxmemory", "0"]);
+    backend.tell(&["CONFIG", "SET", "maxmemory", "0"]);
     until("it is stored again", || async {
         read(&there, &source).await == 2 && there.stats().total.redis_hits > 1
     })
@@ -205,8 +233,9 @@ async fn by_hand(cache: &Cache, key: &str, value: u32) -> u32 {
 }
 
 /// A cache whose copies outlive their connection for so long, and one that has none.
-async fn graced(server: &Server, grace: Duration) -> (Cache, Cache) {
-    let builder = Cache::builder().redis(server.url()).namespace("grace");
+async fn graced(backend: &Backend, grace: Duration) -> (Cache, Cache) {
+    let builder = Cache::builder().redis(backend.url());
+    let builder = builder.namespace(&backend.namespace);
     let builder = builder
         .command_timeout(Duration::from_secs(5))
         .connect_timeout(Duration::from_secs(5));
@@ -225,11 +254,11 @@ async fn graced(server: &Server, grace: Duration) -> (Cache, Cache) {
     (one, two)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn copies_are_served_in_an_outage_where_that_is_asked_for_and_never_once_invalidated() {
-    let mut server = Server::start();
-    let (one, two) = graced(&server, Duration::from_secs(3_600)).await;
-    server.kill();
+async fn copies_are_served_in_an_outage_where_that_is_asked_for_and_never_once_invalidated(
+    mut backend: Backend,
+) {
+    let (one, two) = graced(&backend, Duration::from_secs(3_600)).await;
+    backend.kill();
     // Whoever does not ask for it computes.
     until("the connection is lost", || async {
         by_hand(&two, "kept:1", 2).await == 2
@@ -249,7 +278,7 @@ async fn copies_are_served_in_an_outage_where_that_is_asked_for_and_never_once_i
     assert_eq!(by_hand(&one, "other:1", 3).await, 3);
     assert_eq!(by_hand(&one, "kept:2", 3).await, 1);
     // Back, with nothing of what was there: copies are not believed any more.
-    server.restart();
+    backend.restart();
     until("it is back", || async {
         two.put("probe:1", MINUTE, 1u32).await.is_ok()
     })
@@ -260,22 +289,20 @@ async fn copies_are_served_in_an_outage_where_that_is_asked_for_and_never_once_i
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn copies_are_served_in_an_outage_for_as_long_as_was_asked_for() {
-    let mut server = Server::start();
-    let (one, _) = graced(&server, Duration::from_secs(1)).await;
-    server.kill();
+async fn copies_are_served_in_an_outage_for_as_long_as_was_asked_for(mut backend: Backend) {
+    let (one, _) = graced(&backend, Duration::from_secs(1)).await;
+    backend.kill();
     until("they are not served any more", || async {
         by_hand(&one, "kept:1", 2).await == 2
     })
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_others_invalidated_while_a_connection_was_lost_is_not_served_once_it_is_back() {
-    let server = Server::start();
-    let (one, two) = graced(&server, Duration::from_secs(3_600)).await;
-    let _: () = server.ask(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+async fn what_others_invalidated_while_a_connection_was_lost_is_not_served_once_it_is_back(
+    backend: Backend,
+) {
+    let (one, two) = graced(&backend, Duration::from_secs(3_600)).await;
+    backend.tell(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
     until("the other has told", || async {
         two.remove("kept:1").await.is_ok()
     })
