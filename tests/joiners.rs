@@ -51,7 +51,7 @@ async fn a_full_server_leaves_nobody_with_what_was_begun_before(backend: Backend
     assert!(works(&one).await && works(&two).await);
     let hour = Duration::from_secs(3_600);
     let policy = MINUTE.lease(hour).wait(hour);
-    backend.tell(&["CONFIG", "SET", "maxmemory", "1"]);
+    backend.tell::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
     let slow = endless(&one, "full:1", policy).await;
     // Nothing is stored, so nothing is pushed.
     assert!(!two.remove("full:1").await.expect("removing needs no room"));

@@ -211,8 +211,8 @@ async fn a_full_server_can_still_be_told(backend: Backend) {
     let source = AtomicU64::new(1);
     assert_eq!(read(&here, &source).await, 1);
     assert_eq!(read(&there, &source).await, 1);
-    backend.tell(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
-    backend.tell(&["CONFIG", "SET", "maxmemory", "1"]);
+    backend.tell::<()>(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
+    backend.tell::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
     source.store(2, Ordering::SeqCst);
     here.invalidate("item").await.expect("it needs no room");
     assert_eq!(read(&here, &source).await, 2);
@@ -221,7 +221,7 @@ async fn a_full_server_can_still_be_told(backend: Backend) {
     })
     .await;
     // There is room again: a generation, and entries, too.
-    backend.tell(&["CONFIG", "SET", "maxmemory", "0"]);
+    backend.tell::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
     until("it is stored again", || async {
         read(&there, &source).await == 2 && there.stats().total.redis_hits > 1
     })
@@ -302,7 +302,7 @@ async fn what_others_invalidated_while_a_connection_was_lost_is_not_served_once_
     backend: Backend,
 ) {
     let (one, two) = graced(&backend, Duration::from_secs(3_600)).await;
-    backend.tell(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+    backend.tell::<u64>(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
     until("the other has told", || async {
         two.remove("kept:1").await.is_ok()
     })

@@ -58,7 +58,7 @@ impl Backend {
     /// none on.
     pub fn without_pushes(&self) -> String {
         let plain = ["ACL", "SETUSER", "plain", "on", ">plain", "~*", "+@all"];
-        self.tell(&[&plain[..], &["-client"]].concat());
+        self.tell::<()>(&[&plain[..], &["-client"]].concat());
         self.url().replace("://", "://plain:plain@")
     }
 
@@ -74,9 +74,9 @@ impl Backend {
     }
 
     /// One command to each server.
-    pub fn tell(&self, words: &[&str]) {
+    pub fn tell<T: redis::FromRedisValue>(&self, words: &[&str]) -> Vec<T> {
         match &self.place {
-            Place::Server(server) => drop(server.ask::<redis::Value>(words)),
+            Place::Server(server) => vec![server.ask(words)],
             Place::Cluster(cluster) => tell(cluster, words),
             Place::Own(cluster) => tell(cluster, words),
         }
@@ -136,10 +136,8 @@ fn ask<T: redis::FromRedisValue>(cluster: &Cluster, words: &[&str; 2]) -> T {
     cluster.ask(cluster.primary_of(cluster.slot_of(words[1])), words)
 }
 
-fn tell(cluster: &Cluster, words: &[&str]) {
-    for place in 0..6 {
-        cluster.ask::<redis::Value>(place, words);
-    }
+fn tell<T: redis::FromRedisValue>(cluster: &Cluster, words: &[&str]) -> Vec<T> {
+    (0..6).map(|place| cluster.ask(place, words)).collect()
 }
 
 /// Each claim, an async function of a [`Backend`], as a test of a server and one of a cluster:
