@@ -95,10 +95,13 @@ async fn a_right_that_is_missing_on_a_cluster_is_named() {
         match cache.check().await {
             Ok(check) => assert_eq!(check.missing_rights(), [right], "{check}"),
             // Without it there is no connection.
-            Err(error) => assert!(
-                right == "+cluster|slots" && error.to_string().contains("cluster|slots"),
-                "{right}: {error}"
-            ),
+            Err(error) => {
+                let error = error.to_string();
+                // Redis 6.2 names the command alone.
+                let named = ["'cluster|slots'", "'cluster' command or its subcommand"];
+                let is_named = named.iter().any(|words| error.contains(words));
+                assert!(right == "+cluster|slots" && is_named, "{right}: {error}");
+            }
         }
         let value = cache.get_or_compute("item:1", MINUTE, async || 5);
         assert_eq!(value.await, 5, "{right}");
@@ -159,10 +162,10 @@ async fn a_cluster_is_described_in_words() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_that_tells_of_no_changes_keeps_no_copies() {
     let cluster = Cluster::start();
-    allow(
-        &cluster,
-        &format!("{} {ON_A_CLUSTER} -client|tracking", rule()),
-    );
+    // Redis 6.2 takes back whole commands only.
+    let rule = rule().replace(" +client|tracking", "");
+    assert_ne!(rule, self::rule(), "there is nothing to take back");
+    allow(&cluster, &format!("{rule} {ON_A_CLUSTER}"));
     let [one, two] = [(); 2].map(|()| as_app(&cluster.url()));
     for cache in [&one, &two] {
         ready(cache).await;
