@@ -530,12 +530,12 @@ async fn waiters_whose_patience_ends_together_compute_once(bed: Bed) {
         .map(|_| {
             let (cache, runs) = (bed.cache.clone(), Arc::clone(&runs));
             tokio::spawn(async move {
-                let policy = MINUTE.wait(Duration::from_secs(1));
+                let policy = MINUTE.wait(Duration::from_secs(3));
                 cache
                     .get_or_compute("jam:1", policy, || async {
                         runs.fetch_add(1, Ordering::SeqCst);
                         // Until the last have lost their patience.
-                        tokio::time::sleep(Duration::from_millis(700)).await;
+                        tokio::time::sleep(Duration::from_secs(2)).await;
                         7u32
                     })
                     .await
