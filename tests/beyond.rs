@@ -2,6 +2,7 @@
 
 mod beyond {
     mod cluster;
+    mod links;
     mod logins;
     mod pool;
     mod primaries;

@@ -171,6 +171,18 @@ impl Sentinels {
         until("it is done", || self.primary() != before);
     }
 
+    /// Has the sentinels name the other server, which is empty, at once; the one that they named
+    /// is not told, and lives on as it was. Gives the other.
+    pub fn name_another(&self) -> usize {
+        let after = 1 - self.primary();
+        self.ask::<()>(after, &["REPLICAOF", "NO", "ONE"]);
+        self.ask::<()>(after, &["FLUSHALL"]);
+        let port = (self.servers[after].port + self.tls).to_string();
+        self.ask_sentinels::<()>(&["SENTINEL", "REMOVE", "main"]);
+        self.ask_sentinels::<()>(&["SENTINEL", "MONITOR", "main", "127.0.0.1", &port, "2"]);
+        after
+    }
+
     /// The server that the sentinels name.
     pub fn primary(&self) -> usize {
         let words = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "main"];

@@ -1,0 +1,73 @@
+//! The links of one process, where the server may be another at any moment.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use recached::{Cache, Policy};
+use recached_tests::{PATIENCE, Sentinels, block_on, cache_on, until};
+
+const MINUTE: Policy = Policy::new(Duration::from_secs(60));
+
+async fn read(cache: &Cache, source: &AtomicU64) -> u64 {
+    let value = || async { source.load(Ordering::SeqCst) };
+    cache.get_or_compute("value:1", MINUTE, value).await
+}
+
+/// The connections to a server that hear of changes, the oldest first.
+fn links(sentinels: &Sentinels, server: usize) -> Vec<String> {
+    let clients: String = sentinels.ask(server, &["CLIENT", "LIST"]);
+    let hears = |client: &&str| {
+        let mut fields = client.split(' ');
+        fields.any(|field| {
+            field
+                .strip_prefix("flags=")
+                .is_some_and(|it| it.contains('t'))
+        })
+    };
+    let id = |client: &str| Some(client.strip_prefix("id=")?.split(' ').next()?.to_owned());
+    clients.lines().filter(hears).filter_map(id).collect()
+}
+
+/// The server that was replaced lives on, and a link that stayed would read there what has been
+/// invalidated over the other link on the new one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_one_link_of_a_process_has_gone_none_reads_elsewhere() {
+    let sentinels = Sentinels::start();
+    let cache = cache_on(&sentinels.url(), "watched");
+    let source = AtomicU64::new(0);
+    // Each link finds out within a heartbeat by itself: in a round or two both may at once.
+    for round in 0..10 {
+        let before = sentinels.primary();
+        until("both links are there, and have it from there", || async {
+            let hits = || cache.stats().total.near_hits;
+            let kept = hits();
+            let value = read(&cache, &source).await;
+            let links = links(&sentinels, before);
+            links.len() == 2 && value == round && hits() > kept
+        })
+        .await;
+        source.store(round + 1, Ordering::SeqCst);
+        let after = sentinels.name_another();
+        // The one that serves threads with no runtime is the first to connect.
+        if let Some(steady) = links(&sentinels, before).first() {
+            sentinels.ask::<u64>(before, &["CLIENT", "KILL", "ID", steady]);
+        }
+        std::thread::scope(|scope| {
+            scope.spawn(|| invalidate_at(&sentinels, after, &cache, round));
+        });
+        assert_eq!(read(&cache, &source).await, round + 1, "in round {round}");
+    }
+}
+
+/// By a thread with no runtime, once its link is at this server.
+fn invalidate_at(sentinels: &Sentinels, server: usize, cache: &Cache, round: u64) {
+    let key = format!("arrived:{round}");
+    let begun = Instant::now();
+    let is_there = || {
+        let _ = block_on(cache.put(&key, MINUTE, 1));
+        sentinels.ask::<u64>(server, &["EXISTS", &format!("watched:{key}")]) == 1
+    };
+    while !is_there() || block_on(cache.invalidate("value")).is_err() {
+        assert!(begun.elapsed() < PATIENCE, "it does not arrive");
+    }
+}
