@@ -38,6 +38,14 @@ fn pool(sentinels: &Sentinels, login: Option<RedisConnectionInfo>) -> Pool {
     pool.build().expect("it is a pool")
 }
 
+fn app() -> RedisConnectionInfo {
+    RedisConnectionInfo {
+        username: Some("app".to_owned()),
+        password: Some("hunter2".to_owned()),
+        ..RedisConnectionInfo::default()
+    }
+}
+
 fn cache_by(pool: &Pool) -> Cache {
     let builder = Cache::builder().pool(pool.clone()).namespace("watched");
     let builder = builder
@@ -134,13 +142,38 @@ async fn a_server_that_the_sentinels_have_replaced_is_left_though_it_knows_nothi
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_the_sentinels_have_replaced_is_left_by_a_pool_of_the_programs_own() {
     let sentinels = Sentinels::start();
-    let login = RedisConnectionInfo {
-        username: Some("app".to_owned()),
-        password: Some("hunter2".to_owned()),
-        ..RedisConnectionInfo::default()
-    };
-    let pool = pool(&sentinels, Some(login));
+    let pool = pool(&sentinels, Some(app()));
     leave(&sentinels, || cache_by(&pool), || used(&pool)).await;
+}
+
+/// Its user may not ask servers who they are: what is left is their role.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_a_replica_now_is_left_by_a_pool_of_the_programs_own() {
+    let sentinels = Sentinels::start();
+    for server in 0..2 {
+        let app = [
+            "ACL", "SETUSER", "app", "on", ">hunter2", "~*", "+@all", "-info",
+        ];
+        sentinels.ask::<()>(server, &app);
+    }
+    let pool = pool(&sentinels, Some(app()));
+    let cache = cache_by(&pool);
+    hits(&cache, "value:1", &AtomicU64::new(0)).await;
+    used(&pool).await;
+    let before = sentinels.primary();
+    let after = sentinels.name_another();
+    // Sentinels would end its connections, too.
+    let port = sentinels.port(after).to_string();
+    sentinels.ask::<()>(before, &["REPLICAOF", "127.0.0.1", &port]);
+    written_at(&sentinels, after, &cache).await;
+}
+
+async fn written_at(sentinels: &Sentinels, server: usize, cache: &Cache) {
+    until("it is written there", || async {
+        let _ = cache.put("value:2", MINUTE, 2_u64).await;
+        sentinels.ask::<u64>(server, &["EXISTS", "watched:value:2"]) == 1
+    })
+    .await;
 }
 
 async fn leave(
@@ -163,9 +196,5 @@ async fn leave(
         sentinels.primary() != before
     })
     .await;
-    until("it is written there", || async {
-        let _ = cache.put("value:2", MINUTE, 2_u64).await;
-        sentinels.ask::<u64>(1 - before, &["EXISTS", "watched:value:2"]) == 1
-    })
-    .await;
+    written_at(sentinels, 1 - before, &cache).await;
 }
