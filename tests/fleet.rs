@@ -50,10 +50,24 @@ impl Fleet {
         }
     }
 
-    fn server(&self) -> &Server {
+    /// One command to each server that takes writes.
+    fn tell<T: ::redis::FromRedisValue>(&self, words: &[&str]) -> Vec<T> {
         match &self.place {
-            Place::Server(server) => server,
-            Place::Cluster(_) => panic!("there are several"),
+            Place::Server(server) => vec![server.ask(words)],
+            Place::Cluster(cluster) => {
+                let primaries = cluster.primaries().into_iter();
+                primaries.map(|place| cluster.ask(place, words)).collect()
+            }
+        }
+    }
+
+    /// One command about a key, its second word, to the server that has it.
+    fn ask<T: ::redis::FromRedisValue>(&self, words: &[&str]) -> T {
+        match &self.place {
+            Place::Server(server) => server.ask(words),
+            Place::Cluster(cluster) => {
+                cluster.ask(cluster.primary_of(cluster.slot_of(words[1])), words)
+            }
         }
     }
 
@@ -95,6 +109,8 @@ on_both! {
     a_killed_holder_delays_others_by_a_lease_and_one_succeeds_it
     a_computation_longer_than_its_lease_is_not_run_twice
     a_holder_frozen_beyond_its_lease_does_not_overwrite_its_successor
+    a_live_process_restores_the_names_when_their_key_goes
+    a_lost_generation_means_a_miss_and_never_an_old_value
     a_setting_for_the_fleet_is_in_force_in_every_process_at_once
 }
 
@@ -241,18 +257,12 @@ async fn a_holder_frozen_beyond_its_lease_does_not_overwrite_its_successor(fleet
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_live_process_restores_the_names_when_their_key_goes() {
-    let fleet = Fleet::new();
+async fn a_live_process_restores_the_names_when_their_key_goes(fleet: Fleet) {
     let mut workers = fleet.workers(2).await;
     assert_eq!(workers[0].ask("call 1 0").await, "1:old");
-    let known = || {
-        fleet
-            .server()
-            .ask::<Vec<String>>(&["SMEMBERS", "fleet:functions"])
-    };
+    let known = || fleet.ask::<Vec<String>>(&["SMEMBERS", "fleet:functions"]);
     assert_eq!(known(), ["fleet.report"]);
-    let _: u64 = fleet.server().ask(&["DEL", "fleet:functions"]);
+    let _: u64 = fleet.ask(&["DEL", "fleet:functions"]);
     until("the name is back", || async { known() == ["fleet.report"] }).await;
     // A process that has never called the function reaches it by its name.
     fleet.source.set("new");
@@ -263,31 +273,24 @@ async fn a_live_process_restores_the_names_when_their_key_goes() {
     assert_eq!(workers[0].ask("call 1 0").await, "1:new");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lost_generation_means_a_miss_and_never_an_old_value() {
-    let fleet = Fleet::new();
+async fn a_lost_generation_means_a_miss_and_never_an_old_value(fleet: Fleet) {
     let mut worker = fleet.worker().await;
     assert_eq!(worker.ask("call 1 0").await, "1:old");
     fleet.source.set("new");
     worker.ask("invalidate report").await;
     // The entry of the old generation is still there.
-    assert_eq!(
-        fleet
-            .server()
-            .ask::<u64>(&["EXISTS", "fleet:fleet.report:1"]),
-        1
-    );
-    let generations: Vec<String> = fleet.server().ask(&["KEYS", "fleet:gen:*"]);
-    for key in generations {
-        let _: u64 = fleet.server().ask(&["DEL", &key]);
+    assert_eq!(fleet.ask::<u64>(&["EXISTS", "fleet:fleet.report:1"]), 1);
+    let generations: Vec<Vec<String>> = fleet.tell(&["KEYS", "fleet:gen:*"]);
+    for key in generations.concat() {
+        let _: u64 = fleet.ask(&["DEL", &key]);
     }
     assert_eq!(worker.ask("call 1 0").await, "1:new");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_invalidation_of_a_function_costs_the_same_for_any_number_of_entries() {
-    let fleet = Fleet::new();
-    let cache = cache_on(&fleet.url(), "many");
+    let server = Server::start();
+    let cache = cache_on(&server.url(), "many");
     let minute = Policy::new(Duration::from_secs(60));
     cache.put("many:0", minute, 1u32).await.expect("it works");
     let touched = |server: &Server| {
@@ -306,9 +309,9 @@ async fn an_invalidation_of_a_function_costs_the_same_for_any_number_of_entries(
                 .await
                 .expect("it works");
         }
-        let before = touched(fleet.server());
+        let before = touched(&server);
         cache.invalidate("many").await.expect("it works");
-        costs.push(touched(fleet.server()) - before);
+        costs.push(touched(&server) - before);
         assert_eq!(cache.get::<u32>("many:1").await.expect("it works"), None);
     }
     // Heartbeats aside, a handful of commands whatever the number.
