@@ -5,16 +5,50 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use recached::{Cache, ErrorKind, Policy, cached};
-use recached_tests::{PATIENCE, Server, cache_on, until};
+use recached_tests::{Backend, PATIENCE, Server, cache_on, on_server_and_cluster, until};
 use tokio::sync::Notify;
 
 const MINUTE: Policy = Policy::new(Duration::from_secs(60));
 
+mod multi_thread {
+    use super::*;
+
+    on_server_and_cluster! {
+        "multi_thread"
+        shared []
+        own [
+            a_server_killed_in_the_middle_costs_no_result
+            a_hung_server_costs_one_deadline_and_then_next_to_nothing
+            a_hung_server_costs_one_deadline_by_whichever_connection
+        ]
+    }
+}
+
+on_server_and_cluster! {
+    "current_thread"
+    shared [
+        whatever_stands_in_the_place_of_an_entry_is_a_miss_and_overwritten
+        a_key_of_another_type_in_redis_costs_no_result
+        a_value_that_cannot_be_written_is_returned_and_counted
+        without_pushes_waiters_poll_and_invalidations_hold
+        a_wrong_password_costs_no_result_and_is_told_without_it
+        an_entry_that_cannot_be_read_is_replaced_once_in_the_fleet
+        an_expired_entry_is_computed_once_though_its_end_is_pushed_to_all
+    ]
+    own [
+        an_absent_server_costs_no_result_and_is_picked_up_when_it_comes
+        a_server_that_takes_no_writes_costs_no_result
+        scripts_the_server_has_forgotten_are_loaded_again
+        a_flushed_server_means_misses_and_the_names_come_back
+        who_calls_after_a_lost_connection_waits_for_what_began_before_and_is_woken
+    ]
+}
+
 /// A cache with the deadlines that users have.
-fn cache_by_default(url: &str) -> Cache {
+fn cache_by_default(url: &str, namespace: &str) -> Cache {
     Cache::builder()
         .redis(url)
-        .namespace("failure")
+        .namespace(namespace)
         .build()
         .expect("the url is good")
 }
@@ -28,11 +62,9 @@ async fn works(cache: &Cache) -> bool {
             .is_ok_and(|value| value == Some(1))
 }
 
-#[tokio::test]
-async fn an_absent_server_costs_no_result_and_is_picked_up_when_it_comes() {
-    let mut server = Server::start();
-    server.kill();
-    let cache = cache_by_default(&server.url());
+async fn an_absent_server_costs_no_result_and_is_picked_up_when_it_comes(mut backend: Backend) {
+    backend.kill();
+    let cache = cache_by_default(&backend.url(), &backend.namespace);
     let runs = AtomicUsize::new(0);
     for _ in 0..3 {
         let value = cache.get_or_compute("absent:1", MINUTE, || async {
@@ -48,7 +80,7 @@ async fn an_absent_server_costs_no_result_and_is_picked_up_when_it_comes() {
         .await
         .expect_err("nobody is there");
     assert_eq!(error.kind(), ErrorKind::Unavailable);
-    server.restart();
+    backend.restart();
     until("the server is picked up", || works(&cache)).await;
     until("what is computed is stored", || async {
         let call = |value: u32| cache.get_or_compute("absent:1", MINUTE, async move || value);
@@ -57,14 +89,12 @@ async fn an_absent_server_costs_no_result_and_is_picked_up_when_it_comes() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_killed_in_the_middle_costs_no_result() {
-    let mut server = Server::start();
-    let cache = cache_by_default(&server.url());
+async fn a_server_killed_in_the_middle_costs_no_result(mut backend: Backend) {
+    let cache = cache_by_default(&backend.url(), &backend.namespace);
     until("the server is there", || works(&cache)).await;
     cache.put("killed:1", MINUTE, 1u32).await.expect("it works");
     let value = {
-        let killed = &mut server;
+        let killed = &mut backend;
         let compute = cache.get_or_compute("killed:2", MINUTE, || async {
             killed.kill();
             2u32
@@ -80,18 +110,16 @@ async fn a_server_killed_in_the_middle_costs_no_result() {
             id
         );
     }
-    server.restart();
+    backend.restart();
     until("the server is picked up", || works(&cache)).await;
     // An empty server, a new generation: nothing of the old one is believed.
     assert_eq!(cache.get::<u32>("killed:1").await.expect("it works"), None);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hung_server_costs_one_deadline_and_then_next_to_nothing() {
-    let server = Server::start();
-    let cache = cache_by_default(&server.url());
+async fn a_hung_server_costs_one_deadline_and_then_next_to_nothing(backend: Backend) {
+    let cache = cache_by_default(&backend.url(), &backend.namespace);
     until("the server is there", || works(&cache)).await;
-    server.freeze();
+    backend.freeze();
     let mut took = Vec::new();
     for id in 0..50 {
         let begun = Instant::now();
@@ -109,14 +137,12 @@ async fn a_hung_server_costs_one_deadline_and_then_next_to_nothing() {
     // The deadline is 80 ms; the rest is room for a busy machine.
     assert!(first < Duration::from_secs(2), "{first:?}");
     assert!(median < Duration::from_millis(20), "{median:?}");
-    server.thaw();
+    backend.thaw();
     until("the server is used again", || works(&cache)).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hung_server_costs_one_deadline_by_whichever_connection() {
-    let server = Server::start();
-    let cache = cache_by_default(&server.url());
+async fn a_hung_server_costs_one_deadline_by_whichever_connection(backend: Backend) {
+    let cache = cache_by_default(&backend.url(), &backend.namespace);
     // By the connection at home and by the steady one.
     let steady = |cache: &Cache| {
         let cache = cache.clone();
@@ -127,7 +153,7 @@ async fn a_hung_server_costs_one_deadline_by_whichever_connection() {
         works(&cache).await && steady(&cache).is_ok()
     })
     .await;
-    server.freeze();
+    backend.freeze();
     let error = cache.get::<u32>("probe:1").await.expect_err("it hangs");
     assert_eq!(error.kind(), ErrorKind::Timeout);
     for _ in 0..10 {
@@ -136,20 +162,18 @@ async fn a_hung_server_costs_one_deadline_by_whichever_connection() {
         let error = steady(&cache).expect_err("it hangs");
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
     }
-    server.thaw();
+    backend.thaw();
     until("both are back", || async {
         works(&cache).await && steady(&cache).is_ok()
     })
     .await;
 }
 
-#[tokio::test]
-async fn a_server_that_takes_no_writes_costs_no_result() {
-    let server = Server::start();
-    let cache = cache_on(&server.url(), "failure");
+async fn a_server_that_takes_no_writes_costs_no_result(backend: Backend) {
+    let cache = backend.cache();
     until("the server is there", || works(&cache)).await;
-    let _: () = server.ask(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
-    let _: () = server.ask(&["CONFIG", "SET", "maxmemory", "1"]);
+    backend.tell::<()>(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
+    backend.tell::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
     for id in 0..3 {
         assert_eq!(
             cache
@@ -164,16 +188,14 @@ async fn a_server_that_takes_no_writes_costs_no_result() {
         .expect_err("there is no room");
     assert_eq!(error.kind(), ErrorKind::Server);
     assert!(error.to_string().contains("OOM"), "{error}");
-    let _: () = server.ask(&["CONFIG", "SET", "maxmemory", "0"]);
+    backend.tell::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
     until("there is room", || works(&cache)).await;
 }
 
-#[tokio::test]
-async fn whatever_stands_in_the_place_of_an_entry_is_a_miss_and_overwritten() {
-    let server = Server::start();
-    let cache = cache_on(&server.url(), "failure");
+async fn whatever_stands_in_the_place_of_an_entry_is_a_miss_and_overwritten(backend: Backend) {
+    let cache = backend.cache();
     cache.put("odd:1", MINUTE, 1u32).await.expect("it works");
-    let good: Vec<u8> = server.ask(&["GET", "failure:odd:1"]);
+    let good: Vec<u8> = backend.ask(&["GET", "{ns}:odd:1"]);
     let mut cut = good.clone();
     cut.truncate(20);
     let mut other_format = good.clone();
@@ -190,8 +212,10 @@ async fn whatever_stands_in_the_place_of_an_entry_is_a_miss_and_overwritten() {
         &not_json,
     ] {
         let mut set = redis::cmd("SET");
-        set.arg("failure:odd:1").arg(bytes).arg("PX").arg(60_000);
-        set.query::<()>(&mut server.client()).expect("it works");
+        let key = format!("{}:odd:1", backend.namespace);
+        set.arg(&key).arg(bytes).arg("PX").arg(60_000);
+        set.query::<()>(&mut backend.client(&key))
+            .expect("it works");
         until("the push has travelled and the entry is a miss", || async {
             cache.get::<u32>("odd:1").await.expect("no error").is_none()
         })
@@ -213,11 +237,9 @@ async fn whatever_stands_in_the_place_of_an_entry_is_a_miss_and_overwritten() {
     assert_eq!(cache.stats().function("odd").errors, 0);
 }
 
-#[tokio::test]
-async fn a_key_of_another_type_in_redis_costs_no_result() {
-    let server = Server::start();
-    let cache = cache_on(&server.url(), "failure");
-    let _: u64 = server.ask(&["RPUSH", "failure:list:1", "x"]);
+async fn a_key_of_another_type_in_redis_costs_no_result(backend: Backend) {
+    let cache = backend.cache();
+    let _: u64 = backend.ask(&["RPUSH", "{ns}:list:1", "x"]);
     assert_eq!(
         cache
             .get_or_compute("list:1", MINUTE, || async { 5u32 })
@@ -249,10 +271,8 @@ impl serde::Serialize for Unwritable {
     }
 }
 
-#[tokio::test]
-async fn a_value_that_cannot_be_written_is_returned_and_counted() {
-    let server = Server::start();
-    let cache = cache_on(&server.url(), "failure");
+async fn a_value_that_cannot_be_written_is_returned_and_counted(backend: Backend) {
+    let cache = backend.cache();
     for _ in 0..2 {
         assert_eq!(
             cache
@@ -264,7 +284,7 @@ async fn a_value_that_cannot_be_written_is_returned_and_counted() {
     let stats = cache.stats().function("mute");
     assert_eq!((stats.computations, stats.errors), (2, 2));
     // The lease is given back: nobody waits for it.
-    assert_eq!(server.ask::<u64>(&["EXISTS", "{failure:mute:1}:lease"]), 0);
+    assert_eq!(backend.ask::<u64>(&["EXISTS", "{{ns}:mute:1}:lease"]), 0);
     let error = cache
         .put("mute:1", MINUTE, Unwritable)
         .await
@@ -276,12 +296,10 @@ async fn a_value_that_cannot_be_written_is_returned_and_counted() {
     );
 }
 
-#[tokio::test]
-async fn scripts_the_server_has_forgotten_are_loaded_again() {
-    let server = Server::start();
-    let cache = cache_on(&server.url(), "failure");
+async fn scripts_the_server_has_forgotten_are_loaded_again(backend: Backend) {
+    let cache = backend.cache();
     for id in 0..3u32 {
-        let _: () = server.ask(&["SCRIPT", "FLUSH"]);
+        backend.tell::<()>(&["SCRIPT", "FLUSH"]);
         let key = format!("script:{id}");
         assert_eq!(
             cache.get_or_compute(&key, MINUTE, || async { id }).await,
@@ -292,34 +310,27 @@ async fn scripts_the_server_has_forgotten_are_loaded_again() {
     assert_eq!(cache.stats().total.errors, 0);
 }
 
-#[tokio::test]
-async fn a_flushed_server_means_misses_and_the_names_come_back() {
-    let server = Server::start();
-    let cache = cache_on(&server.url(), "failure");
+async fn a_flushed_server_means_misses_and_the_names_come_back(backend: Backend) {
+    let cache = backend.cache();
     cache
         .get_or_compute("flush:1", MINUTE, || async { 1u32 })
         .await;
-    let _: () = server.ask(&["FLUSHALL"]);
+    backend.flush();
     until("the push has travelled", || async {
         let value = cache.get_or_compute("flush:1", MINUTE, || async { 2u32 });
         value.await == 2
     })
     .await;
     until("the name is back", || async {
-        server.ask::<Vec<String>>(&["SMEMBERS", "failure:functions"]) == ["flush"]
+        backend.ask::<Vec<String>>(&["SMEMBERS", "{ns}:functions"]) == ["flush"]
     })
     .await;
 }
 
-#[tokio::test]
-async fn without_pushes_waiters_poll_and_invalidations_hold() {
+async fn without_pushes_waiters_poll_and_invalidations_hold(backend: Backend) {
     // No tracking for this user: as behind a proxy that does not pass pushes on.
-    let server = Server::start();
-    let _: () = server.ask(&[
-        "ACL", "SETUSER", "plain", "on", ">pass", "~*", "&*", "+@all", "-client",
-    ]);
-    let url = server.url().replace("redis://", "redis://plain:pass@");
-    let (one, two) = (cache_on(&url, "failure"), cache_on(&url, "failure"));
+    let url = backend.without_pushes();
+    let [one, two] = [(); 2].map(|()| cache_on(&url, &backend.namespace));
     until("both are connected", || async {
         works(&one).await && works(&two).await
     })
@@ -356,11 +367,9 @@ async fn without_pushes_waiters_poll_and_invalidations_hold() {
     assert_eq!(one.stats().total.errors + two.stats().total.errors, 0);
 }
 
-#[tokio::test]
-async fn a_wrong_password_costs_no_result_and_is_told_without_it() {
-    let server = Server::start();
-    let url = server.url().replace("redis://", "redis://ada:hunter2@");
-    let cache = cache_by_default(&url);
+async fn a_wrong_password_costs_no_result_and_is_told_without_it(backend: Backend) {
+    let url = backend.url().replace("://", "://ada:hunter2@");
+    let cache = cache_by_default(&url, &backend.namespace);
     until("the refusal is known", || async {
         cache.get::<u32>("x:1").await.is_err_and(|error| {
             let text = error.to_string();
@@ -399,20 +408,20 @@ async fn the_cache_may_be_an_argument_that_is_skipped() {
     assert_eq!(cache.stats().total.computations, 1);
 }
 
-#[tokio::test]
-async fn an_entry_that_cannot_be_read_is_replaced_once_in_the_fleet() {
-    let server = Server::start();
-    let caches: Vec<Cache> = (0..5).map(|_| cache_on(&server.url(), "failure")).collect();
+async fn an_entry_that_cannot_be_read_is_replaced_once_in_the_fleet(backend: Backend) {
+    let caches: Vec<Cache> = (0..5).map(|_| backend.cache()).collect();
     caches[0]
         .put("odd:1", MINUTE, 1u32)
         .await
         .expect("it works");
-    let mut entry: Vec<u8> = server.ask(&["GET", "failure:odd:1"]);
+    let mut entry: Vec<u8> = backend.ask(&["GET", "{ns}:odd:1"]);
     entry.truncate(40);
     entry.extend_from_slice(b"{half");
     let mut set = redis::cmd("SET");
-    set.arg("failure:odd:1").arg(entry).arg("PX").arg(60_000);
-    set.query::<()>(&mut server.client()).expect("it works");
+    let key = format!("{}:odd:1", backend.namespace);
+    set.arg(&key).arg(entry).arg("PX").arg(60_000);
+    set.query::<()>(&mut backend.client(&key))
+        .expect("it works");
     let runs = Arc::new(AtomicUsize::new(0));
     let calls: Vec<_> = caches
         .into_iter()
@@ -434,10 +443,10 @@ async fn an_entry_that_cannot_be_read_is_replaced_once_in_the_fleet() {
     assert_eq!(runs.load(Ordering::SeqCst), 1);
 }
 
-#[tokio::test]
-async fn who_calls_after_a_lost_connection_waits_for_what_began_before_and_is_woken() {
-    let server = Server::start();
-    let cache = cache_on(&server.url(), "failure");
+async fn who_calls_after_a_lost_connection_waits_for_what_began_before_and_is_woken(
+    backend: Backend,
+) {
+    let cache = backend.cache();
     let hour = Duration::from_secs(3_600);
     let policy = MINUTE.lease(hour).wait(hour);
     let (begun, leave) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
@@ -453,7 +462,7 @@ async fn who_calls_after_a_lost_connection_waits_for_what_began_before_and_is_wo
         }
     });
     begun.notified().await;
-    let _: u64 = server.ask(&["CLIENT", "KILL", "TYPE", "normal"]);
+    backend.tell::<u64>(&["CLIENT", "KILL", "TYPE", "normal"]);
     until("it is connected again", || works(&cache)).await;
     let second = tokio::spawn({
         let cache = cache.clone();
@@ -473,10 +482,8 @@ async fn who_calls_after_a_lost_connection_waits_for_what_began_before_and_is_wo
     assert_eq!(second.expect("it is woken").expect("no panic"), 1);
 }
 
-#[tokio::test]
-async fn an_expired_entry_is_computed_once_though_its_end_is_pushed_to_all() {
-    let server = Server::start();
-    let cache = cache_on(&server.url(), "failure");
+async fn an_expired_entry_is_computed_once_though_its_end_is_pushed_to_all(backend: Backend) {
+    let cache = backend.cache();
     let policy = Policy::new(Duration::from_millis(50)).jitter(0.0);
     let runs = Arc::new(AtomicUsize::new(0));
     for round in 1..=5 {
@@ -506,7 +513,7 @@ async fn an_expired_entry_is_computed_once_though_its_end_is_pushed_to_all() {
             begun.elapsed()
         );
         until("it has expired", || async {
-            server.ask::<i64>(&["PTTL", "failure:expired:1"]) == -2
+            backend.ask::<i64>(&["PTTL", "{ns}:expired:1"]) == -2
         })
         .await;
     }

@@ -118,8 +118,7 @@ async fn a_holder_hears_of_its_invalidation_after_it_has_renewed_its_lease(backe
         .wait(Duration::from_secs(60));
     let slow = endless(&one, "renewed:1", policy).await;
     // A renewal ends the tracking of the lease unless it is read again.
-    let lease = format!("{{{}:renewed:1}}:lease", backend.namespace);
-    let left = || backend.ask::<i64>("PTTL", &lease);
+    let left = || backend.ask::<i64>(&["PTTL", "{{ns}:renewed:1}:lease"]);
     let lowest = Cell::new(i64::MAX);
     until("the lease has been renewed", || async {
         let (left, before) = (left(), lowest.get());

@@ -103,7 +103,7 @@ async fn whatever_changes_an_entry_elsewhere_reaches_its_copies(backend: Backend
             "keys" => drop(there.invalidate_keys("value:1").await.expect("it works")),
             "everything" => drop(there.invalidate_all().await.expect("it works")),
             "purge" => drop(there.purge("value").await.expect("it works")),
-            "by hand" => drop(backend.ask::<u64>("DEL", "{ns}:value:1")),
+            "by hand" => drop(backend.ask::<u64>(&["DEL", "{ns}:value:1"])),
             _ => backend.flush(),
         }
         until(&format!("`{how}` has travelled"), || async {
@@ -245,7 +245,7 @@ fn blocked(backend: &Backend) {
     is_ready.recv().expect("it is sent");
     source.store(2, Ordering::SeqCst);
     free.block_on(async {
-        assert_eq!(backend.ask::<u64>("DEL", "{ns}:blocked:1"), 1);
+        assert_eq!(backend.ask::<u64>(&["DEL", "{ns}:blocked:1"]), 1);
         until("the connection is known to be deaf", || async {
             recached_tests::block_on(read(&cache, "blocked:1", MINUTE, &source)) == 2
         })
@@ -262,7 +262,7 @@ async fn a_copy_lives_no_longer_than_its_entry(backend: Backend) {
     read(&there, "short:1", short, &source).await;
     // A copy taken half-way lives for the other half.
     until("half its life is over", || async {
-        backend.ask::<i64>("PTTL", "{ns}:short:1") < 150
+        backend.ask::<i64>(&["PTTL", "{ns}:short:1"]) < 150
     })
     .await;
     source.store(2, Ordering::SeqCst);
@@ -383,7 +383,7 @@ async fn where_the_server_tells_of_nothing_it_is_off_and_says_so(backend: Backen
     // By name: no staler than this.
     let bounded = MINUTE.near_ttl(Duration::from_millis(200));
     assert!(is_kept(&cache, "bounded:1", bounded).await);
-    let _: u64 = backend.ask("DEL", "{ns}:bounded:1");
+    let _: u64 = backend.ask(&["DEL", "{ns}:bounded:1"]);
     until("the bound is over", || async {
         read(&cache, "bounded:1", bounded, &AtomicU64::new(2)).await == 2
     })

@@ -62,23 +62,37 @@ impl Backend {
         self.url().replace("://", "://plain:plain@")
     }
 
-    /// One command about this key of the namespace, from outside, to the server that has it.
-    pub fn ask<T: redis::FromRedisValue>(&self, command: &str, key: &str) -> T {
-        let key = key.replace("{ns}", &self.namespace);
-        let words = [command, &key];
-        match &self.place {
-            Place::Server(server) => server.ask(&words),
-            Place::Cluster(cluster) => ask(cluster, &words),
-            Place::Own(cluster) => ask(cluster, &words),
-        }
+    /// A plain connection to the server that has this key, to look from outside.
+    pub fn client(&self, key: &str) -> redis::Connection {
+        let of = |cluster: &Cluster| {
+            let place = cluster.primary_of(cluster.slot_of(key));
+            format!("redis://127.0.0.1:{}", cluster.port(place))
+        };
+        let url = match &self.place {
+            Place::Server(server) => server.url(),
+            Place::Cluster(cluster) => of(cluster),
+            Place::Own(cluster) => of(cluster),
+        };
+        let client = redis::Client::open(url).expect("the url is good");
+        client.get_connection().expect("the server is up")
+    }
+
+    /// One command from outside about a key, its second word, where `{ns}` is the namespace.
+    pub fn ask<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
+        let key = words[1].replace("{ns}", &self.namespace);
+        let mut command = redis::cmd(words[0]);
+        command.arg(&key).arg(&words[2..]);
+        let answer = command.query(&mut self.client(&key));
+        answer.expect("the command is good")
     }
 
     /// One command to each server.
     pub fn tell<T: redis::FromRedisValue>(&self, words: &[&str]) -> Vec<T> {
+        let tell = |cluster: &Cluster| (0..6).map(|place| cluster.ask(place, words)).collect();
         match &self.place {
             Place::Server(server) => vec![server.ask(words)],
-            Place::Cluster(cluster) => tell(cluster, words),
-            Place::Own(cluster) => tell(cluster, words),
+            Place::Cluster(cluster) => tell(cluster),
+            Place::Own(cluster) => tell(cluster),
         }
     }
 
@@ -130,14 +144,6 @@ impl Backend {
             Place::Own(cluster) => (0..6).for_each(|place| cluster.restart(place)),
         }
     }
-}
-
-fn ask<T: redis::FromRedisValue>(cluster: &Cluster, words: &[&str; 2]) -> T {
-    cluster.ask(cluster.primary_of(cluster.slot_of(words[1])), words)
-}
-
-fn tell<T: redis::FromRedisValue>(cluster: &Cluster, words: &[&str]) -> Vec<T> {
-    (0..6).map(|place| cluster.ask(place, words)).collect()
 }
 
 /// Each claim, an async function of a [`Backend`], as a test of a server and one of a cluster:
