@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use recached::{Cache, Policy, cached};
 use recached_tests::{PATIENCE, Server, cache_on};
 
-/// What a dropped claim may cost others: the lease it has left behind.
+/// What a call that was dropped may cost others, at most.
 const LEASE: Duration = Duration::from_millis(400);
 const POLICY: Policy = Policy::new(Duration::from_secs(60)).lease(LEASE);
 
@@ -228,6 +228,47 @@ async fn a_call_dropped_at_any_await_leaves_nobody_waiting_and_nothing_behind() 
     })
     .await;
     invalidations_dropped_at_any_await(&bed).await;
+}
+
+/// Granted to nobody, it would be in everybody's way for an hour.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_dropped_while_it_claims_leaves_no_lease() {
+    let bed = Bed::new();
+    let hour = Duration::from_secs(3_600);
+    let policy = POLICY.lease(hour).wait(hour);
+    // The others count what computes.
+    async fn one() -> u64 {
+        tokio::task::yield_now().await;
+        1
+    }
+    // Over the connection at home and over the steady one.
+    let home = |key: &str, polls| {
+        let (cache, key) = (bed.here.clone(), key.to_owned());
+        async move {
+            let call = cache.get_or_compute(&key, policy, one);
+            polled(call, polls).await.is_some()
+        }
+    };
+    let steady = |key: &str, polls| {
+        let call = home(key, polls);
+        std::thread::scope(|scope| {
+            let call = scope.spawn(|| recached_tests::block_on(call));
+            call.join().expect("no panic")
+        })
+    };
+    for polls in 1..MANY {
+        let (first, second) = (format!("home:{polls}"), format!("steady:{polls}"));
+        let ended = [home(&first, polls).await, steady(&second, polls)];
+        for key in [&first, &second] {
+            let calls = bed.there.get_or_compute(key, policy, one);
+            let call = tokio::time::timeout(PATIENCE, calls).await;
+            assert!(call.is_ok(), "{key} is held by nobody after {polls} polls");
+        }
+        if ended == [true; 2] {
+            return;
+        }
+    }
+    panic!("it never ends");
 }
 
 /// An invalidation that was dropped promises nothing; the next one that returns holds, whatever

@@ -72,14 +72,49 @@ impl Drop for Lease {
     fn drop(&mut self) {
         drop(self.ward.take());
         if !self.released {
-            let (session, key, token) = (self.session.steady(), self.key.clone(), self.token);
-            background::spawn(async move {
-                if let Err(error) = session.release(&key, token).await {
-                    tracing::debug!("a lease could not be released: {error}");
-                }
-            });
+            release(self.session.steady(), self.key.clone(), self.token);
         }
     }
+}
+
+/// A claim on its way: dropped before the answer has come, it may be granted to nobody.
+pub(crate) struct Asking<'a> {
+    session: &'a Session,
+    key: &'a Key,
+    token: Nonce,
+    answered: bool,
+}
+
+impl<'a> Asking<'a> {
+    pub(crate) fn new(session: &'a Session, key: &'a Key, token: Nonce) -> Self {
+        Self {
+            session,
+            key,
+            token,
+            answered: false,
+        }
+    }
+
+    pub(crate) fn answered(mut self) {
+        self.answered = true;
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        if !self.answered {
+            // Behind the claim, on its own link: ahead of it, it would find nothing to end.
+            release(self.session.clone(), self.key.clone(), self.token);
+        }
+    }
+}
+
+fn release(session: Session, key: Key, token: Nonce) {
+    background::spawn(async move {
+        if let Err(error) = session.release(&key, token).await {
+            tracing::debug!("a lease could not be released: {error}");
+        }
+    });
 }
 
 /// Watches over a computation that goes on without a lease: when the lease of its call changes,

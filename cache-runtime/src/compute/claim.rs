@@ -7,7 +7,7 @@ use crate::background;
 use crate::entry::Mark;
 use crate::error::Error;
 use crate::flight::Lead;
-use crate::lease::{Lease, Vigil};
+use crate::lease::{Asking, Lease, Vigil};
 use crate::nonce::Nonce;
 use crate::store::{Claim, Claimed, Reach, Tier};
 
@@ -59,7 +59,10 @@ impl Request<'_> {
             lead.look_anew();
             // Whether the server tells of the lease's next change.
             let mut watched = false;
-            match self.session.claim(&claimed).await {
+            let asking = Asking::new(&self.session, self.key, token);
+            let answer = self.session.claim(&claimed).await;
+            asking.answered();
+            match answer {
                 Ok(Claim::Granted) => {
                     let lease = Lease::keep(&self.session, self.key, token, life, lead.attend());
                     return Turn::Ours(lease, mark);
@@ -167,7 +170,10 @@ impl Request<'_> {
             reach,
             beyond,
         };
-        let granted = matches!(self.session.claim(&claimed).await?, Claim::Granted);
+        let asking = Asking::new(&self.session, self.key, token);
+        let answer = self.session.claim(&claimed).await;
+        asking.answered();
+        let granted = matches!(answer?, Claim::Granted);
         Ok(granted.then(|| Lease::keep(&self.session, self.key, token, life, lead.attend())))
     }
 
