@@ -5,7 +5,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::PATIENCE;
-use crate::server::{Process, answers, free_port, server, signal};
+use crate::server::{BESIDE, Process, answers, free_port, server, signal};
 
 const SLOTS: u16 = 16_384;
 
@@ -50,7 +50,7 @@ impl Cluster {
     /// As [`start_with`](Self::start_with): the arguments say which certificates its nodes show
     /// and trust. They speak TLS to each other, and to whoever comes by [`tls_url`](Self::tls_url).
     pub fn start_tls(arguments: &[&str]) -> Self {
-        Self::begin(arguments, 1)
+        Self::begin(arguments, BESIDE)
     }
 
     fn begin(arguments: &[&str], tls: u16) -> Self {

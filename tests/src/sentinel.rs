@@ -5,7 +5,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::PATIENCE;
-use crate::server::{Process, answers, free_port, server, signal};
+use crate::server::{BESIDE, Process, answers, free_port, server, signal};
 
 /// Two servers, one the other's replica, and three sentinels that watch over them; they end with
 /// the test.
@@ -34,7 +34,7 @@ impl Sentinels {
     /// show and trust. They speak TLS to each other, and to whoever comes by
     /// [`tls_url`](Self::tls_url).
     pub fn start_tls(config: &str) -> Self {
-        Self::begin(config, 1)
+        Self::begin(config, BESIDE)
     }
 
     fn begin(config: &str, tls: u16) -> Self {

@@ -30,6 +30,10 @@ pub fn free_port() -> u16 {
     listener.local_addr().expect("it is bound").port()
 }
 
+/// How far above its port a server has another one. Connections that go out are given every second
+/// port: the one right above a free one may be theirs.
+pub(crate) const BESIDE: u16 = 2;
+
 /// The server to be tested against.
 pub fn server() -> Command {
     let binary = std::env::var("REDISRS_SERVER_BIN").unwrap_or_else(|_| "redis-server".into());
