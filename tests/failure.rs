@@ -92,7 +92,10 @@ async fn an_absent_server_costs_no_result_and_is_picked_up_when_it_comes(mut bac
 async fn a_server_killed_in_the_middle_costs_no_result(mut backend: Backend) {
     let cache = cache_by_default(&backend.url(), &backend.namespace);
     until("the server is there", || works(&cache)).await;
-    cache.put("killed:1", MINUTE, 1u32).await.expect("it works");
+    until("it is stored", || async {
+        cache.put("killed:1", MINUTE, 1u32).await.is_ok()
+    })
+    .await;
     let value = {
         let killed = &mut backend;
         let compute = cache.get_or_compute("killed:2", MINUTE, || async {
@@ -113,7 +116,14 @@ async fn a_server_killed_in_the_middle_costs_no_result(mut backend: Backend) {
     backend.restart();
     until("the server is picked up", || works(&cache)).await;
     // An empty server, a new generation: nothing of the old one is believed.
-    assert_eq!(cache.get::<u32>("killed:1").await.expect("it works"), None);
+    until("it is read", || async {
+        let read = cache.get::<u32>("killed:1").await;
+        read.is_ok_and(|value| {
+            assert_eq!(value, None);
+            true
+        })
+    })
+    .await;
 }
 
 async fn a_hung_server_costs_one_deadline_and_then_next_to_nothing(backend: Backend) {
