@@ -5,9 +5,33 @@ use std::sync::{Arc, LazyLock, Mutex, OnceLock, mpsc};
 use std::time::{Duration, Instant};
 
 use recached::{Builder, Cache, Event, Policy, cached};
-use recached_tests::{PATIENCE, Server, block_on, until};
+use recached_tests::{Backend, PATIENCE, Server, block_on, on_server_and_cluster, until};
 
 const MINUTE: Policy = Policy::new(Duration::from_secs(60));
+
+mod multi_thread {
+    use super::*;
+
+    on_server_and_cluster! {
+        "multi_thread"
+        shared []
+        own [
+            an_outage_is_told_once_and_so_are_its_end_and_what_waited_for_it
+        ]
+    }
+}
+
+on_server_and_cluster! {
+    "current_thread"
+    shared [
+        a_server_without_pushes_is_told_once
+        a_function_whose_values_cannot_be_stored_is_told_once
+    ]
+    own [
+        a_server_that_was_never_there_is_told_once
+        a_full_server_is_told_once_for_each_function_and_so_is_its_recovery
+    ]
+}
 
 /// What was told, in words.
 #[derive(Clone, Default)]
@@ -34,8 +58,8 @@ impl Told {
     }
 }
 
-fn on(server: &Server) -> Builder {
-    let builder = Cache::builder().redis(server.url()).namespace("observer");
+fn on(url: &str, namespace: &str) -> Builder {
+    let builder = Cache::builder().redis(url).namespace(namespace);
     builder
         .command_timeout(Duration::from_secs(5))
         .connect_timeout(Duration::from_secs(5))
@@ -47,16 +71,14 @@ async fn call(cache: &Cache) -> u32 {
         .await
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_outage_is_told_once_and_so_are_its_end_and_what_waited_for_it() {
-    let mut server = Server::start();
+async fn an_outage_is_told_once_and_so_are_its_end_and_what_waited_for_it(mut backend: Backend) {
     let told = Told::default();
-    let cache = told.by(on(&server));
+    let cache = told.by(on(&backend.url(), &backend.namespace));
     until("the server is there", || async { told.count("Back") == 1 }).await;
     for _ in 0..20 {
         call(&cache).await;
     }
-    server.kill();
+    backend.kill();
     until("it is away", || async { told.count("Away") == 1 }).await;
     for _ in 0..50 {
         call(&cache).await;
@@ -64,7 +86,7 @@ async fn an_outage_is_told_once_and_so_are_its_end_and_what_waited_for_it() {
     }
     assert_eq!(told.count("Queued"), 1);
     assert_eq!((told.count("Back"), told.count("Delivered")), (1, 0));
-    server.restart();
+    backend.restart();
     until("it is back", || async {
         told.count("Back") == 2 && told.count("Delivered") == 1
     })
@@ -73,12 +95,10 @@ async fn an_outage_is_told_once_and_so_are_its_end_and_what_waited_for_it() {
     assert_eq!(told.count("Uncached"), 0, "{:?}", told.all());
 }
 
-#[tokio::test]
-async fn a_server_that_was_never_there_is_told_once() {
-    let mut server = Server::start();
-    server.kill();
+async fn a_server_that_was_never_there_is_told_once(mut backend: Backend) {
+    backend.kill();
     let told = Told::default();
-    let cache = told.by(on(&server));
+    let cache = told.by(on(&backend.url(), &backend.namespace));
     until("it is told", || async { told.count("Away") > 0 }).await;
     for _ in 0..50 {
         call(&cache).await;
@@ -88,14 +108,10 @@ async fn a_server_that_was_never_there_is_told_once() {
     assert!(away.contains("not reachable"), "{away}");
 }
 
-#[tokio::test]
-async fn a_server_without_pushes_is_told_once() {
-    let server = Server::start();
-    let words = ["plain", "on", ">plain", "~*", "+@all", "-client"];
-    let _: () = server.ask(&[&["ACL", "SETUSER"], &words[..]].concat());
-    let url = server.url().replace("redis://", "redis://plain:plain@");
+async fn a_server_without_pushes_is_told_once(backend: Backend) {
+    let url = backend.without_pushes();
     let told = Told::default();
-    let cache = told.by(on(&server).redis(url));
+    let cache = told.by(on(&backend.url(), &backend.namespace).redis(url));
     for _ in 0..20 {
         call(&cache).await;
     }
@@ -111,11 +127,9 @@ impl serde::Serialize for Unwritable {
     }
 }
 
-#[tokio::test]
-async fn a_function_whose_values_cannot_be_stored_is_told_once() {
-    let server = Server::start();
+async fn a_function_whose_values_cannot_be_stored_is_told_once(backend: Backend) {
     let told = Told::default();
-    let cache = told.by(on(&server));
+    let cache = told.by(on(&backend.url(), &backend.namespace));
     for _ in 0..20 {
         cache
             .get_or_compute("odd:1", MINUTE, || async { Unwritable })
@@ -128,19 +142,17 @@ async fn a_function_whose_values_cannot_be_stored_is_told_once() {
     assert!(uncached[0].contains("`odd`"), "{all:?}");
 }
 
-#[tokio::test]
-async fn a_full_server_is_told_once_for_each_function_and_so_is_its_recovery() {
-    let server = Server::start();
+async fn a_full_server_is_told_once_for_each_function_and_so_is_its_recovery(backend: Backend) {
     let told = Told::default();
-    let cache = told.by(on(&server));
+    let cache = told.by(on(&backend.url(), &backend.namespace));
     until("the server is there", || async { told.count("Back") == 1 }).await;
-    let _: () = server.ask(&["CONFIG", "SET", "maxmemory", "1"]);
+    backend.tell::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
     let begun = Instant::now();
     for _ in 0..20 {
         call(&cache).await;
     }
     assert_eq!(told.count("Uncached"), 1, "{:?}", told.all());
-    let _: () = server.ask(&["CONFIG", "SET", "maxmemory", "0"]);
+    backend.tell::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
     until("it has been well for a while", || async {
         call(&cache).await;
         cache.remove("told:1").await.ok();
@@ -180,7 +192,7 @@ async fn a_name_that_is_taken_is_told_once() {
 
 static ASKED: LazyLock<Server> = LazyLock::new(Server::start);
 static ASKED_CACHE: LazyLock<Cache> = LazyLock::new(|| {
-    let builder = on(&ASKED).observer(|_| {
+    let builder = on(&ASKED.url(), "observer").observer(|_| {
         // Not from the thread that builds the cache.
         if std::thread::current().name() == Some("recached") {
             ANSWERS.fetch_add(asked(7), Ordering::SeqCst);
@@ -225,7 +237,7 @@ async fn an_observer_may_use_the_cache_from_another_runtime() {
     let handle = other.handle().clone();
     let (send, called) = std::sync::mpsc::channel();
     let this = Arc::<OnceLock<Cache>>::default();
-    let builder = on(&server).command_timeout(Duration::from_millis(300));
+    let builder = on(&server.url(), "observer").command_timeout(Duration::from_millis(300));
     let cache = builder.observer({
         let this = Arc::clone(&this);
         move |event| {
