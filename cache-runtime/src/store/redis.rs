@@ -26,6 +26,7 @@ mod sentinel;
 mod sweep;
 mod target;
 mod tier;
+mod url;
 mod way;
 mod wire;
 

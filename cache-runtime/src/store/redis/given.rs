@@ -14,7 +14,7 @@ use crate::error::ErrorKind;
 
 /// A pool of the program's own, for [`Builder::pool`](crate::Builder::pool): of
 /// `deadpool_redis`, for one server, a cluster (feature `cluster`) or a server that sentinels watch
-/// over (feature `sentinel`).
+/// over (feature `sentinel`), whose failovers are followed.
 #[derive(Clone)]
 pub struct Given(Kind);
 

@@ -12,7 +12,8 @@ use super::health;
 use super::inbox::Inbox;
 #[cfg(feature = "sentinel")]
 use super::lookout::Lookout;
-use super::target::{Target, unusable};
+use super::target::Target;
+use super::url::unusable;
 use super::wire::{Place, Wire};
 use crate::error::{Error, ErrorKind};
 

@@ -1,9 +1,10 @@
+use redis::ConnectionInfo;
 #[cfg(feature = "tls")]
 use redis::TlsCertificates;
-use redis::{ConnectionInfo, IntoConnectionInfo, RedisError};
 
 use super::given::Given;
 use crate::credentials::Credentials;
+#[cfg(feature = "tls")]
 use crate::error::{Error, ErrorKind};
 
 /// Where a cache's entries are.
@@ -33,15 +34,6 @@ pub(crate) struct Watched {
     pub(super) node: ConnectionInfo,
     #[cfg(feature = "tls")]
     pub(super) certificates: Option<TlsCertificates>,
-}
-
-/// What stands before the hosts of a url, and behind it.
-#[cfg(any(feature = "cluster", feature = "sentinel"))]
-struct Parts<'a> {
-    tls: bool,
-    credentials: &'a str,
-    hosts: Vec<&'a str>,
-    path: &'a str,
 }
 
 impl Target {
@@ -128,18 +120,6 @@ impl Target {
             Self::Given(pool) => Ok(Self::Given(pool)),
         }
     }
-
-    /// What a url says, or what is wrong with it, without its credentials.
-    pub(crate) fn parse(url: &str) -> Result<Self, Error> {
-        let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-        match scheme {
-            "redis+cluster" | "rediss+cluster" => cluster(scheme, rest),
-            "redis+sentinel" | "rediss+sentinel" => sentinel(scheme, rest),
-            #[cfg(not(feature = "tls"))]
-            "rediss" | "valkeys" => Err(behind("tls")),
-            _ => info(url).map(Self::One),
-        }
-    }
 }
 
 fn login(info: &ConnectionInfo, credentials: &Credentials) -> ConnectionInfo {
@@ -152,217 +132,4 @@ fn login(info: &ConnectionInfo, credentials: &Credentials) -> ConnectionInfo {
         (None, None) => redis,
     };
     info.clone().set_redis_settings(redis)
-}
-
-#[cfg(any(feature = "cluster", feature = "sentinel"))]
-impl<'a> Parts<'a> {
-    fn of(scheme: &str, rest: &'a str) -> Self {
-        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-        let (credentials, hosts) = match authority.rsplit_once('@') {
-            Some((credentials, hosts)) => (credentials, hosts),
-            None => ("", authority),
-        };
-        Self {
-            tls: scheme.starts_with("rediss"),
-            credentials,
-            hosts: hosts.split(',').map(str::trim).collect(),
-            path,
-        }
-    }
-
-    /// A server of these, as a url of its own.
-    fn server(&self, host: &str, login: &str, path: &str) -> Result<ConnectionInfo, Error> {
-        #[cfg(not(feature = "tls"))]
-        if self.tls {
-            return Err(behind("tls"));
-        }
-        let scheme = if self.tls { "rediss" } else { "redis" };
-        let at = if login.is_empty() { "" } else { "@" };
-        info(&format!("{scheme}://{login}{at}{host}/{path}"))
-    }
-}
-
-#[cfg(feature = "cluster")]
-fn cluster(scheme: &str, rest: &str) -> Result<Target, Error> {
-    let parts = Parts::of(scheme, rest);
-    if !matches!(parts.path, "" | "0") {
-        return Err(Error::new(
-            ErrorKind::Config,
-            "the redis url names a database, and a cluster has none but 0: take a `namespace`",
-        ));
-    }
-    let nodes = parts.hosts.iter();
-    let nodes = nodes.map(|host| parts.server(host, parts.credentials, parts.path));
-    nodes.collect::<Result<_, _>>().map(Target::Cluster)
-}
-
-#[cfg(not(feature = "cluster"))]
-fn cluster(_: &str, _: &str) -> Result<Target, Error> {
-    Err(behind("cluster"))
-}
-
-#[cfg(feature = "sentinel")]
-fn sentinel(scheme: &str, rest: &str) -> Result<Target, Error> {
-    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let parts = Parts::of(scheme, rest);
-    let (name, database) = parts.path.split_once('/').unwrap_or((parts.path, ""));
-    if name.is_empty() {
-        return Err(Error::new(
-            ErrorKind::Config,
-            "the redis url does not say what the sentinels call the server: write redis+sentinel://host:26379/mymaster/0",
-        ));
-    }
-    let (own, query) = login_of_sentinels(query)?;
-    let sentinels = parts.hosts.iter();
-    let sentinels = sentinels.map(|host| parts.server(host, &own, ""));
-    Ok(Target::Sentinel(Watched {
-        sentinels: sentinels.collect::<Result<_, _>>()?,
-        name: name.to_owned(),
-        node: parts.server(
-            "localhost",
-            parts.credentials,
-            &format!("{database}?{query}"),
-        )?,
-        #[cfg(feature = "tls")]
-        certificates: None,
-    }))
-}
-
-/// The login that a query gives to the sentinels, as it stands before a host, and the rest of it.
-#[cfg(feature = "sentinel")]
-fn login_of_sentinels(query: &str) -> Result<(String, String), Error> {
-    let (mut user, mut password, mut rest) = ("", None, Vec::new());
-    for pair in query.split('&') {
-        match pair.split_once('=') {
-            Some(("sentinel_user", value)) => user = value,
-            Some(("sentinel_password", value)) => password = Some(value),
-            _ => rest.push(pair),
-        }
-    }
-    // A query may have what would end a login.
-    let escaped = |text: &str| {
-        let text = text.replace('@', "%40").replace(':', "%3A");
-        text.replace('/', "%2F").replace('?', "%3F")
-    };
-    let login = match password {
-        Some(password) => format!("{}:{}", escaped(user), escaped(password)),
-        None if user.is_empty() => String::new(),
-        None => {
-            return Err(Error::new(
-                ErrorKind::Config,
-                "the redis url has a sentinel_user and no sentinel_password",
-            ));
-        }
-    };
-    Ok((login, rest.join("&")))
-}
-
-#[cfg(not(feature = "sentinel"))]
-fn sentinel(_: &str, _: &str) -> Result<Target, Error> {
-    Err(behind("sentinel"))
-}
-
-#[cfg(not(all(feature = "cluster", feature = "sentinel", feature = "tls")))]
-fn behind(feature: &str) -> Error {
-    Error::new(
-        ErrorKind::Config,
-        format!("the redis url needs a feature of recached: features = [\"{feature}\"]"),
-    )
-}
-
-fn info(url: &str) -> Result<ConnectionInfo, Error> {
-    url.into_connection_info().map_err(|error| unusable(&error))
-}
-
-/// The error of a setting that the driver does not take.
-pub(super) fn unusable(error: &RedisError) -> Error {
-    let detail = match error.detail() {
-        // The library's details name schemes and features, never the url itself.
-        Some(detail) if !detail.contains('@') => format!("{}: {detail}", error.category()),
-        _ => error.to_string(),
-    };
-    Error::new(
-        ErrorKind::Config,
-        format!(
-            "the redis url can't be used ({detail}); it looks like redis://user:password@host:6379/0, unix:///path/to/socket, redis+cluster://host1:6379,host2:6379 or redis+sentinel://host1:26379,host2:26379/mymaster/0"
-        ),
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn refusal(url: &str) -> String {
-        let refused = Target::parse(url).err();
-        refused.expect("it can't be used").to_string()
-    }
-
-    #[cfg(feature = "cluster")]
-    #[test]
-    fn the_nodes_of_a_cluster_share_a_login() {
-        let Ok(Target::Cluster(nodes)) = Target::parse("redis+cluster://ada:pw@one,two:7000")
-        else {
-            panic!("it is a cluster");
-        };
-        let shown: Vec<String> = nodes.iter().map(|node| node.addr().to_string()).collect();
-        assert_eq!(shown, ["one:6379", "two:7000"]);
-        for node in nodes {
-            assert_eq!(node.redis_settings().username(), Some("ada"));
-            assert_eq!(node.redis_settings().password(), Some("pw"));
-        }
-    }
-
-    #[cfg(feature = "sentinel")]
-    #[test]
-    fn sentinels_have_a_name_for_a_server() {
-        let Ok(Target::Sentinel(watched)) =
-            Target::parse("redis+sentinel://ada:pw@one:26379,two:26380/main/3")
-        else {
-            panic!("they are sentinels");
-        };
-        assert_eq!(
-            (watched.name.as_str(), watched.sentinels.len()),
-            ("main", 2)
-        );
-        assert_eq!(watched.node.redis_settings().db(), 3);
-        assert_eq!(watched.node.redis_settings().password(), Some("pw"));
-        // What a sentinel is asked needs no login of the server's.
-        assert_eq!(watched.sentinels[0].redis_settings().password(), None);
-        let own = "redis+sentinel://ada:pw@one/main/3?sentinel_user=eve&protocol=resp3&sentinel_password=a/b%26c";
-        let Ok(Target::Sentinel(watched)) = Target::parse(own) else {
-            panic!("they are sentinels");
-        };
-        let [server, sentinel] =
-            [&watched.node, &watched.sentinels[0]].map(|info| info.redis_settings());
-        assert_eq!(sentinel.username(), Some("eve"));
-        assert_eq!(sentinel.password(), Some("a/b&c"));
-        assert_eq!(server.password(), Some("pw"));
-        assert_eq!(
-            (server.db(), server.protocol()),
-            (3, redis::ProtocolVersion::RESP3)
-        );
-        assert!(
-            refusal("redis+sentinel://one/main?sentinel_user=eve").contains("sentinel_password")
-        );
-        assert!(refusal("redis+sentinel://one:26379").contains("mymaster"));
-    }
-
-    #[test]
-    fn what_is_wrong_with_a_url_is_told_without_its_login() {
-        for url in [
-            "redis+cluster://ada:hunter2@one:port",
-            "redis+sentinel://ada:hunter2@one:port/main",
-            "redis+sentinel://one:port/main?sentinel_password=hunter2",
-            "redis+cluster://ada:hunter2@",
-            "redis+other://ada:hunter2@one",
-        ] {
-            let refusal = refusal(url);
-            assert!(!refusal.contains("hunter2"), "{refusal}");
-        }
-        #[cfg(feature = "cluster")]
-        assert!(refusal("redis+cluster://ada:hunter2@one/3").contains("database"));
-        #[cfg(not(feature = "cluster"))]
-        assert!(refusal("redis+cluster://one").contains("features = [\"cluster\"]"));
-    }
 }
