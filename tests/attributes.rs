@@ -247,7 +247,7 @@ macro_rules! lookup {
 
 lookup!(/// Documented.
     pub(crate) fn by_fragments / of_fragments (id: Option<&str>) -> Option<usize>, 60, "by.fragments", id.map(str::len));
-lookup!(fn by_text / of_text (_id: u64) -> Result<u64, NotStored>, "1m", "by.text", Ok(1));
+lookup!(fn by_text / of_text (_id: u64) -> Result<Option<u64>, NotStored>, "1m", "by.text", Ok(Some(1)));
 
 struct NotStored;
 

@@ -46,6 +46,8 @@ pub(crate) struct Args {
     pub(crate) cache: Option<Expr>,
     pub(crate) entry: Entry,
     pub(crate) facade: Option<Path>,
+    /// The options that are there, as they stand.
+    given: Vec<Ident>,
 }
 
 /// The options, each as one writes it.
@@ -113,13 +115,18 @@ impl Args {
     /// The options, and everything that is wrong with them.
     pub(crate) fn parse(tokens: TokenStream) -> (Self, Vec<Error>) {
         let mut args = Self::default();
-        let mut seen = Vec::new();
-        let mut errors = options::each(tokens, |input| args.option(input, &mut seen));
+        let mut errors = options::each(tokens, |input| args.option(input));
         args.check(&mut errors);
         (args, errors)
     }
 
-    fn option(&mut self, input: ParseStream<'_>, seen: &mut Vec<String>) -> syn::Result<()> {
+    /// Where an option stands, if it is there.
+    pub(crate) fn place(&self, option: &str) -> Option<Place> {
+        let mut given = self.given.iter();
+        given.find(|given| *given == option).map(Ident::span)
+    }
+
+    fn option(&mut self, input: ParseStream<'_>) -> syn::Result<()> {
         if !input.peek(Ident::peek_any) {
             return Err(input.error("an option is expected, as in `ttl = 60`"));
         }
@@ -129,13 +136,13 @@ impl Args {
             let known = OPTIONS.map(|(option, _)| option);
             return Err(Error::new(option.span(), options::nearest(&name, &known)));
         };
-        if seen.contains(&name) {
+        if self.given.contains(&option) {
             return Err(Error::new(
                 option.span(),
                 format!("`{name}` is given twice"),
             ));
         }
-        seen.push(name.clone());
+        self.given.push(option.clone());
         let write = || Error::new(option.span(), format!("write `{example}`"));
         if matches!(name.as_str(), "skip" | "with" | "secret" | "tags") {
             if !input.peek(syn::token::Paren) {

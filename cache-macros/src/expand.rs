@@ -72,6 +72,7 @@ impl<'a> Expansion<'a> {
             }
         };
         let when = args.when.iter();
+        let lifetimes = self.lifetimes();
         let (call, hit, policy) = (self.local("call"), self.local("hit"), self.policy());
         let run = match (function.is_async(), args.goes_on().is_some()) {
             (true, false) => quote_spanned!(there=> run),
@@ -95,6 +96,7 @@ impl<'a> Expansion<'a> {
         };
         let tags = self.tags();
         let found = quote! {
+            #lifetimes
             #begin
             #(#call.when(#when);)*
             if let ::core::option::Option::Some(#hit) = #near {
@@ -128,7 +130,11 @@ impl<'a> Expansion<'a> {
 
     /// The module for generated code, at the place of the return type.
     fn private(&self) -> TokenStream {
-        let (facade, there) = (self.facade.to_token_stream(), self.there());
+        self.private_at(self.there())
+    }
+
+    fn private_at(&self, there: Span) -> TokenStream {
+        let facade = self.facade.to_token_stream();
         let facade = facade.into_iter().map(|mut token| {
             token.set_span(token.span().located_at(there));
             token
@@ -305,6 +311,17 @@ impl<'a> Expansion<'a> {
             Some(_) => quote!({ #facade::__private::whole(#kind) }),
             None => quote!({ #kind }),
         }
+    }
+
+    /// Refuses lifetimes of what the function can't return: types say so, and not their tokens.
+    fn lifetimes(&self) -> TokenStream {
+        let kind = self.kind();
+        let checks = ["none_ttl", "err_ttl"].into_iter().filter_map(|option| {
+            let at = Span::call_site().located_at(self.args.place(option)?);
+            let (private, check) = (self.private_at(at), Ident::new(option, at));
+            Some(quote_spanned!(at=> const _: () = #private::#check(#kind);))
+        });
+        checks.collect()
     }
 
     fn companion(&self) -> TokenStream {

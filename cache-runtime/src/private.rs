@@ -28,7 +28,9 @@ use crate::store::Caller;
 pub use crate::compute::Verdict;
 pub use crate::function::{Function, Site};
 pub use crate::key::{Arguments, KeyPart};
-pub use crate::returns::{AnyHead, Erased, Peel, Probe, Returns, ValueKind, kind, kind_of, whole};
+pub use crate::returns::{
+    AnyHead, Erased, Peel, Probe, Returns, ValueKind, err_ttl, kind, kind_of, none_ttl, whole,
+};
 pub use crate::share::{AnyShare, Share, share};
 pub use invalidations::{AnyOutcome, Invalidations, Outcome, future_of};
 pub use owned::{run_blocking_owned, run_owned};

@@ -319,9 +319,30 @@ pub const fn kind_of(first: u8, second: u8, third: u8) -> u8 {
     }
 }
 
-/// The kind of the same return type where errors are stored, too.
+/// The kind of the same return type where errors are stored, too; of one without errors the same.
 pub const fn whole(kind: u8) -> u8 {
-    WHOLE + kind % RESULT
+    match kind {
+        RESULT.. => WHOLE + kind % RESULT,
+        _ => kind,
+    }
+}
+
+/// Refuses a `none_ttl` where no value of this kind is a `None`.
+#[track_caller]
+pub const fn none_ttl(kind: u8) {
+    assert!(
+        matches!(kind % RESULT, MAYBE | MAYBE_SHARED),
+        "`none_ttl` is the lifetime of a `None`, and this function never returns one: return an `Option`, or remove `none_ttl`"
+    );
+}
+
+/// Refuses an `err_ttl` where this kind has no errors.
+#[track_caller]
+pub const fn err_ttl(kind: u8) {
+    assert!(
+        kind >= RESULT,
+        "`err_ttl` is the lifetime of an error, and this function never returns one: return a `Result`, or remove `err_ttl`"
+    );
 }
 
 /// The kind of a return type, as a constant expression.

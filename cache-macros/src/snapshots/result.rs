@@ -1,5 +1,8 @@
 async fn user(id: u64) -> Result<Option<User>, Error> {
     {
+        const _: () = crate::deep::recached::__private::none_ttl({
+            crate::deep::recached::__private::kind!(Result < Option < User >, Error >)
+        });
         fn __recached_here() {}
         static __RECACHED_FUNCTION: crate::deep::recached::__private::Function = crate::deep::recached::__private::Function::new(crate::deep::recached::__private::Site {
             function: "user",
