@@ -104,6 +104,12 @@ pub(super) fn parse_name(input: ParseStream<'_>) -> syn::Result<LitStr> {
             "a name is made of letters, digits, `_`, `-` and `.`",
         ));
     }
+    if value.split('.').any(str::is_empty) {
+        return Err(Error::new(
+            name.span(),
+            "between dots, and on either side of them, a name has a word, as in `shop.user`",
+        ));
+    }
     if ["gen", "functions", "settings"].contains(&value.as_str()) {
         return Err(Error::new(
             name.span(),
