@@ -170,7 +170,11 @@ impl<'a> Expansion<'a> {
         );
         let key = self.key();
         let (arguments, call) = (self.local("arguments"), self.local("call"));
-        let cache = args.cache.iter();
+        let cache = args.cache.iter().map(|cache| {
+            // Its own place: what is wrong with it is told there.
+            let cache = quote_spanned!(cache.span()=> &#cache);
+            quote!(#call.cache(#cache);)
+        });
         let new = quote_spanned!(there=> #private::Call::<#returns, #kind>::new);
         // In both, and first of all that asks something of it: what is told once is not told again.
         let check = quote_spanned!(there=>
@@ -188,7 +192,7 @@ impl<'a> Expansion<'a> {
                 });
             #check
             let mut #call = #new(&__RECACHED_FUNCTION, #private::path_of(&|| ()));
-            #(#call.cache(&#cache);)*
+            #(#cache)*
             let #arguments = #call.arguments();
             #key
         }

@@ -119,7 +119,11 @@ impl Args {
         let private = quote!(#facade::__private);
         let local = |name| Ident::new(name, Span::mixed_site());
         let (all, tag, result) = (local("invalidations"), local("tag"), local("result"));
-        let (functions, cache) = (&self.functions, self.cache.iter());
+        let functions = &self.functions;
+        let cache = self.cache.iter().map(|cache| {
+            let cache = quote_spanned!(cache.span()=> &#cache);
+            quote!(#all.cache(#cache);)
+        });
         let tags = self.tags.iter().map(|template| {
             let pieces = template.pieces.iter().map(|piece| match piece {
                 Piece::Text(text) => quote!(#tag.text(#text);),
@@ -150,7 +154,7 @@ impl Args {
         };
         let body = quote! {
             let mut #all = #private::Invalidations::new();
-            #(#all.cache(&#cache);)*
+            #(#cache)*
             #(#all.functions(#functions);)*
             #(#tags)*
             #(#entries)*
