@@ -1,7 +1,8 @@
 //! Functions whose value comes from a future in a box, as `#[async_trait]` writes them.
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
-use syn::{GenericArgument, Path, PathArguments, ReturnType, Type, TypeParamBound};
+use syn::punctuated::Punctuated;
+use syn::{GenericArgument, Path, PathArguments, ReturnType, Token, Type, TypeParamBound};
 
 /// `T` of `Pin<Box<dyn Future<Output = T> + …>>`, or of the `BoxFuture<'_, T>` that stands for it.
 pub(super) fn boxed_output(output: &ReturnType) -> Option<Type> {
@@ -15,7 +16,12 @@ pub(super) fn boxed_output(output: &ReturnType) -> Option<Type> {
     let Type::TraitObject(object) = only_argument(only_argument(pin, "Pin")?, "Box")? else {
         return None;
     };
-    object.bounds.iter().find_map(|bound| {
+    output_of(&object.bounds).cloned()
+}
+
+/// `T` of a `Future<Output = T>` among the bounds.
+pub(super) fn output_of(bounds: &Punctuated<TypeParamBound, Token![+]>) -> Option<&Type> {
+    bounds.iter().find_map(|bound| {
         let TypeParamBound::Trait(bound) = bound else {
             return None;
         };
@@ -25,7 +31,7 @@ pub(super) fn boxed_output(output: &ReturnType) -> Option<Type> {
         };
         arguments.args.iter().find_map(|argument| match argument {
             GenericArgument::AssocType(of) if last.ident == "Future" && of.ident == "Output" => {
-                Some(of.ty.clone())
+                Some(&of.ty)
             }
             _ => None,
         })

@@ -2,6 +2,7 @@ use proc_macro2::Ident;
 use quote::ToTokens;
 use syn::{Error, FnArg, GenericArgument, Pat, PathArguments, Type};
 
+use super::boxed::output_of;
 use super::{Argument, Function, is_borrowed, mentions, mentions_impl};
 use crate::args::Args;
 use crate::template::Template;
@@ -50,7 +51,16 @@ impl Check<'_> {
             self.fail(constness, "a `const fn` can't use a cache: remove `const`");
         }
         let returns = function.returns();
-        if mentions_impl(&returns) {
+        if let Some(output) = future_output(&returns) {
+            let output = output.to_token_stream().to_string().replace(' ', "");
+            self.fail(
+                &returns,
+                format!(
+                    "a future can't be stored, what it gives can: write `async fn {}(…) -> {output}`",
+                    function.sig.ident
+                ),
+            );
+        } else if mentions_impl(&returns) {
             self.fail(
                 &returns,
                 "an `impl Trait` can't be stored: name the type that is returned",
@@ -224,6 +234,16 @@ impl Check<'_> {
             0 => "the function has no arguments".into(),
             _ => format!("there are {}", names.join(", ")),
         }
+    }
+}
+
+/// `T` of `impl Future<Output = T>`.
+fn future_output(ty: &Type) -> Option<&Type> {
+    match ty {
+        Type::ImplTrait(future) => output_of(&future.bounds),
+        Type::Group(group) => future_output(&group.elem),
+        Type::Paren(paren) => future_output(&paren.elem),
+        _ => None,
     }
 }
 
