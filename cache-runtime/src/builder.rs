@@ -264,7 +264,10 @@ impl Builder {
             Place::Given(pool) => Some(Target::Given(pool.clone())),
             Place::Url(url) => Some(Target::parse(url)?),
             Place::Environment => match std::env::var("REDIS_URL") {
-                Ok(url) if !url.is_empty() => Some(Target::parse(&url)?),
+                Ok(url) if !url.is_empty() => {
+                    let target = Target::parse(&url);
+                    Some(target.map_err(|error| invalid(format!("REDIS_URL: {error}")))?)
+                }
                 Ok(_) | Err(std::env::VarError::NotPresent) => None,
                 Err(std::env::VarError::NotUnicode(_)) => {
                     return Err(invalid("REDIS_URL is not valid unicode"));

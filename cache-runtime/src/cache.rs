@@ -82,7 +82,9 @@ impl Cache {
     #[cold]
     fn of_environment() -> Self {
         Self::builder().build().unwrap_or_else(|error| {
-            tracing::error!("REDIS_URL can't be used, so this process caches for itself: {error}");
+            tracing::error!(
+                "the environment can't be used, so this process caches for itself: {error}"
+            );
             Builder::default().in_process().of_defaults()
         })
     }

@@ -24,7 +24,13 @@ impl Secret {
         match given.or(environment.as_deref()) {
             Some(key) if key.len() < FEWEST => Err(Error::new(
                 ErrorKind::Config,
-                format!("the secret is short enough to be guessed: give {FEWEST} bytes at least"),
+                format!(
+                    "{} is short enough to be guessed: give {FEWEST} bytes at least",
+                    match given {
+                        Some(_) => "the secret",
+                        None => "RECACHED_SECRET",
+                    }
+                ),
             )),
             Some(key) => Ok(Self {
                 key: key.to_vec(),
