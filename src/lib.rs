@@ -61,6 +61,15 @@ pub async fn purge(pattern: &str) -> Result<Invalidated, Error> {
     Cache::installed().purge(pattern).await
 }
 
+/// As [`Cache::purge_all`], on the installed cache.
+///
+/// # Errors
+///
+/// As [`Cache::purge_all`].
+pub async fn purge_all() -> Result<Invalidated, Error> {
+    Cache::installed().purge_all().await
+}
+
 /// As [`Cache::stats`], on the installed cache.
 #[must_use]
 pub fn stats() -> Stats {

@@ -104,6 +104,8 @@ on_both_stores! {
     a_pattern_reaches_the_functions_it_names
     a_key_pattern_reaches_the_calls_it_names
     a_purge_frees_the_memory
+    a_purge_of_everything_frees_the_memory_of_its_namespace
+    a_fill_begun_before_everything_was_purged_never_lands
     a_bad_pattern_or_key_is_an_error_that_names_the_fix
     the_counters_tell_what_happened
 }
@@ -331,6 +333,13 @@ async fn a_fill_begun_before_its_keys_were_invalidated_never_lands(bed: Bed) {
 async fn a_fill_begun_before_everything_was_invalidated_never_lands(bed: Bed) {
     late_fill(&bed, |cache| async move {
         cache.invalidate_all().await.expect("it works");
+    })
+    .await;
+}
+
+async fn a_fill_begun_before_everything_was_purged_never_lands(bed: Bed) {
+    late_fill(&bed, |cache| async move {
+        cache.purge_all().await.expect("it works");
     })
     .await;
 }
@@ -639,6 +648,31 @@ async fn a_purge_frees_the_memory(bed: Bed) {
     if let Some(server) = &bed._server {
         let keys: Vec<String> = server.ask(&["KEYS", "*bulk:*"]);
         assert!(keys.iter().all(|key| key.contains(":gen:")), "{keys:?}");
+    }
+}
+
+async fn a_purge_of_everything_frees_the_memory_of_its_namespace(bed: Bed) {
+    let cache = &bed.cache;
+    for key in ["bulk:1", "bulk:2", "other:1"] {
+        cache.put(key, MINUTE, 1u32).await.expect("it works");
+    }
+    let other = bed
+        ._server
+        .as_ref()
+        .map(|server| cache_on(&server.url(), "suite2"));
+    if let Some(other) = &other {
+        other.put("bulk:1", MINUTE, 2u32).await.expect("it works");
+    }
+    let what = cache.purge_all().await.expect("it works");
+    assert_eq!(what.functions, ["bulk", "other"]);
+    assert_eq!(what.freed, 3);
+    for key in ["bulk:1", "other:1"] {
+        assert_eq!(cache.get::<u32>(key).await.expect("it works"), None);
+    }
+    if let (Some(server), Some(other)) = (&bed._server, other) {
+        let keys: Vec<String> = server.ask(&["KEYS", "suite:*:1"]);
+        assert!(keys.is_empty(), "{keys:?}");
+        assert_eq!(other.get("bulk:1").await.expect("it works"), Some(2u32));
     }
 }
 

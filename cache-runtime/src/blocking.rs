@@ -78,6 +78,15 @@ pub fn purge(pattern: &str) -> Result<Invalidated, Error> {
     ask(Cache::installed().purge_from(Caller::Blocking, pattern))
 }
 
+/// As [`Cache::purge_all`], on the installed cache.
+///
+/// # Errors
+///
+/// As [`Cache::purge_all`].
+pub fn purge_all() -> Result<Invalidated, Error> {
+    ask(Cache::installed().purge_all_from(Caller::Blocking))
+}
+
 /// The cache entry of one call of an annotated plain function, as its companion gives it.
 ///
 /// `F` is the call itself, not yet begun.

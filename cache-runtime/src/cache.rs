@@ -116,7 +116,8 @@ impl Cache {
     /// Invalidates every call with this tag, of whichever function: `user:42`, as the `tags`
     /// option has it with the arguments filled in. Costs the same for one entry and for a million.
     ///
-    /// Which functions have calls with it, nobody keeps: none are named in what this gives.
+    /// Which functions have calls with it, nobody keeps: none are named in what this gives, and
+    /// there is no purge of a tag. What is out of reach expires.
     ///
     /// # Errors
     ///
@@ -151,6 +152,16 @@ impl Cache {
     /// As for [`invalidate`](Self::invalidate).
     pub async fn purge(&self, pattern: &str) -> Result<Invalidated, Error> {
         self.purge_from(Caller::Async, pattern).await
+    }
+
+    /// Invalidates as [`invalidate_all`](Self::invalidate_all) does, then frees the memory by a
+    /// scan. Of other namespaces nothing is touched.
+    ///
+    /// # Errors
+    ///
+    /// As for [`invalidate`](Self::invalidate).
+    pub async fn purge_all(&self) -> Result<Invalidated, Error> {
+        self.purge_all_from(Caller::Async).await
     }
 
     /// Looks at the server as the cache will use it, and reports in words what stands in its way:
@@ -445,10 +456,24 @@ impl Cache {
         caller: Caller,
         pattern: &str,
     ) -> Result<Invalidated, Error> {
-        let mut invalidated = self.invalidate_from(caller, pattern).await?;
+        let invalidated = self.invalidate_from(caller, pattern).await?;
+        self.free(caller, pattern, invalidated).await
+    }
+
+    pub(crate) async fn purge_all_from(&self, caller: Caller) -> Result<Invalidated, Error> {
+        let invalidated = self.invalidate_all_from(caller).await?;
+        self.free(caller, "*", invalidated).await
+    }
+
+    /// Frees what is out of reach already: what is not freed now expires.
+    async fn free(
+        &self,
+        caller: Caller,
+        pattern: &str,
+        mut invalidated: Invalidated,
+    ) -> Result<Invalidated, Error> {
         let session = self.inner.store.session(caller);
         let pattern = KeyPattern::of_functions(pattern)?;
-        // Out of reach already: what is not freed now expires.
         invalidated.freed = session.remove_matching(&pattern).await?;
         self.inner.store.forget(&Change::Calls(&pattern));
         Ok(invalidated)
