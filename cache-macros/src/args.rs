@@ -1,4 +1,5 @@
 mod check;
+mod known;
 mod value;
 
 use proc_macro2::{Ident, Span as Place, TokenStream};
@@ -13,6 +14,7 @@ use crate::duration::{Span, ungroup};
 use crate::options;
 use crate::template::Template;
 
+use known::{OPTIONS, unknown};
 pub(crate) use value::{Codec, Eagerness, Entry};
 use value::{parse_name, parse_version};
 
@@ -49,37 +51,6 @@ pub(crate) struct Args {
     /// The options that are there, as they stand.
     given: Vec<Ident>,
 }
-
-/// The options, each as one writes it.
-const OPTIONS: [(&str, &str); 27] = [
-    ("ttl", "ttl = 60"),
-    ("ttl_with", "ttl_with = |value| value.lifetime"),
-    ("jitter", "jitter = 0.1"),
-    ("none_ttl", "none_ttl = \"5s\""),
-    ("err_ttl", "err_ttl = \"1s\""),
-    ("stale_while_revalidate", "stale_while_revalidate = \"1m\""),
-    ("stale_if_error", "stale_if_error = \"1h\""),
-    ("refresh_ahead", "refresh_ahead = true"),
-    ("timeout", "timeout = \"200ms\""),
-    ("name", "name = \"shop.user\""),
-    ("key", "key = \"item:{id}\""),
-    ("version", "version = 2"),
-    ("skip", "skip(db)"),
-    ("with", "with(self.tenant)"),
-    ("secret", "secret(token)"),
-    ("tags", "tags(\"user:{id}\")"),
-    ("when", "when = !fresh"),
-    ("cache_if", "cache_if = |value| !value.is_empty()"),
-    ("lease", "lease = \"5s\""),
-    ("wait", "wait = \"10s\""),
-    ("near", "near = false"),
-    ("near_ttl", "near_ttl = \"1s\""),
-    ("codec", "codec = \"json\""),
-    ("compress", "compress"),
-    ("cache", "cache = SESSIONS"),
-    ("entry", "entry = cached_user"),
-    ("crate", "crate = crate::platform::recached"),
-];
 
 impl Args {
     /// Whether a computation may go on beside its caller.
@@ -133,8 +104,8 @@ impl Args {
         let option = input.call(Ident::parse_any)?;
         let name = option.to_string();
         let Some((_, example)) = OPTIONS.iter().find(|(known, _)| *known == name) else {
-            let known = OPTIONS.map(|(option, _)| option);
-            return Err(Error::new(option.span(), options::nearest(&name, &known)));
+            let message = unknown(&name);
+            return Err(Error::new(option.span(), message));
         };
         if self.given.contains(&option) {
             return Err(Error::new(

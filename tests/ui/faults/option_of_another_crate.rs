@@ -1,0 +1,8 @@
+use recached::cached;
+
+#[cached(time = 60)]
+fn user(id: u64) -> u64 {
+    id
+}
+
+fn main() {}
