@@ -401,3 +401,50 @@ async fn a_boxed_future_is_an_async_function() {
         by_hand_entry(1)
     );
 }
+
+/// Its companions are of its sized types.
+trait Shelves: Send + Sync {
+    #[cached(ttl = 60, skip(self))]
+    fn shelves(&self, id: u64) -> u64 {
+        ran("shelves");
+        id
+    }
+
+    #[cached(ttl = 60, skip(self))]
+    fn boxed_shelves(&self, id: u64) -> Pin<Box<dyn Future<Output = u64> + Send + '_>> {
+        Box::pin(async move {
+            ran("boxed_shelves");
+            id
+        })
+    }
+
+    #[cached(ttl = 60)]
+    fn shelves_of(id: u64) -> String
+    where
+        Self: Sized,
+    {
+        std::any::type_name::<Self>().to_owned() + &id.to_string()
+    }
+}
+
+impl Shelves for Shop {}
+
+#[tokio::test]
+async fn a_trait_with_companions_is_one_for_dyn_too() {
+    let shop = Shop::of("a");
+    let shelves: &dyn Shelves = &shop;
+    assert_cached!(
+        "shelves",
+        shelves.shelves(1),
+        shelves.shelves(2),
+        shop.shelves_entry(1)
+    );
+    assert_cached_async!(
+        "boxed_shelves",
+        shop.boxed_shelves(1),
+        shop.boxed_shelves(2),
+        shop.boxed_shelves_entry(1)
+    );
+    assert_eq!(Shop::shelves_of(1), "methods::Shop1");
+    assert!(Shop::shelves_of_entry(1).invalidate().expect("it works"));
+}

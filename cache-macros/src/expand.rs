@@ -2,7 +2,7 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Attribute, Error, FnArg, Path, ReturnType, parse_quote};
+use syn::{Attribute, Error, FnArg, Path, ReturnType, Visibility, WhereClause, parse_quote};
 
 use crate::args::{Args, Codec, Eagerness, Entry};
 use crate::function::{Argument, Function, is_borrowed};
@@ -387,7 +387,8 @@ impl<'a> Expansion<'a> {
             )
         };
         let doc = format!("The cache entry of a call of `{}`.", sig.ident);
-        quote! {
+        let where_clause = self.companion_where(where_clause.clone());
+        let before = quote! {
             #(#attrs)*
             #[doc = #doc]
             #[allow(
@@ -398,12 +399,39 @@ impl<'a> Expansion<'a> {
                 clippy::type_complexity,
                 clippy::used_underscore_binding
             )]
-            #vis #safety fn #name #generics (#(#inputs),*) -> #returned #where_clause {
+            #vis #safety
+        };
+        let rest = quote! {
+            #name #generics (#(#inputs),*) -> #returned #where_clause {
                 #begin
                 #tags
                 #entry
             }
+        };
+        match (self.associated, vis) {
+            // What the compiler says of a companion in the `impl` of a trait names this macro.
+            // Nothing that is `pub` stands there.
+            (true, Visibility::Inherited) => {
+                let at = Span::call_site().located_at(sig.ident.span());
+                let private = self.private_at(at);
+                quote_spanned!(at=>
+                    #private::say_entry_false_in_the_impl_of_a_trait! { [#before] #rest }
+                )
+            }
+            _ => quote!(#before fn #rest),
         }
+    }
+
+    /// A trait whose methods have companions can be a `dyn` one all the same.
+    fn companion_where(&self, clause: Option<WhereClause>) -> Option<WhereClause> {
+        if !self.associated {
+            return clause;
+        }
+        let mut clause = clause.unwrap_or_else(|| parse_quote!(where));
+        clause
+            .predicates
+            .push(parse_quote!(Self: ::core::marker::Sized));
+        Some(clause)
     }
 
     /// A call of the annotated function with the companion's arguments.

@@ -26,6 +26,16 @@ pub struct Entry<R, const KIND: u8, F> {
     pub(crate) returns: PhantomData<fn() -> R>,
 }
 
+/// Writes a companion. The compiler's words about one that stands where there is no room for it
+/// are fixed, and name the macro that has written it.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! say_entry_false_in_the_impl_of_a_trait {
+    ([$($before:tt)*] $($companion:tt)*) => {
+        $($before)* fn $($companion)*
+    };
+}
+
 /// Where a call's entry is.
 pub(crate) struct Place {
     pub(crate) cache: Cache,

@@ -31,6 +31,7 @@ pub use crate::key::{Arguments, KeyPart};
 pub use crate::returns::{
     AnyHead, Erased, Peel, Probe, Returns, ValueKind, err_ttl, kind, kind_of, none_ttl, whole,
 };
+pub use crate::say_entry_false_in_the_impl_of_a_trait;
 pub use crate::share::{AnyShare, Share, share};
 pub use invalidations::{AnyOutcome, Invalidations, Outcome, future_of};
 pub use owned::{run_blocking_owned, run_owned};

@@ -73,6 +73,7 @@ pub fn user_entry<T: Key>(
 >
 where
     T: Send,
+    Self: ::core::marker::Sized,
 {
     fn __recached_here() {}
     static __RECACHED_FUNCTION: ::recached::__private::Function = ::recached::__private::Function::new(::recached::__private::Site {
