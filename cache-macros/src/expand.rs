@@ -2,10 +2,12 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Attribute, Error, FnArg, Path, ReturnType, Visibility, WhereClause, parse_quote};
+use syn::{
+    Attribute, Error, FnArg, Path, ReturnType, Safety, Visibility, WhereClause, parse_quote,
+};
 
 use crate::args::{Args, Codec, Eagerness, Entry};
-use crate::function::{Argument, Function, is_borrowed};
+use crate::function::{Argument, Function, is_borrowed, mentions};
 use crate::returns::Scope;
 use crate::template::{Piece, Template};
 
@@ -369,10 +371,7 @@ impl<'a> Expansion<'a> {
         let (call, policy, there) = (self.local("call"), self.policy(), self.there());
         let tags = self.tags();
         let private = self.private();
-        let mut compute = self.call_function();
-        if matches!(safety, syn::Safety::Unsafe(_)) {
-            compute = quote!(unsafe { #compute });
-        }
+        let compute = self.call_function();
         // What it captures is a matter of the edition, and `impl` has that of its span: ours.
         let captures = quote_spanned!(Span::call_site()=> impl);
         let (entry, returned) = if function.is_async() {
@@ -401,10 +400,12 @@ impl<'a> Expansion<'a> {
             )]
             #vis #safety
         };
+        let itself = self.itself(&name);
         let rest = quote! {
             #name #generics (#(#inputs),*) -> #returned #where_clause {
                 #begin
                 #tags
+                #itself
                 #entry
             }
         };
@@ -434,20 +435,23 @@ impl<'a> Expansion<'a> {
         Some(clause)
     }
 
+    /// Has the companion of a free function name itself, which is never run. In an `impl` the name
+    /// is not in scope, and then the function's is another function's, if there is one.
+    fn itself(&self, name: &Ident) -> Option<TokenStream> {
+        let mut inputs = self.function.sig.inputs.iter();
+        if self.associated || inputs.any(|input| mentions(input.to_token_stream(), "impl")) {
+            return None;
+        }
+        let private = self.private_at(Span::call_site().located_at(name.span()));
+        let nothing = self.arguments.iter().map(|_| quote!(#private::nothing()));
+        let call = self.call_of(free(name), nothing);
+        Some(quote!(if false { return #call; }))
+    }
+
     /// A call of the annotated function with the companion's arguments.
     fn call_function(&self) -> TokenStream {
-        let Self {
-            function,
-            arguments,
-            ..
-        } = self;
+        let function = self.function;
         let ident = &function.sig.ident;
-        // An argument may have the name of the function: locals are out of its sight.
-        let mut free = ident.clone();
-        free.set_span(Span::mixed_site().located_at(ident.span()));
-        let parameters = function.parameters();
-        let turbofish = (!parameters.is_empty()).then(|| quote!(::<#(#parameters),*>));
-        let names = arguments.iter().map(|argument| &argument.name);
         let callee = if let Some(receiver) = function.sig.receiver() {
             // Its own, because a macro may have written the attribute and another the function.
             let this = receiver.self_token;
@@ -455,10 +459,33 @@ impl<'a> Expansion<'a> {
         } else if self.associated {
             quote!(Self::#ident)
         } else {
-            quote!(#free)
+            free(ident).into_token_stream()
         };
-        quote!(#callee #turbofish (#(#names),*))
+        let names = self.arguments.iter().map(|argument| &argument.name);
+        self.call_of(callee, names)
     }
+
+    /// A call of what has the function's generics and safety.
+    fn call_of<A: ToTokens>(
+        &self,
+        callee: impl ToTokens,
+        arguments: impl Iterator<Item = A>,
+    ) -> TokenStream {
+        let parameters = self.function.parameters();
+        let turbofish = (!parameters.is_empty()).then(|| quote!(::<#(#parameters),*>));
+        let call = quote!(#callee #turbofish (#(#arguments),*));
+        match self.function.sig.safety {
+            Safety::Unsafe(_) => quote!(unsafe { #call }),
+            _ => call,
+        }
+    }
+}
+
+/// An argument may have the name of the function: locals are out of its sight.
+fn free(function: &Ident) -> Ident {
+    let mut free = function.clone();
+    free.set_span(Span::mixed_site().located_at(function.span()));
+    free
 }
 
 /// Attributes that hold for the companion as well. A `forbid` can't: what is generated allows.

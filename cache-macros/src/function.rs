@@ -241,7 +241,7 @@ pub(crate) fn is_borrowed(tokens: TokenStream) -> bool {
     false
 }
 
-fn mentions(tokens: TokenStream, word: &str) -> bool {
+pub(crate) fn mentions(tokens: TokenStream, word: &str) -> bool {
     tokens.into_iter().any(|token| match token {
         TokenTree::Group(group) => mentions(group.stream(), word),
         TokenTree::Ident(ident) => ident == word,

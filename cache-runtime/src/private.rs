@@ -41,6 +41,11 @@ pub fn path_of<T>(_: &T) -> &'static str {
     std::any::type_name::<T>()
 }
 
+/// A value for what is compiled and never run.
+pub fn nothing<T>() -> T {
+    unreachable!("nobody asks for nothing")
+}
+
 /// One call of an annotated function.
 pub struct Call<R, const KIND: u8> {
     asked: Asked,

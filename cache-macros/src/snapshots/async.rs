@@ -82,6 +82,9 @@ pub(crate) fn user_entry(
     >::new(&__RECACHED_FUNCTION, ::recached::__private::path_of(&|| ()));
     let arguments = call.arguments();
     arguments.add("id", &id);
+    if false {
+        return user_entry(::recached::__private::nothing());
+    }
     ::recached::__private::entry(
         call,
         ::recached::Policy::new(::core::time::Duration::new(60u64, 0u32)),

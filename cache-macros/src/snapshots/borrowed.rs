@@ -90,6 +90,15 @@ unsafe fn user_entry<'a>(
     arguments.add("__recached_argument_1", &__recached_argument_1);
     #[allow(clippy::used_underscore_binding)]
     arguments.add("__recached_argument_2", &__recached_argument_2);
+    if false {
+        return unsafe {
+            user_entry(
+                ::recached::__private::nothing(),
+                ::recached::__private::nothing(),
+                ::recached::__private::nothing(),
+            )
+        };
+    }
     ::recached::__private::blocking_entry(
         call,
         ::recached::Policy::new(TTL),
