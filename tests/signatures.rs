@@ -437,3 +437,116 @@ fn units_errors_and_recursion_are_returns_too() {
     assert_eq!(recursive(80), 23_416_728_348_467_685);
     assert_eq!(runs("recursive"), 81);
 }
+
+/// No `Arc` in the crate can be written by serde itself: its feature `rc` is off.
+#[cached(ttl = 60)]
+fn shared_text(of: Arc<str>) -> Arc<str> {
+    ran("shared_text");
+    of
+}
+
+#[cached(ttl = 60)]
+async fn shared_list<T: Clone + Serialize + Sync>(
+    of: &Arc<[T]>,
+    _at: Option<Arc<u8>>,
+) -> Arc<[u8]> {
+    ran("shared_list");
+    of.iter().map(|_| 7).collect()
+}
+
+#[cached(ttl = 60, key = "{of}:{at}")]
+async fn shared_maybe(of: Arc<String>, at: Arc<u8>) -> Result<Option<Arc<str>>, ParseIntError> {
+    ran("shared_maybe");
+    of.parse::<u8>().map(|_| Some((*of).as_str().into()))
+}
+
+#[cached(ttl = 60, err_ttl = 60, secret(of), tags("{other}"))]
+fn shared_or_not(of: Arc<str>, other: Arc<str>) -> Result<Arc<std::path::Path>, String> {
+    ran("shared_or_not");
+    match other.is_empty() {
+        true => Err("empty".into()),
+        false => Ok(std::path::Path::new(&*of).into()),
+    }
+}
+
+struct Shelf<T>(T);
+
+impl<T: Serialize> Shelf<T> {
+    #[cached(ttl = 60, with(self.0))]
+    fn label(&self, of: Arc<T>) -> Option<Arc<str>>
+    where
+        T: std::fmt::Display,
+    {
+        ran("label");
+        Some(of.to_string().into())
+    }
+}
+
+#[tokio::test]
+async fn what_an_arc_shares_is_written_without_a_feature_of_serde() {
+    let text = |of: &str| Arc::<str>::from(of);
+    assert_cached!(
+        "shared_text",
+        shared_text(text("a")),
+        shared_text(text("b")),
+        shared_text_entry(text("a"))
+    );
+    assert!(Arc::ptr_eq(
+        &shared_text(text("a")),
+        &shared_text(text("a"))
+    ));
+    let entry = shared_text_entry(text("a"));
+    assert_eq!(
+        entry.key().expect("it is good").as_str(),
+        "recached:signatures.shared_text:'a'"
+    );
+    let (one, two) = (Arc::from([1u8]), Arc::from([2u8, 3]));
+    assert_cached_async!(
+        "shared_list",
+        shared_list(&one, None),
+        shared_list(&two, Some(Arc::new(1))),
+        shared_list_entry(&one, None)
+    );
+    let of = |of: &str| Arc::new(of.to_owned());
+    assert_cached_async!(
+        "shared_maybe",
+        shared_maybe(of("1"), Arc::new(2)),
+        shared_maybe(of("2"), Arc::new(1)),
+        shared_maybe_entry(of("1"), Arc::new(2))
+    );
+    for (name, other) in [("ok", text("x")), ("err", text(""))] {
+        assert_cached!(
+            "shared_or_not",
+            shared_or_not(text(name), other.clone()),
+            shared_or_not(text("other"), other.clone()),
+            shared_or_not_entry(text(name), other.clone())
+        );
+    }
+    let shelf = Shelf(1u8);
+    assert_cached!(
+        "label",
+        shelf.label(Arc::new(1)),
+        shelf.label(Arc::new(2)),
+        shelf.label_entry(Arc::new(1))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_arc_shares_comes_back_from_redis() {
+    use std::sync::OnceLock;
+    static CACHE: OnceLock<recached::Cache> = OnceLock::new();
+
+    #[cached(ttl = 60, cache = CACHE.get().expect("it is there"), near = false)]
+    async fn read(of: Arc<str>) -> Option<Arc<[String]>> {
+        ran("read from redis");
+        Some([of.to_string()].into())
+    }
+    let server = recached_tests::Server::start();
+    let cache = recached_tests::cache_on(&server.url(), "arcs");
+    assert!(CACHE.set(cache).is_ok());
+    for _ in 0..3 {
+        let read = read("a".into()).await.expect("there is one");
+        assert_eq!(*read, ["a".to_owned()]);
+    }
+    assert_eq!(runs("read from redis"), 1);
+}

@@ -3,7 +3,8 @@ use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{
-    Attribute, Error, FnArg, Path, ReturnType, Safety, Visibility, WhereClause, parse_quote,
+    Attribute, Error, Expr, FnArg, Path, ReturnType, Safety, Type, Visibility, WhereClause,
+    parse_quote,
 };
 
 use crate::args::{Args, Codec, Eagerness, Entry};
@@ -209,7 +210,7 @@ impl<'a> Expansion<'a> {
         let given = self.arguments.iter().filter(skipped).map(|argument| {
             let Argument { name, ty, .. } = argument;
             let text = name.unraw().to_string();
-            let value = quote_spanned!(ty.span()=> &#name);
+            let value = self.part(name, ty, ty.span());
             // What the body does not use is part of the key all the same.
             let allow = text
                 .starts_with('_')
@@ -228,16 +229,40 @@ impl<'a> Expansion<'a> {
         given.chain(with).collect()
     }
 
+    /// What of an argument enters the key: of an `Arc` what it shares. Types say what is one, and
+    /// tokens only where it may be.
+    fn part(&self, value: &impl ToTokens, ty: &Type, there: Span) -> TokenStream {
+        if !mentions(ty.to_token_stream(), "Arc") {
+            return quote_spanned!(there=> &#value);
+        }
+        let private = self.private_at(Span::call_site().located_at(there));
+        quote_spanned! {there=>
+            &{
+                #[allow(unused_imports)]
+                use #private::AnyPart as _;
+                #private::Part(&#value).part()
+            }
+        }
+    }
+
     /// Writes a template's text.
     fn fill(&self, template: &Template, text: &Ident) -> TokenStream {
         let call = self.local("call");
         let pieces = template.pieces.iter().map(|piece| match piece {
             Piece::Text(literal) => quote!(#text.text(#literal);),
-            Piece::Field { name, expr, root } if self.args.secret.contains(root) => {
-                quote_spanned!(expr.span()=> let #text = #call.secret_field(#name, &#expr);)
-            }
-            Piece::Field { name, expr, .. } => {
-                quote_spanned!(expr.span()=> #text.field(#name, &#expr);)
+            Piece::Field { name, expr, root } => {
+                let whole = matches!(**expr, Expr::Path(_));
+                let of = |argument: &&Argument| whole && argument.name == *root;
+                let value = match self.arguments.iter().find(of) {
+                    Some(argument) => self.part(expr, &argument.ty, expr.span()),
+                    None => quote_spanned!(expr.span()=> &#expr),
+                };
+                match self.args.secret.contains(root) {
+                    true => quote_spanned! {expr.span()=>
+                        let #text = #call.secret_field(#name, #value);
+                    },
+                    false => quote_spanned!(expr.span()=> #text.field(#name, #value);),
+                }
             }
         });
         pieces.collect()

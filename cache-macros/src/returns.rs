@@ -47,6 +47,8 @@ impl Scope {
         let unit = || parse_quote!(());
         let path = match ty {
             Type::Path(path) => path,
+            // Without a size, as only an `Arc` has it.
+            Type::Slice(_) => return parse_quote!([()]),
             // What a `macro_rules` fragment stands for.
             Type::Group(group) => return self.reduce_head(&group.elem, outermost),
             Type::Paren(paren) => return self.reduce_head(&paren.elem, outermost),
@@ -82,6 +84,10 @@ impl Scope {
                     _ => {}
                 }
             }
+            return Type::Path(path);
+        }
+        let name = path.path.segments.last().map(|last| last.ident.to_string());
+        if matches!(name.as_deref(), Some("str" | "Path")) {
             return Type::Path(path);
         }
         if !outermost || self.mentions(path.to_token_stream()) {
@@ -181,8 +187,9 @@ mod tests {
         );
         assert_eq!(reduce("T", &t, false), "()");
         assert_eq!(reduce("T::Out", &t, false), "()");
-        assert_eq!(reduce("Cow<'a, str>", &[], false), "Cow<'static,()>");
+        assert_eq!(reduce("Cow<'a, str>", &[], false), "Cow<'static,str>");
         assert_eq!(reduce("[T; 3]", &t, false), "()");
+        assert_eq!(reduce("Arc<[T]>", &t, false), "Arc<[()]>");
         let n = ["N", "ON"];
         assert_eq!(reduce("Grid<N, ON>", &n, false), "Grid<0,false>");
         assert_eq!(reduce("Grid<{ N }, 3>", &n, false), "Grid<0,0>");
@@ -195,6 +202,8 @@ mod tests {
         assert_eq!(reduce("T", &[], true), "()");
         assert_eq!(reduce("Outcome", &[], true), "Outcome");
         assert_eq!(reduce("Arc<Self>", &[], true), "Arc<()>");
+        assert_eq!(reduce("Arc<str>", &[], true), "Arc<str>");
+        assert_eq!(reduce("Arc<[Item]>", &[], true), "Arc<[()]>");
         assert_eq!(reduce("Vec<Item>", &[], true), "Vec<()>");
         assert_eq!(reduce("io::Result<Item>", &[], true), "io::Result<()>");
         assert_eq!(reduce("Page<T>", &[], true), "Page<()>");

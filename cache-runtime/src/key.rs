@@ -6,6 +6,8 @@
 mod arguments;
 mod escape;
 mod head;
+#[allow(missing_docs, reason = "generated code is its only reader")]
+mod part;
 mod quotes;
 mod serializer;
 mod text;
@@ -21,6 +23,7 @@ use serde::Serialize;
 
 pub use arguments::{Arguments, KeyPart};
 pub(crate) use head::Head;
+pub use part::{AnyPart, Part};
 
 use crate::error::{Error, ErrorKind};
 use crate::fingerprint::Fingerprint;

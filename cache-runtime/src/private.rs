@@ -27,7 +27,7 @@ use crate::store::Caller;
 
 pub use crate::compute::Verdict;
 pub use crate::function::{Function, Site};
-pub use crate::key::{Arguments, KeyPart};
+pub use crate::key::{AnyPart, Arguments, KeyPart, Part};
 pub use crate::returns::{
     AnyHead, Erased, Peel, Probe, Returns, ValueKind, err_ttl, kind, kind_of, none_ttl, whole,
 };

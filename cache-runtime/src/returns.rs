@@ -6,10 +6,12 @@
 //! is a const parameter, found by [`kind!`](crate::kind): an inherent constant shadows a
 //! trait's.
 
+mod slice;
 mod whole;
 
 use std::any::Any;
 use std::marker::PhantomData;
+use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -20,6 +22,7 @@ use crate::draft::Draft;
 use crate::error::{Error, ErrorKind};
 use crate::policy::Sort;
 use crate::shape::shape_of;
+use slice::{MaybeSlice, Slice};
 use whole::Whole;
 
 /// A value of any type, shared.
@@ -216,14 +219,19 @@ pub(crate) const OWNED: u8 = 0;
 const MAYBE: u8 = 1;
 const SHARED: u8 = 2;
 const MAYBE_SHARED: u8 = 3;
-pub(crate) const RESULT: u8 = 4;
+const SLICE: u8 = 4;
+const MAYBE_SLICE: u8 = 5;
+pub(crate) const RESULT: u8 = 8;
 /// A `Result` whose errors are stored, too.
-const WHOLE: u8 = 8;
+const WHOLE: u8 = 16;
 
 macro_rules! returns {
-    ($($kind:ident $value:ty: $($bound:path),+ => $shape:ident;)+) => {$(
+    ($($kind:ident $value:ty => $shape:ident where [$($bounds:tt)+];)+) => {$(
         #[diagnostic::do_not_recommend]
-        impl<T: $($bound +)+> Returns<$kind> for $value {
+        impl<T> Returns<$kind> for $value
+        where
+            $($bounds)+
+        {
             type Value = $value;
             type Kind = $shape<T>;
 
@@ -236,7 +244,10 @@ macro_rules! returns {
         }
 
         #[diagnostic::do_not_recommend]
-        impl<T: $($bound +)+, E> Returns<{ RESULT + $kind }> for Result<$value, E> {
+        impl<T, E> Returns<{ RESULT + $kind }> for Result<$value, E>
+        where
+            $($bounds)+
+        {
             type Value = $value;
             type Kind = $shape<T>;
 
@@ -249,7 +260,11 @@ macro_rules! returns {
         }
 
         #[diagnostic::do_not_recommend]
-        impl<T: $($bound +)+, E: Storable + Clone> Returns<{ WHOLE + $kind }> for Result<$value, E> {
+        impl<T, E> Returns<{ WHOLE + $kind }> for Result<$value, E>
+        where
+            E: Storable + Clone,
+            $($bounds)+
+        {
             type Value = Self;
             type Kind = Whole<$shape<T>, E>;
 
@@ -264,16 +279,20 @@ macro_rules! returns {
 }
 
 returns! {
-    OWNED T: Storable, Clone => Owned;
-    MAYBE Option<T>: Storable, Clone => Maybe;
-    SHARED Arc<T>: Storable => Shared;
-    MAYBE_SHARED Option<Arc<T>>: Storable => MaybeShared;
+    OWNED T => Owned where [T: Storable + Clone];
+    MAYBE Option<T> => Maybe where [T: Storable + Clone];
+    SHARED Arc<T> => Shared where [T: Storable];
+    MAYBE_SHARED Option<Arc<T>> => MaybeShared where [T: Storable];
+    SLICE Arc<T> => Slice
+        where [T: Serialize + Send + Sync + ?Sized + 'static, Box<T>: Storable];
+    MAYBE_SLICE Option<Arc<T>> => MaybeSlice
+        where [T: Serialize + Send + Sync + ?Sized + 'static, Box<T>: Storable];
 }
 
 /// Carries a type whose outermost constructor is asked for.
 pub struct Probe<T: ?Sized>(PhantomData<T>);
 
-/// The head of every type that is none of the three; shadowed where it is.
+/// The head of every type that is none of these; shadowed where it is.
 pub trait AnyHead {
     const HEAD: u8 = 0;
 }
@@ -286,6 +305,15 @@ impl<T> Probe<Arc<T>> {
 }
 impl<T, E> Probe<Result<T, E>> {
     pub const HEAD: u8 = 3;
+}
+impl<T> Probe<Arc<[T]>> {
+    pub const HEAD: u8 = 4;
+}
+impl Probe<Arc<str>> {
+    pub const HEAD: u8 = 4;
+}
+impl Probe<Arc<Path>> {
+    pub const HEAD: u8 = 4;
 }
 
 /// The type below a head.
@@ -304,17 +332,24 @@ impl<T> Peel<2> for Arc<T> {
 impl<T, E> Peel<3> for Result<T, E> {
     type Inner = T;
 }
+impl<T: ?Sized> Peel<4> for Arc<T> {
+    type Inner = ();
+}
 
-/// The kind of a return type with these three outermost heads.
+/// The kind of a return type with these outermost heads.
 pub const fn kind_of(first: u8, second: u8, third: u8) -> u8 {
     match (first, second, third) {
         (3, 1, 2) => RESULT + MAYBE_SHARED,
+        (3, 1, 4) => RESULT + MAYBE_SLICE,
         (3, 1, _) => RESULT + MAYBE,
         (3, 2, _) => RESULT + SHARED,
+        (3, 4, _) => RESULT + SLICE,
         (3, _, _) => RESULT + OWNED,
         (1, 2, _) => MAYBE_SHARED,
+        (1, 4, _) => MAYBE_SLICE,
         (1, _, _) => MAYBE,
         (2, _, _) => SHARED,
+        (4, _, _) => SLICE,
         _ => OWNED,
     }
 }
@@ -331,7 +366,7 @@ pub const fn whole(kind: u8) -> u8 {
 #[track_caller]
 pub const fn none_ttl(kind: u8) {
     assert!(
-        matches!(kind % RESULT, MAYBE | MAYBE_SHARED),
+        matches!(kind % RESULT, MAYBE | MAYBE_SHARED | MAYBE_SLICE),
         "`none_ttl` is the lifetime of a `None`, and this function never returns one: return an `Option`, or remove `none_ttl`"
     );
 }
@@ -374,7 +409,10 @@ mod tests {
     fn every_kind_is_told_apart_through_its_type() {
         assert_eq!(kind!(u64), OWNED);
         assert_eq!(kind!(Option<u64>), MAYBE);
-        assert_eq!(kind!(Arc<str>), OWNED);
+        assert_eq!(kind!(Arc<str>), SLICE);
+        assert_eq!(kind!(Option<Arc<[u8]>>), MAYBE_SLICE);
+        assert_eq!(kind!(Aliased<Arc<Path>>), RESULT + SLICE);
+        assert_eq!(kind!(Aliased<Option<Arc<str>>>), RESULT + MAYBE_SLICE);
         assert_eq!(kind!(Arc<u64>), SHARED);
         assert_eq!(kind!(Option<Arc<u64>>), MAYBE_SHARED);
         assert_eq!(kind!(Result<u64, ()>), RESULT + OWNED);
@@ -414,6 +452,20 @@ mod tests {
             returns::<Of<Option<Arc<u64>>>, MAYBE_SHARED>(Ok(None)),
             Some(Ok(None))
         );
+        const SLICE: u8 = whole(kind!(Of<Arc<str>>));
+        const MAYBE_SLICE: u8 = whole(kind!(Of<Option<Arc<str>>>));
+        assert_eq!(
+            returns::<Of<Arc<str>>, SLICE>(Ok("a".into())),
+            Some(Ok("a".into()))
+        );
+        assert_eq!(
+            returns::<Of<Option<Arc<str>>>, MAYBE_SLICE>(Ok(None)),
+            Some(Ok(None))
+        );
+        assert_eq!(
+            returns::<Of<Option<Arc<str>>>, MAYBE_SLICE>(Err(failed())),
+            Some(Err(failed()))
+        );
         let sort = |value| <Of<Option<u64>> as Returns<MAYBE>>::Kind::sort(&Arc::new(value));
         assert_eq!(sort(Ok(Some(7))), Sort::Value);
         assert_eq!(sort(Ok(None)), Sort::Nothing);
@@ -445,6 +497,14 @@ mod tests {
         assert_eq!(
             returns::<_, { kind!(Arc<u64>) }>(Arc::new(7u64)),
             Some(Arc::new(7))
+        );
+        assert_eq!(
+            returns::<_, { kind!(Arc<str>) }>(Arc::<str>::from("é")),
+            Some("é".into())
+        );
+        assert_eq!(
+            returns::<_, { kind!(Option<Arc<[u64]>>) }>(Some(Arc::<[u64]>::from([7]))),
+            Some(Some([7].into()))
         );
         assert_eq!(
             returns::<Option<Arc<u64>>, { kind!(Option<Arc<u64>>) }>(Some(Arc::new(7))),

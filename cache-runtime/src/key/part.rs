@@ -1,0 +1,48 @@
+//! What of an argument enters the key: of an `Arc` what it shares. Serde writes an `Arc` only where
+//! it is asked to, by a feature that nobody should need for a key.
+//!
+//! As with the kind of a return type, the choice is made through types: an inherent method shadows
+//! a trait's.
+
+use std::sync::Arc;
+
+/// An argument.
+pub struct Part<'a, T: ?Sized>(pub &'a T);
+
+/// Of every type; shadowed for those that share.
+pub trait AnyPart {
+    type Part;
+    fn part(self) -> Self::Part;
+}
+
+impl<'a, T: ?Sized> AnyPart for Part<'a, T> {
+    type Part = &'a T;
+
+    fn part(self) -> &'a T {
+        self.0
+    }
+}
+
+impl<'a, T: ?Sized> Part<'a, Arc<T>> {
+    pub fn part(self) -> &'a T {
+        self.0
+    }
+}
+
+impl<'a, T: ?Sized> Part<'a, &Arc<T>> {
+    pub fn part(self) -> &'a T {
+        self.0
+    }
+}
+
+impl<'a, T: ?Sized> Part<'a, Option<Arc<T>>> {
+    pub fn part(self) -> Option<&'a T> {
+        self.0.as_deref()
+    }
+}
+
+impl<'a, T: ?Sized> Part<'a, Option<&Arc<T>>> {
+    pub fn part(self) -> Option<&'a T> {
+        self.0.map(|shared| &**shared)
+    }
+}
