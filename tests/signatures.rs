@@ -550,3 +550,101 @@ async fn what_an_arc_shares_comes_back_from_redis() {
     }
     assert_eq!(runs("read from redis"), 1);
 }
+
+trait Row {
+    const NAME: &'static str;
+}
+
+impl Row for Meters {
+    const NAME: &'static str = "meters";
+}
+
+/// Nothing but a row can stand in it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Page<T: Row> {
+    rows: Vec<T>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Matrix<const SIZE: usize>([u8; 2]);
+
+#[cached(ttl = 60)]
+fn page<T: Row + Clone + recached::Storable>(row: T) -> Page<T> {
+    ran("page");
+    Page { rows: vec![row] }
+}
+
+#[cached(ttl = 60)]
+async fn page_later<T>(row: T, _size: u8) -> Page<T>
+where
+    T: Clone + recached::Storable,
+    T: Row,
+{
+    ran("page_later");
+    Page { rows: vec![row] }
+}
+
+#[cached(ttl = 60)]
+fn matrix<const SIZE: usize>(of: u8) -> Matrix<SIZE> {
+    ran("matrix");
+    Matrix([of, u8::try_from(SIZE).unwrap_or(u8::MAX)])
+}
+
+struct Book<T, const SIZE: usize>(T);
+
+impl<T: Row + Clone + recached::Storable, const SIZE: usize> Book<T, SIZE> {
+    #[cached(ttl = 60, with(self.0))]
+    fn page(&self, _at: u8) -> Page<T> {
+        ran("Book::page");
+        Page {
+            rows: vec![self.0.clone()],
+        }
+    }
+
+    #[cached(ttl = 60, skip(self))]
+    async fn matrix(&self, of: u8) -> Matrix<SIZE> {
+        ran("Book::matrix");
+        Matrix([of, 1])
+    }
+
+    #[cached(ttl = 60, skip(self))]
+    fn maybe_matrix(&self, of: u8) -> Result<Option<Matrix<SIZE>>, NotClone> {
+        ran("Book::maybe_matrix");
+        Ok(Some(Matrix([of, 1])))
+    }
+}
+
+struct NotClone;
+
+#[tokio::test]
+async fn a_generic_type_may_bound_its_parameters() {
+    let row = Meters;
+    assert_cached!("page", page(row(1)), page(row(2)), page_entry(row(1)));
+    assert_cached_async!(
+        "page_later",
+        page_later(row(1), 1),
+        page_later(row(1), 2),
+        page_later_entry(row(1), 1)
+    );
+    assert_cached!(
+        "matrix",
+        matrix::<2>(1),
+        matrix::<3>(1),
+        matrix_entry::<2>(1)
+    );
+    let book = Book::<_, 7>(row(1));
+    assert_cached!("Book::page", book.page(1), book.page(2), book.page_entry(1));
+    assert_cached_async!(
+        "Book::matrix",
+        book.matrix(1),
+        book.matrix(2),
+        book.matrix_entry(1)
+    );
+    assert_cached!(
+        "Book::maybe_matrix",
+        book.maybe_matrix(1).ok(),
+        book.maybe_matrix(2),
+        book.maybe_matrix_entry(1)
+    );
+    assert_eq!(Meters::NAME, "meters");
+}

@@ -9,7 +9,7 @@ use syn::{
 
 use crate::args::{Args, Codec, Eagerness, Entry};
 use crate::function::{Argument, Function, is_borrowed, mentions};
-use crate::returns::Scope;
+use crate::returns::{Reduced, Scope};
 use crate::template::{Piece, Template};
 
 /// The function through the cache and its companion; on error the function as it was.
@@ -75,7 +75,7 @@ impl<'a> Expansion<'a> {
             }
         };
         let when = args.when.iter();
-        let lifetimes = self.lifetimes();
+        let (lifetimes, assumption) = (self.lifetimes(), self.assumption());
         let (call, hit, policy) = (self.local("call"), self.local("hit"), self.policy());
         let run = match (function.is_async(), args.goes_on().is_some()) {
             (true, false) => quote_spanned!(there=> run),
@@ -100,6 +100,7 @@ impl<'a> Expansion<'a> {
         let tags = self.tags();
         let found = quote! {
             #lifetimes
+            #assumption
             #begin
             #(#call.when(#when);)*
             if let ::core::option::Option::Some(#hit) = #near {
@@ -327,16 +328,29 @@ impl<'a> Expansion<'a> {
         }
     }
 
-    /// The kind of the return type, as a const generic argument.
-    fn kind(&self) -> TokenStream {
-        let facade = &self.facade;
+    /// A type of the return type's kind, where parameters can't be mentioned.
+    fn reduced(&self) -> Reduced {
         let parameters = self.function.parameters();
         let scope = Scope {
             parameters: parameters.iter().map(ToString::to_string).collect(),
+            bounded: self.function.bounded(),
             constants: self.function.constants(),
             in_impl: self.associated,
         };
-        let reduced = scope.reduce(&self.function.returns());
+        scope.reduce(&self.function.returns())
+    }
+
+    /// Has the compiler see what was assumed of the return type.
+    fn assumption(&self) -> Option<TokenStream> {
+        let (private, there, returns) = (self.private(), self.there(), self.function.returns());
+        let check = || quote_spanned!(there=> #private::no_result!(#returns););
+        self.reduced().assumed.then(check)
+    }
+
+    /// The kind of the return type, as a const generic argument.
+    fn kind(&self) -> TokenStream {
+        let facade = &self.facade;
+        let reduced = self.reduced().ty;
         let kind = quote!(#facade::__private::kind!(#reduced));
         match self.args.err_ttl {
             Some(_) => quote!({ #facade::__private::whole(#kind) }),

@@ -1,13 +1,13 @@
 mod boxed;
 mod check;
+mod generics;
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::spanned::Spanned;
 use syn::{
-    AttrStyle, Attribute, Error, Expr, FnArg, GenericParam, Pat, ReturnType, Signature, Type,
-    Visibility, parse_quote,
+    AttrStyle, Attribute, Error, FnArg, Pat, ReturnType, Signature, Type, Visibility, parse_quote,
 };
 
 use crate::args::Entry;
@@ -160,29 +160,6 @@ impl Function {
             )
             || mentions(self.sig.to_token_stream(), "Self")
             || mentions(self.body.stream(), "Self")
-    }
-
-    /// The names of its type and const parameters.
-    pub(crate) fn parameters(&self) -> Vec<Ident> {
-        let name = |parameter: &GenericParam| match parameter {
-            GenericParam::Type(ty) => Some(ty.ident.clone()),
-            GenericParam::Const(value) => Some(value.ident.clone()),
-            GenericParam::Lifetime(_) => None,
-        };
-        self.sig.generics.params.iter().filter_map(name).collect()
-    }
-
-    /// Values of the types of its const parameters, by their names.
-    pub(crate) fn constants(&self) -> Vec<(String, Expr)> {
-        let constants = self.sig.generics.const_params();
-        let value = |ty: &Type| match ty.to_token_stream().to_string().as_str() {
-            "bool" => parse_quote!(false),
-            "char" => parse_quote!(' '),
-            _ => parse_quote!(0),
-        };
-        constants
-            .map(|of| (of.ident.to_string(), value(&of.ty)))
-            .collect()
     }
 }
 

@@ -11,18 +11,26 @@ use syn::{Expr, GenericArgument, PathArguments, Stmt, Type, parse_quote};
 pub(crate) struct Scope {
     /// The function's own type and const parameters.
     pub(crate) parameters: Vec<String>,
+    /// Those of them that have bounds which `()` may not have.
+    pub(crate) bounded: Vec<String>,
     /// Values of the types of its const parameters, by their names.
     pub(crate) constants: Vec<(String, Expr)>,
     /// The function stands in an `impl`, whose parameters can't be seen from here.
     pub(crate) in_impl: bool,
 }
 
-/// Aliases of `Result` end so, and containers ask nothing of what they hold: what stands in them
-/// may be replaced.
-const HOLD_ANYTHING: [&str; 12] = [
-    "Result",
-    "Option",
-    "Arc",
+/// A type of the kind of another.
+pub(crate) struct Reduced {
+    pub(crate) ty: Type,
+    /// It is one if the other is no alias of `Result`: to be seen by the compiler.
+    pub(crate) assumed: bool,
+}
+
+/// Aliases of them end so.
+const HEADS: [&str; 3] = ["Result", "Option", "Arc"];
+
+/// Of the same kind, whatever they hold.
+const CONTAINERS: [&str; 9] = [
     "Vec",
     "Box",
     "VecDeque",
@@ -36,11 +44,38 @@ const HOLD_ANYTHING: [&str; 12] = [
 
 impl Scope {
     /// A type of the same kind that mentions nothing of the scope.
-    pub(crate) fn reduce(&self, returns: &Type) -> Type {
+    pub(crate) fn reduce(&self, returns: &Type) -> Reduced {
+        let known = |ty| Reduced { ty, assumed: false };
         if !self.in_impl && !self.mentions(returns.to_token_stream()) {
-            return returns.clone();
+            return known(returns.clone());
         }
-        self.reduce_head(returns, true)
+        if self.may_ask(returns) {
+            let (ty, assumed) = (parse_quote!(()), true);
+            return Reduced { ty, assumed };
+        }
+        known(self.reduce_head(returns, true))
+    }
+
+    /// Whether it is a type that may ask something of its arguments which nothing else in their
+    /// place has: `struct Page<T: Row>`, `struct Matrix<const SIZE: usize>`.
+    fn may_ask(&self, ty: &Type) -> bool {
+        let path = match ty {
+            Type::Path(path) => path,
+            Type::Group(group) => return self.may_ask(&group.elem),
+            Type::Paren(paren) => return self.may_ask(&paren.elem),
+            _ => return false,
+        };
+        let Some(last) = path.path.segments.last() else {
+            return false;
+        };
+        let name = last.ident.to_string();
+        let foreseen = HEADS.iter().chain(&CONTAINERS);
+        !foreseen.into_iter().any(|head| name.ends_with(head))
+            && words(last.arguments.to_token_stream()).any(|word| {
+                word == "Self"
+                    || self.bounded.contains(&word)
+                    || self.in_impl && is_parameter_like(&word) && !self.parameters.contains(&word)
+            })
     }
 
     fn reduce_head(&self, ty: &Type, outermost: bool) -> Type {
@@ -58,18 +93,19 @@ impl Scope {
         let Some(last) = path.path.segments.last_mut() else {
             return unit();
         };
-        let known = ["Result", "Option", "Arc"]
-            .iter()
-            .any(|head| last.ident == head);
         let name = last.ident.to_string();
-        let holds_anything = HOLD_ANYTHING.iter().any(|head| name.ends_with(head));
         if let PathArguments::AngleBracketed(arguments) = &mut last.arguments {
+            let ends = |heads: &[&str]| heads.iter().any(|head| name.ends_with(head));
             // Aliases count at the outermost place only, where they are seen.
-            if !outermost && !known {
+            let is_head = match outermost {
+                true => ends(&HEADS),
+                false => HEADS.contains(&name.as_str()),
+            };
+            if !is_head && (!outermost || ends(&CONTAINERS)) {
                 return unit();
             }
             // `DateTime<Utc>` would not have `()` in the place of `Utc`.
-            if !holds_anything && !self.mentions(ty.to_token_stream()) {
+            if !is_head && !self.mentions(ty.to_token_stream()) {
                 return ty.clone();
             }
             for argument in &mut arguments.args {
@@ -86,8 +122,7 @@ impl Scope {
             }
             return Type::Path(path);
         }
-        let name = path.path.segments.last().map(|last| last.ident.to_string());
-        if matches!(name.as_deref(), Some("str" | "Path")) {
+        if matches!(name.as_str(), "str" | "Path") {
             return Type::Path(path);
         }
         if !outermost || self.mentions(path.to_token_stream()) {
@@ -133,11 +168,24 @@ impl Scope {
     }
 }
 
-/// `T`, `K1`: how the parameters of an `impl` are named.
+/// `T`, `K1`, `SIZE`: how the parameters of an `impl` are named.
 fn is_parameter_like(ident: &str) -> bool {
-    let mut chars = ident.chars();
-    chars.next().is_some_and(|first| first.is_ascii_uppercase())
-        && chars.all(|rest| rest.is_ascii_digit())
+    let plain = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    ident.starts_with(|first: char| first.is_ascii_uppercase()) && ident.chars().all(plain)
+}
+
+/// The identifiers in it.
+fn words(tokens: TokenStream) -> impl Iterator<Item = String> {
+    let mut left: Vec<TokenTree> = tokens.into_iter().collect();
+    std::iter::from_fn(move || {
+        loop {
+            match left.pop()? {
+                TokenTree::Ident(ident) => return Some(ident.to_string()),
+                TokenTree::Group(group) => left.extend(group.stream()),
+                _ => {}
+            }
+        }
+    })
 }
 
 #[cfg(test)]
@@ -147,6 +195,7 @@ mod tests {
     fn reduce(ty: &str, parameters: &[&str], in_impl: bool) -> String {
         let scope = Scope {
             parameters: parameters.iter().map(ToString::to_string).collect(),
+            bounded: vec!["B".into()],
             constants: vec![
                 ("N".into(), parse_quote!(0)),
                 ("ON".into(), parse_quote!(false)),
@@ -154,11 +203,12 @@ mod tests {
             in_impl,
         };
         let ty: Type = syn::parse_str(ty).expect("a type");
-        scope
-            .reduce(&ty)
-            .to_token_stream()
-            .to_string()
-            .replace(' ', "")
+        let Reduced { ty, assumed } = scope.reduce(&ty);
+        let text = ty.to_token_stream().to_string().replace(' ', "");
+        match assumed {
+            true => format!("assumed {text}"),
+            false => text,
+        }
     }
 
     #[test]
@@ -204,9 +254,23 @@ mod tests {
         assert_eq!(reduce("Arc<Self>", &[], true), "Arc<()>");
         assert_eq!(reduce("Arc<str>", &[], true), "Arc<str>");
         assert_eq!(reduce("Arc<[Item]>", &[], true), "Arc<[()]>");
-        assert_eq!(reduce("Vec<Item>", &[], true), "Vec<()>");
+        assert_eq!(reduce("Vec<Item>", &[], true), "()");
         assert_eq!(reduce("io::Result<Item>", &[], true), "io::Result<()>");
-        assert_eq!(reduce("Page<T>", &[], true), "Page<()>");
+        assert_eq!(reduce("Page<Item>", &[], true), "Page<Item>");
+    }
+
+    #[test]
+    fn a_type_that_may_ask_something_of_a_parameter_is_taken_for_no_result() {
+        assert_eq!(reduce("Page<T>", &["T"], false), "Page<()>");
+        assert_eq!(reduce("Page<T, B>", &["T", "B"], false), "assumed ()");
+        assert_eq!(reduce("a::Page<Vec<B>>", &["B"], false), "assumed ()");
+        assert_eq!(reduce("AnyResult<B>", &["B"], false), "AnyResult<()>");
+        assert_eq!(reduce("Page<T>", &[], true), "assumed ()");
+        assert_eq!(reduce("Page<Self>", &[], true), "assumed ()");
+        assert_eq!(reduce("Matrix<SIZE>", &[], true), "assumed ()");
+        assert_eq!(reduce("heapless::Vec<u8, SIZE>", &[], true), "()");
+        assert_eq!(reduce("Page<T>", &["T"], true), "Page<()>");
+        assert_eq!(reduce("Result<Page<T>, E>", &[], true), "Result<(),()>");
     }
 
     #[test]

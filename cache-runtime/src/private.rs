@@ -29,7 +29,8 @@ pub use crate::compute::Verdict;
 pub use crate::function::{Function, Site};
 pub use crate::key::{AnyPart, Arguments, KeyPart, Part};
 pub use crate::returns::{
-    AnyHead, Erased, Peel, Probe, Returns, ValueKind, err_ttl, kind, kind_of, none_ttl, whole,
+    AnyHead, Erased, Peel, Probe, Returns, ValueKind, err_ttl, kind, kind_of, no_result, none_ttl,
+    whole,
 };
 pub use crate::say_entry_false_in_the_impl_of_a_trait;
 pub use crate::share::{AnyShare, Share, share};

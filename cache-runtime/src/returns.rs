@@ -295,6 +295,7 @@ pub struct Probe<T: ?Sized>(PhantomData<T>);
 /// The head of every type that is none of these; shadowed where it is.
 pub trait AnyHead {
     const HEAD: u8 = 0;
+    fn is_no_result() {}
 }
 impl<T: ?Sized> AnyHead for Probe<T> {}
 impl<T> Probe<Option<T>> {
@@ -305,7 +306,32 @@ impl<T> Probe<Arc<T>> {
 }
 impl<T, E> Probe<Result<T, E>> {
     pub const HEAD: u8 = 3;
+    pub fn is_no_result()
+    where
+        Result<T, E>: NoResult,
+    {
+    }
 }
+
+/// Of nothing: whoever asks is told.
+#[diagnostic::on_unimplemented(
+    message = "in generic code this alias of `Result` can't be told from another type",
+    label = "an alias of `Result`",
+    note = "write `Result<…>` in full, or give the alias a name that ends in `Result`"
+)]
+pub trait NoResult {}
+
+/// Refuses a return type that was taken for no `Result` and is one.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! no_result {
+    ($returns:ty) => {{
+        #[allow(unused_imports, reason = "no fallback is needed where it is one")]
+        use $crate::private::AnyHead as _;
+        $crate::private::Probe::<$returns>::is_no_result()
+    }};
+}
+pub use no_result;
 impl<T> Probe<Arc<[T]>> {
     pub const HEAD: u8 = 4;
 }
