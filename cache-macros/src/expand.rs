@@ -64,6 +64,8 @@ impl<'a> Expansion<'a> {
         // it has its place.
         let (private, there) = (self.private(), self.there());
         let value = quote_spanned!(there=> <#returns as #private::Returns<#kind>>::Value);
+        // First of all that asks something of it: what is told once is not told again.
+        let check = quote_spanned!(there=> let _ = ::core::marker::PhantomData::<#value>;);
         let judge = match (&args.cache_if, &args.ttl_with) {
             (None, None) => quote_spanned!(there=> #private::always),
             (Some(when), None) => quote_spanned!(there=> #private::only_if::<#value>(#when)),
@@ -88,7 +90,7 @@ impl<'a> Expansion<'a> {
             false => quote!(#private::share!(#returns)),
         };
         let run = quote_spanned!(there=>
-            #private::#run::<#returns, #kind, _>(#call, #policy, #share, #judge, #compute)
+            #private::#run(#call, #policy, #share, #judge, #compute)
         );
         let companion = self.companion();
         let near = match args.tags.is_empty() {
@@ -99,6 +101,7 @@ impl<'a> Expansion<'a> {
         let found = quote! {
             #lifetimes
             #assumption
+            #check
             #begin
             #(#call.when(#when);)*
             if let ::core::option::Option::Some(#hit) = #near {
@@ -136,8 +139,10 @@ impl<'a> Expansion<'a> {
     }
 
     fn private_at(&self, there: Span) -> TokenStream {
-        let facade = self.facade.to_token_stream();
-        let facade = facade.into_iter().map(|mut token| {
+        let Some(facade) = &self.args.facade else {
+            return quote_spanned!(there=> ::recached::__private);
+        };
+        let facade = facade.to_token_stream().into_iter().map(|mut token| {
             token.set_span(token.span().located_at(there));
             token
         });
@@ -145,11 +150,12 @@ impl<'a> Expansion<'a> {
         quote_spanned!(there=> #facade::__private)
     }
 
-    /// The place of the return type, for generated code.
+    /// The place of the return type, for generated code. One with that of [`local`](Self::local):
+    /// the compiler tells again what it has told at another.
     fn there(&self) -> Span {
         match &self.function.sig.output {
-            ReturnType::Default => Span::call_site(),
-            ReturnType::Type(_, ty) => Span::call_site().located_at(ty.span()),
+            ReturnType::Default => Span::mixed_site(),
+            ReturnType::Type(_, ty) => Span::mixed_site().located_at(ty.span()),
         }
     }
 
@@ -178,10 +184,6 @@ impl<'a> Expansion<'a> {
             quote!(#call.cache(#cache);)
         });
         let new = quote_spanned!(there=> #private::Call::<#returns, #kind>::new);
-        // In both, and first of all that asks something of it: what is told once is not told again.
-        let check = quote_spanned!(there=>
-            let _ = ::core::marker::PhantomData::<<#returns as #private::Returns<#kind>>::Value>;
-        );
         quote! {
             fn __recached_here() {}
             static __RECACHED_FUNCTION: #private::Function =
@@ -192,7 +194,6 @@ impl<'a> Expansion<'a> {
                     path: || #private::path_of(&__recached_here),
                     #place
                 });
-            #check
             let mut #call = #new(&__RECACHED_FUNCTION, #private::path_of(&|| ()));
             #(#cache)*
             let #arguments = #call.arguments();

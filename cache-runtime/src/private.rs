@@ -412,16 +412,12 @@ where
     }
 }
 
-/// The companion of an async function.
+/// The companion of an async function. What is wrong with the return type its function tells.
 pub fn entry<R, const KIND: u8, F>(
     call: Call<R, KIND>,
     policy: Policy,
     compute: F,
-) -> companion::Entry<R, KIND, F>
-where
-    R: Returns<KIND>,
-    F: Future<Output = R>,
-{
+) -> companion::Entry<R, KIND, F> {
     companion::Entry {
         place: call.asked.place(policy),
         compute,
@@ -429,16 +425,12 @@ where
     }
 }
 
-/// The companion of a plain function.
+/// The companion of a plain function, likewise.
 pub fn blocking_entry<R, const KIND: u8, F>(
     call: Call<R, KIND>,
     policy: Policy,
     compute: F,
-) -> blocking::Entry<R, KIND, F>
-where
-    R: Returns<KIND>,
-    F: FnOnce() -> R,
-{
+) -> blocking::Entry<R, KIND, F> {
     blocking::Entry {
         place: call.asked.place(policy),
         compute,

@@ -47,6 +47,19 @@ fn words_name_nothing_generated() {
     }
 }
 
+#[test]
+fn a_fault_is_told_once() {
+    for fault in faults() {
+        let words = words(&fault);
+        let lines: Vec<&str> = words.lines().collect();
+        let told = lines.windows(2).filter(|pair| pair[0].starts_with("error"));
+        let told: Vec<_> = told.map(<[&str]>::to_vec).collect();
+        for (place, error) in told.iter().enumerate() {
+            assert!(!told[..place].contains(error), "{error:?}");
+        }
+    }
+}
+
 /// Compiles the copies that [`on_another_compiler`] has made.
 #[test]
 #[ignore = "a part of another test"]

@@ -1,5 +1,10 @@
 pub(crate) async fn user(id: u64) -> User {
     {
+        let _ = ::core::marker::PhantomData::<
+            <User as ::recached::__private::Returns<
+                { ::recached::__private::kind!(User) },
+            >>::Value,
+        >;
         fn __recached_here() {}
         static __RECACHED_FUNCTION: ::recached::__private::Function = ::recached::__private::Function::new(::recached::__private::Site {
             function: "user",
@@ -10,11 +15,6 @@ pub(crate) async fn user(id: u64) -> User {
             line: line!(),
             column: column!(),
         });
-        let _ = ::core::marker::PhantomData::<
-            <User as ::recached::__private::Returns<
-                { ::recached::__private::kind!(User) },
-            >>::Value,
-        >;
         let mut call = ::recached::__private::Call::<
             User,
             { ::recached::__private::kind!(User) },
@@ -24,11 +24,7 @@ pub(crate) async fn user(id: u64) -> User {
         if let ::core::option::Option::Some(hit) = call.near() {
             return hit;
         }
-        ::recached::__private::run::<
-            User,
-            { ::recached::__private::kind!(User) },
-            _,
-        >(
+        ::recached::__private::run(
             call,
             ::recached::Policy::new(::core::time::Duration::new(60u64, 0u32)),
             ::recached::__private::share!(User),
@@ -71,11 +67,6 @@ pub(crate) fn user_entry(
         line: line!(),
         column: column!(),
     });
-    let _ = ::core::marker::PhantomData::<
-        <User as ::recached::__private::Returns<
-            { ::recached::__private::kind!(User) },
-        >>::Value,
-    >;
     let mut call = ::recached::__private::Call::<
         User,
         { ::recached::__private::kind!(User) },

@@ -3,6 +3,11 @@ unsafe fn user<'a>(
     __recached_argument_1: (u8, u8),
     __recached_argument_2: Cow<'_, str>,
 ) -> User {
+    let _ = ::core::marker::PhantomData::<
+        <User as ::recached::__private::Returns<
+            { ::recached::__private::kind!(User) },
+        >>::Value,
+    >;
     fn __recached_here() {}
     static __RECACHED_FUNCTION: ::recached::__private::Function = ::recached::__private::Function::new(::recached::__private::Site {
         function: "user",
@@ -13,11 +18,6 @@ unsafe fn user<'a>(
         line: line!(),
         column: column!(),
     });
-    let _ = ::core::marker::PhantomData::<
-        <User as ::recached::__private::Returns<
-            { ::recached::__private::kind!(User) },
-        >>::Value,
-    >;
     let mut call = ::recached::__private::Call::<
         User,
         { ::recached::__private::kind!(User) },
@@ -31,11 +31,7 @@ unsafe fn user<'a>(
     if let ::core::option::Option::Some(hit) = call.near() {
         return hit;
     }
-    ::recached::__private::run_blocking::<
-        User,
-        { ::recached::__private::kind!(User) },
-        _,
-    >(
+    ::recached::__private::run_blocking(
         call,
         ::recached::Policy::new(TTL),
         ::recached::__private::share!(User),
@@ -75,11 +71,6 @@ unsafe fn user_entry<'a>(
         line: line!(),
         column: column!(),
     });
-    let _ = ::core::marker::PhantomData::<
-        <User as ::recached::__private::Returns<
-            { ::recached::__private::kind!(User) },
-        >>::Value,
-    >;
     let mut call = ::recached::__private::Call::<
         User,
         { ::recached::__private::kind!(User) },

@@ -10,6 +10,11 @@ where
 {
     ::std::boxed::Box::pin(async move {
         {
+            let _ = ::core::marker::PhantomData::<
+                <User as ::recached::__private::Returns<
+                    { ::recached::__private::kind!(User) },
+                >>::Value,
+            >;
             fn __recached_here() {}
             static __RECACHED_FUNCTION: ::recached::__private::Function = ::recached::__private::Function::new(::recached::__private::Site {
                 function: "user",
@@ -20,11 +25,6 @@ where
                 line: line!(),
                 column: column!(),
             });
-            let _ = ::core::marker::PhantomData::<
-                <User as ::recached::__private::Returns<
-                    { ::recached::__private::kind!(User) },
-                >>::Value,
-            >;
             let mut call = ::recached::__private::Call::<
                 User,
                 { ::recached::__private::kind!(User) },
@@ -34,11 +34,7 @@ where
             if let ::core::option::Option::Some(hit) = call.near() {
                 return hit;
             }
-            ::recached::__private::run::<
-                User,
-                { ::recached::__private::kind!(User) },
-                _,
-            >(
+            ::recached::__private::run(
                 call,
                 ::recached::Policy::new(::core::time::Duration::new(60u64, 0u32)),
                 ::recached::__private::share!(User),

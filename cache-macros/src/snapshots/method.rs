@@ -5,6 +5,13 @@ where
     T: Send,
 {
     {
+        let _ = ::core::marker::PhantomData::<
+            <Option<
+                Arc<User>,
+            > as ::recached::__private::Returns<
+                { ::recached::__private::kind!(Option < Arc < () > >) },
+            >>::Value,
+        >;
         fn __recached_here() {}
         static __RECACHED_FUNCTION: ::recached::__private::Function = ::recached::__private::Function::new(::recached::__private::Site {
             function: "user",
@@ -15,13 +22,6 @@ where
             line: line!(),
             column: column!(),
         });
-        let _ = ::core::marker::PhantomData::<
-            <Option<
-                Arc<User>,
-            > as ::recached::__private::Returns<
-                { ::recached::__private::kind!(Option < Arc < () > >) },
-            >>::Value,
-        >;
         let mut call = ::recached::__private::Call::<
             Option<Arc<User>>,
             { ::recached::__private::kind!(Option < Arc < () > >) },
@@ -32,11 +32,7 @@ where
         if let ::core::option::Option::Some(hit) = call.near() {
             return hit;
         }
-        ::recached::__private::run::<
-            Option<Arc<User>>,
-            { ::recached::__private::kind!(Option < Arc < () > >) },
-            _,
-        >(
+        ::recached::__private::run(
             call,
             ::recached::Policy::new(::core::time::Duration::new(60u64, 0u32)),
             ::recached::__private::share!(Option < Arc < User > >),
@@ -85,13 +81,6 @@ where
         line: line!(),
         column: column!(),
     });
-    let _ = ::core::marker::PhantomData::<
-        <Option<
-            Arc<User>,
-        > as ::recached::__private::Returns<
-            { ::recached::__private::kind!(Option < Arc < () > >) },
-        >>::Value,
-    >;
     let mut call = ::recached::__private::Call::<
         Option<Arc<User>>,
         { ::recached::__private::kind!(Option < Arc < () > >) },

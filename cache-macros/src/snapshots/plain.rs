@@ -1,4 +1,9 @@
 fn user(id: u64) -> User {
+    let _ = ::core::marker::PhantomData::<
+        <User as ::recached::__private::Returns<
+            { ::recached::__private::kind!(User) },
+        >>::Value,
+    >;
     fn __recached_here() {}
     static __RECACHED_FUNCTION: ::recached::__private::Function = ::recached::__private::Function::new(::recached::__private::Site {
         function: "user",
@@ -9,11 +14,6 @@ fn user(id: u64) -> User {
         line: line!(),
         column: column!(),
     });
-    let _ = ::core::marker::PhantomData::<
-        <User as ::recached::__private::Returns<
-            { ::recached::__private::kind!(User) },
-        >>::Value,
-    >;
     let mut call = ::recached::__private::Call::<
         User,
         { ::recached::__private::kind!(User) },
@@ -23,11 +23,7 @@ fn user(id: u64) -> User {
     if let ::core::option::Option::Some(hit) = call.near() {
         return hit;
     }
-    ::recached::__private::run_blocking::<
-        User,
-        { ::recached::__private::kind!(User) },
-        _,
-    >(
+    ::recached::__private::run_blocking(
         call,
         ::recached::Policy::new(::core::time::Duration::new(60u64, 0u32)),
         ::recached::__private::share!(User),
@@ -61,11 +57,6 @@ fn user_entry(
         line: line!(),
         column: column!(),
     });
-    let _ = ::core::marker::PhantomData::<
-        <User as ::recached::__private::Returns<
-            { ::recached::__private::kind!(User) },
-        >>::Value,
-    >;
     let mut call = ::recached::__private::Call::<
         User,
         { ::recached::__private::kind!(User) },

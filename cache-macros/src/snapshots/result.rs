@@ -3,16 +3,6 @@ async fn user(id: u64) -> Result<Option<User>, Error> {
         const _: () = crate::deep::recached::__private::none_ttl({
             crate::deep::recached::__private::kind!(Result < Option < User >, Error >)
         });
-        fn __recached_here() {}
-        static __RECACHED_FUNCTION: crate::deep::recached::__private::Function = crate::deep::recached::__private::Function::new(crate::deep::recached::__private::Site {
-            function: "user",
-            name: ::core::option::Option::Some("app.user"),
-            version: "2",
-            path: || crate::deep::recached::__private::path_of(&__recached_here),
-            file: file!(),
-            line: line!(),
-            column: column!(),
-        });
         let _ = ::core::marker::PhantomData::<
             <Result<
                 Option<User>,
@@ -25,6 +15,16 @@ async fn user(id: u64) -> Result<Option<User>, Error> {
                 },
             >>::Value,
         >;
+        fn __recached_here() {}
+        static __RECACHED_FUNCTION: crate::deep::recached::__private::Function = crate::deep::recached::__private::Function::new(crate::deep::recached::__private::Site {
+            function: "user",
+            name: ::core::option::Option::Some("app.user"),
+            version: "2",
+            path: || crate::deep::recached::__private::path_of(&__recached_here),
+            file: file!(),
+            line: line!(),
+            column: column!(),
+        });
         let mut call = crate::deep::recached::__private::Call::<
             Result<Option<User>, Error>,
             {
@@ -41,15 +41,7 @@ async fn user(id: u64) -> Result<Option<User>, Error> {
         if let ::core::option::Option::Some(hit) = call.near() {
             return hit;
         }
-        crate::deep::recached::__private::run_owned::<
-            Result<Option<User>, Error>,
-            {
-                crate::deep::recached::__private::kind!(
-                    Result < Option < User >, Error >
-                )
-            },
-            _,
-        >(
+        crate::deep::recached::__private::run_owned(
             call,
             crate::deep::recached::Policy::new(::core::time::Duration::new(60u64, 0u32))
                 .jitter(0.1)
@@ -112,18 +104,6 @@ fn handle(
         line: line!(),
         column: column!(),
     });
-    let _ = ::core::marker::PhantomData::<
-        <Result<
-            Option<User>,
-            Error,
-        > as crate::deep::recached::__private::Returns<
-            {
-                crate::deep::recached::__private::kind!(
-                    Result < Option < User >, Error >
-                )
-            },
-        >>::Value,
-    >;
     let mut call = crate::deep::recached::__private::Call::<
         Result<Option<User>, Error>,
         { crate::deep::recached::__private::kind!(Result < Option < User >, Error >) },

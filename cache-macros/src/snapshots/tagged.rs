@@ -1,5 +1,10 @@
 async fn user(id: u64, token: &str) -> User {
     {
+        let _ = ::core::marker::PhantomData::<
+            <User as ::recached::__private::Returns<
+                { ::recached::__private::kind!(User) },
+            >>::Value,
+        >;
         fn __recached_here() {}
         static __RECACHED_FUNCTION: ::recached::__private::Function = ::recached::__private::Function::new(::recached::__private::Site {
             function: "user",
@@ -10,11 +15,6 @@ async fn user(id: u64, token: &str) -> User {
             line: line!(),
             column: column!(),
         });
-        let _ = ::core::marker::PhantomData::<
-            <User as ::recached::__private::Returns<
-                { ::recached::__private::kind!(User) },
-            >>::Value,
-        >;
         let mut call = ::recached::__private::Call::<
             User,
             { ::recached::__private::kind!(User) },
@@ -30,11 +30,7 @@ async fn user(id: u64, token: &str) -> User {
         tag.field("id", &id);
         let tag = call.tag();
         tag.text("all");
-        ::recached::__private::run::<
-            User,
-            { ::recached::__private::kind!(User) },
-            _,
-        >(
+        ::recached::__private::run(
             call,
             ::recached::Policy::new(::core::time::Duration::new(60u64, 0u32))
                 .codec::<::recached::codec::MsgPack>()
@@ -80,11 +76,6 @@ fn user_entry(
         line: line!(),
         column: column!(),
     });
-    let _ = ::core::marker::PhantomData::<
-        <User as ::recached::__private::Returns<
-            { ::recached::__private::kind!(User) },
-        >>::Value,
-    >;
     let mut call = ::recached::__private::Call::<
         User,
         { ::recached::__private::kind!(User) },
