@@ -239,7 +239,7 @@ impl Cache {
             }
         };
         if state.is_out() {
-            state.counters.bypasses.count();
+            state.counters.here().bypasses.count();
             return compute().await;
         }
         let policy = state.policy(*policy);

@@ -122,7 +122,7 @@ impl<'a> Request<'a> {
         if (self.policy.near || self.session.is_typed())
             && let Some(held) = self.near()
         {
-            self.state.counters.near_hits.count();
+            self.state.counters.here().near_hits.count();
             return Sought::Found(held);
         }
         let mut deadline = Instant::now() + self.wait();
@@ -146,7 +146,7 @@ impl<'a> Request<'a> {
                 Role::Follow(follower) => match Box::pin(self.follow(&follower, deadline)).await {
                     Some(Landing::Landed(value)) => {
                         if (self.form.is)(&value) {
-                            self.state.counters.joined.count();
+                            self.state.counters.here().joined.count();
                             return Sought::Found(value);
                         }
                         // The key serves another type too: this caller is on its own.
@@ -156,7 +156,7 @@ impl<'a> Request<'a> {
                     Some(Landing::Abandoned) => {}
                     Some(Landing::Failed(failure)) => {
                         if let Some(failure) = failure.filter(self.shares) {
-                            self.state.counters.joined.count();
+                            self.state.counters.here().joined.count();
                             return Sought::Failed(failure);
                         }
                         // Twice, so that the places of those who go first are free by then.
@@ -231,7 +231,7 @@ impl<'a> Request<'a> {
 
     fn found(&self, lead: Lead, hit: Hit) -> Sought {
         let Hit { held, fresh, due } = hit;
-        let counters = &self.state.counters;
+        let counters = self.state.counters.here();
         match (fresh, self.session.is_typed()) {
             (None, _) => counters.stale_hits.count(),
             (Some(_), true) => counters.near_hits.count(),
@@ -253,16 +253,16 @@ impl<'a> Request<'a> {
         let spare = spare.filter(|_| !lead.has_changed());
         if spare.is_none() {
             // Otherwise it is one only if nothing stands in.
-            self.state.counters.misses.count();
+            self.state.counters.here().misses.count();
         }
-        self.state.counters.computations.count();
+        self.state.counters.here().computations.count();
         Sought::Compute(Box::new(Work::new(lead, lease, vigil, spare)))
     }
 
     /// Computes beside the cache.
     fn alone(&self, turn: Option<OwnedSemaphorePermit>) -> Sought {
-        self.state.counters.misses.count();
-        self.state.counters.computations.count();
+        self.state.counters.here().misses.count();
+        self.state.counters.here().computations.count();
         Sought::Compute(Box::new(Work::alone(turn)))
     }
 
@@ -272,7 +272,7 @@ impl<'a> Request<'a> {
             // for all of this process ends our flights when it comes back.)
             lead.leave();
         }
-        self.state.counters.errors.count();
+        self.state.counters.here().errors.count();
         self.trouble(error);
         Turn::Unstored(None)
     }

@@ -154,7 +154,7 @@ impl<R, const KIND: u8> Call<R, KIND> {
         R: Returns<KIND>,
     {
         let held = R::Kind::restore(held?)?;
-        state.counters.near_hits.count();
+        state.counters.here().near_hits.count();
         Some(R::join(R::Kind::give(held)))
     }
 }
@@ -208,7 +208,7 @@ impl Asked {
         let state = self.function.state(&cache.inner.local.registry);
         let policy = state.policy(policy);
         let begun = if !self.when || state.is_out() {
-            state.counters.bypasses.count();
+            state.counters.here().bypasses.count();
             None
         } else {
             let groups = groups(cache, &state, self.tags, &policy);
@@ -219,8 +219,8 @@ impl Asked {
                     groups,
                 }),
                 Err(error) => {
-                    state.counters.errors.count();
-                    state.counters.bypasses.count();
+                    state.counters.here().errors.count();
+                    state.counters.here().bypasses.count();
                     let observer = &cache.inner.local.observer;
                     state.trouble.arises(observer, &state.name, &error);
                     None
@@ -298,7 +298,7 @@ impl Begun {
     ) -> Option<(TypedRequest<'_, R, KIND>, bool)> {
         let called = self.called.as_ref()?;
         if caller == Caller::Blocking && background::is_here() {
-            self.state.counters.bypasses.count();
+            self.state.counters.here().bypasses.count();
             return None;
         }
         let inner = &self.cache().inner;

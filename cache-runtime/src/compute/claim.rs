@@ -89,7 +89,7 @@ impl Request<'_> {
                 Ok(Claim::Held(left)) => {
                     if !waited {
                         waited = true;
-                        self.state.counters.lease_waits.count();
+                        self.state.counters.here().lease_waits.count();
                     }
                     // Whoever holds it may replace what could not be read.
                     reach = Reach::Normal;
@@ -128,7 +128,7 @@ impl Request<'_> {
         let lead = self.inner.local.flights.aside(self.key, self.groups);
         match self.claim_ahead(beyond, &lead).await {
             Ok(Some((lease, mark))) => {
-                self.state.counters.computations.count();
+                self.state.counters.here().computations.count();
                 let mut work = Work::new(lead, Some((lease, mark)), None, None);
                 work.replaces = Some(beyond);
                 Some(Box::new(work))

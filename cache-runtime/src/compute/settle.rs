@@ -244,8 +244,8 @@ impl Request<'_> {
     pub(super) fn note(&self, outcome: Result<(), Error>) {
         if let Err(error) = outcome {
             match error.kind() {
-                ErrorKind::Oversized => self.state.counters.oversized.count(),
-                _ => self.state.counters.errors.count(),
+                ErrorKind::Oversized => self.state.counters.here().oversized.count(),
+                _ => self.state.counters.here().errors.count(),
             }
             self.trouble(&error);
         }

@@ -110,7 +110,7 @@ impl<'a, R: Returns<KIND>, const KIND: u8> TypedRequest<'a, R, KIND> {
 
     /// Serves what stands in.
     pub(crate) fn stand_in(&self, spare: Held<R, KIND>) -> R {
-        self.request.state.counters.stale_hits.count();
+        self.request.state.counters.here().stale_hits.count();
         give(spare)
     }
 
@@ -142,7 +142,7 @@ impl<'a, R: Returns<KIND>, const KIND: u8> TypedRequest<'a, R, KIND> {
             Some(spare) => self.stand_in(spare),
             None => {
                 if spared && !served {
-                    self.request.state.counters.misses.count();
+                    self.request.state.counters.here().misses.count();
                 }
                 held.map_or_else(|failure| failure, give)
             }
