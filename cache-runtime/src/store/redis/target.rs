@@ -9,6 +9,7 @@ use crate::error::{Error, ErrorKind};
 
 /// Where a cache's entries are.
 #[derive(Clone)]
+#[allow(clippy::large_enum_variant, reason = "a cache has one")]
 pub(crate) enum Target {
     /// One server.
     One(ConnectionInfo),
