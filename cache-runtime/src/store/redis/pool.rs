@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use deadpool_redis::{Connection, Manager, Pool, PoolError, Runtime};
+use deadpool_redis::{Connection, Manager, Pool, PoolError, Runtime, TimeoutType};
 use redis::aio::AsyncPushSender;
 use redis::{AsyncConnectionConfig, ConnectionInfo, ProtocolVersion, PushInfo, RedisError};
 
@@ -227,6 +227,11 @@ fn build(
 pub(super) fn error_of_pool(error: PoolError) -> Error {
     match error {
         PoolError::Backend(error) => error_of_attempt(&error),
+        // The pool's clock may be ahead of the driver's and of the link's.
+        PoolError::Timeout(TimeoutType::Create) => Error::new(
+            ErrorKind::Timeout,
+            format!("no connection in time; {SILENT}"),
+        ),
         error => Error::new(ErrorKind::Unavailable, error.to_string()),
     }
 }
@@ -339,3 +344,15 @@ const FOR_NOW: [&str; 10] = [
     "TRYAGAIN",
     "UNBLOCKED",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_says_nothing_is_told_alike_whoever_waits_for_it() {
+        let error = error_of_pool(PoolError::Timeout(TimeoutType::Create));
+        assert_eq!(error.kind(), ErrorKind::Timeout);
+        assert!(error.to_string().contains("or it speaks TLS"), "{error}");
+    }
+}
