@@ -119,9 +119,7 @@ impl<'a> Request<'a> {
     }
 
     async fn find(&self) -> Sought {
-        if (self.policy.near || self.session.is_typed())
-            && let Some(held) = self.near()
-        {
+        if let Some(held) = self.near() {
             self.state.counters.here().near_hits.count();
             return Sought::Found(held);
         }

@@ -118,6 +118,9 @@ impl Request<'_> {
 
     /// What this process holds, if it may be served.
     pub(super) fn near(&self) -> Option<Erased> {
+        if !self.policy.near && !self.session.is_typed() {
+            return None;
+        }
         let near = &self.inner.local.near;
         let value = match self.seals {
             Some(_) => near.sealed(self.key.fingerprint())?,

@@ -228,4 +228,28 @@ mod tests {
         generations.settle(&groups, &first, &nonces);
         assert_eq!(generations.stamp(&groups), Some(Stamp::of(nonces)));
     }
+
+    #[test]
+    fn a_stamp_holds_until_one_of_its_groups_changes_and_no_longer() {
+        let (generations, groups) = (Generations::default(), groups());
+        let other = vec![groups[0].clone(), Group::function("ns", "g")];
+        let learn = |of: &[Group]| {
+            let wanted = ask(&generations, of);
+            let fresh: Vec<Nonce> = wanted.iter().map(|_| Nonce::fresh()).collect();
+            generations.settle(of, &wanted, &fresh);
+            generations.now(of).expect("all are known")
+        };
+        learn(&other);
+        let (first, version) = learn(&groups);
+        assert!(generations.is_still(version));
+        generations.forget(other[1].key());
+        assert!(!generations.is_still(version));
+        assert_eq!(generations.stamp(&groups), Some(first));
+        generations.forget(groups[1].key());
+        assert_eq!(generations.stamp(&groups), None);
+        let (second, _) = learn(&groups);
+        assert_ne!(first, second);
+        generations.forget(groups[0].key());
+        assert_eq!(generations.stamp(&groups), None);
+    }
 }

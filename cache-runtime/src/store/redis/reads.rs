@@ -43,7 +43,7 @@ pub(super) struct Reads {
 
 #[derive(Default)]
 struct State {
-    waiting: Vec<Asked>,
+    waiting: VecDeque<Asked>,
     sent: VecDeque<Arc<Sent>>,
     /// In all that was sent.
     unanswered: usize,
@@ -127,7 +127,7 @@ impl Reads {
             at,
             reply,
         };
-        state.waiting.push(asked);
+        state.waiting.push_back(asked);
         let first = state.waiting.len() == 1;
         let watched = replace(&mut state.watched, true);
         drop(state);
@@ -144,7 +144,7 @@ impl Reads {
     pub(super) fn close(&self) {
         let mut state = self.state();
         state.closed = true;
-        let mut left = take(&mut state.waiting);
+        let mut left = Vec::from(take(&mut state.waiting));
         while let Some(sent) = state.pop() {
             left.append(&mut sent.asked());
         }
@@ -159,16 +159,18 @@ impl Reads {
     fn next(&self) -> Option<Arc<Sent>> {
         let mut state = self.state();
         state.stuck = false;
-        // Nobody waits for a call that was dropped.
-        state.waiting.retain(|asked| !asked.reply.is_closed());
-        let at = state.waiting.first()?.at;
-        let count = state.waiting.len().min(MOST);
-        let rest = state.waiting.split_off(count);
-        let sent = Arc::new(Sent {
-            at,
-            count,
-            asked: Mutex::new(replace(&mut state.waiting, rest)),
-        });
+        let mut asked = Vec::with_capacity(state.waiting.len().min(MOST));
+        while asked.len() < MOST
+            && let Some(next) = state.waiting.pop_front()
+        {
+            // Nobody waits for a call that was dropped.
+            if !next.reply.is_closed() {
+                asked.push(next);
+            }
+        }
+        let (at, count) = (asked.first()?.at, asked.len());
+        let asked = Mutex::new(asked);
+        let sent = Arc::new(Sent { at, count, asked });
         state.unanswered += count;
         state.sent.push_back(Arc::clone(&sent));
         Some(sent)
@@ -187,7 +189,7 @@ impl Reads {
     fn due(&self) -> Option<Duration> {
         let mut state = self.state();
         let sent = state.sent.front().map(|sent| sent.at);
-        let oldest = sent.or_else(|| Some(state.waiting.first()?.at));
+        let oldest = sent.or_else(|| Some(state.waiting.front()?.at));
         state.watched = oldest.is_some();
         oldest.map(|at| self.limit.saturating_sub(at.elapsed().into()))
     }
