@@ -48,11 +48,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .await?;
     println!(
         "remove  greeting:de = {}",
-        cache.remove("greeting:de").await?
+        cache.remove("greeting:de").await?.entries
     );
     println!(
         "remove  greeting:de = {} (it is gone already)",
-        cache.remove("greeting:de").await?
+        cache.remove("greeting:de").await?.entries
     );
 
     let length = cache

@@ -61,7 +61,7 @@ async fn main() -> Result<(), recached::Error> {
     println!("user 0 has changed, so its entry goes; user 1 is untouched:");
     let entry = user_details_entry(&database, 0);
     println!("  {} lives for {:?} more", entry.key()?, entry.ttl().await?);
-    entry.invalidate().await?;
+    let _ = entry.invalidate().await?;
     show(&database, 0).await;
     show(&database, 1).await;
     println!("\n{}", recached::stats());

@@ -5,9 +5,9 @@ pub use recached_macros::cached;
 #[doc = include_str!("invalidates.md")]
 pub use recached_macros::invalidates;
 pub use recached_runtime::{
-    Builder, Cache, Check, Credentials, Entry, Error, ErrorKind, Event, FleetSettings,
-    FunctionStats, Given, InForce, Invalidated, Key, Origin, Policy, Setting, Settings, Stats,
-    Storable, blocking, codec,
+    AnyEntry, Builder, Cache, Check, Credentials, Entry, Error, ErrorKind, ErrorStats, Event,
+    FleetSettings, FunctionStats, Given, InForce, InvalidationReport, Key, KeyPart, Origin, Policy,
+    Returns, Setting, Settings, Stats, Storable, blocking, codec,
 };
 
 #[cfg(feature = "tls")]
@@ -21,7 +21,7 @@ pub use recached_runtime::private as __private;
 /// # Errors
 ///
 /// As [`Cache::invalidate`].
-pub async fn invalidate(pattern: &str) -> Result<Invalidated, Error> {
+pub async fn invalidate(pattern: &str) -> Result<InvalidationReport, Error> {
     Cache::installed().invalidate(pattern).await
 }
 
@@ -30,7 +30,7 @@ pub async fn invalidate(pattern: &str) -> Result<Invalidated, Error> {
 /// # Errors
 ///
 /// As [`Cache::invalidate_tag`].
-pub async fn invalidate_tag(tag: &str) -> Result<Invalidated, Error> {
+pub async fn invalidate_tag(tag: &str) -> Result<InvalidationReport, Error> {
     Cache::installed().invalidate_tag(tag).await
 }
 
@@ -39,7 +39,7 @@ pub async fn invalidate_tag(tag: &str) -> Result<Invalidated, Error> {
 /// # Errors
 ///
 /// As [`Cache::invalidate_keys`].
-pub async fn invalidate_keys(pattern: &str) -> Result<Invalidated, Error> {
+pub async fn invalidate_keys(pattern: &str) -> Result<InvalidationReport, Error> {
     Cache::installed().invalidate_keys(pattern).await
 }
 
@@ -48,7 +48,7 @@ pub async fn invalidate_keys(pattern: &str) -> Result<Invalidated, Error> {
 /// # Errors
 ///
 /// As [`Cache::invalidate_all`].
-pub async fn invalidate_all() -> Result<Invalidated, Error> {
+pub async fn invalidate_all() -> Result<InvalidationReport, Error> {
     Cache::installed().invalidate_all().await
 }
 
@@ -57,7 +57,7 @@ pub async fn invalidate_all() -> Result<Invalidated, Error> {
 /// # Errors
 ///
 /// As [`Cache::purge`].
-pub async fn purge(pattern: &str) -> Result<Invalidated, Error> {
+pub async fn purge(pattern: &str) -> Result<InvalidationReport, Error> {
     Cache::installed().purge(pattern).await
 }
 
@@ -66,7 +66,7 @@ pub async fn purge(pattern: &str) -> Result<Invalidated, Error> {
 /// # Errors
 ///
 /// As [`Cache::purge_all`].
-pub async fn purge_all() -> Result<Invalidated, Error> {
+pub async fn purge_all() -> Result<InvalidationReport, Error> {
     Cache::installed().purge_all().await
 }
 

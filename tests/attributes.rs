@@ -189,7 +189,7 @@ fn a_function_with_a_runtime_of_its_own_is_cached() {
 
 #[tokio::test]
 #[cached(ttl = 60, entry = false)]
-async fn a_test_may_be_cached_itself() {
+async fn a_test_may_be_cached_itself() -> () {
     ran("a test");
     assert_eq!(runs("a test"), 1);
 }
@@ -206,6 +206,54 @@ async fn a_test_may_be_cached_itself() {
 pub fn decorated(#[allow(unused_variables)] id: u64) -> u64 {
     ran("decorated");
     7
+}
+
+type Place = (u32, u32);
+
+fn place(of: &std::panic::Location<'_>) -> Place {
+    (of.line(), of.column())
+}
+
+/// Where it was called from; an argument makes it another call.
+#[track_caller]
+#[cached(ttl = 60)]
+fn tracked(mut id: u64, (_, _): (u8, u8)) -> Result<Place, u64> {
+    ran("tracked");
+    id += 1;
+    if id > 1_000 {
+        return Err(id);
+    }
+    Ok(place(std::panic::Location::caller()))
+}
+
+struct Tracked(u64);
+
+impl Tracked {
+    #[track_caller]
+    #[cached(ttl = 60, with(self.0))]
+    #[deprecated]
+    fn place<T: Into<u64> + serde::Serialize>(&self, id: T) -> Place {
+        ran("Tracked::place");
+        let _: u64 = id.into() + self.0;
+        place(std::panic::Location::caller())
+    }
+}
+
+#[test]
+#[expect(deprecated, reason = "nothing of it is lost by that")]
+fn a_function_that_asks_for_its_caller_is_told_of_it() {
+    let (line, column) = (line!(), 21);
+    let (first, again) = (tracked(1, (0, 0)), tracked(1, (0, 0)));
+    assert_eq!(
+        (first, again),
+        (Ok((line + 1, column + 6)), Ok((line + 1, column + 6)))
+    );
+    assert_eq!(tracked(1_000, (0, 0)), Err(1_001));
+    assert_eq!(runs("tracked"), 2);
+    let line = line!() + 1;
+    assert_eq!(Tracked(1).place(1u8), (line, 27));
+    assert_eq!(Tracked(1).place(1u8), (line, 27));
+    assert_eq!(runs("Tracked::place"), 1);
 }
 
 #[cfg(any())]

@@ -4,9 +4,18 @@ use std::env;
 use std::fmt::Debug;
 use std::process::Command;
 
-use recached::Cache;
+use std::time::Duration;
+
+use recached::{Cache, Policy, cached};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
+
+const MINUTE: Policy = Policy::new(Duration::from_secs(60));
+
+#[cached(ttl = 60, secret(token))]
+async fn account(token: &str) -> u32 {
+    u32::from(!token.is_empty())
+}
 
 /// Prints what is logged.
 struct Printed;
@@ -38,7 +47,31 @@ impl tracing::Subscriber for Printed {
 #[ignore = "a part of another test"]
 fn child() {
     let cache = tracing::subscriber::with_default(Printed, Cache::installed);
-    assert!(format!("{cache:?}").contains("Cache"));
+    let run = || {
+        let value = cache.get_or_compute("probe:1", MINUTE, || async { 1u32 });
+        assert_eq!(recached_tests::block_on(value), 1);
+    };
+    run();
+    run();
+    let secretive = || recached_tests::block_on(account("hunter2"));
+    assert_eq!((secretive(), secretive()), (1, 1));
+    let stats = cache.stats();
+    println!("bypasses: {}", stats.function("probe").bypasses);
+    println!("near hits: {}", stats.function("probe").near_hits);
+    let late = Cache::builder().install();
+    println!("installed late: {}", late.expect_err("there is one"));
+    let account = stats
+        .functions
+        .iter()
+        .find(|(name, _)| name.ends_with("account"));
+    println!(
+        "account: {:?}",
+        account.map(|(_, of)| (of.bypasses, of.near_hits))
+    );
+    match recached_tests::block_on(cache.invalidate("probe")) {
+        Ok(report) => println!("invalidated: {:?}", report.functions),
+        Err(error) => println!("refused: {error}"),
+    }
 }
 
 /// What a program logs whose environment has this variable.
@@ -78,9 +111,66 @@ fn a_variable_that_cannot_be_used_is_named_and_no_other() {
     ] {
         let text = logged(culprit, value);
         for variable in all {
-            assert_eq!(text.contains(variable), variable == culprit, "{text}");
+            let named =
+                text.contains(&format!("{variable}:")) || text.contains(&format!("{variable} is"));
+            assert_eq!(named, variable == culprit, "{text}");
         }
         assert!(!text.contains("hunter2"), "{text}");
     }
     assert!(!logged("RECACHED_TTL", "user*=5s").contains("RECACHED"));
+}
+
+#[test]
+fn a_cache_whose_server_cannot_be_known_is_off() {
+    for url in [
+        "\"redis://127.0.0.1/\"",
+        "'redis://127.0.0.1/'",
+        "127.0.0.1",
+        "127.0.0.1:6379",
+        "http://x/",
+    ] {
+        let text = logged("REDIS_URL", url);
+        assert!(
+            text.contains("bypasses: 2") && text.contains("near hits: 0"),
+            "{url}: {text}"
+        );
+        assert!(text.contains("refused: the cache is off"), "{url}: {text}");
+    }
+}
+
+#[test]
+fn a_bad_override_disables_itself_and_not_the_cache() {
+    for (variable, value) in [
+        ("RECACHED_TTL", "f=5"),
+        ("RECACHED_OFF", "a:b"),
+        ("RECACHED_TTL", "probe=1h,f=5"),
+    ] {
+        let text = logged(variable, value);
+        assert!(text.contains("near hits: 1"), "{text}");
+        assert!(text.contains("invalidated: [\"probe\"]"), "{text}");
+        assert!(text.contains("account: Some((0, 1))"), "{text}");
+    }
+}
+
+#[test]
+fn a_short_secret_disables_the_functions_that_need_it() {
+    let text = logged("RECACHED_SECRET", "hunter2");
+    assert!(text.contains("near hits: 1"), "{text}");
+    assert!(text.contains("account: Some((2, 0))"), "{text}");
+}
+
+#[test]
+fn a_misspelt_variable_is_said() {
+    let text = logged("RECACHED_TTLS", "user=5s");
+    assert!(text.contains("did you mean RECACHED_TTL?"), "{text}");
+}
+
+#[test]
+fn an_install_that_comes_too_late_names_the_function_that_came_first() {
+    let said = logged("RECACHED_TTL", "");
+    assert!(
+        said.contains("installed late: ")
+            && said.contains("the cached function `probe` was called before this"),
+        "{said}"
+    );
 }

@@ -260,7 +260,12 @@ async fn a_holder_frozen_beyond_its_lease_does_not_overwrite_its_successor(fleet
 async fn a_live_process_restores_the_names_when_their_key_goes(fleet: Fleet) {
     let mut workers = fleet.workers(2).await;
     assert_eq!(workers[0].ask("call 1 0").await, "1:old");
-    let known = || fleet.ask::<Vec<String>>(&["SMEMBERS", "fleet:functions"]);
+    let known = || {
+        let mut names = fleet.ask::<Vec<String>>(&["HKEYS", "fleet:functions"]);
+        // By which a worker has seen that it is connected.
+        names.retain(|name| name != "reaches");
+        names
+    };
     assert_eq!(known(), ["fleet.report"]);
     let _: u64 = fleet.ask(&["DEL", "fleet:functions"]);
     until("the name is back", || async { known() == ["fleet.report"] }).await;
@@ -279,7 +284,8 @@ async fn a_lost_generation_means_a_miss_and_never_an_old_value(fleet: Fleet) {
     fleet.source.set("new");
     worker.ask("invalidate report").await;
     // The entry of the old generation is still there.
-    assert_eq!(fleet.ask::<u64>(&["EXISTS", "fleet:fleet.report:1"]), 1);
+    let entries: Vec<Vec<String>> = fleet.tell(&["KEYS", "fleet:fleet.report@*:1"]);
+    assert!(!entries.concat().is_empty());
     let generations: Vec<Vec<String>> = fleet.tell(&["KEYS", "fleet:gen:*"]);
     for key in generations.concat() {
         let _: u64 = fleet.ask(&["DEL", &key]);
@@ -310,7 +316,7 @@ async fn an_invalidation_of_a_function_costs_the_same_for_any_number_of_entries(
                 .expect("it works");
         }
         let before = touched(&server);
-        cache.invalidate("many").await.expect("it works");
+        let _ = cache.invalidate("many").await.expect("it works");
         costs.push(touched(&server) - before);
         assert_eq!(cache.get::<u32>("many:1").await.expect("it works"), None);
     }

@@ -28,6 +28,9 @@ mod multi_thread {
         "multi_thread"
         shared [
             a_call_that_needs_itself_does_not_wait_for_its_own_lease
+            two_calls_that_need_each_other_wait_for_no_flight_and_no_lease
+            a_call_that_waits_for_itself_by_a_task_goes_on_after_its_wait
+            two_processes_whose_calls_need_each_other_wait_once_and_count_it
         ]
         own []
     }
@@ -94,6 +97,167 @@ async fn a_call_that_needs_itself_does_not_wait_for_its_own_lease(backend: Backe
     // Nor where it does not join its own flight: without pushes, nobody joins.
     let url = backend.without_pushes();
     needs_itself(&cache_on(&url, &format!("{}.plain", backend.namespace))).await;
+}
+
+/// Waits until both functions that need each other are being computed.
+struct Meeting(tokio::sync::Barrier);
+
+impl Meeting {
+    async fn at(&self, left: u64) {
+        if left == 3 {
+            self.0.wait().await;
+        }
+    }
+}
+
+#[cached(ttl = 60, wait = "1h", cache = cache, key = "hen:{id}")]
+async fn hen(cache: &Cache, meeting: &Meeting, id: u64, left: u64) -> u64 {
+    meeting.at(left).await;
+    match left {
+        0 => 0,
+        // A call of a third function stands between.
+        _ => 1 + Box::pin(nest(cache, meeting, id, left - 1)).await,
+    }
+}
+
+#[cached(ttl = 60, wait = "1h", cache = cache, key = "nest:{id}")]
+async fn nest(cache: &Cache, meeting: &Meeting, id: u64, left: u64) -> u64 {
+    Box::pin(egg(cache, meeting, id, left)).await
+}
+
+#[cached(ttl = 60, wait = "1h", cache = cache, key = "egg:{id}")]
+async fn egg(cache: &Cache, meeting: &Meeting, id: u64, left: u64) -> u64 {
+    meeting.at(left).await;
+    match left {
+        0 => 0,
+        _ => 1 + Box::pin(hen(cache, meeting, id, left - 1)).await,
+    }
+}
+
+#[cached(ttl = 60, wait = "1h", cache = cache, skip(cache, meeting, left))]
+fn plain_hen(cache: &Cache, meeting: &std::sync::Barrier, id: u64, left: u64) -> u64 {
+    if left == 3 {
+        meeting.wait();
+    }
+    match left {
+        0 => 0,
+        _ => 1 + plain_egg(cache, meeting, id, left - 1),
+    }
+}
+
+#[cached(ttl = 60, wait = "1h", cache = cache, skip(cache, meeting, left))]
+fn plain_egg(cache: &Cache, meeting: &std::sync::Barrier, id: u64, left: u64) -> u64 {
+    if left == 3 {
+        meeting.wait();
+    }
+    match left {
+        0 => 0,
+        _ => 1 + plain_hen(cache, meeting, id, left - 1),
+    }
+}
+
+async fn need_each_other(cache: &Cache) {
+    let meeting = Arc::new(Meeting(tokio::sync::Barrier::new(2)));
+    let (one, two) = (cache.clone(), cache.clone());
+    let (at_one, at_two) = (Arc::clone(&meeting), meeting);
+    let hen = tokio::spawn(async move { hen(&one, &at_one, 1, 3).await });
+    let egg = tokio::spawn(async move { egg(&two, &at_two, 1, 3).await });
+    // The one that closes the circle computes through; the other waits for it.
+    let both = (in_time(hen).await, in_time(egg).await);
+    let both = (both.0.expect("no panic"), both.1.expect("no panic"));
+    assert!(both.0 >= 3 && both.1 >= 3, "{both:?}");
+    let meeting = Arc::new(std::sync::Barrier::new(2));
+    let (one, two) = (cache.clone(), cache.clone());
+    let (at_one, at_two) = (Arc::clone(&meeting), meeting);
+    let hen = tokio::task::spawn_blocking(move || plain_hen(&one, &at_one, 1, 3));
+    let egg = tokio::task::spawn_blocking(move || plain_egg(&two, &at_two, 1, 3));
+    let both = (in_time(hen).await, in_time(egg).await);
+    let both = (both.0.expect("no panic"), both.1.expect("no panic"));
+    assert!(both.0 >= 3 && both.1 >= 3, "{both:?}");
+    assert_eq!(cache.stats().total.error_kinds.wait_exceeded, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_functions_that_need_each_other_do_not_wait_for_each_other() {
+    let cache = Cache::builder().in_process().namespace("circle").build();
+    need_each_other(&cache.expect("it builds")).await;
+}
+
+async fn two_calls_that_need_each_other_wait_for_no_flight_and_no_lease(backend: Backend) {
+    need_each_other(&backend.cache()).await;
+    // Where nobody joins a flight, each waits for the other's lease.
+    let url = backend.without_pushes();
+    need_each_other(&cache_on(&url, &format!("{}.plain", backend.namespace))).await;
+}
+
+#[cached(ttl = 60, wait = "500ms", cache = cache, key = "spawns:{id}")]
+async fn spawns(cache: Cache, id: u64, left: u64) -> u64 {
+    match left {
+        0 => 0,
+        // A task is not known as a part of the computation that has spawned it.
+        _ => {
+            let again = tokio::spawn(spawned(cache, id, left - 1));
+            1 + again.await.expect("no panic")
+        }
+    }
+}
+
+fn spawned(cache: Cache, id: u64, left: u64) -> Pin<Box<dyn Future<Output = u64> + Send>> {
+    Box::pin(spawns(cache, id, left))
+}
+
+async fn spawns_itself(cache: &Cache) {
+    assert_eq!(in_time(spawns(cache.clone(), 1, 1)).await, 1);
+    let errors = cache.stats().function("flights.spawns").error_kinds;
+    assert_eq!(errors.wait_exceeded, 1, "{errors}");
+}
+
+#[tokio::test]
+async fn a_call_from_a_task_that_its_own_computation_awaits_waits_once_and_is_told() {
+    let (tell, told) = std::sync::mpsc::channel();
+    let observer = move |event: &recached::Event| drop(tell.send(event.to_string()));
+    let builder = Cache::builder().in_process().namespace("spawns");
+    let cache = builder.observer(observer).build().expect("it builds");
+    spawns_itself(&cache).await;
+    let told = told.recv_timeout(PATIENCE).expect("it is told");
+    assert!(told.contains("`flights.spawns`"), "{told}");
+    assert!(told.contains("500ms"), "{told}");
+}
+
+async fn a_call_that_waits_for_itself_by_a_task_goes_on_after_its_wait(backend: Backend) {
+    spawns_itself(&backend.cache()).await;
+    let url = backend.without_pushes();
+    spawns_itself(&cache_on(&url, &format!("{}.plain", backend.namespace))).await;
+}
+
+async fn two_processes_whose_calls_need_each_other_wait_once_and_count_it(backend: Backend) {
+    const WAIT: Duration = Duration::from_millis(500);
+    let policy = Policy::new(HOUR).wait(WAIT);
+    let (one, two) = (backend.cache(), backend.cache());
+    let meeting = tokio::sync::Barrier::new(2);
+    let inner = |cache: Cache, key: &'static str| async move {
+        cache.get_or_compute(key, policy, || async { 1u32 }).await
+    };
+    let outer = |cache: Cache, own: &'static str, other: &'static str| {
+        let meeting = &meeting;
+        async move {
+            let compute = || async {
+                meeting.wait().await;
+                inner(cache.clone(), other).await + 1
+            };
+            cache.get_or_compute(own, policy, compute).await
+        }
+    };
+    let both = async {
+        tokio::join!(
+            outer(one.clone(), "hen:1", "egg:1"),
+            outer(two.clone(), "egg:1", "hen:1"),
+        )
+    };
+    let (hen, egg) = in_time(both).await;
+    assert!((2..=3).contains(&hen) && (2..=3).contains(&egg));
+    let count = |cache: &Cache| cache.stats().total.error_kinds.wait_exceeded;
+    assert!((1..=2).contains(&(count(&one) + count(&two))));
 }
 
 #[cached(ttl = 60, cache = MEMORY, entry = false)]
@@ -175,7 +339,7 @@ async fn a_holder_that_is_not_polled_any_more_is_succeeded_after_a_lease(backend
     // Waiters in other processes too, with none in its own.
     let policy = HOURS.lease(Duration::from_millis(300));
     let two = backend.cache();
-    two.remove("stalled:1").await.expect("it works");
+    let _ = two.remove("stalled:1").await.expect("it works");
     let go = Notify::new();
     let fresh = backend.cache();
     let leader = stalled(&fresh, policy, &go).await;
@@ -219,7 +383,7 @@ async fn a_cache_may_stand_before_another_with_the_same_keys(backend: Backend) {
         let back = || back.get_or_compute("user:1", HOURS, slow);
         let served = front.get_or_compute("user:1", HOURS, back);
         assert_eq!(in_time(served).await, 1);
-        assert!(front.remove("user:1").await.expect("it works"));
+        assert_eq!(front.remove("user:1").await.expect("it works").entries, 1);
     }
 }
 

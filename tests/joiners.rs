@@ -18,6 +18,8 @@ on_server_and_cluster! {
         a_holder_hears_of_its_invalidation_elsewhere_from_the_beginning
         a_holder_hears_of_its_invalidation_after_it_has_renewed_its_lease
         without_pushes_nobody_joins_a_waiter_of_an_old_generation
+        who_computes_after_waiting_in_vain_hears_of_the_invalidation_of_its_call
+        who_joined_after_a_change_is_given_nothing_old_by_a_failure
         who_comes_while_it_is_computed_joins_and_asks_nobody
     ]
     own [
@@ -36,7 +38,7 @@ async fn invalidated_elsewhere(one: &Cache, two: &Cache, key: &str) {
     let policy = MINUTE.lease(hour).wait(hour);
     let slow = endless(one, key, policy).await;
     let name = key.split(':').next().expect("a name");
-    two.remove(key).await.expect("it works");
+    let _ = two.remove(key).await.expect("it works");
     joined_no_more(one, key, policy).await;
     slow.abort();
     let slow = endless(one, &key.replace(":1", ":2"), policy).await;
@@ -54,7 +56,13 @@ async fn a_full_server_leaves_nobody_with_what_was_begun_before(backend: Backend
     backend.tell::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
     let slow = endless(&one, "full:1", policy).await;
     // Nothing is stored, so nothing is pushed.
-    assert!(!two.remove("full:1").await.expect("removing needs no room"));
+    assert_eq!(
+        two.remove("full:1")
+            .await
+            .expect("removing needs no room")
+            .entries,
+        0
+    );
     joined_no_more(&one, "full:1", policy).await;
     slow.abort();
 }
@@ -105,7 +113,7 @@ async fn a_holder_hears_of_its_invalidation_elsewhere_from_the_beginning(backend
     let hour = Duration::from_secs(3_600);
     let policy = MINUTE.lease(hour).wait(hour);
     let slow = endless(&one, "claimed:1", policy).await;
-    assert!(!two.remove("claimed:1").await.expect("it works"));
+    assert_eq!(two.remove("claimed:1").await.expect("it works").entries, 0);
     joined_no_more(&one, "claimed:1", policy).await;
     slow.abort();
 }
@@ -129,7 +137,7 @@ async fn a_holder_hears_of_its_invalidation_after_it_has_renewed_its_lease(backe
     })
     .await;
     let removed = Instant::now();
-    assert!(!two.remove("renewed:1").await.expect("it works"));
+    assert_eq!(two.remove("renewed:1").await.expect("it works").entries, 0);
     joined_no_more(&one, "renewed:1", policy).await;
     // The next renewal is due after five seconds: only a push can have told it by now.
     let heard = removed.elapsed();
@@ -173,7 +181,7 @@ async fn without_pushes_nobody_joins_a_waiter_of_an_old_generation(backend: Back
         waiter.stats().function("wait").lease_waits > 0
     })
     .await;
-    holder.invalidate("wait").await.expect("it works");
+    let _ = holder.invalidate("wait").await.expect("it works");
     // The waiter's process reads Redis, for other calls and for this one.
     assert_eq!(waiter.get::<u32>("wait:2").await.ok(), Some(None));
     tokio::time::sleep(Duration::from_millis(200)).await;
@@ -214,7 +222,7 @@ async fn nobody_joins_over_one_connection_what_the_other_was_cut_off_from() {
     tokio::time::sleep(Duration::from_secs(3)).await;
     let end = Arc::new(Notify::new());
     begun(&one, "cut:1", 1, &end).await;
-    two.remove("cut:1").await.expect("it works");
+    let _ = two.remove("cut:1").await.expect("it works");
     // It reads Redis: the connection at home is up.
     assert_eq!(one.get::<u32>("probe:1").await.ok(), Some(Some(1)));
     let late = tokio::spawn({
@@ -224,6 +232,73 @@ async fn nobody_joins_over_one_connection_what_the_other_was_cut_off_from() {
     tokio::time::sleep(Duration::from_millis(100)).await;
     end.notify_one();
     assert_eq!(late.await.expect("no panic"), 2);
+}
+
+async fn who_computes_after_waiting_in_vain_hears_of_the_invalidation_of_its_call(
+    backend: Backend,
+) {
+    let (holder, one, two) = (backend.cache(), backend.cache(), backend.cache());
+    let hour = Duration::from_secs(3_600);
+    let policy = MINUTE.lease(hour).wait(hour);
+    let held = endless(&holder, "vain:1", policy).await;
+    let waited = endless(&one, "vain:1", policy.wait(Duration::from_millis(200))).await;
+    // Who comes now joins it, and waits for nobody's lease.
+    let late = one.get_or_compute("vain:1", policy, || async { "late".to_owned() });
+    let late = tokio::time::timeout(Duration::from_millis(300), late).await;
+    late.expect_err("it waits for the one under way");
+    assert_eq!(one.stats().function("vain").lease_waits, 1);
+    let _ = two.remove("vain:1").await.expect("it works");
+    joined_no_more(&one, "vain:1", policy).await;
+    held.abort();
+    waited.abort();
+}
+
+/// The model has found it: an invalidation that has removed the lease before it was taken, and
+/// removes the entry after.
+async fn who_joined_after_a_change_is_given_nothing_old_by_a_failure(backend: Backend) {
+    let one = backend.cache();
+    assert!(works(&one).await);
+    let policy = Policy::new(Duration::from_millis(100))
+        .jitter(0.0)
+        .stale_if_error(Duration::from_secs(3_600));
+    for late_ends_first in [false, true] {
+        let good = || async { Ok::<u32, ()>(1) };
+        assert_eq!(one.try_get_or_compute("old:1", policy, good).await, Ok(1));
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let (begun, end) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let first = tokio::spawn({
+            let (one, begun, end) = (one.clone(), Arc::clone(&begun), Arc::clone(&end));
+            async move {
+                let fails = || async {
+                    begun.notify_one();
+                    end.notified().await;
+                    Err::<u32, ()>(())
+                };
+                one.try_get_or_compute("old:1", policy, fails).await
+            }
+        });
+        begun.notified().await;
+        assert_eq!(backend.ask::<u64>(&["DEL", "{ns}:old:1"]), 1);
+        // The push has come before this reply.
+        assert!(works(&one).await);
+        let late = tokio::spawn({
+            let one = one.clone();
+            let new = || async { Ok::<u32, ()>(2) };
+            async move { one.try_get_or_compute("old:1", policy, new).await }
+        });
+        if !late_ends_first {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        end.notify_one();
+        assert_eq!(
+            first.await.expect("no panic"),
+            Ok(1),
+            "it was called before"
+        );
+        let late = late.await.expect("no panic");
+        assert_ne!(late, Ok(1), "it was called after");
+        let _ = one.remove("old:1").await.expect("it works");
+    }
 }
 
 async fn who_comes_while_it_is_computed_joins_and_asks_nobody(backend: Backend) {
@@ -278,7 +353,7 @@ async fn nothing_old_stands_in_for_who_comes_after_its_invalidation_elsewhere() 
     let end = Arc::new(Notify::new());
     let first = tokio::spawn(call(one.clone(), Arc::clone(&end)));
     tokio::time::sleep(slow * 3 / 2).await;
-    assert!(two.remove("old:1").await.expect("it works"));
+    assert_eq!(two.remove("old:1").await.expect("it works").entries, 1);
     // The push has travelled.
     tokio::time::sleep(slow / 5).await;
     let late = tokio::spawn(call(one.clone(), Arc::clone(&end)));

@@ -1,7 +1,7 @@
 //! Names that clash with nothing, and places where functions may stand. Of each, a second call is
 //! served, other arguments are another entry, and the companion ends it.
 
-use recached::cached;
+use recached::{cached, invalidates};
 use recached_tests::{assert_cached, assert_cached_async, ran, runs};
 
 #[cached(ttl = 60)]
@@ -169,7 +169,11 @@ mod outer {
     pub(crate) fn through(id: u8) -> (u8, bool) {
         (
             inner::within(id),
-            inner::within_entry(id).invalidate().expect("it works"),
+            inner::within_entry(id)
+                .invalidate()
+                .expect("it works")
+                .entries
+                == 1,
         )
     }
 }
@@ -218,4 +222,64 @@ async fn functions_may_stand_anywhere() {
         local(1)
     };
     assert_eq!((closed(), local(1)), (2, 1));
+}
+
+mod länge {
+    use super::*;
+
+    #[cached(ttl = 60)]
+    pub(super) fn größe(id: u64) -> u64 {
+        ran("größe");
+        id
+    }
+
+    #[cached(ttl = 60, key = "名前:{名前}")]
+    pub(super) async fn 検索(名前: &str) -> usize {
+        ran("検索");
+        名前.len()
+    }
+}
+
+#[invalidates("größe", "検?")]
+fn vergessen(id: u64) -> u64 {
+    id
+}
+
+#[tokio::test]
+async fn a_name_in_another_script_is_a_name_wherever_one_is_asked_for() {
+    use länge::{größe, 検索};
+    let call = async || {
+        assert_eq!((größe(1), 検索("é").await), (1, 2));
+        (runs("größe"), runs("検索"))
+    };
+    assert_eq!(call().await, (1, 1));
+    assert_eq!(call().await, (1, 1));
+    for pattern in [
+        "größe",
+        "gr?ße",
+        "*ße",
+        "names.länge.größe",
+        "gr%C3%B6%C3%9Fe",
+    ] {
+        let before = runs("größe");
+        let report = recached::invalidate(pattern)
+            .await
+            .expect("it is a pattern");
+        assert_eq!(report.functions.len(), 1, "{pattern}");
+        assert_eq!(call().await, (before + 1, 1), "{pattern}");
+    }
+    let before = runs("größe");
+    vergessen(1);
+    assert_eq!(call().await, (before + 1, 2));
+    let report = recached::invalidate_keys("検索:名前:é").await;
+    assert_eq!(report.expect("it is a pattern").entries, 1);
+    assert_eq!(call().await, (before + 1, 3));
+    assert!(recached::stats().function("names.länge.größe").near_hits > 0);
+    assert!(
+        recached::invalidate("grosse")
+            .await
+            .expect("it is one")
+            .functions
+            .is_empty()
+    );
 }

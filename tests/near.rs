@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use recached::{Cache, Policy, cached};
-use recached_tests::{Backend, Cluster, Server, cache_on, on_server_and_cluster, until};
+use recached_tests::{Backend, Cluster, Server, cache_on, on_server_and_cluster, reaches, until};
 use tokio::sync::Notify;
 
 const MINUTE: Policy = Policy::new(Duration::from_secs(60));
@@ -88,7 +88,7 @@ async fn whatever_changes_an_entry_elsewhere_reaches_its_copies(backend: Backend
     ] {
         let old = source.fetch_add(1, Ordering::SeqCst) + 1;
         until("the old value is kept here", || async {
-            there.remove("value:1").await.expect("it works");
+            let _ = there.remove("value:1").await.expect("it works");
             let before = near_hits(&here);
             read(&here, "value:1", MINUTE, &source).await == old
                 && read(&here, "value:1", MINUTE, &source).await == old
@@ -234,7 +234,7 @@ fn blocked(backend: &Backend) {
             };
             // The first ones may use the other connection, while this runtime has none.
             until("it is kept", reads).await;
-            there.remove("blocked:1").await.expect("it works");
+            let _ = there.remove("blocked:1").await.expect("it works");
             until("it is forgotten", || async { !reads().await }).await;
             until("it is kept again", reads).await;
             ready.send(()).expect("the test waits");
@@ -433,7 +433,7 @@ async fn a_server_that_watches_over_few_keys_costs_hits_and_never_an_old_value(b
     })
     .await;
     source.store(2, Ordering::SeqCst);
-    there.invalidate_keys("few:*").await.expect("it works");
+    let _ = there.invalidate_keys("few:*").await.expect("it works");
     for id in 0..300 {
         until("it has travelled", || async {
             read(&here, &key(id), MINUTE, &source).await == 2
@@ -514,4 +514,100 @@ async fn none_is_stale(url: &str) {
         stats.total.near_hits > 0 && stats.near.dropped > 0,
         "{stats}"
     );
+}
+
+/// How often a command ran on the server.
+fn calls_of(server: &Server, command: &str) -> u64 {
+    let stats: String = server.ask(&["INFO", "commandstats"]);
+    let start = format!("cmdstat_{command}:calls=");
+    let mut lines = stats.lines();
+    let calls = lines.find_map(|line| line.strip_prefix(&start)?.split(',').next());
+    calls.map_or(0, |calls| calls.parse().expect("a number"))
+}
+
+#[cached(ttl = 60, near = false, cache = cache, skip(cache))]
+async fn cold(cache: &Cache, id: u64) -> u64 {
+    tokio::task::yield_now().await;
+    id
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_function_that_misses_asks_for_leases_at_once_until_it_hits() {
+    let server = Server::start();
+    let cache = cache_on(&server.url(), "outlook");
+    until("it is reached", || async { reaches(&cache).await }).await;
+    let looks = || calls_of(&server, "getrange");
+    let before = looks();
+    for id in 0..100 {
+        assert_eq!(cold(&cache, id).await, id);
+    }
+    let after = looks();
+    assert!(
+        after - before < 30,
+        "{} looks for 100 misses",
+        after - before
+    );
+    assert_eq!(cache.stats().function("near.cold").computations, 100);
+    // What is there is found all the same, and then looked for as usual.
+    for _ in 0..3 {
+        for id in 0..100 {
+            assert_eq!(cold(&cache, id).await, id);
+        }
+    }
+    let stats = cache.stats();
+    let own = stats.function("near.cold");
+    assert_eq!((own.computations, own.redis_hits), (100, 300), "{stats}");
+    assert!(looks() - after > 250, "{}", looks() - after);
+    // An invalidation of a function whose copies are served is as good as eight misses.
+    let calls = async || {
+        let function = cache.stats().function("near.doubled");
+        assert_eq!(*doubled(&cache, 21).await, 42);
+        cache.stats().function("near.doubled").near_hits > function.near_hits
+    };
+    until("there is a copy", calls).await;
+    drop(cache.invalidate("doubled").await);
+    let before = looks();
+    assert!(!calls().await);
+    assert_eq!(looks(), before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_that_a_claim_has_found_hears_of_changes_as_any_other() {
+    let server = Server::start();
+    let [one, two] = [(); 2].map(|()| cache_on(&server.url(), "found"));
+    until("both are there", || async {
+        reaches(&one).await && reaches(&two).await
+    })
+    .await;
+    let source = AtomicU64::new(0);
+    let read = |cache: &'static Cache, key: u64| {
+        let now = source.load(Ordering::SeqCst);
+        let key = format!("found:{key}");
+        async move { cache.get_or_compute(&key, MINUTE, async move || now).await }
+    };
+    let [one, two]: [&'static Cache; 2] = [one, two].map(|cache| &*Box::leak(Box::new(cache)));
+    // One expects misses from here on, whatever the other stores.
+    for key in 0..10 {
+        read(one, key).await;
+    }
+    for key in 10..30 {
+        read(two, key).await;
+        let looks = calls_of(&server, "getrange");
+        let before = one.stats().function("found").redis_hits;
+        assert_eq!(read(one, key).await, key - 10);
+        let found = one.stats().function("found").redis_hits - before;
+        if key == 10 {
+            assert_eq!((found, calls_of(&server, "getrange") - looks), (1, 0));
+        }
+        source.fetch_add(1, Ordering::SeqCst);
+        drop(two.remove(&format!("found:{key}")).await);
+        until("it is computed anew", || async {
+            read(one, key).await == key - 9
+        })
+        .await;
+        // Expected again.
+        for other in 0..10 {
+            read(one, 1_000 + key * 10 + other).await;
+        }
+    }
 }

@@ -1,11 +1,11 @@
 //! What no caller is told goes to the observer, once for each change of state.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, OnceLock, mpsc};
+use std::sync::{Arc, LazyLock, OnceLock, mpsc};
 use std::time::{Duration, Instant};
 
 use recached::{Builder, Cache, Event, Policy, cached};
-use recached_tests::{Backend, PATIENCE, Server, block_on, on_server_and_cluster, until};
+use recached_tests::{Backend, PATIENCE, Server, Told, block_on, on_server_and_cluster, until};
 
 const MINUTE: Policy = Policy::new(Duration::from_secs(60));
 
@@ -33,31 +33,6 @@ on_server_and_cluster! {
     ]
 }
 
-/// What was told, in words.
-#[derive(Clone, Default)]
-struct Told(Arc<Mutex<Vec<String>>>);
-
-impl Told {
-    fn by(&self, builder: Builder) -> Cache {
-        let told = self.clone();
-        let builder = builder.observer(move |event| {
-            let what = format!("{event:?}");
-            let what = what.split(['(', ' ']).next().expect("a name");
-            told.all().push(format!("{what}: {event}"));
-        });
-        builder.build().expect("it builds")
-    }
-
-    fn all(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
-        self.0.lock().expect("no test panics under it")
-    }
-
-    fn count(&self, what: &str) -> usize {
-        let what = format!("{what}:");
-        self.all().iter().filter(|it| it.starts_with(&what)).count()
-    }
-}
-
 fn on(url: &str, namespace: &str) -> Builder {
     let builder = Cache::builder().redis(url).namespace(namespace);
     builder
@@ -74,36 +49,46 @@ async fn call(cache: &Cache) -> u32 {
 async fn an_outage_is_told_once_and_so_are_its_end_and_what_waited_for_it(mut backend: Backend) {
     let told = Told::default();
     let cache = told.by(on(&backend.url(), &backend.namespace));
-    until("the server is there", || async { told.count("Back") == 1 }).await;
+    until("the server is there", || async {
+        told.count("Reconnected") == 1
+    })
+    .await;
     for _ in 0..20 {
         call(&cache).await;
     }
     backend.kill();
-    until("it is away", || async { told.count("Away") == 1 }).await;
+    until("it is away", || async { told.count("Disconnected") == 1 }).await;
     for _ in 0..50 {
         call(&cache).await;
-        cache.invalidate("told").await.expect_err("it is away");
+        let report = cache.invalidate("told").await;
+        assert!(report.expect("it is queued").queued);
     }
-    assert_eq!(told.count("Queued"), 1);
-    assert_eq!((told.count("Back"), told.count("Delivered")), (1, 0));
+    assert_eq!(told.count("InvalidationsQueued"), 1);
+    assert_eq!(
+        (
+            told.count("Reconnected"),
+            told.count("InvalidationsDelivered")
+        ),
+        (1, 0)
+    );
     backend.restart();
     until("it is back", || async {
-        told.count("Back") == 2 && told.count("Delivered") == 1
+        told.count("Reconnected") == 2 && told.count("InvalidationsDelivered") == 1
     })
     .await;
-    assert_eq!(told.count("Away"), 1, "{:?}", told.all());
-    assert_eq!(told.count("Uncached"), 0, "{:?}", told.all());
+    assert_eq!(told.count("Disconnected"), 1, "{:?}", told.all());
+    assert_eq!(told.count("FunctionDegraded"), 0, "{:?}", told.all());
 }
 
 async fn a_server_that_was_never_there_is_told_once(mut backend: Backend) {
     backend.kill();
     let told = Told::default();
     let cache = told.by(on(&backend.url(), &backend.namespace));
-    until("it is told", || async { told.count("Away") > 0 }).await;
+    until("it is told", || async { told.count("Disconnected") > 0 }).await;
     for _ in 0..50 {
         call(&cache).await;
     }
-    assert_eq!(told.count("Away"), 1, "{:?}", told.all());
+    assert_eq!(told.count("Disconnected"), 1, "{:?}", told.all());
     let away = told.all()[0].clone();
     assert!(away.contains("not reachable"), "{away}");
 }
@@ -115,7 +100,7 @@ async fn a_server_without_pushes_is_told_once(backend: Backend) {
     for _ in 0..20 {
         call(&cache).await;
     }
-    assert_eq!(told.count("NearOff"), 1, "{:?}", told.all());
+    assert_eq!(told.count("NearCacheDisabled"), 1, "{:?}", told.all());
 }
 
 #[derive(Clone, serde::Deserialize)]
@@ -136,27 +121,29 @@ async fn a_function_whose_values_cannot_be_stored_is_told_once(backend: Backend)
             .await;
         call(&cache).await;
     }
-    let all = told.all().clone();
-    let uncached: Vec<_> = all.iter().filter(|it| it.starts_with("Uncached")).collect();
-    assert_eq!(uncached.len(), 1, "{all:?}");
-    assert!(uncached[0].contains("`odd`"), "{all:?}");
+    let degraded = told.named("FunctionDegraded");
+    assert_eq!(degraded.len(), 1, "{degraded:?}");
+    assert!(degraded[0].contains("`odd`"), "{degraded:?}");
 }
 
 async fn a_full_server_is_told_once_for_each_function_and_so_is_its_recovery(backend: Backend) {
     let told = Told::default();
     let cache = told.by(on(&backend.url(), &backend.namespace));
-    until("the server is there", || async { told.count("Back") == 1 }).await;
+    until("the server is there", || async {
+        told.count("Reconnected") == 1
+    })
+    .await;
     backend.tell::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
     let begun = Instant::now();
     for _ in 0..20 {
         call(&cache).await;
     }
-    assert_eq!(told.count("Uncached"), 1, "{:?}", told.all());
+    assert_eq!(told.count("FunctionDegraded"), 1, "{:?}", told.all());
     backend.tell::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
     until("it has been well for a while", || async {
         call(&cache).await;
         cache.remove("told:1").await.ok();
-        told.count("Cached") == 1
+        told.count("FunctionRecovered") == 1
     })
     .await;
     assert!(begun.elapsed() >= Duration::from_secs(10), "no flapping");
@@ -186,7 +173,7 @@ async fn a_name_that_is_taken_is_told_once() {
     for _ in 0..3 {
         assert_eq!((twice::one(&cache).await, twice::two(&cache).await), (1, 2));
     }
-    assert_eq!(told.count("Uncached"), 1, "{:?}", told.all());
+    assert_eq!(told.count("FunctionDegraded"), 1, "{:?}", told.all());
     assert!(counts(&cache).await > 0);
 }
 
@@ -241,7 +228,7 @@ async fn an_observer_may_use_the_cache_from_another_runtime() {
     let cache = builder.observer({
         let this = Arc::clone(&this);
         move |event| {
-            if let (Event::Away(_), Some(cache)) = (event, this.get()) {
+            if let (Event::Disconnected(_), Some(cache)) = (event, this.get()) {
                 // A connection is made for it.
                 let _other = handle.enter();
                 let call = cache.get_or_compute("told:3", MINUTE, || async { 1u32 });

@@ -3,7 +3,11 @@
 
 mod options {
     mod codec;
+    mod detached;
     mod invalidates;
+    mod local;
+    mod patterns;
+    mod releases;
     mod secret;
     mod tags;
 }

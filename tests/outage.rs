@@ -3,8 +3,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use recached::{Cache, Error, ErrorKind, Policy};
-use recached_tests::{Backend, Fault, PATIENCE, Proxy, Server, on_server_and_cluster, until};
+use recached::{Cache, Error, InvalidationReport, Policy};
+use recached_tests::{
+    Backend, Fault, PATIENCE, Proxy, Server, on_server_and_cluster, reaches, until,
+};
 
 const MINUTE: Policy = Policy::new(Duration::from_secs(60));
 
@@ -50,8 +52,10 @@ fn cache_by_default(backend: &Backend) -> Cache {
 /// Lets the cache find that the server hangs: what follows is not even sent.
 async fn away(cache: &Cache) {
     until("the server is known to be away", || async {
+        let before = cache.stats().total.error_kinds.unavailable;
         let read = cache.get::<u64>("outage.probe:1").await;
-        read.is_err_and(|error| error.kind() == ErrorKind::Unavailable)
+        assert_eq!(read.expect("an outage is not the caller's error"), None);
+        cache.stats().total.error_kinds.unavailable > before
     })
     .await;
 }
@@ -60,7 +64,7 @@ async fn away(cache: &Cache) {
 /// nobody anywhere, is given what was before.
 async fn never_undone<F>(backend: Backend, how: impl Fn(Cache) -> F)
 where
-    F: Future<Output = Result<(), Error>>,
+    F: Future<Output = Result<InvalidationReport, Error>>,
 {
     let here = cache_by_default(&backend);
     // Patient enough to wait for the server.
@@ -76,13 +80,8 @@ where
     backend.freeze();
     away(&here).await;
     source.store(2, Ordering::SeqCst);
-    let error = how(here.clone()).await.expect_err("nobody answers");
-    assert_eq!(error.kind(), ErrorKind::Unavailable);
-    let text = error.to_string();
-    assert!(
-        text.contains("redis will be told when it is back"),
-        "{text}"
-    );
+    let report = how(here.clone()).await.expect("it is queued");
+    assert!(report.queued && report.entries == 0);
     assert_eq!(read(&here, &source).await, 2);
     backend.thaw();
     let begun = std::time::Instant::now();
@@ -102,30 +101,28 @@ where
 
 async fn a_call_invalidated_in_an_outage_is_never_undone(backend: Backend) {
     never_undone(backend, |cache| async move {
-        cache.remove("outage.item:1").await.map(drop)
+        cache.remove("outage.item:1").await
     })
     .await;
 }
 
 async fn a_function_invalidated_in_an_outage_is_never_undone(backend: Backend) {
-    never_undone(backend, |cache| async move {
-        cache.invalidate("it*").await.map(drop)
-    })
+    never_undone(
+        backend,
+        |cache| async move { cache.invalidate("it*").await },
+    )
     .await;
 }
 
 async fn keys_invalidated_in_an_outage_are_never_undone(backend: Backend) {
     never_undone(backend, |cache| async move {
-        cache.invalidate_keys("item:*").await.map(drop)
+        cache.invalidate_keys("item:*").await
     })
     .await;
 }
 
 async fn everything_invalidated_in_an_outage_is_never_undone(backend: Backend) {
-    never_undone(backend, |cache| async move {
-        cache.invalidate_all().await.map(drop)
-    })
-    .await;
+    never_undone(backend, |cache| async move { cache.invalidate_all().await }).await;
 }
 
 async fn a_function_that_only_others_know_is_invalidated_once_the_server_is_back(backend: Backend) {
@@ -133,13 +130,14 @@ async fn a_function_that_only_others_know_is_invalidated_once_the_server_is_back
     let source = AtomicU64::new(1);
     until("one has it from the server", || async {
         read(&there, &source).await;
-        there.stats().total.redis_hits > 0 && here.exists("probe:1").await.is_ok()
+        there.stats().total.redis_hits > 0 && reaches(&here).await
     })
     .await;
     backend.freeze();
     away(&here).await;
     source.store(2, Ordering::SeqCst);
-    here.invalidate("item").await.expect_err("nobody answers");
+    let report = here.invalidate("item").await.expect("it is queued");
+    assert!(report.queued);
     backend.thaw();
     until("it has been told", || async {
         read(&there, &source).await == 2
@@ -163,7 +161,8 @@ async fn a_function_is_invalidated_though_the_fleet_has_lost_its_name_meanwhile(
     proxy.cut();
     away(&here).await;
     source.store(2, Ordering::SeqCst);
-    here.invalidate("item").await.expect_err("nobody answers");
+    let report = here.invalidate("item").await.expect("it is queued");
+    assert!(report.queued);
     // Evicted: nothing was used longer ago.
     let lost: u64 = server.ask(&["DEL", "outage:functions"]);
     assert_eq!(lost, 1);
@@ -188,7 +187,7 @@ async fn many_invalidations_are_delivered_in_a_few_round_trips() {
     away(&cache).await;
     for id in 0..2_000 {
         let removed = cache.remove(&format!("outage.item:{id}")).await;
-        removed.expect_err("nobody answers");
+        assert!(removed.expect("it is queued").queued);
     }
     proxy.set(Fault::Slow(
         Duration::from_millis(5),
@@ -196,7 +195,7 @@ async fn many_invalidations_are_delivered_in_a_few_round_trips() {
     ));
     let begun = std::time::Instant::now();
     until("the server is believed again", || async {
-        cache.exists("outage.item:1").await.is_ok()
+        reaches(&cache).await
     })
     .await;
     assert!(
@@ -214,7 +213,7 @@ async fn a_full_server_can_still_be_told(backend: Backend) {
     backend.tell::<()>(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
     backend.tell::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
     source.store(2, Ordering::SeqCst);
-    here.invalidate("item").await.expect("it needs no room");
+    let _ = here.invalidate("item").await.expect("it needs no room");
     assert_eq!(read(&here, &source).await, 2);
     until("the other has heard of it", || async {
         read(&there, &source).await == 2
@@ -272,17 +271,15 @@ async fn copies_are_served_in_an_outage_where_that_is_asked_for_and_never_once_i
     for key in ["kept:1", "kept:2", "other:1"] {
         assert_eq!(by_hand(&one, key, 2).await, 1, "{key}");
     }
-    one.remove("kept:1").await.expect_err("the server is away");
+    assert!(one.remove("kept:1").await.expect("it is queued").queued);
     assert_eq!(by_hand(&one, "kept:1", 3).await, 3);
-    one.invalidate("other").await.expect_err("it is away");
+    let report = one.invalidate("other").await.expect("it is queued");
+    assert!(report.queued);
     assert_eq!(by_hand(&one, "other:1", 3).await, 3);
     assert_eq!(by_hand(&one, "kept:2", 3).await, 1);
     // Back, with nothing of what was there: copies are not believed any more.
     backend.restart();
-    until("it is back", || async {
-        two.put("probe:1", MINUTE, 1u32).await.is_ok()
-    })
-    .await;
+    until("it is back", || async { reaches(&two).await }).await;
     until("the copy is gone", || async {
         by_hand(&one, "kept:2", 4).await == 4
     })
@@ -304,7 +301,9 @@ async fn what_others_invalidated_while_a_connection_was_lost_is_not_served_once_
     let (one, two) = graced(&backend, Duration::from_secs(3_600)).await;
     backend.tell::<u64>(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
     until("the other has told", || async {
-        two.remove("kept:1").await.is_ok()
+        two.remove("kept:1")
+            .await
+            .is_ok_and(|report| !report.queued)
     })
     .await;
     until("the copy is gone", || async {

@@ -2,8 +2,12 @@
 //! call is answered right, and what was too much leaves nothing behind.
 
 mod overload {
+    mod damaged;
+    mod dropped;
     mod full;
     mod giant;
+    mod names;
     mod small;
     mod stolen;
+    mod unreadable;
 }

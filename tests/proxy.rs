@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use recached::{Cache, Policy};
-use recached_tests::{Fault, PATIENCE, Proxy, Server, cache_on, until};
+use recached_tests::{Fault, PATIENCE, Proxy, Server, cache_on, reaches, until};
 use tokio::sync::Notify;
 
 const MINUTE: Policy = Policy::new(Duration::from_secs(60));
@@ -76,7 +76,7 @@ impl Bed {
     /// does not come back.
     async fn hears_of_a_change(&self) {
         let new = self.source.fetch_add(1, Ordering::SeqCst) + 1;
-        self.there.remove("value:1").await.expect("it works there");
+        let _ = self.there.remove("value:1").await.expect("it works there");
         let changed = Instant::now();
         until("the old value is gone", || async {
             self.read().await == new
@@ -96,11 +96,12 @@ impl Bed {
             self.read().await;
             let new = self.source.fetch_add(1, Ordering::SeqCst) + 1;
             let told = match how {
-                "remove" => self.here.remove("value:1").await.map(drop),
-                "function" => self.here.invalidate("value").await.map(drop),
-                "keys" => self.here.invalidate_keys("value:*").await.map(drop),
-                _ => self.here.invalidate_all().await.map(drop),
+                "remove" => self.here.remove("value:1").await,
+                "function" => self.here.invalidate("value").await,
+                "keys" => self.here.invalidate_keys("value:*").await,
+                _ => self.here.invalidate_all().await,
             };
+            // One that is queued holds here as well.
             if told.is_ok() {
                 for _ in 0..5 {
                     assert_eq!(self.read().await, new, "{how}");
@@ -148,6 +149,80 @@ async fn a_network_slower_than_the_deadline_costs_some_calls_a_deadline() {
     for fault in [Fault::Slow(ms(200), ms(0)), Fault::Slow(ms(0), ms(200))] {
         let median = bed.survives(fault).await;
         assert!(median < ms(30), "{fault:?}: {median:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_exchanges_of_a_call_share_one_deadline_and_a_slow_server_is_left_alone() {
+    let server = Server::start();
+    let proxy = Proxy::to(server.port());
+    let cache = Cache::builder()
+        .redis(proxy.url())
+        .namespace("slow")
+        .command_timeout(Duration::from_secs(1));
+    let cache = cache.build().expect("the url is good");
+    until("it is reached", || reaches(&cache)).await;
+    // The server knows the function and the scripts.
+    cache
+        .get_or_compute("slow:2", MINUTE, || async { 2u32 })
+        .await;
+    // One exchange takes less than the deadline, and two take more.
+    let half = Duration::from_millis(350);
+    proxy.set(Fault::Slow(half, half));
+    let policy = MINUTE.near(false);
+    let call = async || {
+        cache
+            .get_or_compute("slow:1", policy, || async { 1u32 })
+            .await
+    };
+    assert_eq!(call().await, 1);
+    let errors = || cache.stats().function("slow").error_kinds;
+    assert_eq!(errors().timeout, 1, "{}", errors());
+    // A ping takes more than half of the deadline: nobody waits for such a server.
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(4) {
+        assert_eq!(call().await, 1);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(errors().timeout, 1, "{}", errors());
+    assert!(errors().unavailable > 20, "{}", errors());
+    proxy.set(Fault::None);
+    until("it is reached again", || reaches(&cache)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_push_that_comes_before_a_reply_makes_it_old() {
+    let server = Server::start();
+    let proxy = Proxy::to(server.port());
+    let (here, there) = (
+        cache_on(&proxy.url(), "old"),
+        cache_on(&server.url(), "old"),
+    );
+    let policy = MINUTE.near(false);
+    let source = AtomicU64::new(0);
+    let call = async || {
+        let compute = async || source.load(Ordering::SeqCst);
+        here.get_or_compute("read:1", policy, compute).await
+    };
+    for round in 0..20 {
+        source.store(round, Ordering::SeqCst);
+        until("it is read from the server", || async {
+            let before = here.stats().function("read").redis_hits;
+            assert_eq!(call().await, round);
+            here.stats().function("read").redis_hits > before
+        })
+        .await;
+        source.store(round + 1, Ordering::SeqCst);
+        proxy.set(Fault::Held);
+        let late = async {
+            // It has been asked for by then, and the generations that are known looked up.
+            tokio::time::sleep(Duration::from_millis(30)).await;
+            let report = there.invalidate("read").await.expect("it works");
+            assert!(!report.queued);
+            proxy.set(Fault::None);
+        };
+        let (value, ()) = tokio::join!(call(), late);
+        assert_eq!(value, round + 1, "the push came first");
     }
 }
 
@@ -229,8 +304,11 @@ async fn a_put_that_the_network_has_kept_back_undoes_no_invalidation() {
     bed.here.get::<u32>("put:1").await.expect("it works");
     bed.proxy.set(Fault::Held);
     let late = bed.here.put("put:1", MINUTE, 2u32).await;
-    late.expect_err("nobody has answered");
-    assert!(bed.there.remove("put:1").await.expect("it works"));
+    late.expect("the call is invalidated in its place, once redis is back");
+    assert_eq!(
+        bed.there.remove("put:1").await.expect("it works").entries,
+        1
+    );
     bed.proxy.set(Fault::None);
     bed.recovers().await;
     for cache in [&bed.there, &bed.here] {
@@ -287,10 +365,7 @@ async fn a_refused_connection_costs_no_result() {
     bed.is_kept().await;
     bed.proxy.set(Fault::Refused);
     bed.proxy.cut();
-    until("it is known", || async {
-        bed.here.get::<u64>("x:1").await.is_err()
-    })
-    .await;
+    until("it is known", || async { !reaches(&bed.here).await }).await;
     let median = bed.calls(40).await;
     assert!(median < Duration::from_millis(20), "{median:?}");
     bed.hears_of_a_change().await;

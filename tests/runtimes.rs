@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use recached::{Cache, Policy, cached};
+use recached::{Cache, Policy, cached, invalidates};
 use recached_tests::{PATIENCE, Server, block_on, cache_on, until};
 
 static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
@@ -256,4 +256,47 @@ fn a_refresh_with_no_runtime_holds_up_nobody() {
     let begun = Instant::now();
     block_on(cube(5_000));
     assert!(begun.elapsed() < Duration::from_secs(1));
+}
+
+#[invalidates("nobody_has_this_name", "cub*", cache = CACHE)]
+fn forget_cubes(id: u64) -> u64 {
+    id
+}
+
+#[invalidates("cub*")]
+fn forget_in_process(id: u64) -> u64 {
+    id
+}
+
+#[cached(ttl = 60)]
+fn cubed(number: u64) -> u64 {
+    number * number * number
+}
+
+/// What waits on the spot is woken by nobody but itself there.
+#[test]
+fn plain_functions_invalidate_by_name_inside_any_runtime() {
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        // They must be known for a name to match.
+        assert_eq!((block_on(cube(2)), cubed(2)), (8, 8));
+        let all = || {
+            assert_eq!(forget_cubes(1) + forget_in_process(1), 2);
+            let _ = recached::blocking::invalidate("cub*");
+            let _ = recached::blocking::invalidate_all();
+            let _ = recached::blocking::invalidate_keys("cube:*");
+        };
+        all();
+        let one = tokio::runtime::Builder::new_current_thread();
+        let many = tokio::runtime::Builder::new_multi_thread();
+        for mut runtime in [one, many] {
+            let runtime = runtime.enable_all().build().expect("a runtime");
+            runtime.block_on(async { all() });
+            let spawned = runtime.spawn(async move { all() });
+            runtime.block_on(spawned).expect("no panic");
+        }
+        tell.send(())
+    });
+    let ended = told.recv_timeout(PATIENCE * 2);
+    ended.expect("an invalidation waits for its own thread");
 }

@@ -39,7 +39,7 @@ fn add(a: u64, b: u64) -> u64 {
 // `time = 1`, `time_refresh`: an entry's life begins with its computation; reading does not
 // lengthen it.
 #[cached(ttl = "50ms", jitter = 0.0)]
-fn slow(seconds: u64) {
+fn slow(seconds: u64) -> () {
     ran("slow");
     std::thread::sleep(Duration::from_millis(seconds));
 }
@@ -184,7 +184,7 @@ async fn the_last_good_value_stands_in_for_a_failure() {
         runs("fallback") > 1
     })
     .await;
-    fallback_entry().invalidate().expect("it works");
+    let _ = fallback_entry().invalidate().expect("it works");
     assert_eq!(
         fallback(),
         Err(()),
@@ -309,6 +309,6 @@ async fn priming_reading_and_clearing_are_the_companions_and_the_caches() {
     primed_entry(1).put(7).expect("it works");
     assert_eq!((primed(1), runs("primed")), (7, 1));
     primed(2);
-    recached::invalidate("primed").await.expect("it works");
+    let _ = recached::invalidate("primed").await.expect("it works");
     assert_eq!((primed(1), primed(2), runs("primed")), (1, 2, 4));
 }

@@ -57,8 +57,8 @@ fn forever(text: &'static str) -> Cow<'static, str> {
     text.into()
 }
 
-#[cached(ttl = 60)]
-fn exclusive(list: &mut Vec<u8>, rest: &mut [u8]) -> usize {
+#[cached(ttl = 60, skip(list, rest), with(&*list, &*rest))]
+fn exclusive(list: &mut std::collections::VecDeque<u8>, rest: &mut [u8]) -> usize {
     ran("exclusive");
     list.len() + rest.len()
 }
@@ -94,9 +94,9 @@ async fn lifetimes_may_be_named_elided_and_anonymous() {
     assert_cached!("forever", forever("a"), forever("b"), forever_entry("a"));
     assert_cached!(
         "exclusive",
-        exclusive(&mut vec![1], &mut [2]),
-        exclusive(&mut vec![2], &mut [1]),
-        exclusive_entry(&mut vec![1], &mut [2])
+        exclusive(&mut vec![1].into(), &mut [2]),
+        exclusive(&mut vec![2].into(), &mut [1]),
+        exclusive_entry(&mut vec![1].into(), &mut [2])
     );
     let origin = Point { x: 0, y: 0 };
     let list = vec![("a", &origin)];
@@ -399,7 +399,7 @@ fn returned_types_may_ask_something_of_their_arguments() {
 }
 
 #[cached(ttl = 60)]
-fn nothing() {
+fn nothing() -> () {
     ran("nothing");
 }
 
@@ -428,7 +428,7 @@ fn units_errors_and_recursion_are_returns_too() {
     nothing();
     nothing();
     assert_eq!(runs("nothing"), 1);
-    assert!(nothing_entry().invalidate().expect("it works"));
+    assert_eq!(nothing_entry().invalidate().expect("it works").entries, 1);
     nothing();
     assert_eq!(runs("nothing"), 2);
     assert!(never_stored(0).is_err() && never_stored(0).is_err());
@@ -496,10 +496,9 @@ async fn what_an_arc_shares_is_written_without_a_feature_of_serde() {
         &shared_text(text("a"))
     ));
     let entry = shared_text_entry(text("a"));
-    assert_eq!(
-        entry.key().expect("it is good").as_str(),
-        "recached:signatures.shared_text:'a'"
-    );
+    let key = entry.key().expect("it is good").as_str();
+    assert!(key.starts_with("recached:signatures.shared_text@"), "{key}");
+    assert!(key.ends_with(":'a'"), "{key}");
     let (one, two) = (Arc::from([1u8]), Arc::from([2u8, 3]));
     assert_cached_async!(
         "shared_list",

@@ -21,11 +21,18 @@ on_both_stores! {
     with_nothing_old_a_computation_takes_as_long_as_it_takes
     what_was_expensive_is_computed_anew_before_its_end
     an_error_is_stored_for_as_long_as_was_asked_for
+    an_error_is_served_past_its_ttl_to_nobody
     an_error_replaces_nothing_that_is_served_for_longer
     who_has_no_windows_is_served_nothing_past_its_ttl
     a_value_says_how_long_it_lives
     plain_functions_are_refreshed_on_another_thread
     by_hand_one_caller_computes_and_the_others_are_served_the_old_value
+    after_a_failed_refresh_the_origin_is_left_alone_by_the_whole_fleet
+    a_pause_ends_and_the_origin_is_tried_again
+    an_invalidation_ends_a_pause
+    a_pause_keeps_nobody_waiting_who_has_nothing_to_be_served
+    a_window_of_any_length_makes_nothing_fresh_for_longer
+    plain_functions_leave_a_failing_origin_alone
 }
 
 /// What a cached function asks: its computations end when they are let through.
@@ -181,7 +188,7 @@ async fn nothing_old_is_served_once_it_is_invalidated(bed: Bed) {
     source.fail(true);
     grown_old(&bed.one, || call(&bed.one)).await;
     grown_old(&bed.one, || failing(&bed.one)).await;
-    bed.one.invalidate("re*").await.expect("the store works");
+    let _ = bed.one.invalidate("re*").await.expect("the store works");
     assert!(call(&bed.one).await.is_err() && failing(&bed.one).await.is_err());
 }
 
@@ -220,7 +227,7 @@ async fn nothing_is_served_past_its_windows(bed: Bed) {
     assert!(begun.elapsed() >= Duration::from_millis(390));
 }
 
-#[cached(ttl = "100ms", jitter = 0.0, stale_if_error = "1h", cache = cache, skip(cache, source))]
+#[cached(ttl = "100ms", jitter = 0.0, stale_if_error = "1h", retry_after = "0s", cache = cache, skip(cache, source))]
 async fn rescued(cache: Cache, source: Arc<Source>, id: u64) -> Answer {
     source.ask().await
 }
@@ -243,12 +250,12 @@ async fn an_old_value_stands_in_for_an_error(bed: Bed) {
     assert_eq!(call(&bed.one).await, Ok(2));
 }
 
-#[cached(ttl = "100ms", jitter = 0.0, stale_if_error = "1h", timeout = "50ms", cache = cache, skip(cache, source))]
+#[cached(ttl = "100ms", jitter = 0.0, stale_if_error = "1h", retry_after = "0s", timeout = "50ms", cache = cache, skip(cache, source))]
 async fn limited(cache: Cache, source: Arc<Source>, id: u64) -> Answer {
     source.ask().await
 }
 
-#[cached(ttl = "100ms", jitter = 0.0, stale_if_error = "1h", timeout = "50ms", cache = cache, skip(cache, source))]
+#[cached(ttl = "100ms", jitter = 0.0, stale_if_error = "1h", retry_after = "0s", timeout = "50ms", cache = cache, skip(cache, source))]
 fn limited_plain(cache: Cache, source: Arc<Source>, id: u64) -> Answer {
     recached_tests::block_on(source.ask())
 }
@@ -416,6 +423,27 @@ async fn an_error_is_stored_for_as_long_as_was_asked_for(bed: Bed) {
     assert_eq!(call(&bed.two).await, Ok(1));
 }
 
+#[cached(ttl = "1h", err_ttl = "300ms", jitter = 0.0, stale_while_revalidate = "1h", stale_if_error = "1h", cache = cache, skip(cache, source))]
+async fn windowed_error(cache: Cache, source: Arc<Source>, id: u64) -> Answer {
+    source.ask().await
+}
+
+async fn an_error_is_served_past_its_ttl_to_nobody(bed: Bed) {
+    for id in 0..3 {
+        let source = Source::new(1);
+        let call = |cache: &Cache| windowed_error(cache.clone(), Arc::clone(&source), id);
+        source.fail(true);
+        assert_eq!(call(&bed.one).await, Err("down".to_owned()));
+        source.fail(false);
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        assert_eq!(
+            call(&bed.two).await,
+            Ok(1),
+            "its windows are those of a value"
+        );
+    }
+}
+
 #[cached(ttl = "1h", jitter = 0.0, ttl_with = |value: &u64| Duration::from_millis(*value), cache = cache, skip(cache, source))]
 async fn its_own(cache: Cache, source: Arc<Source>, id: u64) -> Answer {
     source.ask().await
@@ -508,4 +536,295 @@ async fn by_hand_one_caller_computes_and_the_others_are_served_the_old_value(bed
         new += usize::from(served.await.expect("no panic") == Ok(2));
     }
     assert_eq!((new, source.begun()), (1, 2));
+}
+
+/// How a refresh fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Failing {
+    No,
+    Error,
+    Panic,
+    /// The value is not to be stored.
+    Unstored,
+}
+
+/// An origin whose calls are counted.
+#[derive(Clone)]
+struct Failable(Arc<(AtomicUsize, std::sync::Mutex<Failing>)>);
+
+impl Failable {
+    fn new() -> Self {
+        Self(Arc::new((
+            AtomicUsize::new(0),
+            std::sync::Mutex::new(Failing::No),
+        )))
+    }
+
+    fn fails(&self, how: Failing) {
+        *self.0.1.lock().expect("no panic under it") = how;
+    }
+
+    fn begun(&self) -> usize {
+        self.0.0.load(Ordering::SeqCst)
+    }
+
+    /// 1 at first, 0 where it is not to be stored, else how often it was asked.
+    fn ask(&self) -> Answer {
+        let begun = self.0.0.fetch_add(1, Ordering::SeqCst) + 1;
+        let how = *self.0.1.lock().expect("no panic under it");
+        match how {
+            Failing::No => Ok(begun as u64),
+            Failing::Error => Err("down".to_owned()),
+            Failing::Panic => panic!("on purpose"),
+            Failing::Unstored => Ok(0),
+        }
+    }
+}
+
+/// Functions that are refreshed in each of the ways there are, with a pause of this length.
+macro_rules! paused {
+    ($module:ident, $pause:literal) => {
+        mod $module {
+            use super::*;
+
+            #[cached(ttl = "200ms", jitter = 0.0, stale_while_revalidate = "1h", retry_after = $pause, cache_if = |value| *value > 0, cache = cache, skip(cache, origin))]
+            pub async fn revalidated(cache: Cache, origin: Failable, id: u64) -> Answer {
+                origin.ask()
+            }
+
+            #[cached(ttl = "200ms", jitter = 0.0, stale_if_error = "1h", retry_after = $pause, cache_if = |value| *value > 0, cache = cache, skip(cache, origin))]
+            pub async fn rescued(cache: Cache, origin: Failable, id: u64) -> Answer {
+                origin.ask()
+            }
+
+            #[cached(ttl = "1h", refresh_ahead = 1e12, retry_after = $pause, cache_if = |value| *value > 0, cache = cache, skip(cache, origin))]
+            pub async fn ahead(cache: Cache, origin: Failable, id: u64) -> Answer {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                origin.ask()
+            }
+
+            #[cached(ttl = "200ms", jitter = 0.0, stale_while_revalidate = "1h", err_ttl = "10s", retry_after = $pause, cache_if = |value| value.as_ref().is_ok_and(|value| *value > 0) || value.is_err(), cache = cache, skip(cache, origin))]
+            pub async fn remembered(cache: Cache, origin: Failable, id: u64) -> Answer {
+                origin.ask()
+            }
+        }
+    };
+}
+
+paused!(long, "1h");
+paused!(brief, "300ms");
+
+type Calls =
+    [fn(Cache, Failable, u64) -> std::pin::Pin<Box<dyn Future<Output = Answer> + Send>>; 4];
+
+macro_rules! calls {
+    ($module:ident) => {
+        [
+            |cache, origin, id| Box::pin($module::revalidated(cache, origin, id)),
+            |cache, origin, id| Box::pin($module::rescued(cache, origin, id)),
+            |cache, origin, id| Box::pin($module::ahead(cache, origin, id)),
+            |cache, origin, id| Box::pin($module::remembered(cache, origin, id)),
+        ]
+    };
+}
+
+/// The answer, unless the function has panicked.
+async fn answer(call: impl Future<Output = Answer> + Send + 'static) -> Option<Answer> {
+    tokio::spawn(call).await.ok()
+}
+
+async fn after_a_failed_refresh_the_origin_is_left_alone_by_the_whole_fleet(bed: Bed) {
+    let calls: Calls = calls!(long);
+    for (id, how) in [
+        (1, Failing::Error),
+        (2, Failing::Panic),
+        (3, Failing::Unstored),
+    ] {
+        for (place, call) in calls.iter().enumerate() {
+            let origin = Failable::new();
+            let what = format!("{how:?} of {place}");
+            assert_eq!(call(bed.one.clone(), origin.clone(), id).await, Ok(1));
+            origin.fails(how);
+            until("it is refreshed, and that fails", || async {
+                answer(call(bed.one.clone(), origin.clone(), id)).await;
+                origin.begun() >= 2
+            })
+            .await;
+            // Whatever the failed one still has to say.
+            until("the pause has begun", || async {
+                let before = origin.begun();
+                for cache in [&bed.one, &bed.two, &bed.one, &bed.two] {
+                    answer(call(cache.clone(), origin.clone(), id)).await;
+                }
+                origin.begun() == before
+            })
+            .await;
+            let attempts = origin.begun();
+            assert!(attempts <= 6, "{what}: {attempts}");
+            for round in 0..100 {
+                let cache = [&bed.one, &bed.two][round % 2].clone();
+                assert_eq!(call(cache, origin.clone(), id).await, Ok(1), "{what}");
+            }
+            assert_eq!(origin.begun(), attempts, "{what}");
+        }
+    }
+}
+
+async fn a_pause_ends_and_the_origin_is_tried_again(bed: Bed) {
+    let calls: Calls = calls!(brief);
+    for (place, call) in calls.iter().enumerate() {
+        let origin = Failable::new();
+        assert_eq!(call(bed.one.clone(), origin.clone(), 1).await, Ok(1));
+        origin.fails(Failing::Error);
+        until("it has failed a few times", || async {
+            let served = call(bed.one.clone(), origin.clone(), 1).await;
+            assert_eq!(served, Ok(1), "{place}");
+            origin.begun() >= 4
+        })
+        .await;
+        origin.fails(Failing::No);
+        until("the new one is there", || async {
+            call(bed.two.clone(), origin.clone(), 1).await != Ok(1)
+        })
+        .await;
+    }
+}
+
+async fn an_invalidation_ends_a_pause(bed: Bed) {
+    let calls: Calls = calls!(long);
+    for (id, how) in [(1, "call"), (2, "function"), (3, "keys"), (4, "all")] {
+        let call = calls[1];
+        let origin = Failable::new();
+        assert_eq!(call(bed.one.clone(), origin.clone(), id).await, Ok(1));
+        origin.fails(Failing::Error);
+        until("it is paused", || async {
+            let served = call(bed.one.clone(), origin.clone(), id).await;
+            assert_eq!(served, Ok(1));
+            origin.begun() >= 2
+        })
+        .await;
+        origin.fails(Failing::No);
+        assert_eq!(call(bed.two.clone(), origin.clone(), id).await, Ok(1));
+        let entry = long::rescued_entry(bed.two.clone(), origin.clone(), id);
+        let report = match how {
+            "call" => entry.invalidate().await,
+            "function" => bed.two.invalidate("rescued").await,
+            "keys" => bed.two.invalidate_keys("*rescued:*").await,
+            _ => bed.two.invalidate_all().await,
+        };
+        let _ = report.expect("the store works");
+        let anew = call(bed.two.clone(), origin.clone(), id).await;
+        assert!(anew > Ok(1), "{how}: {anew:?}");
+    }
+}
+
+async fn a_pause_keeps_nobody_waiting_who_has_nothing_to_be_served(bed: Bed) {
+    let policy = Policy::new(Duration::from_millis(100)).jitter(0.0);
+    let hour = Duration::from_secs(3_600);
+    let call = |cache: &Cache, policy: Policy, answer: Result<u32, ()>| {
+        let cache = cache.clone();
+        async move {
+            let compute = move || async move { answer };
+            cache.try_get_or_compute("pause:1", policy, compute).await
+        }
+    };
+    let patient = policy.stale_if_error(hour).retry_after(hour);
+    assert_eq!(call(&bed.one, patient, Ok(1)).await, Ok(1));
+    let before = bed.one.stats().total.stale_hits;
+    until("it stands in", || async {
+        assert_eq!(call(&bed.one, patient, Err(())).await, Ok(1));
+        bed.one.stats().total.stale_hits > before
+    })
+    .await;
+    assert_eq!(call(&bed.two, patient, Ok(2)).await, Ok(1), "it is paused");
+    // One without windows has nothing to be served, and computes at once.
+    let begun = Instant::now();
+    assert_eq!(call(&bed.two, policy, Ok(3)).await, Ok(3));
+    assert!(begun.elapsed() < Duration::from_secs(5));
+}
+
+async fn a_window_of_any_length_makes_nothing_fresh_for_longer(bed: Bed) {
+    let day = Duration::from_secs(24 * 3_600);
+    for (id, window) in [day * 49, day * 50, day * 365, day * 3_650, Duration::MAX]
+        .into_iter()
+        .enumerate()
+    {
+        let policy = Policy::new(Duration::from_millis(150)).jitter(0.0);
+        let policy = policy.retry_after(Duration::ZERO);
+        for (kind, policy) in [
+            ("error", policy.stale_if_error(window)),
+            ("revalidate", policy.stale_while_revalidate(window)),
+        ] {
+            let key = format!("{kind}:{id}");
+            let call = |answer: Result<u32, ()>| {
+                let (cache, key) = (bed.two.clone(), key.clone());
+                async move {
+                    let compute = move || async move { answer };
+                    cache.try_get_or_compute(&key, policy, compute).await
+                }
+            };
+            assert_eq!(call(Ok(1)).await, Ok(1));
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            let before = bed.two.stats().total.stale_hits;
+            assert_eq!(
+                call(Err(())).await,
+                Ok(1),
+                "{kind} {window:?}: it is served"
+            );
+            assert_eq!(
+                bed.two.stats().total.stale_hits,
+                before + 1,
+                "{kind} {window:?}"
+            );
+            assert_eq!(
+                call(Ok(2)).await,
+                Ok(2),
+                "{kind} {window:?}: it is not fresh"
+            );
+        }
+    }
+    let endless = Policy::new(Duration::MAX).stale_if_error(Duration::MAX);
+    for _ in 0..2 {
+        let value = bed
+            .one
+            .get_or_compute("endless:1", endless, || async { 7u32 });
+        assert_eq!(value.await, 7);
+    }
+    assert_eq!(bed.one.stats().function("endless").computations, 1);
+}
+
+#[cached(ttl = "200ms", jitter = 0.0, stale_while_revalidate = "1h", retry_after = "1h", cache = cache, skip(cache, origin))]
+fn plain_revalidated(cache: Cache, origin: Failable, id: u64) -> Answer {
+    origin.ask()
+}
+
+async fn plain_functions_leave_a_failing_origin_alone(bed: Bed) {
+    for (id, how) in [(1, Failing::Error), (2, Failing::Panic)] {
+        let origin = Failable::new();
+        let call = |cache: &Cache| {
+            let (cache, origin) = (cache.clone(), origin.clone());
+            let call = tokio::task::spawn_blocking(move || plain_revalidated(cache, origin, id));
+            async { call.await.expect("the old value is served") }
+        };
+        assert_eq!(call(&bed.one).await, Ok(1));
+        origin.fails(how);
+        until("it is refreshed, and that fails", || async {
+            assert_eq!(call(&bed.one).await, Ok(1));
+            origin.begun() >= 2
+        })
+        .await;
+        until("the pause has begun", || async {
+            let before = origin.begun();
+            for _ in 0..10 {
+                assert_eq!(call(&bed.two).await, Ok(1));
+            }
+            origin.begun() == before
+        })
+        .await;
+        let attempts = origin.begun();
+        for _ in 0..50 {
+            assert_eq!(call(&bed.two).await, Ok(1));
+        }
+        assert_eq!(origin.begun(), attempts, "{how:?}");
+    }
 }

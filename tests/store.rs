@@ -203,15 +203,15 @@ async fn put_get_ttl_and_remove_work_by_hand(bed: Bed) {
         "{ttl:?}"
     );
     assert!(cache.exists("hand:a").await.expect("it works"));
-    cache.invalidate("hand").await.expect("it works");
+    let _ = cache.invalidate("hand").await.expect("it works");
     assert!(!cache.exists("hand:a").await.expect("it works"));
     assert_eq!(cache.ttl("hand:a").await.expect("it works"), None);
     cache
         .put("hand:a", MINUTE, "two".to_owned())
         .await
         .expect("it works");
-    assert!(cache.remove("hand:a").await.expect("it works"));
-    assert!(!cache.remove("hand:a").await.expect("it works"));
+    assert_eq!(cache.remove("hand:a").await.expect("it works").entries, 1);
+    assert_eq!(cache.remove("hand:a").await.expect("it works").entries, 0);
     assert_eq!(cache.get::<String>("hand:a").await.expect("it works"), None);
 }
 
@@ -268,7 +268,7 @@ async fn namespaces_and_functions_share_nothing(bed: Bed) {
     if let Some(server) = &bed._server {
         let other = cache_on(&server.url(), "other");
         assert_eq!(other.get::<u32>("a:b").await.expect("it works"), None);
-        other.invalidate_all().await.expect("it works");
+        let _ = other.invalidate_all().await.expect("it works");
         assert_eq!(cache.get::<u32>("a:b").await.expect("it works"), Some(2));
     }
 }
@@ -310,7 +310,7 @@ async fn late_fill<F: Future<Output = ()>>(bed: &Bed, invalidate: impl FnOnce(Ca
 
 async fn a_fill_begun_before_its_call_was_removed_never_lands(bed: Bed) {
     late_fill(&bed, |cache| async move {
-        cache.remove("late:42").await.expect("it works");
+        let _ = cache.remove("late:42").await.expect("it works");
     })
     .await;
 }
@@ -325,21 +325,21 @@ async fn a_fill_begun_before_its_function_was_invalidated_never_lands(bed: Bed) 
 
 async fn a_fill_begun_before_its_keys_were_invalidated_never_lands(bed: Bed) {
     late_fill(&bed, |cache| async move {
-        cache.invalidate_keys("late:4*").await.expect("it works");
+        let _ = cache.invalidate_keys("late:4*").await.expect("it works");
     })
     .await;
 }
 
 async fn a_fill_begun_before_everything_was_invalidated_never_lands(bed: Bed) {
     late_fill(&bed, |cache| async move {
-        cache.invalidate_all().await.expect("it works");
+        let _ = cache.invalidate_all().await.expect("it works");
     })
     .await;
 }
 
 async fn a_fill_begun_before_everything_was_purged_never_lands(bed: Bed) {
     late_fill(&bed, |cache| async move {
-        cache.purge_all().await.expect("it works");
+        let _ = cache.purge_all().await.expect("it works");
     })
     .await;
 }
@@ -387,7 +387,7 @@ async fn who_calls_after_an_invalidation_does_not_join_what_began_before(bed: Be
         assert_eq!(slow.await.expect("no panic"), "old");
         let stored = cache.get::<String>("join:1").await.expect("it works");
         assert_eq!(stored.as_deref(), Some("new"), "{how}");
-        cache.remove("join:1").await.expect("it works");
+        let _ = cache.remove("join:1").await.expect("it works");
     }
 }
 
@@ -611,7 +611,7 @@ async fn a_key_pattern_reaches_the_calls_it_names(bed: Bed) {
         cache.put(key, MINUTE, 1u32).await.expect("it works");
     }
     let what = cache.invalidate_keys("user*:42:*").await.expect("it works");
-    assert_eq!(what.freed, 3);
+    assert_eq!(what.entries, 3);
     for (key, there) in [
         ("user:42:en", false),
         ("user:42:de", false),
@@ -640,7 +640,7 @@ async fn a_purge_frees_the_memory(bed: Bed) {
         .expect("it works");
     let what = bed.cache.purge("bulk").await.expect("it works");
     assert_eq!(what.functions, ["bulk"]);
-    assert_eq!(what.freed, 2_500);
+    assert_eq!(what.entries, 2_500);
     assert_eq!(
         bed.cache.get::<u32>("other:1").await.expect("it works"),
         Some(1)
@@ -665,7 +665,7 @@ async fn a_purge_of_everything_frees_the_memory_of_its_namespace(bed: Bed) {
     }
     let what = cache.purge_all().await.expect("it works");
     assert_eq!(what.functions, ["bulk", "other"]);
-    assert_eq!(what.freed, 3);
+    assert_eq!(what.entries, 3);
     for key in ["bulk:1", "other:1"] {
         assert_eq!(cache.get::<u32>(key).await.expect("it works"), None);
     }

@@ -68,7 +68,7 @@ async fn main() {
     let mut returned = Vec::new();
     for value in 1..=SAMPLES {
         set(value);
-        cache.invalidate("lag").await.expect("it works");
+        let _ = cache.invalidate("lag").await.expect("it works");
         returned.push(now());
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

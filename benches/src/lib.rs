@@ -3,6 +3,8 @@
 //! Contenders take turns within each round, so that a slow moment of the machine hits all of
 //! them; only ratios within one run are compared.
 
+pub mod network;
+
 use std::fs;
 use std::path::Path;
 use std::time::Duration;

@@ -11,8 +11,9 @@ use syn::spanned::Spanned;
 use syn::{Error, Expr, LitBool, LitStr, Path, Token, parenthesized};
 
 use crate::duration::{Span, ungroup};
+use crate::function::mentions;
 use crate::options;
-use crate::template::Template;
+use crate::template::{Template, raw_if_keyword};
 
 use known::{OPTIONS, unknown};
 pub(crate) use value::{Codec, Eagerness, Entry};
@@ -42,9 +43,12 @@ pub(crate) struct Args {
     pub(crate) stale_while_revalidate: Option<Span>,
     pub(crate) stale_if_error: Option<Span>,
     pub(crate) refresh_ahead: Option<Eagerness>,
+    pub(crate) retry_after: Option<Span>,
     pub(crate) timeout: Option<Span>,
     pub(crate) codec: Option<Codec>,
     pub(crate) compress: bool,
+    pub(crate) local: bool,
+    pub(crate) detached: bool,
     pub(crate) cache: Option<Expr>,
     pub(crate) entry: Entry,
     pub(crate) facade: Option<Path>,
@@ -58,7 +62,9 @@ impl Args {
         let ahead = self.refresh_ahead.as_ref().map(|Eagerness(of)| of.span());
         let stale = self.stale_while_revalidate.as_ref().map(Span::span);
         let timeout = self.timeout.as_ref().map(Span::span);
+        let detached = self.place("detached").filter(|_| self.detached);
         [
+            ("detached", detached),
             ("refresh_ahead", ahead),
             ("stale_while_revalidate", stale),
             ("timeout", timeout),
@@ -81,6 +87,37 @@ impl Args {
             None if root == "self" => self.with.iter().any(says),
             None => !self.skip.contains(root),
         }
+    }
+
+    /// Whether an expression among the options may mean an argument of this name.
+    pub(crate) fn mention(&self, name: &Ident) -> bool {
+        let spans = [
+            &self.ttl,
+            &self.none_ttl,
+            &self.lease,
+            &self.wait,
+            &self.near_ttl,
+            &self.err_ttl,
+            &self.stale_while_revalidate,
+            &self.stale_if_error,
+            &self.retry_after,
+            &self.timeout,
+        ];
+        let exprs = [
+            &self.jitter,
+            &self.when,
+            &self.cache_if,
+            &self.near,
+            &self.ttl_with,
+            &self.cache,
+        ];
+        let ahead = self.refresh_ahead.iter().map(|Eagerness(of)| of);
+        let exprs = exprs.into_iter().flatten().chain(&self.with).chain(ahead);
+        let mut all = exprs
+            .map(ToTokens::to_token_stream)
+            .chain(spans.into_iter().flatten().map(ToTokens::to_token_stream));
+        let name = name.to_string();
+        all.any(|tokens| mentions(tokens, &name))
     }
 
     /// The options, and everything that is wrong with them.
@@ -129,8 +166,10 @@ impl Args {
             content.parse::<TokenStream>()?;
             return result.map_err(|error| with_example(&error, &option, example));
         }
-        if name == "compress" && !input.peek(Token![=]) {
-            self.compress = true;
+        if let Some(flag) = self.flag(&name)
+            && !input.peek(Token![=])
+        {
+            *flag = true;
             return Ok(());
         }
         if !input.peek(Token![=]) {
@@ -139,6 +178,16 @@ impl Args {
         input.parse::<Token![=]>()?;
         let result = self.value(&name, input);
         result.map_err(|error| with_example(&error, &option, example))
+    }
+
+    /// An option that says all by being there.
+    fn flag(&mut self, name: &str) -> Option<&mut bool> {
+        match name {
+            "compress" => Some(&mut self.compress),
+            "local" => Some(&mut self.local),
+            "detached" => Some(&mut self.detached),
+            _ => None,
+        }
     }
 
     fn list(&mut self, name: &str, content: ParseStream<'_>) -> syn::Result<()> {
@@ -169,12 +218,18 @@ impl Args {
             "stale_while_revalidate" => self.stale_while_revalidate = Some(input.parse()?),
             "stale_if_error" => self.stale_if_error = Some(input.parse()?),
             "refresh_ahead" => self.refresh_ahead = Some(input.parse()?),
+            "retry_after" => self.retry_after = Some(input.parse()?),
             "timeout" => self.timeout = Some(input.parse()?),
             "jitter" => self.jitter = Some(ungroup(input.parse()?)),
             "when" => self.when = Some(input.parse()?),
             "cache_if" => self.cache_if = Some(input.parse()?),
             "codec" => self.codec = Some(input.parse()?),
-            "compress" => self.compress = input.parse::<LitBool>()?.value,
+            "compress" | "local" | "detached" => {
+                let on = input.parse::<LitBool>()?.value;
+                if let Some(flag) = self.flag(name) {
+                    *flag = on;
+                }
+            }
             "cache" => self.cache = Some(input.parse()?),
             "name" => self.name = Some(parse_name(input)?),
             "key" => self.key = Some(Template::parse(input.parse()?)?),
@@ -189,7 +244,7 @@ impl Args {
 /// Names of arguments; `self` is one.
 fn names(input: ParseStream<'_>) -> syn::Result<Vec<Ident>> {
     let names = Punctuated::<Ident, Token![,]>::parse_terminated_with(input, Ident::parse_any)?;
-    let names: Vec<Ident> = names.into_iter().collect();
+    let names: Vec<Ident> = names.into_iter().map(raw_if_keyword).collect();
     once(&names, ToString::to_string)?;
     Ok(names)
 }

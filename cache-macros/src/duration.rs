@@ -78,7 +78,9 @@ impl ToTokens for Span {
         tokens.extend(match self {
             Self::Fixed(duration, span) => {
                 let (seconds, nanos) = (duration.as_secs(), duration.subsec_nanos());
-                quote_spanned!(*span=> ::core::time::Duration::new(#seconds, #nanos))
+                // Of our edition: in that of 2015 the path would begin at the user's crate.
+                let there = proc_macro2::Span::mixed_site().located_at(*span);
+                quote_spanned!(there=> ::core::time::Duration::new(#seconds, #nanos))
             }
             Self::Computed(expr) => quote!(#expr),
         });

@@ -1,21 +1,26 @@
 mod companion;
 mod key;
+mod lints;
+mod policy;
 
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{ToTokens, quote, quote_spanned};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{Error, Path, ReturnType, parse_quote};
 
-use crate::args::{Args, Codec, Eagerness};
+use crate::args::Args;
 use crate::function::{Argument, Function, is_borrowed};
 use crate::returns::{Reduced, Scope};
+
+pub(crate) use key::fill;
 
 /// The function through the cache and its companion; on error the function as it was.
 pub(crate) fn cached(options: TokenStream, item: TokenStream) -> TokenStream {
     let (args, mut errors) = Args::parse(options);
     match syn::parse2::<Function>(item.clone()) {
         Ok(mut function) => {
-            let arguments = function.name_parameters();
+            let arguments = function.name_parameters(&args);
             // A ttl that could not be read is not a missing one.
             let unread = args.ttl.is_none() && !errors.is_empty();
             let found = function.check(&args, &arguments);
@@ -77,33 +82,60 @@ impl<'a> Expansion<'a> {
         let when = args.when.iter();
         let (lifetimes, assumption) = (self.lifetimes(), self.assumption());
         let (call, hit, policy) = (self.local("call"), self.local("hit"), self.policy());
+        let of_call = quote_spanned!(there=> #private::Call);
         let run = match (function.is_async(), args.goes_on().is_some()) {
             (true, false) => quote_spanned!(there=> run),
             (true, true) => quote_spanned!(there=> run_owned),
             (false, false) => quote_spanned!(there=> run_blocking),
             (false, true) => quote_spanned!(there=> run_blocking_owned),
         };
-        let compute = function.compute();
+        let compute = match args.goes_on() {
+            None => function.compute(),
+            Some(_) => function.compute_holding(self.arguments),
+        };
         // What borrows can't outlive its caller.
         let share = match is_borrowed(returns.to_token_stream()) {
             true => quote!(#private::Share::NOTHING),
             false => quote!(#private::share!(#returns)),
         };
-        let run = quote_spanned!(there=>
-            #private::#run(#call, #policy, #share, #judge, #compute)
-        );
+        let detached = args.detached;
+        let detached =
+            (function.is_async() && args.goes_on().is_some()).then(|| quote!(, #detached));
+        let (run, body) = match self.tracked() {
+            None => {
+                let run = quote_spanned! {there=>
+                    #private::#run(#call, #policy, #share, #judge, #compute #detached)
+                };
+                (run, None)
+            }
+            Some((compute, body)) => {
+                let found = self.local("found");
+                let kind = quote_spanned!(there=> #returns, #kind);
+                let run = quote_spanned! {there=>
+                    match #private::seek_blocking::<#kind>(#call, #policy, #share) {
+                        ::core::result::Result::Ok(#found) => #found,
+                        ::core::result::Result::Err(#found) => {
+                            #private::settle_blocking::<#kind>(#found, #compute, #judge)
+                        }
+                    }
+                };
+                (run, Some(body))
+            }
+        };
         let companion = self.companion();
         let near = match args.tags.is_empty() {
-            true => quote_spanned!(there=> #call.near()),
-            false => quote_spanned!(there=> #call.near_tagged()),
+            true => quote_spanned!(there=> #of_call::near(&#call)),
+            false => quote_spanned!(there=> #of_call::near_tagged(&#call)),
         };
         let tags = self.tags();
+        let used = self.used();
         let found = quote! {
+            #used
             #lifetimes
             #assumption
             #check
             #begin
-            #(#call.when(#when);)*
+            #(#of_call::when(&mut #call, #when);)*
             if let ::core::option::Option::Some(#hit) = #near {
                 return #hit;
             }
@@ -119,18 +151,43 @@ impl<'a> Expansion<'a> {
             true => quote!(::std::boxed::Box::pin(async move { #found })),
             false => found,
         };
+        let (found, computing) = self.split(&found);
+        let mut sig = sig.clone();
+        if body.is_some() {
+            // Its body is elsewhere.
+            sig.inputs = self.inputs().collect();
+        }
+        let found = function.braced(found);
         quote! {
             #(#attrs)*
-            #vis #sig {
-                #found
-            }
+            #vis #sig #found
+            #computing
+            #body
             #companion
         }
     }
 
-    /// A name that no argument and no expression of the user's can see.
+    /// A call of the body, and the body in a function of its own, where it asks who calls it: a
+    /// closure is called by the cache.
+    fn tracked(&self) -> Option<(TokenStream, TokenStream)> {
+        let Self { function, .. } = self;
+        if !function.is_tracked() || self.args.goes_on().is_some() {
+            return None;
+        }
+        let mut sig = function.sig.clone();
+        let there = Span::call_site().located_at(sig.ident.span());
+        sig.ident = format_ident!("__recached_body_of_{}", sig.ident.unraw(), span = there);
+        let attrs = self.attributes_of_part();
+        let (call, body) = (self.call_function(&sig.ident), function.body());
+        let body = quote!(#(#attrs)* #[track_caller] #[doc(hidden)] #sig #body);
+        Some((call, body))
+    }
+
+    /// A name that no argument and no expression of the user's can see, and that no item has: a
+    /// static or a unit struct would be meant in its place.
     fn local(&self, name: &str) -> Ident {
-        Ident::new(name, Span::mixed_site().located_at(self.there()))
+        let there = Span::mixed_site().located_at(self.there());
+        Ident::new(&format!("__recached_{name}"), there)
     }
 
     /// The module for generated code, at the place of the return type.
@@ -165,7 +222,9 @@ impl<'a> Expansion<'a> {
         let (private, there) = (self.private(), self.there());
         // One span in both, so that both name one site.
         let site = Span::call_site();
-        let place = quote_spanned!(site=> file: file!(), line: line!(), column: column!());
+        let place = quote_spanned! {site=>
+            file: ::core::file!(), line: ::core::line!(), column: ::core::column!()
+        };
         let name = match &args.name {
             Some(name) => quote!(::core::option::Option::Some(#name)),
             None => quote!(::core::option::Option::None),
@@ -181,7 +240,7 @@ impl<'a> Expansion<'a> {
         let cache = args.cache.iter().map(|cache| {
             // Its own place: what is wrong with it is told there.
             let cache = quote_spanned!(cache.span()=> &#cache);
-            quote!(#call.cache(#cache);)
+            quote!(#private::Call::cache(&mut #call, #cache);)
         });
         let new = quote_spanned!(there=> #private::Call::<#returns, #kind>::new);
         quote! {
@@ -196,57 +255,8 @@ impl<'a> Expansion<'a> {
                 });
             let mut #call = #new(&__RECACHED_FUNCTION, #private::path_of(&|| ()));
             #(#cache)*
-            let #arguments = #call.arguments();
+            let #arguments = #private::Call::arguments(&mut #call);
             #key
-        }
-    }
-
-    fn policy(&self) -> TokenStream {
-        let Args {
-            ttl,
-            jitter,
-            none_ttl,
-            lease,
-            wait,
-            near,
-            near_ttl,
-            err_ttl,
-            stale_while_revalidate,
-            stale_if_error,
-            refresh_ahead,
-            timeout,
-            codec,
-            compress,
-            ..
-        } = self.args;
-        let facade = &self.facade;
-        let jitter = jitter.iter();
-        let (none_ttl, lease, wait) = (none_ttl.iter(), lease.iter(), wait.iter());
-        let (near, near_ttl) = (near.iter(), near_ttl.iter());
-        let (err_ttl, timeout) = (err_ttl.iter(), timeout.iter());
-        let revalidate = stale_while_revalidate.iter();
-        let if_error = stale_if_error.iter();
-        let ahead = refresh_ahead.iter().map(|Eagerness(factor)| factor);
-        let codec = codec.iter().map(|codec| match codec {
-            Codec::Json => quote!(#facade::codec::Json),
-            Codec::MsgPack => quote!(#facade::codec::MsgPack),
-        });
-        let compress = compress.then(|| quote!(.compress::<#facade::codec::Lz4>()));
-        quote! {
-            #facade::Policy::new(#ttl)
-                #(.jitter(#jitter))*
-                #(.none_ttl(#none_ttl))*
-                #(.lease(#lease))*
-                #(.wait(#wait))*
-                #(.near(#near))*
-                #(.near_ttl(#near_ttl))*
-                #(.err_ttl(#err_ttl))*
-                #(.stale_while_revalidate(#revalidate))*
-                #(.stale_if_error(#if_error))*
-                #(.refresh_ahead(#ahead))*
-                #(.timeout(#timeout))*
-                #(.codec::<#codec>())*
-                #compress
         }
     }
 
@@ -274,9 +284,13 @@ impl<'a> Expansion<'a> {
         let facade = &self.facade;
         let reduced = self.reduced().ty;
         let kind = quote!(#facade::__private::kind!(#reduced));
-        match self.args.err_ttl {
-            Some(_) => quote!({ #facade::__private::whole(#kind) }),
-            None => quote!({ #kind }),
+        let kind = match self.args.err_ttl {
+            Some(_) => quote!(#facade::__private::whole(#kind)),
+            None => kind,
+        };
+        match self.args.local {
+            true => quote!({ #facade::__private::own(#kind) }),
+            false => quote!({ #kind }),
         }
     }
 

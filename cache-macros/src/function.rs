@@ -1,16 +1,18 @@
 mod boxed;
 mod check;
 mod generics;
+mod types;
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::spanned::Spanned;
 use syn::{
     AttrStyle, Attribute, Error, FnArg, Pat, ReturnType, Signature, Type, Visibility, parse_quote,
 };
 
-use crate::args::Entry;
+use crate::args::{Args, Entry};
 use boxed::{boxed_output, pinned};
 
 /// The annotated function: its signature parsed, its body carried as it is.
@@ -23,10 +25,34 @@ pub(crate) struct Function {
 
 /// A parameter as the key and the companion know it.
 pub(crate) struct Argument {
+    /// What generated code calls it.
     pub(crate) name: Ident,
     /// The pattern that stood there, where the name is ours.
     pattern: Option<Pat>,
     pub(crate) ty: Type,
+}
+
+impl Argument {
+    /// Whether options can mean it by this name.
+    pub(crate) fn is_called(&self, name: &Ident) -> bool {
+        self.called().is_some_and(|own| own.unraw() == name.unraw())
+    }
+
+    /// Its name, if it has one; the pattern otherwise.
+    pub(crate) fn label(&self) -> String {
+        match (self.called(), &self.pattern) {
+            (None, Some(pattern)) => check::shown(pattern),
+            (own, _) => own.unwrap_or(&self.name).unraw().to_string(),
+        }
+    }
+
+    fn called(&self) -> Option<&Ident> {
+        match &self.pattern {
+            None => Some(&self.name),
+            Some(Pat::Ident(of)) if of.subpat.is_none() => Some(&of.ident),
+            Some(_) => None,
+        }
+    }
 }
 
 impl Parse for Function {
@@ -56,34 +82,98 @@ impl Parse for Function {
 }
 
 impl Function {
-    /// Gives each parameter a name of its own; patterns move into the body.
-    pub(crate) fn name_parameters(&mut self) -> Vec<Argument> {
+    /// Gives each parameter a name of its own; patterns move into the body. So do names that say
+    /// that they are not used, as generated code uses them all; not those that an option mentions.
+    pub(crate) fn name_parameters(&mut self, args: &Args) -> Vec<Argument> {
         let mut arguments = Vec::new();
         let mut lets = TokenStream::new();
+        let body = self.body.to_string();
         for (place, input) in self.sig.inputs.iter_mut().enumerate() {
             let FnArg::Typed(typed) = input else { continue };
-            let (name, pattern) = match &*typed.pat {
+            // Of ours, so that lints about names have nothing to say of it.
+            let there = Span::mixed_site().located_at(typed.pat.span());
+            let name = match &*typed.pat {
                 Pat::Ident(ident) if ident.by_ref.is_none() && ident.subpat.is_none() => {
-                    (ident.ident.clone(), None)
+                    let name = &ident.ident;
+                    let unused = name.to_string().starts_with('_') && !args.mention(name);
+                    unused
+                        .then(|| Ident::new(&name.to_string(), there))
+                        .ok_or(name.clone())
                 }
-                pattern => {
-                    let name = format_ident!("__recached_argument_{place}", span = pattern.span());
-                    lets.extend(quote!(let #pattern = #name;));
-                    let pattern = pattern.clone();
+                _ => Ok(format_ident!("__recached_argument_{place}", span = there)),
+            };
+            let (name, pattern) = match name {
+                Ok(name) => {
+                    let pattern = typed.pat.clone();
+                    // What binds nothing that the body mentions would only be in its way.
+                    let binds = match &*pattern {
+                        Pat::Wild(_) => false,
+                        Pat::Ident(of) => body.contains(&of.ident.to_string()),
+                        _ => true,
+                    };
+                    if binds {
+                        lets.extend(quote!(let #pattern = #name;));
+                    }
                     *typed.pat = parse_quote!(#name);
-                    (name, Some(pattern))
+                    (name, Some(*pattern))
                 }
+                Err(name) => (name, None),
             };
             let ty = (*typed.ty).clone();
             arguments.push(Argument { name, pattern, ty });
         }
         if !lets.is_empty() {
-            let body = &self.body;
-            let mut with_lets = Group::new(Delimiter::Brace, quote!(#lets #body));
-            with_lets.set_span(self.body.span());
-            self.body = with_lets;
+            self.body = self.with_lets(&lets);
+        }
+        // Written out it is consent, and no lint is to ask for its removal.
+        if matches!(&self.sig.output, ReturnType::Type(_, ty) if is_unit(ty)) {
+            let there = Span::mixed_site().located_at(self.sig.output.span());
+            let unit = quote_spanned!(there=> -> ());
+            self.sig.output = syn::parse2(unit).unwrap_or(ReturnType::Default);
         }
         arguments
+    }
+
+    /// Whether it is a plain function that asks who calls it.
+    pub(crate) fn is_tracked(&self) -> bool {
+        !self.is_async() && self.track_caller().is_some()
+    }
+
+    pub(crate) fn track_caller(&self) -> Option<&Attribute> {
+        let mut attrs = self.attrs.iter();
+        attrs.find(|attribute| attribute.path().is_ident("track_caller"))
+    }
+
+    /// The parameters that have a name.
+    pub(crate) fn arguments(&self) -> Vec<Argument> {
+        let named = self.sig.inputs.iter().filter_map(|input| match input {
+            FnArg::Typed(typed) => match &*typed.pat {
+                Pat::Ident(of) => Some((of.ident.clone(), (*typed.ty).clone())),
+                _ => None,
+            },
+            FnArg::Receiver(_) => None,
+        });
+        named
+            .map(|(name, ty)| Argument {
+                name,
+                pattern: None,
+                ty,
+            })
+            .collect()
+    }
+
+    /// The body behind `lets`. What it borrows for its last expression ends before what they bind,
+    /// as before arguments; its braces are ours, so that nobody is asked to remove them.
+    fn with_lets(&self, lets: &TokenStream) -> Group {
+        let there = Span::mixed_site().located_at(self.body.span());
+        let mut body = Group::new(Delimiter::Brace, self.body.stream());
+        body.set_span(there);
+        let ty = match &self.sig.output {
+            ReturnType::Type(_, ty) if is_nameable(ty) => Some(quote!(: #ty)),
+            _ => None,
+        };
+        let returned = Ident::new("__recached_returned", there);
+        self.braced(quote_spanned!(there=> #lets let #returned #ty = #body; #returned))
     }
 
     /// Whether its value comes from a future, its own or a boxed one.
@@ -122,21 +212,54 @@ impl Function {
         }
     }
 
+    /// As [`compute`](Self::compute), holding all arguments for as long as that takes: those, too,
+    /// that the body does not mention, such as a permit.
+    pub(crate) fn compute_holding(&self, arguments: &[Argument]) -> TokenStream {
+        let receiver = self.sig.receiver().map(|receiver| receiver.self_token);
+        let receiver = receiver.iter().map(ToTokens::to_token_stream);
+        let names = arguments
+            .iter()
+            .map(|argument| argument.name.to_token_stream());
+        let holds: TokenStream = receiver
+            .chain(names)
+            .map(|name| quote!(let _ = &#name;))
+            .collect();
+        let (body, returns) = (self.body.stream(), self.returns());
+        if self.sig.asyncness.is_some() {
+            let type_of_return = self.type_of_return();
+            return quote!(async move { #holds #type_of_return #body });
+        }
+        if self.is_boxed() {
+            let compute = self.compute();
+            return quote!(async move { #holds (#compute).await });
+        }
+        quote!(move || -> #returns { #holds #body })
+    }
+
     /// Never returns, and says of what type a return is: the block of a future can't be annotated,
     /// and what is returned may need to be made into that type, as a `Box<dyn Error>` does.
     fn type_of_return(&self) -> TokenStream {
         let ReturnType::Type(_, ty) = &self.sig.output else {
             return TokenStream::new();
         };
-        if mentions_impl(ty) || matches!(**ty, Type::Never(_)) {
+        if !is_nameable(ty) {
             return TokenStream::new();
         }
         let there = Span::mixed_site().located_at(ty.span());
         quote_spanned! {there=>
-            if let ::core::option::Option::Some(returned) = ::core::option::Option::None::<#ty> {
-                return returned;
+            if let ::core::option::Option::Some(__recached_returned)
+                = ::core::option::Option::None::<#ty>
+            {
+                return __recached_returned;
             }
         }
+    }
+
+    /// Another body, in the place of its own: lints take the function for the user's.
+    pub(crate) fn braced(&self, body: TokenStream) -> Group {
+        let mut group = Group::new(Delimiter::Brace, body);
+        group.set_span(self.body.span());
+        group
     }
 
     /// The body as it is.
@@ -191,6 +314,15 @@ fn without_attributes(body: Group) -> syn::Result<(Vec<Attribute>, Group)> {
     let mut without = Group::new(Delimiter::Brace, rest);
     without.set_span(body.span());
     Ok((attrs, without))
+}
+
+fn is_unit(ty: &Type) -> bool {
+    matches!(ty, Type::Tuple(tuple) if tuple.elems.is_empty())
+}
+
+/// Whether a variable may be said to have it.
+fn is_nameable(ty: &Type) -> bool {
+    !mentions_impl(ty) && !matches!(ty, Type::Never(_))
 }
 
 pub(crate) fn mentions_impl(ty: &Type) -> bool {

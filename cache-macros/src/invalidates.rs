@@ -5,9 +5,10 @@ use syn::parse::ParseStream;
 use syn::spanned::Spanned;
 use syn::{Error, Expr, FnArg, LitStr, Path, Token, parse_quote};
 
+use crate::expand::fill;
 use crate::function::{Function, mentions_impl};
 use crate::options;
-use crate::template::{Piece, Template};
+use crate::template::Template;
 
 const OPTIONS: [&str; 4] = ["tag", "entry", "cache", "crate"];
 
@@ -90,6 +91,10 @@ impl Args {
             let message = "a `const fn` can't use a cache: remove `const`";
             errors.push(Error::new_spanned(constness, message));
         }
+        if let (true, Some(attribute)) = (function.is_tracked(), function.track_caller()) {
+            let message = "the body runs in a closure, so that `Location::caller()` would name this place and not the caller's: remove it, or put `#[invalidates]` on an async function, or take the location as an argument";
+            errors.push(Error::new_spanned(attribute, message));
+        }
         let mut names = Vec::new();
         for input in &function.sig.inputs {
             match input {
@@ -117,26 +122,28 @@ impl Args {
         let facade = self.facade.clone();
         let facade = facade.unwrap_or_else(|| parse_quote!(::recached));
         let private = quote!(#facade::__private);
+        let of_all = quote!(#private::Invalidations);
         let local = |name| Ident::new(name, Span::mixed_site());
-        let (all, tag, result) = (local("invalidations"), local("tag"), local("result"));
-        let functions = &self.functions;
+        let all = local("__recached_invalidations");
+        let (tag, result) = (local("__recached_tag"), local("__recached_result"));
+        let (functions, arguments) = (&self.functions, function.arguments());
         let cache = self.cache.iter().map(|cache| {
             let cache = quote_spanned!(cache.span()=> &#cache);
-            quote!(#all.cache(#cache);)
+            quote!(#of_all::cache(&mut #all, #cache);)
         });
         let tags = self.tags.iter().map(|template| {
-            let pieces = template.pieces.iter().map(|piece| match piece {
-                Piece::Text(text) => quote!(#tag.text(#text);),
-                Piece::Field { name, expr, .. } => {
-                    quote_spanned!(expr.span()=> #tag.field(#name, &#expr);)
-                }
+            let fill = fill(template, &arguments, &|_| private.clone(), &tag, |_, _| {
+                None
             });
-            quote!(let #tag = #all.tag(); #(#pieces)*)
+            quote!(let #tag = #of_all::tag(&mut #all); #fill)
         });
-        let entries = self
-            .entries
-            .iter()
-            .map(|entry| quote_spanned!(entry.span()=> #all.entry(#entry);));
+        let entries = self.entries.iter().map(|entry| {
+            let any = at(&quote!(#private::AnyEntry), entry.span());
+            let entry = quote_spanned! {entry.span()=>
+                #any::recached_doomed(#entry)
+            };
+            quote!(#of_all::entry(&mut #all, #entry);)
+        });
         let (compute, returns) = (function.compute(), function.returns());
         let opaque = mentions_impl(&returns);
         let run = match (function.is_async(), opaque) {
@@ -149,20 +156,19 @@ impl Args {
             (false, false) => quote!((#compute)()),
         };
         let done = match function.is_async() {
-            true => quote!(#all.run().await),
-            false => quote!(#all.run_blocking()),
+            true => quote!(#of_all::run(#all).await),
+            false => quote!(#of_all::run_blocking(#all)),
         };
         let body = quote! {
-            let mut #all = #private::Invalidations::new();
+            let mut #all = #of_all::new();
             #(#cache)*
-            #(#all.functions(#functions);)*
+            #(#of_all::functions(&mut #all, #functions);)*
             #(#tags)*
             #(#entries)*
             let #result = #run;
             {
-                #[allow(unused_imports)]
                 use #private::AnyOutcome as _;
-                #all.judge(#private::Outcome(&#result).is_success());
+                #of_all::judge(&mut #all, #private::Outcome(&#result).recached_is_success());
             }
             #done;
             #result
@@ -171,19 +177,27 @@ impl Args {
             true => quote!(::std::boxed::Box::pin(async move { #body })),
             false => body,
         };
+        let body = function.braced(body);
         quote! {
             #(#attrs)*
-            #vis #sig {
-                #body
-            }
+            #vis #sig #body
         }
     }
+}
+
+/// Generated code at another place, where something wrong with it is told.
+fn at(tokens: &TokenStream, there: Span) -> TokenStream {
+    let tokens = tokens.clone().into_iter().map(|mut token| {
+        token.set_span(token.span().located_at(there));
+        token
+    });
+    tokens.collect()
 }
 
 /// A pattern for functions' names, as far as it can be seen to be one.
 fn function_pattern(pattern: LitStr) -> syn::Result<LitStr> {
     let value = pattern.value();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-.*?".contains(c);
+    let plain = |c: char| c.is_alphanumeric() || "_-.*?%".contains(c);
     match !value.is_empty() && value.chars().all(plain) {
         true => Ok(pattern),
         false => Err(Error::new(

@@ -1,4 +1,4 @@
-use proc_macro2::{Ident, Span};
+use proc_macro2::{Ident, Span, TokenTree};
 use syn::parse::{Parse, Parser};
 use syn::{Error, Expr, ExprField, LitStr};
 
@@ -128,11 +128,24 @@ fn placeholder(name: &str, text: &LitStr) -> Option<(Expr, Ident)> {
     let tokens: proc_macro2::TokenStream = name.parse().ok()?;
     let tokens = tokens.into_iter().map(|mut token| {
         token.set_span(text.span());
-        token
+        match token {
+            TokenTree::Ident(name) => TokenTree::Ident(raw_if_keyword(name)),
+            token => token,
+        }
     });
     let expr = Expr::parse.parse2(tokens.collect()).ok()?;
     let root = root(&expr)?;
     Some((expr, root))
+}
+
+/// An argument's name as it must be written: one that is a keyword elsewhere is raw.
+pub(crate) fn raw_if_keyword(name: Ident) -> Ident {
+    let text = name.to_string();
+    let is_word = ["self", "Self", "super", "crate", "_"].contains(&text.as_str());
+    match is_word || syn::parse_str::<Ident>(&text).is_ok() {
+        true => name,
+        false => Ident::new_raw(&text, name.span()),
+    }
 }
 
 fn root(expr: &Expr) -> Option<Ident> {
@@ -165,6 +178,10 @@ mod tests {
         assert_eq!(parse("products"), pieces(&["products"]));
         assert_eq!(parse("item:{id}"), pieces(&["item:", "<id|id>"]));
         assert_eq!(parse("{a}:{b.c.0}"), pieces(&["<a|a>", ":", "<b|b.c.0>"]));
+        assert_eq!(
+            parse("{type}:{user.type}"),
+            pieces(&["<r#type|type>", ":", "<user|user.type>"])
+        );
         assert_eq!(parse("{self.tenant}"), pieces(&["<self|self.tenant>"]));
         assert_eq!(parse("{{{id}}}"), pieces(&["{", "<id|id>", "}"]));
     }

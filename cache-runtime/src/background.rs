@@ -2,9 +2,11 @@
 //! that must go on whatever the caller's executor is, and after it has ended.
 
 use std::cell::Cell;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::mem::replace;
 use std::pin::Pin;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
@@ -15,13 +17,23 @@ use crate::error::{Error, ErrorKind};
 
 /// The runtime's handle; it is started at first use and lives as long as the process.
 pub(crate) fn handle() -> Result<&'static Handle, Error> {
-    static RUNTIME: OnceLock<Option<Handle>> = OnceLock::new();
-    RUNTIME.get_or_init(start).as_ref().ok_or_else(|| {
-        Error::new(
+    static RUNTIME: OnceLock<Handle> = OnceLock::new();
+    static STARTING: Mutex<()> = Mutex::new(());
+    if let Some(handle) = RUNTIME.get() {
+        return Ok(handle);
+    }
+    // Two of them would be one too many; and one that finds no file descriptors is tried again.
+    let _starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(handle) = RUNTIME.get() {
+        return Ok(handle);
+    }
+    match start() {
+        Some(handle) => Ok(RUNTIME.get_or_init(|| handle)),
+        None => Err(Error::new(
             ErrorKind::Unavailable,
-            "the cache's background thread could not be started",
-        )
-    })
+            "the cache's background thread could not be started: no threads or file descriptors left",
+        )),
+    }
 }
 
 fn start() -> Option<Handle> {
@@ -30,7 +42,7 @@ fn start() -> Option<Handle> {
     std::thread::Builder::new()
         .name("recached".into())
         .spawn(move || {
-            OURS.set(true);
+            let _ = OURS.try_with(|ours| ours.set(true));
             runtime.block_on(std::future::pending::<()>());
         })
         .ok()?;
@@ -44,7 +56,8 @@ thread_local! {
 /// Whether this is the runtime's thread: whoever waits here for the cache waits for himself, and
 /// everybody with him. An observer may come to it.
 pub(crate) fn is_here() -> bool {
-    OURS.get()
+    // A thread that is about to end is none of ours.
+    OURS.try_with(Cell::get).unwrap_or(false)
 }
 
 /// Runs `future` there, detached.
@@ -64,8 +77,29 @@ pub(crate) fn spawn_on(
     runtime.spawn(future).abort_handle()
 }
 
-/// `future` with a deadline, timed by our runtime: usable from any executor and from none.
+/// `future` with a deadline, timed by our runtime: usable from any executor and from none, and
+/// refused to a thread whose thread-locals are being destroyed.
 pub(crate) fn timeout<F: Future>(limit: Duration, future: F) -> Result<Timeout<F>, Error> {
-    let _context = handle()?.enter();
+    let handle = handle()?;
+    // To enter a runtime would panic there, and a panic in a destructor aborts.
+    if Handle::try_current().is_err_and(|error| error.is_thread_local_destroyed()) {
+        let text = "this thread is about to end, and can't wait for the cache";
+        return Err(Error::new(ErrorKind::Unavailable, text));
+    }
+    let _context = handle.enter();
     Ok(tokio::time::timeout(limit, future))
+}
+/// Lets others have their turns, through the queue that other threads take from: if one of those
+/// blocks this thread, another goes on. `tokio::task::yield_now` waits in a place that no other
+/// thread looks into, and for ever on a thread that blocks inside a runtime.
+pub(crate) async fn yielded() {
+    let mut before = false;
+    poll_fn(|context| {
+        if replace(&mut before, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }

@@ -9,9 +9,10 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use crate::background;
-use crate::cache::{Cache, Invalidated};
+use crate::cache::Cache;
 use crate::companion::{Place, refreshing};
 use crate::error::{Error, ErrorKind};
+use crate::invalidation_report::InvalidationReport;
 use crate::key::Key;
 use crate::returns::Returns;
 use crate::store::Caller;
@@ -38,7 +39,7 @@ fn ask<T>(future: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
 /// # Errors
 ///
 /// As [`Cache::invalidate`].
-pub fn invalidate(pattern: &str) -> Result<Invalidated, Error> {
+pub fn invalidate(pattern: &str) -> Result<InvalidationReport, Error> {
     ask(Cache::installed().invalidate_from(Caller::Blocking, pattern))
 }
 
@@ -47,7 +48,7 @@ pub fn invalidate(pattern: &str) -> Result<Invalidated, Error> {
 /// # Errors
 ///
 /// As [`Cache::invalidate_tag`].
-pub fn invalidate_tag(tag: &str) -> Result<Invalidated, Error> {
+pub fn invalidate_tag(tag: &str) -> Result<InvalidationReport, Error> {
     ask(Cache::installed().invalidate_tag_from(Caller::Blocking, tag))
 }
 
@@ -56,7 +57,7 @@ pub fn invalidate_tag(tag: &str) -> Result<Invalidated, Error> {
 /// # Errors
 ///
 /// As [`Cache::invalidate_keys`].
-pub fn invalidate_keys(pattern: &str) -> Result<Invalidated, Error> {
+pub fn invalidate_keys(pattern: &str) -> Result<InvalidationReport, Error> {
     ask(Cache::installed().invalidate_keys_from(Caller::Blocking, pattern))
 }
 
@@ -65,7 +66,7 @@ pub fn invalidate_keys(pattern: &str) -> Result<Invalidated, Error> {
 /// # Errors
 ///
 /// As [`Cache::invalidate_all`].
-pub fn invalidate_all() -> Result<Invalidated, Error> {
+pub fn invalidate_all() -> Result<InvalidationReport, Error> {
     ask(Cache::installed().invalidate_all_from(Caller::Blocking))
 }
 
@@ -74,7 +75,7 @@ pub fn invalidate_all() -> Result<Invalidated, Error> {
 /// # Errors
 ///
 /// As [`Cache::purge`].
-pub fn purge(pattern: &str) -> Result<Invalidated, Error> {
+pub fn purge(pattern: &str) -> Result<InvalidationReport, Error> {
     ask(Cache::installed().purge_from(Caller::Blocking, pattern))
 }
 
@@ -83,7 +84,7 @@ pub fn purge(pattern: &str) -> Result<Invalidated, Error> {
 /// # Errors
 ///
 /// As [`Cache::purge_all`].
-pub fn purge_all() -> Result<Invalidated, Error> {
+pub fn purge_all() -> Result<InvalidationReport, Error> {
     ask(Cache::installed().purge_all_from(Caller::Blocking))
 }
 
@@ -104,24 +105,26 @@ impl<R: Returns<KIND>, const KIND: u8, F: FnOnce() -> R> Entry<R, KIND, F> {
     ///
     /// An argument that can't enter a key; a function name that is taken.
     pub fn key(&self) -> Result<&Key, Error> {
-        self.place.key()
+        self.place.key::<R, KIND>()
     }
 
-    /// The stored value; nothing is computed.
+    /// The stored value; nothing is computed. A server that is away has none, which is counted as
+    /// an error.
     ///
     /// # Errors
     ///
-    /// As [`key`](Self::key); a server that does not answer.
+    /// As [`key`](Self::key).
     pub fn peek(&self) -> Result<Option<R::Value>, Error> {
         ask(self.place.peek::<R, KIND>(Caller::Blocking))
     }
 
     /// Stores a value, with the function's lifetime. A computation of the call that is under
-    /// way is not stored any more.
+    /// way is not stored any more. While the server is away nothing is stored, and the call is
+    /// invalidated in its place, as [`invalidate`](Self::invalidate) does.
     ///
     /// # Errors
     ///
-    /// As [`peek`](Self::peek); a value that can't be written.
+    /// As [`key`](Self::key); a value that can't be written.
     pub fn put(&self, value: R::Value) -> Result<(), Error> {
         ask(self.place.put::<R, KIND>(Caller::Blocking, value))
     }
@@ -135,20 +138,21 @@ impl<R: Returns<KIND>, const KIND: u8, F: FnOnce() -> R> Entry<R, KIND, F> {
         ask(self.place.ttl::<R, KIND>(Caller::Blocking))
     }
 
-    /// Invalidates this call; whether something was stored.
+    /// Invalidates this call.
     ///
     /// # Errors
     ///
-    /// As [`peek`](Self::peek); only this process has forgotten then.
-    pub fn invalidate(&self) -> Result<bool, Error> {
-        ask(self.place.invalidate(Caller::Blocking))
+    /// As [`key`](Self::key); what the server says if it will never take the invalidation. A
+    /// server that is away is none: see [`queued`](field@InvalidationReport::queued).
+    pub fn invalidate(&self) -> Result<InvalidationReport, Error> {
+        ask(self.place.invalidate::<R, KIND>(Caller::Blocking))
     }
 
     /// Calls the function whether or not its value is stored, and stores the new one. Until
     /// then others are served the old one.
     pub fn refresh(self) -> R {
         let Self { place, compute, .. } = self;
-        match place.key() {
+        match place.key::<R, KIND>() {
             Ok(key) => refreshing(key, compute),
             Err(_) => compute(),
         }
@@ -158,7 +162,7 @@ impl<R: Returns<KIND>, const KIND: u8, F: FnOnce() -> R> Entry<R, KIND, F> {
 impl<R, const KIND: u8, F> fmt::Debug for Entry<R, KIND, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Entry")
-            .field("key", &self.place.key)
+            .field("function", &self.place.state.name)
             .finish_non_exhaustive()
     }
 }

@@ -1,10 +1,12 @@
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::cache::{Cache, Defaults, Inner};
 #[cfg(feature = "tls")]
 use crate::certificates::Certificates;
 use crate::credentials::{Ask, Credentials};
+use crate::environment;
 use crate::error::{Error, ErrorKind};
 use crate::event::{Event, Observer};
 use crate::flight::Flights;
@@ -14,6 +16,7 @@ use crate::near::Near;
 use crate::rules::Rules;
 use crate::seal::Seals;
 use crate::secret::Secret;
+use crate::store::here::OwnValues;
 use crate::store::memory::Memory;
 use crate::store::redis::{Given, Health, Redis, Settings, Target};
 use crate::store::{Listener, Store};
@@ -135,7 +138,8 @@ impl Builder {
     /// Is asked for the login at each new connection, in place of the url's: for passwords that
     /// change and tokens that expire. It runs on a thread that may block. Once the server does not
     /// take the old login any more, the cache connects anew with the one that it is given then. One
-    /// that hangs is waited for, and not asked again.
+    /// that takes longer than 10 s counts as an outage of its own, and is not asked again before it
+    /// has returned.
     pub fn credentials(mut self, ask: impl Fn() -> Credentials + Send + Sync + 'static) -> Self {
         self.credentials = Some(Ask::new(ask));
         self
@@ -256,8 +260,10 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// A setting that can't be used, one of the environment's among them.
+    /// Returns `ErrorKind::Config` if a setting, or `REDIS_URL`, can't be used. An item of
+    /// `RECACHED_TTL` or `RECACHED_OFF` that can't be used is logged and passed over.
     pub fn build(self) -> Result<Cache, Error> {
+        environment::warn_of_unknown();
         self.check()?;
         let target = match &self.place {
             Place::Process => None,
@@ -277,7 +283,7 @@ impl Builder {
         match target {
             None => {
                 let secret = Secret::new(self.secret.as_deref(), false)?;
-                Ok(self.in_memory(Rules::of_environment()?, secret))
+                Ok(self.in_memory(Rules::of_environment(), secret, false))
             }
             Some(target) => {
                 #[cfg(feature = "tls")]
@@ -309,7 +315,9 @@ impl Builder {
                 };
                 // A larger one is read again each time, which costs little beside its size.
                 let largest = self.max_value_size.min(LARGEST_COPY);
-                let local = self.local(Rules::of_environment()?, largest);
+                let (entries, bytes) = (self.capacity, self.capacity_bytes);
+                let own = OwnValues::new(move || Near::new(entries, bytes, largest));
+                let local = self.local(Rules::of_environment(), largest, false, Some(own));
                 let secret = Secret::new(self.secret.as_deref(), true)?;
                 let store = Redis::start(settings, Arc::clone(&local) as Arc<dyn Listener>)?;
                 Ok(self.assemble(Store::Redis(store), local, secret))
@@ -327,22 +335,23 @@ impl Builder {
         self.build()?.install()
     }
 
-    /// An in-process cache; needs nothing that could fail.
-    pub(crate) fn of_defaults(&self) -> Cache {
-        self.in_memory(Rules::default(), Secret::own(false))
+    /// A cache that is off; needs nothing that could fail.
+    pub(crate) fn off(&self) -> Cache {
+        self.in_memory(Rules::default(), Secret::own(false), true)
     }
 
-    fn in_memory(&self, rules: Rules, secret: Secret) -> Cache {
-        let local = self.local(rules, self.max_value_size);
+    fn in_memory(&self, rules: Rules, secret: Secret, off: bool) -> Cache {
+        let local = self.local(rules, self.max_value_size, off, None);
         let store = Memory::new(Arc::clone(&local.near));
         self.assemble(Store::Memory(Arc::new(store)), local, secret)
     }
 
-    fn local(&self, rules: Rules, largest: u64) -> Arc<Local> {
+    fn local(&self, rules: Rules, largest: u64, off: bool, own: Option<OwnValues>) -> Arc<Local> {
         Arc::new(Local {
             flights: Arc::new(Flights::new()),
             near: Arc::new(Near::new(self.capacity, self.capacity_bytes, largest)),
-            registry: Registry::new(&self.namespace, &self.observer, rules),
+            own,
+            registry: Registry::new(&self.namespace, &self.observer, rules, off),
             seals: Seals::default(),
             observer: self.observer.clone(),
             near_in_outage: self.near_in_outage,
@@ -361,6 +370,8 @@ impl Builder {
                 secret,
                 patience: self.command_timeout,
                 misuse: Trouble::default(),
+                forked: AtomicBool::new(false),
+                warned: Mutex::default(),
             }),
         }
     }

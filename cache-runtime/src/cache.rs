@@ -1,9 +1,12 @@
+use std::collections::HashSet;
 use std::fmt;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
+use crate::background::yielded;
 use crate::builder::Builder;
 use crate::check::Check;
 use crate::compute::{Answer, TypedRequest, Verdict};
@@ -11,10 +14,13 @@ use crate::error::{Error, ErrorKind};
 use crate::event::Event;
 use crate::function::State;
 use crate::group::Group;
+use crate::invalidation_report::InvalidationReport;
 use crate::key::Key;
 use crate::local::Local;
+use crate::nearest::nearest;
 use crate::pattern::{KeyPattern, NamePattern};
 use crate::policy::Policy;
+use crate::process;
 use crate::refresh::Refreshes;
 use crate::returns::{OWNED, RESULT, Returns, Storable};
 use crate::secret::Secret;
@@ -22,6 +28,9 @@ use crate::stats::Stats;
 use crate::store::redis::Change;
 use crate::store::{Caller, Listener, Look, Store, Tier, Undelivered};
 use crate::trouble::Trouble;
+
+/// Groups that are invalidated at one go: of ten thousand, others have their turns in between.
+const PART: usize = 500;
 
 /// A cache: a handle that is cheap to clone, all clones being one.
 ///
@@ -44,7 +53,14 @@ pub(crate) struct Inner {
     pub(crate) patience: Duration,
     /// Keys by hand that can't be used.
     pub(crate) misuse: Trouble,
+    /// This process is a fork, and that was told.
+    pub(crate) forked: AtomicBool,
+    /// Patterns that match no function and have been told of.
+    pub(crate) warned: Mutex<HashSet<String>>,
 }
+
+/// Patterns that are told of at most.
+const MOST_WARNINGS: usize = 1_000;
 
 /// What holds where a policy says nothing.
 #[derive(Clone, Copy, Debug)]
@@ -53,17 +69,13 @@ pub(crate) struct Defaults {
     pub(crate) wait: Duration,
 }
 
-/// What an invalidation by pattern has reached.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Invalidated {
-    /// The names of the functions that matched, sorted.
-    pub functions: Vec<String>,
-    /// Entries whose memory was freed; 0 where a new generation has put them out of reach.
-    pub freed: u64,
-}
-
 static INSTALLED: OnceLock<Cache> = OnceLock::new();
+
+/// Whether nobody has installed it.
+static OF_ENVIRONMENT: AtomicBool = AtomicBool::new(false);
+
+/// How often the environment is tried again.
+const RETRY: Duration = Duration::from_secs(1);
 
 impl Cache {
     /// Starts to build a cache.
@@ -71,31 +83,83 @@ impl Cache {
         Builder::default()
     }
 
-    /// The process's default cache: the installed one, or else one made now from `REDIS_URL`,
-    /// or else one in this process.
+    /// The process's default cache: the installed one, or else one made now from `REDIS_URL`, or
+    /// else one in this process.
+    ///
+    /// If the environment can't be used, it is *off*: every call computes, and invalidations are
+    /// errors. A private cache in its place would be out of reach of the fleet's invalidations.
+    /// What may pass (no file descriptors left) is tried again, once a second.
     #[must_use]
     #[inline]
     pub fn installed() -> &'static Self {
-        INSTALLED.get_or_init(Self::of_environment)
+        INSTALLED.get().unwrap_or_else(Self::of_environment)
     }
 
     #[cold]
-    fn of_environment() -> Self {
-        Self::builder().build().unwrap_or_else(|error| {
-            tracing::error!(
-                "the environment can't be used, so this process caches for itself: {error}"
-            );
-            Builder::default().in_process().of_defaults()
-        })
+    fn of_environment() -> &'static Self {
+        static OFF: OnceLock<Cache> = OnceLock::new();
+        static TRIED: Mutex<Option<(Instant, bool)>> = Mutex::new(None);
+        // Those who come meanwhile wait: with two caches, one's invalidations would miss the other.
+        let mut tried = TRIED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(installed) = INSTALLED.get() {
+            return installed;
+        }
+        let off = || OFF.get_or_init(|| Builder::default().off());
+        match *tried {
+            Some((_, false)) => return off(),
+            Some((at, true)) if at.elapsed() < RETRY => return off(),
+            _ => {}
+        }
+        match Self::builder().build() {
+            Ok(cache) => INSTALLED.get_or_init(|| {
+                OF_ENVIRONMENT.store(true, Ordering::Relaxed);
+                cache
+            }),
+            Err(error) => {
+                let is_first = tried
+                    .replace((Instant::now(), error.is_passing()))
+                    .is_none();
+                let off = off();
+                // Whoever hears of it may use the cache.
+                drop(tried);
+                if is_first {
+                    tracing::error!("the cache of this process is off: {error}");
+                }
+                off
+            }
+        }
     }
 
     pub(crate) fn install(self) -> Result<(), Error> {
         INSTALLED.set(self).map_err(|_| {
-            Error::new(
-                ErrorKind::Config,
-                "a cache is installed already, or a cached function was called before: install once, first thing in `main`",
-            )
+            let text = match OF_ENVIRONMENT.load(Ordering::Relaxed) {
+                false => "a cache is installed already: install once, first thing in `main`".into(),
+                true => match Self::installed().inner.local.registry.first_called() {
+                    Some(name) => format!(
+                        "the cached function `{name}` was called before this, and the cache was made of the environment: install first thing in `main`"
+                    ),
+                    None => "a cache was made of the environment before this: install first thing in `main`".into(),
+                },
+            };
+            Error::new(ErrorKind::Config, text)
         })
+    }
+
+    /// An error if the cache is off: nothing that is asked of it would reach the fleet.
+    pub(crate) fn is_on(&self) -> Result<(), Error> {
+        if self.inner.is_forked() {
+            return Err(Error::new(
+                ErrorKind::Config,
+                "this process was forked off after the cache was built: build caches after forking",
+            ));
+        }
+        match self.inner.local.registry.off {
+            false => Ok(()),
+            true => Err(Error::new(
+                ErrorKind::Config,
+                "the cache is off, because the environment can't be used (see the log): mend REDIS_URL, or install a cache",
+            )),
+        }
     }
 
     /// Invalidates every function whose name matches: a pattern without a dot is held against
@@ -106,10 +170,10 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// A pattern that can't be understood; a server that could not be told. Then this process has
-    /// forgotten, and if the server is away, it is told when it comes back, before anything it
-    /// says is believed.
-    pub async fn invalidate(&self, pattern: &str) -> Result<Invalidated, Error> {
+    /// Returns `ErrorKind::Pattern` if the pattern can't be understood, and what the server says if
+    /// it will never take the invalidation (a missing right). A server that is away is none: see
+    /// [`queued`](field@InvalidationReport::queued).
+    pub async fn invalidate(&self, pattern: &str) -> Result<InvalidationReport, Error> {
         self.invalidate_from(Caller::Async, pattern).await
     }
 
@@ -122,7 +186,7 @@ impl Cache {
     /// # Errors
     ///
     /// An empty tag; else as for [`invalidate`](Self::invalidate).
-    pub async fn invalidate_tag(&self, tag: &str) -> Result<Invalidated, Error> {
+    pub async fn invalidate_tag(&self, tag: &str) -> Result<InvalidationReport, Error> {
         self.invalidate_tag_from(Caller::Async, tag).await
     }
 
@@ -132,7 +196,7 @@ impl Cache {
     /// # Errors
     ///
     /// As for [`invalidate`](Self::invalidate).
-    pub async fn invalidate_keys(&self, pattern: &str) -> Result<Invalidated, Error> {
+    pub async fn invalidate_keys(&self, pattern: &str) -> Result<InvalidationReport, Error> {
         self.invalidate_keys_from(Caller::Async, pattern).await
     }
 
@@ -141,7 +205,7 @@ impl Cache {
     /// # Errors
     ///
     /// As for [`invalidate`](Self::invalidate).
-    pub async fn invalidate_all(&self) -> Result<Invalidated, Error> {
+    pub async fn invalidate_all(&self) -> Result<InvalidationReport, Error> {
         self.invalidate_all_from(Caller::Async).await
     }
 
@@ -150,7 +214,7 @@ impl Cache {
     /// # Errors
     ///
     /// As for [`invalidate`](Self::invalidate).
-    pub async fn purge(&self, pattern: &str) -> Result<Invalidated, Error> {
+    pub async fn purge(&self, pattern: &str) -> Result<InvalidationReport, Error> {
         self.purge_from(Caller::Async, pattern).await
     }
 
@@ -160,7 +224,7 @@ impl Cache {
     /// # Errors
     ///
     /// As for [`invalidate`](Self::invalidate).
-    pub async fn purge_all(&self) -> Result<Invalidated, Error> {
+    pub async fn purge_all(&self) -> Result<InvalidationReport, Error> {
         self.purge_all_from(Caller::Async).await
     }
 
@@ -238,7 +302,7 @@ impl Cache {
                 return compute().await;
             }
         };
-        if state.is_out() {
+        if state.is_out() || self.inner.is_forked() {
             state.counters.here().bypasses.count();
             return compute().await;
         }
@@ -253,7 +317,10 @@ impl Cache {
                         let new = R::join(new);
                         request.settle(work, new, |_| Verdict::Keep).await
                     }
-                    Err(_) => value,
+                    Err(_) => {
+                        request.fail(work).await;
+                        value
+                    }
                 },
                 None => value,
             },
@@ -264,24 +331,31 @@ impl Cache {
         }
     }
 
-    /// The value stored under `key`; `None` if there is none, or one of another type.
+    /// The value stored under `key`; `None` if there is none, or one of another type, or if the
+    /// server is away, which is counted as an error.
     ///
     /// # Errors
     ///
-    /// A key that can't be used; a server that does not answer.
+    /// Returns `ErrorKind::Key` if the key can't be used.
     pub async fn get<T: Storable + Clone>(&self, key: &str) -> Result<Option<T>, Error> {
         let (state, key) = self.by_hand(key)?;
+        if self.inner.is_forked() {
+            return Ok(None);
+        }
         let policy = state.policy(Policy::new(Duration::ZERO));
-        TypedRequest::<T, OWNED>::new(&self.inner, &state, &key, &policy, Caller::Async)
-            .peek()
-            .await
+        let request =
+            TypedRequest::<T, OWNED>::new(&self.inner, &state, &key, &policy, Caller::Async);
+        Ok(request.peek().await)
     }
 
     /// Stores a value. A computation of the same key that is under way is not stored any more.
+    /// While the server is away nothing is stored, and the key is invalidated in its place, as
+    /// [`remove`](Self::remove) does.
     ///
     /// # Errors
     ///
-    /// A key or a value that can't be used; a server that does not answer.
+    /// Returns `ErrorKind::Key` or `ErrorKind::Encode` if the key or the value can't be used, and
+    /// what the server says if it will never take it.
     pub async fn put<T: Storable + Clone>(
         &self,
         key: &str,
@@ -289,6 +363,9 @@ impl Cache {
         value: T,
     ) -> Result<(), Error> {
         let (state, key) = self.by_hand(key)?;
+        if self.inner.local.registry.off || self.inner.is_forked() {
+            return Ok(());
+        }
         let policy = state.policy(policy);
         TypedRequest::<T, OWNED>::new(&self.inner, &state, &key, &policy, Caller::Async)
             .put(value)
@@ -299,18 +376,21 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// A key that can't be used; a server that does not answer.
+    /// Returns `ErrorKind::Key` if the key can't be used.
     pub async fn exists(&self, key: &str) -> Result<bool, Error> {
         let (state, key) = self.by_hand(key)?;
-        Ok(self.left(&state, &key).await?.is_some())
+        Ok(self.left(&state, &key).await.is_some())
     }
 
-    /// Removes what is stored under `key`; whether there was something.
+    /// Invalidates what is stored under `key`, and reports whether there was something.
     ///
     /// # Errors
     ///
-    /// A key that can't be used; a server that does not answer.
-    pub async fn remove(&self, key: &str) -> Result<bool, Error> {
+    /// Returns `ErrorKind::Key` if the key can't be used, and what the server says if it will
+    /// never take the invalidation. A server that is away is none: see
+    /// [`queued`](field@InvalidationReport::queued).
+    pub async fn remove(&self, key: &str) -> Result<InvalidationReport, Error> {
+        self.is_on()?;
         let (_, key) = self.by_hand(key)?;
         self.inner.remove(Caller::Async, &key).await
     }
@@ -319,20 +399,27 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// A key that can't be used; a server that does not answer.
+    /// Returns `ErrorKind::Key` if the key can't be used.
     pub async fn ttl(&self, key: &str) -> Result<Option<Duration>, Error> {
         let (state, key) = self.by_hand(key)?;
-        self.left(&state, &key).await
+        Ok(self.left(&state, &key).await)
     }
 
-    /// The life of what is stored, of whatever type, unless its generations are gone.
-    async fn left(&self, state: &State, key: &Key) -> Result<Option<Duration>, Error> {
+    /// The life of what is stored, of whatever type, unless its generations are gone. A server that
+    /// is away has none.
+    async fn left(&self, state: &State, key: &Key) -> Option<Duration> {
         let session = self.inner.store.session(Caller::Async);
-        let read = session.read(key, &state.groups, Look::WithLife).await?;
+        let read = match session.read(key, &state.groups, Look::WithLife).await {
+            Ok(read) => read,
+            Err(error) => {
+                state.counters.here().errors.count(error.kind());
+                return None;
+            }
+        };
         let current = read.entry.as_ref();
         let current = current.is_some_and(|entry| entry.is_of(read.stamp));
         let cap = state.policy(Policy::new(Duration::ZERO)).cap;
-        Ok(read.fresh(cap).filter(|_| current))
+        read.fresh(cap).filter(|_| current)
     }
 
     fn by_hand(&self, key: &str) -> Result<(Arc<State>, Key), Error> {
@@ -346,38 +433,58 @@ impl Cache {
         &self,
         caller: Caller,
         pattern: &str,
-    ) -> Result<Invalidated, Error> {
+    ) -> Result<InvalidationReport, Error> {
+        self.is_on()?;
         let wanted = NamePattern::parse(pattern)?;
         let inner = &self.inner;
-        let session = inner.store.session(caller);
+        let session = inner.store.session(caller).ahead();
         let matching = |names: Vec<String>| names.into_iter().filter(|name| wanted.matches(name));
         let mut functions: Vec<String> = matching(inner.local.registry.names()).collect();
         let fleet = session.functions().await;
-        let told = match fleet {
-            Ok(names) => {
-                functions.extend(matching(names));
+        let (told, incomplete) = match fleet {
+            Ok(known) => {
+                functions.extend(matching(known.names));
                 functions.sort();
                 functions.dedup();
-                Ok(())
+                (Ok(()), known.incomplete)
             }
-            Err(error) => Err(error),
+            Err(error) => (Err(error), false),
         };
-        let groups: Vec<Group> = functions
-            .iter()
-            .map(|name| Group::function(&inner.namespace, name))
-            .collect();
-        let changed = told.and(session.change(&groups).await);
-        let told = changed.map_err(|error| {
+        let groups: Vec<Group> = match incomplete {
+            // One of the others may match.
+            true => vec![Group::everything(&inner.namespace)],
+            false => functions
+                .iter()
+                .map(|name| Group::function(&inner.namespace, name))
+                .collect(),
+        };
+        let mut changed = told;
+        for part in groups.chunks(PART) {
+            if changed.is_ok() {
+                session.refill();
+                changed = session.change(part).await;
+                yielded().await;
+            }
+        }
+        let delivered = inner.delivered(changed, || {
             // Those that we know by name, too: the fleet's names may be gone by then.
             let known = groups.iter().map(|group| group.key().to_owned());
             let known = known.map(Undelivered::Group);
-            let all = known.chain([Undelivered::Functions(pattern.to_owned())]);
-            inner.store.queue(all, error)
+            known
+                .chain([Undelivered::Functions(pattern.to_owned())])
+                .collect()
         });
-        inner.forget(&groups);
-        told.map(|()| Invalidated {
+        for part in groups.chunks(PART) {
+            inner.forget(part);
+            yielded().await;
+        }
+        if functions.is_empty() && !incomplete {
+            inner.warn_of_unknown(pattern);
+        }
+        Ok(InvalidationReport {
             functions,
-            freed: 0,
+            entries: 0,
+            queued: delivered?.is_none(),
         })
     }
 
@@ -385,7 +492,8 @@ impl Cache {
         &self,
         caller: Caller,
         tag: &str,
-    ) -> Result<Invalidated, Error> {
+    ) -> Result<InvalidationReport, Error> {
+        self.is_on()?;
         if tag.is_empty() {
             return Err(Error::new(
                 ErrorKind::Pattern,
@@ -394,60 +502,69 @@ impl Cache {
         }
         let inner = &self.inner;
         let groups = [Group::tag(&inner.namespace, tag, Duration::ZERO)];
-        let session = inner.store.session(caller);
-        let told = session.change(&groups).await.map_err(|error| {
-            let all = Undelivered::Group(groups[0].key().to_owned());
-            inner.store.queue([all], error)
+        let session = inner.store.session(caller).ahead();
+        let changed = session.change(&groups).await;
+        let delivered = inner.delivered(changed, || {
+            vec![Undelivered::Group(groups[0].key().to_owned())]
         });
         inner.forget(&groups);
-        told.map(|()| Invalidated::default())
+        Ok(InvalidationReport {
+            queued: delivered?.is_none(),
+            ..InvalidationReport::default()
+        })
     }
 
     pub(crate) async fn invalidate_keys_from(
         &self,
         caller: Caller,
         pattern: &str,
-    ) -> Result<Invalidated, Error> {
-        let wanted = KeyPattern::parse(pattern)?;
+    ) -> Result<InvalidationReport, Error> {
+        self.is_on()?;
         let inner = &self.inner;
-        let session = inner.store.session(caller);
-        let freed = session.remove_matching(&wanted).await.map_err(|error| {
-            let all = Undelivered::Calls(pattern.to_owned());
-            inner.store.queue([all], error)
-        });
+        let wanted = KeyPattern::parse(pattern, &inner.namespace)?;
+        let session = inner.store.session(caller).ahead();
+        let removed = session.remove_matching(&wanted).await;
+        let removed = inner.delivered(removed, || vec![Undelivered::Calls(pattern.to_owned())]);
+        let own = inner.local.remove_own_matching(&wanted);
         inner
             .local
             .flights
             .retire_where(|key, _| wanted.matches(key));
         inner.store.forget(&Change::Calls(&wanted));
-        let functions = inner
-            .local
-            .registry
-            .names()
-            .into_iter()
-            .filter(|name| wanted.matches_name(name));
-        Ok(Invalidated {
-            functions: functions.collect(),
-            freed: freed?,
+        Ok(match removed? {
+            Some(mut removed) => {
+                removed.functions.extend(own.functions);
+                InvalidationReport {
+                    functions: removed.functions.into_iter().collect(),
+                    entries: removed.entries + own.entries,
+                    queued: false,
+                }
+            }
+            None => InvalidationReport::queued(),
         })
     }
 
-    pub(crate) async fn invalidate_all_from(&self, caller: Caller) -> Result<Invalidated, Error> {
+    pub(crate) async fn invalidate_all_from(
+        &self,
+        caller: Caller,
+    ) -> Result<InvalidationReport, Error> {
+        self.is_on()?;
         let inner = &self.inner;
-        let session = inner.store.session(caller);
+        let session = inner.store.session(caller).ahead();
         let everything = [Group::everything(&inner.namespace)];
-        let changed = session.change(&everything).await.map_err(|error| {
-            let all = Undelivered::Group(everything[0].key().to_owned());
-            inner.store.queue([all], error)
+        let changed = session.change(&everything).await;
+        let delivered = inner.delivered(changed, || {
+            vec![Undelivered::Group(everything[0].key().to_owned())]
         });
         inner.forget(&everything);
         let mut functions = inner.local.registry.names();
-        functions.extend(session.functions().await.unwrap_or_default());
+        functions.extend(session.functions().await.unwrap_or_default().names);
         functions.sort();
         functions.dedup();
-        changed.map(|()| Invalidated {
+        Ok(InvalidationReport {
             functions,
-            freed: 0,
+            entries: 0,
+            queued: delivered?.is_none(),
         })
     }
 
@@ -455,12 +572,12 @@ impl Cache {
         &self,
         caller: Caller,
         pattern: &str,
-    ) -> Result<Invalidated, Error> {
+    ) -> Result<InvalidationReport, Error> {
         let invalidated = self.invalidate_from(caller, pattern).await?;
         self.free(caller, pattern, invalidated).await
     }
 
-    pub(crate) async fn purge_all_from(&self, caller: Caller) -> Result<Invalidated, Error> {
+    pub(crate) async fn purge_all_from(&self, caller: Caller) -> Result<InvalidationReport, Error> {
         let invalidated = self.invalidate_all_from(caller).await?;
         self.free(caller, "*", invalidated).await
     }
@@ -470,13 +587,18 @@ impl Cache {
         &self,
         caller: Caller,
         pattern: &str,
-        mut invalidated: Invalidated,
-    ) -> Result<Invalidated, Error> {
-        let session = self.inner.store.session(caller);
+        mut report: InvalidationReport,
+    ) -> Result<InvalidationReport, Error> {
+        let session = self.inner.store.session(caller).ahead();
         let pattern = KeyPattern::of_functions(pattern)?;
-        invalidated.freed = session.remove_matching(&pattern).await?;
+        match session.remove_matching(&pattern).await {
+            Ok(removed) => report.entries = removed.entries,
+            // They are out of reach, or will be when the outbox is delivered.
+            Err(error) if error.is_passing() => {}
+            Err(error) => return Err(error),
+        }
         self.inner.store.forget(&Change::Calls(&pattern));
-        Ok(invalidated)
+        Ok(report)
     }
 }
 
@@ -489,10 +611,46 @@ impl fmt::Debug for Cache {
 }
 
 impl Inner {
+    /// Logs that no function matches, once for each pattern, with the name that may have been meant.
+    fn warn_of_unknown(&self, pattern: &str) {
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.len() >= MOST_WARNINGS || !warned.insert(pattern.to_owned()) {
+            return;
+        }
+        drop(warned);
+        let names = self.local.registry.names();
+        let last = |name: &'_ String| name.rsplit('.').next().unwrap_or(name).to_owned();
+        let known: Vec<String> = match pattern.contains('.') {
+            true => names,
+            false => names.iter().map(last).collect(),
+        };
+        let word = pattern.trim_matches('*');
+        let pattern = pattern.escape_debug();
+        match nearest(word, known.iter().map(String::as_str)) {
+            Some(meant) => {
+                tracing::warn!(%pattern, "no function is named like this: did you mean `{meant}`?")
+            }
+            None => tracing::warn!(%pattern, "no function is named like this"),
+        }
+    }
+
+    /// Whether calls must do without the cache, because this process is a fork.
+    pub(crate) fn is_forked(&self) -> bool {
+        if !process::is_forked() {
+            return false;
+        }
+        // Its copies are served no more. No lock is taken: a thread that is not here may hold it.
+        self.local.distrust();
+        if !self.forked.swap(true, Ordering::Relaxed) {
+            self.local.observer.tell(&Event::Forked);
+        }
+        true
+    }
+
     /// What secret arguments are hashed with.
     pub(crate) fn secret(&self) -> &Secret {
         if self.secret.is_untold() {
-            self.local.observer.tell(&Event::Unshared);
+            self.local.observer.tell(&Event::SecretNotShared);
         }
         &self.secret
     }
@@ -505,14 +663,32 @@ impl Inner {
         }
     }
 
-    pub(crate) async fn remove(&self, caller: Caller, key: &Key) -> Result<bool, Error> {
-        let session = self.store.session(caller);
-        let removed = session.remove(key).await.map_err(|error| {
-            let call = Undelivered::Call(key.to_string());
-            self.store.queue([call], error)
-        });
+    pub(crate) async fn remove(
+        &self,
+        caller: Caller,
+        key: &Key,
+    ) -> Result<InvalidationReport, Error> {
+        let session = self.store.session(caller).ahead();
+        let removed = session.remove(key).await;
+        let removed = self.delivered(removed, || vec![Undelivered::Call(key.to_string())]);
+        let own = self.local.remove_own(key.as_str());
         self.forget_call(key);
-        removed
+        Ok(match removed? {
+            Some(entries) => InvalidationReport::of_call(key.name(), entries + own),
+            None => InvalidationReport::queued(),
+        })
+    }
+
+    /// The outcome of an invalidation: `None` if Redis is away and `pending` waits in the outbox.
+    fn delivered<T>(
+        &self,
+        outcome: Result<T, Error>,
+        pending: impl FnOnce() -> Vec<Undelivered>,
+    ) -> Result<Option<T>, Error> {
+        match outcome {
+            Ok(value) => Ok(Some(value)),
+            Err(error) => self.store.queue(pending(), error).map(|()| None),
+        }
     }
 
     /// Whoever reads or computes this call now does so with what was before.

@@ -41,6 +41,9 @@ impl Check {
                 .lines
                 .insert(1, format!("a cluster of {} primaries", facts.primaries));
         }
+        if facts.lent {
+            check.lines.push("its connections come from the program's own pool, of which TCP_NODELAY can't be seen, and the driver's default is off: set it with `ConnectionInfo::set_tcp_settings`".to_owned());
+        }
         for info in facts.infos() {
             check.memory(info);
         }

@@ -1,5 +1,7 @@
 //! How values are written into entries.
 
+mod reason;
+
 use std::cell::Cell;
 
 use serde::Serialize;
@@ -7,9 +9,15 @@ use serde::de::DeserializeOwned;
 
 use crate::draft::Draft;
 use crate::error::{Error, ErrorKind};
-use crate::faithful::Faithful;
 use crate::key;
+use crate::lossless::{Loss, Lossless};
 use crate::packing;
+
+use reason::reason;
+
+/// Levels that msgpack is read to: more than twice of what is written, since a variant takes two.
+#[cfg(feature = "msgpack")]
+const DEEPEST_READ: usize = 300;
 
 /// JSON, by serde_json: readable in `redis-cli`.
 #[derive(Clone, Copy, Debug)]
@@ -121,15 +129,15 @@ impl Codec {
         value: &T,
         out: &mut Draft,
     ) -> Result<(), Error> {
-        let refused = Cell::new(false);
-        let value = &Faithful::new(value, self.format == Format::Json, &refused);
+        let refused = Cell::new(None);
+        let value = &Lossless::new(value, self.format == Format::Json, &refused);
         match self.format {
             #[cfg(feature = "msgpack")]
             Format::MsgPack => rmp_serde::encode::write_named(out, value).map_err(|error| {
                 use rmp_serde::encode::Error as Cause;
                 match error {
                     Cause::InvalidValueWrite(_) => out.oversized(),
-                    _ if refused.get() => unfaithful(),
+                    _ if refused.get().is_some() => refusal(refused.get()),
                     _ => Error::new(ErrorKind::Encode, "the value can't be written as msgpack"),
                 }
             }),
@@ -137,8 +145,12 @@ impl Codec {
                 if error.is_io() {
                     return out.oversized();
                 }
-                if refused.get() {
-                    return unfaithful();
+                if refused.get().is_some() {
+                    return refusal(refused.get());
+                }
+                if error.to_string().starts_with("key must be a string") {
+                    let text = "json writes maps with text keys only: use `codec = \"msgpack\"`, or a list of pairs";
+                    return Error::new(ErrorKind::Encode, text);
                 }
                 // Only the category: serde_json's text may quote the value.
                 Error::new(
@@ -174,38 +186,82 @@ impl Codec {
         (bytes <= most).then(|| u32::try_from(bytes).unwrap_or(u32::MAX))
     }
 
-    pub(crate) fn decode<T: DeserializeOwned>(self, bytes: &[u8]) -> Result<T, Error> {
+    /// Reads a payload that takes no more than `most` bytes when it is unpacked.
+    pub(crate) fn decode<T: DeserializeOwned>(self, bytes: &[u8], most: u64) -> Result<T, Error> {
         if self.packed {
-            let payload = packing::unpack(bytes)?;
+            let payload = packing::unpack(bytes, most)?;
             return Self {
                 packed: false,
                 ..self
             }
-            .decode(&payload);
+            .decode(&payload, most);
         }
         match self.format {
             #[cfg(feature = "msgpack")]
-            Format::MsgPack => rmp_serde::from_slice(bytes)
-                .map_err(|_| Error::new(ErrorKind::Decode, "the stored msgpack is not this type")),
+            Format::MsgPack => {
+                let mut reader = rmp_serde::Deserializer::from_read_ref(bytes);
+                reader.set_max_depth(DEEPEST_READ);
+                T::deserialize(&mut reader).map_err(|error| {
+                    use rmp_serde::decode::Error as Cause;
+                    // Only the kind: the words may quote the value.
+                    let refusal = match &error {
+                        Cause::Syntax(text) => reason(text),
+                        _ => None,
+                    };
+                    let why = match error {
+                        Cause::InvalidMarkerRead(_) | Cause::InvalidDataRead(_) => {
+                            "it ends too early"
+                        }
+                        Cause::TypeMismatch(_) => "it holds something of another type",
+                        Cause::OutOfRange => "a number is out of range",
+                        Cause::LengthMismatch(_) => "a list has another length",
+                        Cause::Utf8Error(_) => "a text is not valid UTF-8",
+                        Cause::DepthLimitExceeded => "it is nested too deep",
+                        _ => "its `Deserialize` refuses",
+                    };
+                    let why = refusal.as_deref().unwrap_or(why);
+                    let text = format!("the stored msgpack is not this type: {why}");
+                    Error::new(ErrorKind::Decode, text)
+                })
+            }
             Format::Json => serde_json::from_slice(bytes).map_err(|error| {
-                Error::new(
-                    ErrorKind::Decode,
-                    format!(
-                        "the stored json is not this type ({:?} error at column {})",
-                        error.classify(),
-                        error.column()
-                    ),
-                )
+                let why = reason(&error.to_string());
+                let why = why.unwrap_or_else(|| format!("{:?} error", error.classify()));
+                let text = format!(
+                    "the stored json is not this type: {why} at column {}",
+                    error.column()
+                );
+                Error::new(ErrorKind::Decode, text)
             }),
         }
     }
 }
 
-fn unfaithful() -> Error {
-    Error::new(
-        ErrorKind::Encode,
-        "the value would be read as another: a `Some` of `None` or `()` is written as `None`, and json has neither NaN nor infinities",
-    )
+fn refusal(why: Option<Loss>) -> Error {
+    let text = match why {
+        Some(Loss::Depth) => {
+            "the value is nested more than 127 levels deep, and could not be read back"
+        }
+        _ => {
+            "the value would be read as another: a `Some` of `None` or `()` is written as `None`, and json has neither NaN nor infinities"
+        }
+    };
+    Error::new(ErrorKind::Encode, text)
+}
+
+/// Runs the user's `Serialize` or `Deserialize`: one that panics costs an entry, and no result.
+pub(crate) fn guarded<T>(
+    kind: ErrorKind,
+    run: impl FnOnce() -> Result<T, Error>,
+) -> Result<T, Error> {
+    let run = std::panic::AssertUnwindSafe(run);
+    std::panic::catch_unwind(run).unwrap_or_else(|_| {
+        let text = match kind {
+            ErrorKind::Decode => "the value's `Deserialize` has panicked",
+            _ => "the value's `Serialize` has panicked",
+        };
+        Err(Error::new(kind, text))
+    })
 }
 
 /// Counts what is written and keeps nothing.
@@ -234,13 +290,35 @@ mod tests {
 
     /// A fuzzer has found it: read at serde_json's usual speed, it ends in 9.
     #[test]
+    fn a_map_whose_keys_are_no_texts_is_refused_in_json_with_its_remedy() {
+        use std::collections::BTreeMap;
+        let map = BTreeMap::from([((1, 2), 3)]);
+        let mut draft = Draft::new(Vec::new(), u64::MAX);
+        let refused = Codec::JSON
+            .encode(&map, &mut draft)
+            .expect_err("it has no texts");
+        assert!(
+            refused
+                .to_string()
+                .contains("json writes maps with text keys only: use `codec = \"msgpack\"`"),
+            "{refused}"
+        );
+        // Numbers and unit variants are written as texts.
+        assert!(
+            Codec::JSON
+                .encode(&BTreeMap::from([(1, 2)]), &mut draft)
+                .is_ok()
+        );
+    }
+
+    #[test]
     fn a_float_is_read_as_it_was_written() {
-        let read = Codec::JSON.decode::<f64>(b"12933337076028707620283022");
+        let read = Codec::JSON.decode::<f64>(b"12933337076028707620283022", 99);
         let value = read.expect("it is a number");
-        let again = Codec::JSON.decode::<f64>(value.to_string().as_bytes());
+        let again = Codec::JSON.decode::<f64>(value.to_string().as_bytes(), 99);
         assert_eq!(again.ok(), Some(value));
         let exact = 1.293_333_707_602_870_7e25;
-        let exact_again = Codec::JSON.decode::<f64>(b"1.2933337076028707e+25");
+        let exact_again = Codec::JSON.decode::<f64>(b"1.2933337076028707e+25", 99);
         assert_eq!(exact_again.ok(), Some(exact));
     }
 
@@ -248,7 +326,113 @@ mod tests {
         let mut draft = Draft::new(Vec::new(), u64::MAX);
         let kind = |error: Error| error.kind();
         codec.encode(value, &mut draft).map_err(kind)?;
-        codec.decode(&draft.finish()).map_err(kind)
+        codec.decode(&draft.finish(), u64::MAX).map_err(kind)
+    }
+
+    /// So many levels of lists.
+    struct Nested(usize);
+
+    impl Serialize for Nested {
+        fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+            match self.0 {
+                0 => to.serialize_u8(7),
+                deep => to.collect_seq([Nested(deep - 1)]),
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_too_deep_to_be_read_is_not_written() {
+        for mark in b"jm" {
+            let Some(codec) = Codec::of_mark(*mark) else {
+                continue;
+            };
+            for (levels, fits) in [(1, true), (127, true), (128, false), (10_000, false)] {
+                let mut draft = Draft::new(Vec::new(), u64::MAX);
+                let written = codec.encode(&Nested(levels), &mut draft);
+                assert_eq!(written.is_ok(), fits, "{levels}");
+                if fits {
+                    let read = codec.decode::<serde_json::Value>(&draft.finish(), u64::MAX);
+                    assert!(read.is_ok(), "{levels}: {read:?}");
+                }
+            }
+            // As somebody else may have written it.
+            let byte = if *mark == b'j' { b'[' } else { 0x91 };
+            let read = codec.decode::<serde_json::Value>(&vec![byte; 100_000], u64::MAX);
+            assert!(read.is_err());
+            let ignored =
+                codec.decode::<Vec<serde::de::IgnoredAny>>(&vec![byte; 100_000], u64::MAX);
+            assert!(ignored.is_err());
+        }
+    }
+
+    #[derive(Clone, Debug, PartialEq, Serialize, serde::Deserialize)]
+    enum Level {
+        Of(Box<Level>),
+        Pair(u8, Box<Level>),
+        Named { level: Box<Level> },
+        End,
+    }
+
+    #[test]
+    fn variants_at_the_deepest_level_are_read_back() {
+        type Wrap = fn(Box<Level>) -> Level;
+        let wraps: [Wrap; 3] = [
+            Level::Of,
+            |level| Level::Pair(1, level),
+            |level| Level::Named { level },
+        ];
+        for mark in b"jm" {
+            let Some(codec) = Codec::of_mark(*mark) else {
+                continue;
+            };
+            for wrap in wraps {
+                let mut level = Level::End;
+                for levels in 1..140 {
+                    level = wrap(Box::new(level));
+                    match back(codec, &level) {
+                        Ok(read) => assert_eq!(read, level),
+                        Err(kind) => assert_eq!(kind, ErrorKind::Encode, "{levels}"),
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_some_holds_is_looked_at_through_every_wrapper() {
+        #[derive(Clone, Debug, PartialEq, Serialize, serde::Deserialize)]
+        struct Newtype<T>(T);
+        for mark in b"jm" {
+            let Some(codec) = Codec::of_mark(*mark) else {
+                continue;
+            };
+            let refused = Err(ErrorKind::Encode);
+            assert_eq!(back(codec, &Some(Newtype(None::<u8>))), refused);
+            assert_eq!(
+                back(codec, &Some(Newtype(Newtype(None::<u8>)))).err(),
+                refused.clone().err()
+            );
+            assert_eq!(
+                back(codec, &Some(Box::new(None::<u8>))).err(),
+                refused.clone().err()
+            );
+            assert_eq!(
+                back(codec, &Some(Newtype(Some(None::<u8>)))).err(),
+                refused.err()
+            );
+            assert_eq!(back(codec, &Newtype(None::<u8>)), Ok(Newtype(None)));
+            assert_eq!(back(codec, &Some(vec![None::<u8>])), Ok(Some(vec![None])));
+            assert_eq!(
+                back(codec, &Some(Newtype(Some(1u8)))),
+                Ok(Some(Newtype(Some(1))))
+            );
+            assert_eq!(back(codec, &Some((None::<u8>, ()))), Ok(Some((None, ()))));
+            assert_eq!(
+                back(codec, &Some(Ok::<_, u8>(None::<u8>))),
+                Ok(Some(Ok(None)))
+            );
+        }
     }
 
     #[test]

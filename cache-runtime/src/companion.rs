@@ -3,7 +3,7 @@ use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::cache::Cache;
@@ -11,9 +11,10 @@ use crate::compute::TypedRequest;
 use crate::error::Error;
 use crate::function::Known;
 use crate::group::Group;
-use crate::key::Key;
+use crate::invalidation_report::InvalidationReport;
+use crate::key::{Arguments, Key};
 use crate::policy::Policy;
-use crate::returns::Returns;
+use crate::returns::{Returns, ValueKind};
 use crate::store::Caller;
 
 /// The cache entry of one call of an annotated function, as its companion gives it.
@@ -26,47 +27,48 @@ pub struct Entry<R, const KIND: u8, F> {
     pub(crate) returns: PhantomData<fn() -> R>,
 }
 
-/// Writes a companion. The compiler's words about one that stands where there is no room for it
-/// are fixed, and name the macro that has written it.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! say_entry_false_in_the_impl_of_a_trait {
-    ([$($before:tt)*] $($companion:tt)*) => {
-        $($before)* fn $($companion)*
-    };
-}
-
 /// Where a call's entry is.
 pub(crate) struct Place {
     pub(crate) cache: Cache,
     pub(crate) state: Known,
-    pub(crate) key: Result<Key, Error>,
+    pub(crate) arguments: Arguments,
+    /// Made when it is asked for, by somebody who knows the return type.
+    pub(crate) key: OnceLock<Result<Key, Error>>,
     /// All of them, if there are tags.
-    pub(crate) groups: Option<Arc<[Group]>>,
+    pub(crate) groups: Result<Option<Arc<[Group]>>, Error>,
     pub(crate) policy: Policy,
 }
 
 impl Place {
-    pub(crate) fn key(&self) -> Result<&Key, Error> {
+    pub(crate) fn key<R: Returns<KIND>, const KIND: u8>(&self) -> Result<&Key, Error> {
+        self.key_with(R::Kind::FORM.shape)
+    }
+
+    fn key_with(&self, schema: fn() -> u64) -> Result<&Key, Error> {
         self.state.check()?;
-        self.key.as_ref().map_err(Error::again)
+        self.cache.is_on()?;
+        if let Err(error) = &self.groups {
+            return Err(error.again());
+        }
+        let key = || self.state.key(&self.arguments, schema);
+        self.key.get_or_init(key).as_ref().map_err(Error::again)
     }
 
     fn request<R: Returns<KIND>, const KIND: u8>(
         &self,
         caller: Caller,
     ) -> Result<TypedRequest<'_, R, KIND>, Error> {
-        let key = self.key()?;
+        let key = self.key::<R, KIND>()?;
         let inner = &self.cache.inner;
         let request = TypedRequest::new(inner, &self.state, key, &self.policy, caller);
-        Ok(request.tagged(self.groups.as_ref()))
+        Ok(request.tagged(self.groups.as_ref().ok().and_then(Option::as_ref)))
     }
 
     pub(crate) async fn peek<R: Returns<KIND>, const KIND: u8>(
         &self,
         caller: Caller,
     ) -> Result<Option<R::Value>, Error> {
-        self.request::<R, KIND>(caller)?.peek().await
+        Ok(self.request::<R, KIND>(caller)?.peek().await)
     }
 
     pub(crate) async fn put<R: Returns<KIND>, const KIND: u8>(
@@ -81,11 +83,15 @@ impl Place {
         &self,
         caller: Caller,
     ) -> Result<Option<Duration>, Error> {
-        self.request::<R, KIND>(caller)?.ttl().await
+        Ok(self.request::<R, KIND>(caller)?.ttl().await)
     }
 
-    pub(crate) async fn invalidate(&self, caller: Caller) -> Result<bool, Error> {
-        self.cache.inner.remove(caller, self.key()?).await
+    pub(crate) async fn invalidate<R: Returns<KIND>, const KIND: u8>(
+        &self,
+        caller: Caller,
+    ) -> Result<InvalidationReport, Error> {
+        let key = self.key::<R, KIND>()?;
+        self.cache.inner.remove(caller, key).await
     }
 }
 
@@ -98,25 +104,27 @@ impl<R: Returns<KIND>, const KIND: u8, F: Future<Output = R>> Entry<R, KIND, F> 
     ///
     /// An argument that can't enter a key; a function name that is taken.
     pub fn key(&self) -> Result<&Key, Error> {
-        self.place.key()
+        self.place.key::<R, KIND>()
     }
 
-    /// The stored value; nothing is computed.
+    /// The stored value; nothing is computed. A server that is away has none, which is counted as
+    /// an error.
     ///
     /// # Errors
     ///
-    /// As [`key`](Self::key); a server that does not answer.
+    /// As [`key`](Self::key).
     pub fn peek(&self) -> impl Future<Output = Result<Option<R::Value>, Error>> {
         let place = &self.place;
         async move { place.peek::<R, KIND>(Caller::Async).await }
     }
 
     /// Stores a value, with the function's lifetime. A computation of the call that is under
-    /// way is not stored any more.
+    /// way is not stored any more. While the server is away nothing is stored, and the call is
+    /// invalidated in its place, as [`invalidate`](Self::invalidate) does.
     ///
     /// # Errors
     ///
-    /// As [`peek`](Self::peek); a value that can't be written.
+    /// As [`key`](Self::key); a value that can't be written.
     pub fn put(&self, value: R::Value) -> impl Future<Output = Result<(), Error>> {
         let place = &self.place;
         async move { place.put::<R, KIND>(Caller::Async, value).await }
@@ -132,21 +140,22 @@ impl<R: Returns<KIND>, const KIND: u8, F: Future<Output = R>> Entry<R, KIND, F> 
         async move { place.ttl::<R, KIND>(Caller::Async).await }
     }
 
-    /// Invalidates this call; whether something was stored.
+    /// Invalidates this call.
     ///
     /// # Errors
     ///
-    /// As [`peek`](Self::peek); only this process has forgotten then.
-    pub fn invalidate(&self) -> impl Future<Output = Result<bool, Error>> {
+    /// As [`key`](Self::key); what the server says if it will never take the invalidation. A
+    /// server that is away is none: see [`queued`](field@InvalidationReport::queued).
+    pub fn invalidate(&self) -> impl Future<Output = Result<InvalidationReport, Error>> {
         let place = &self.place;
-        async move { place.invalidate(Caller::Async).await }
+        async move { place.invalidate::<R, KIND>(Caller::Async).await }
     }
 
     /// Calls the function whether or not its value is stored, and stores the new one. Until
     /// then others are served the old one.
     pub async fn refresh(self) -> R {
         let Self { place, compute, .. } = self;
-        let Ok(key) = place.key().cloned() else {
+        let Ok(key) = place.key::<R, KIND>().cloned() else {
             return compute.await;
         };
         let mut compute = pin!(compute);
@@ -158,7 +167,7 @@ impl<R: Returns<KIND>, const KIND: u8, F: Future<Output = R>> Entry<R, KIND, F> 
 impl<R, const KIND: u8, F> fmt::Debug for Entry<R, KIND, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Entry")
-            .field("key", &self.place.key)
+            .field("function", &self.place.state.name)
             .finish_non_exhaustive()
     }
 }
@@ -183,13 +192,16 @@ pub(crate) fn refreshing<T>(key: &Key, work: impl FnOnce() -> T) -> T {
 }
 
 fn mark(key: Option<Key>) -> Option<Key> {
-    IS_REFRESHING.set(key.is_some());
-    REFRESHING.replace(key)
+    // A thread that is about to end has no refreshes: they are plain calls.
+    let _ = IS_REFRESHING.try_with(|is| is.set(key.is_some()));
+    let replaced = REFRESHING.try_with(|asked| asked.replace(key));
+    replaced.ok().flatten()
 }
 
 /// Whether this call of `key` was asked for as a refresh.
 pub(crate) fn is_refresh(key: &Key) -> bool {
-    let asked = REFRESHING.with_borrow(|asked| asked.as_ref() == Some(key));
+    let asked = REFRESHING.try_with(|asked| asked.borrow().as_ref() == Some(key));
+    let asked = asked.unwrap_or(false);
     if asked {
         mark(None);
     }
@@ -199,5 +211,5 @@ pub(crate) fn is_refresh(key: &Key) -> bool {
 /// Whether some call on this thread was asked for as a refresh.
 #[inline]
 pub(crate) fn is_refreshing() -> bool {
-    IS_REFRESHING.get()
+    IS_REFRESHING.try_with(Cell::get).unwrap_or(false)
 }

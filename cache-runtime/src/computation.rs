@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::fingerprint::Fingerprint;
 
 /// A call that is being computed. One cache may stand before another, and have the same keys.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Calling {
     pub(crate) cache: u64,
     pub(crate) key: Fingerprint,
@@ -26,6 +26,12 @@ thread_local! {
 pub(crate) fn is_within(call: Calling) -> bool {
     let within = |calls: &RefCell<Vec<_>>| calls.borrow().contains(&call);
     WITHIN.try_with(within).unwrap_or(false)
+}
+
+/// The calls that this thread is computing at this moment.
+pub(crate) fn within() -> Vec<Calling> {
+    let within = |calls: &RefCell<Vec<_>>| calls.borrow().clone();
+    WITHIN.try_with(within).unwrap_or_default()
 }
 
 /// Computes a plain function's call.
@@ -53,14 +59,14 @@ pub(crate) async fn drive<F: Future>(
 }
 
 /// While it lives, this thread is computing the call.
-struct Within;
+pub(crate) struct Within(());
 
 impl Within {
-    fn enter(call: Calling) -> Self {
+    pub(crate) fn enter(call: Calling) -> Self {
         let enter = |calls: &RefCell<Vec<_>>| calls.borrow_mut().push(call);
         // A thread that is about to end waits for itself, as it would without this.
         let _ = WITHIN.try_with(enter);
-        Self
+        Self(())
     }
 }
 
@@ -124,11 +130,17 @@ impl Pulse {
         let mut polled = self.lock();
         polled.due = None;
         polled.busy = true;
-        match &mut polled.waker {
-            Some(waker) => waker.clone_from(by),
-            none => *none = Some(by.clone()),
-        }
+        let known = polled
+            .waker
+            .as_ref()
+            .is_some_and(|waker| waker.will_wake(by));
         drop(polled);
+        if !known {
+            // To clone a waker, or to drop one, is somebody else's code: not under the lock.
+            let waker = by.clone();
+            let before = self.lock().waker.replace(waker);
+            drop(before);
+        }
         Beat(self)
     }
 
@@ -145,8 +157,8 @@ impl Wake for Pulse {
     fn wake_by_ref(self: &Arc<Self>) {
         let mut polled = self.lock();
         polled.due.get_or_insert_with(Instant::now);
-        // Not under the lock: waking may poll on the spot.
-        let waker = polled.waker.clone();
+        // Not under the lock: waking may poll on the spot. It is given again with the next poll.
+        let waker = polled.waker.take();
         drop(polled);
         if let Some(waker) = waker {
             waker.wake();
@@ -208,6 +220,38 @@ mod tests {
         assert_eq!(wakers.len(), 2);
     }
 
+    /// Counts how often it is woken.
+    #[derive(Default)]
+    struct Counts(std::sync::atomic::AtomicUsize);
+
+    impl Wake for Counts {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn a_computation_wakes_whoever_has_polled_it_last() {
+        let pulse = Pulse::begin();
+        let [one, two] = [(); 2].map(|()| Arc::<Counts>::default());
+        let woken = || [&one, &two].map(|by| by.0.load(std::sync::atomic::Ordering::SeqCst));
+        let poll = |by: &Arc<Counts>| drop(pulse.beat(&Waker::from(Arc::clone(by))));
+        let wake = || Waker::from(Arc::clone(&pulse)).wake();
+        poll(&one);
+        wake();
+        assert_eq!(woken(), [1, 0]);
+        poll(&one);
+        poll(&two);
+        wake();
+        assert_eq!(woken(), [1, 1]);
+        // Once for a poll.
+        wake();
+        assert_eq!(woken(), [1, 1]);
+        poll(&one);
+        wake();
+        assert_eq!(woken(), [2, 1]);
+    }
+
     #[test]
     fn a_computation_is_not_stalled_while_it_is_polled() {
         let pulse = Pulse::begin();
@@ -215,7 +259,10 @@ mod tests {
         let beat = pulse.beat(Waker::noop());
         waker.wake_by_ref();
         assert!(!pulse.is_stalled(Duration::ZERO), "it may be busy for long");
+        std::thread::sleep(Duration::from_millis(300));
         drop(beat);
         assert!(pulse.is_stalled(Duration::ZERO), "it was woken meanwhile");
+        let limit = Duration::from_millis(290);
+        assert!(!pulse.is_stalled(limit), "nobody could poll it before");
     }
 }

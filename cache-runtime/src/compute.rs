@@ -17,21 +17,23 @@ use crate::background;
 use crate::cache::Inner;
 use crate::computation::{self, Calling};
 use crate::entry::Mark;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::flight::{Follower, Landing, Lead, Role};
 use crate::function::State;
 use crate::group::{Group, Stamp};
 use crate::key::Key;
+use crate::near::Near;
 use crate::policy::Policy;
 use crate::returns::{Erased, Form};
 use crate::seal::{Seal, Sealed};
 use crate::store::{Caller, Reach, Session, Tier};
+use crate::waits;
 
 use claim::Turn;
 use look::{Hit, Looked};
 pub use settle::Verdict;
 pub(crate) use settle::Work;
-pub(crate) use typed::{Answer, TypedRequest};
+pub(crate) use typed::{Answer, Tally, TypedRequest};
 
 /// How much longer a follower waits than its leader, at most.
 const GRACE: Duration = Duration::from_secs(1);
@@ -49,6 +51,7 @@ pub(crate) struct Request<'a> {
     /// Of the groups, if there are tags among them.
     seals: Option<Arc<[Arc<Seal>]>>,
     policy: &'a Policy,
+    caller: Caller,
     session: Session,
     form: &'static Form,
     /// Whether a failure is one that can be given to those who wait.
@@ -67,6 +70,16 @@ pub(crate) enum Sought {
     Compute(Box<Work>),
 }
 
+/// How the wait for somebody else's flight has ended.
+enum Followed {
+    To(Landing),
+    /// It must not be waited for: its computation waits for the caller's, or the caller's thread is
+    /// about to end.
+    Never,
+    /// It took too long.
+    InVain,
+}
+
 impl<'a> Request<'a> {
     pub(crate) fn new(
         inner: &'a Arc<Inner>,
@@ -83,7 +96,11 @@ impl<'a> Request<'a> {
             groups: &state.groups,
             seals: None,
             policy,
-            session: inner.store.session(caller),
+            caller,
+            session: match &inner.local.own {
+                Some(own) if form.is_own => inner.store.session_here(caller, own.memory()),
+                _ => inner.store.session(caller),
+            },
             form,
             shares: |_| false,
         }
@@ -137,12 +154,9 @@ impl<'a> Request<'a> {
                 }
                 // What has just failed is not tried again one by one.
                 Role::Follow(_) if failed.is_some() => return self.alone(failed.flatten()),
-                // It needs itself, and would wait for itself.
-                Role::Follow(_) if computation::is_within(self.calling()) => {
-                    return self.alone(None);
-                }
                 Role::Follow(follower) => match Box::pin(self.follow(&follower, deadline)).await {
-                    Some(Landing::Landed(value)) => {
+                    Followed::Never => return self.alone(None),
+                    Followed::To(Landing::Landed(value)) => {
                         if (self.form.is)(&value) {
                             self.state.counters.here().joined.count();
                             return Sought::Found(value);
@@ -151,8 +165,8 @@ impl<'a> Request<'a> {
                         return self.alone(None);
                     }
                     // One of those who waited leads the next flight.
-                    Some(Landing::Abandoned) => {}
-                    Some(Landing::Failed(failure)) => {
+                    Followed::To(Landing::Abandoned) => {}
+                    Followed::To(Landing::Failed(failure)) => {
                         if let Some(failure) = failure.filter(self.shares) {
                             self.state.counters.here().joined.count();
                             return Sought::Failed(failure);
@@ -163,7 +177,8 @@ impl<'a> Request<'a> {
                         failed = Some(Box::pin(turn).await);
                     }
                     // One of those who have waited in vain computes; the others wait for it.
-                    None => {
+                    Followed::InVain => {
+                        self.waited_in_vain();
                         self.inner.local.flights.give_up(self.key, &follower);
                         patience = Instant::now();
                         deadline = patience + self.wait();
@@ -183,7 +198,7 @@ impl<'a> Request<'a> {
         let turn = match self.session.stamp(self.groups).await {
             Ok(stamp) => {
                 let deadline = Instant::now() + self.wait();
-                self.claim(self.mark(stamp), Reach::Force, deadline, &lead)
+                self.claim(self.mark(stamp), Reach::Force, deadline, &lead, false)
                     .await
             }
             Err(error) => self.failed(&error, &lead),
@@ -191,13 +206,19 @@ impl<'a> Request<'a> {
         self.sought(lead, turn, None)
     }
 
-    async fn follow(&self, follower: &Follower, deadline: Instant) -> Option<Landing> {
+    async fn follow(&self, follower: &Follower, deadline: Instant) -> Followed {
+        let Some(_wait) = waits::enter(self.calling()) else {
+            return Followed::Never;
+        };
         let mut deadline = deadline;
         let mut grace = self.wait().min(GRACE);
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            if let Ok(landing) = background::timeout(left, follower.landing()).ok()?.await {
-                return Some(landing);
+            let Ok(landing) = background::timeout(left, follower.landing()) else {
+                return Followed::Never;
+            };
+            if let Ok(landing) = landing.await {
+                return Followed::To(landing);
             }
             // Its leader may have waited as long as we, and may be about to compute only now.
             deadline = match follower.begun() {
@@ -205,19 +226,42 @@ impl<'a> Request<'a> {
                 None => deadline + std::mem::take(&mut grace),
             };
             if deadline <= Instant::now() {
-                return None;
+                return Followed::InVain;
             }
         }
     }
 
+    /// Tells and counts that the caller computes for itself after all of its `wait`.
+    fn waited_in_vain(&self) {
+        let error = Error::new(
+            ErrorKind::WaitExceeded,
+            format!(
+                "calls compute after waiting {:?} for another computation of the same call: \
+                 let `wait` exceed what the function takes; one that calls itself from a task it has spawned, \
+                 or through another process, waits for itself",
+                self.wait(),
+            ),
+        );
+        self.state.counters.here().errors.count(error.kind());
+        self.trouble(&error);
+    }
+
     async fn lead(&self, lead: Lead, deadline: Instant) -> Sought {
+        if self.claims_first() {
+            return Box::pin(self.lead_by_claim(lead, deadline)).await;
+        }
         match self.look(&lead).await {
-            Ok(Looked::Hit(hit)) => self.found(lead, hit),
+            Ok(Looked::Hit(hit)) => {
+                self.state.outlook.note(true);
+                self.found(lead, hit)
+            }
             // The lease may be its own.
             Ok(Looked::Miss(..)) if computation::is_within(self.calling()) => self.alone(None),
             Ok(Looked::Miss(stamp, spare)) => {
+                self.state.outlook.note(false);
                 let mark = self.mark(stamp);
-                let turn = Box::pin(self.claim(mark, Reach::Normal, deadline, &lead)).await;
+                let claim = self.claim(mark, Reach::Normal, deadline, &lead, spare.is_some());
+                let turn = Box::pin(claim).await;
                 self.sought(lead, turn, spare)
             }
             Err(error) => {
@@ -225,6 +269,29 @@ impl<'a> Request<'a> {
                 self.sought(lead, turn, None)
             }
         }
+    }
+
+    /// Whether the lease is asked for without a look: that finds what is stored as well, and saves
+    /// a round trip where there is nothing. Not where a value past its ttl may stand in, which
+    /// a claim does not give.
+    fn claims_first(&self) -> bool {
+        !self.session.is_typed()
+            && !self.policy.ages()
+            && self.state.outlook.expects_miss()
+            && !computation::is_within(self.calling())
+    }
+
+    async fn lead_by_claim(&self, lead: Lead, deadline: Instant) -> Sought {
+        let turn = match self.session.stamp(self.groups).await {
+            Ok(stamp) => {
+                let mark = self.mark(stamp);
+                self.claim(mark, Reach::Normal, deadline, &lead, false)
+                    .await
+            }
+            Err(error) => self.failed(&error, &lead),
+        };
+        self.state.outlook.note(matches!(turn, Turn::Theirs(_)));
+        self.sought(lead, turn, None)
     }
 
     fn found(&self, lead: Lead, hit: Hit) -> Sought {
@@ -243,18 +310,28 @@ impl<'a> Request<'a> {
     }
 
     fn sought(&self, lead: Lead, turn: Turn, spare: Option<Erased>) -> Sought {
-        let (lease, vigil) = match turn {
-            Turn::Theirs(hit) => return self.found(lead, hit),
-            Turn::Ours(lease, mark) => (Some((lease, mark)), None),
-            Turn::Unstored(vigil) => (None, vigil),
+        let lease = match (turn, &spare) {
+            (Turn::Theirs(hit), _) => return self.found(lead, hit),
+            (Turn::Paused, Some(held)) => {
+                let (held, fresh, due) = (Arc::clone(held), None, None);
+                return self.found(lead, Hit { held, fresh, due });
+            }
+            (Turn::Ours(lease, mark), _) => Some((lease, mark)),
+            (Turn::Unstored, _) => None,
+            // Nobody respects a pause with nothing to serve.
+            (Turn::Paused, None) => None,
         };
         let spare = spare.filter(|_| !lead.has_changed());
+        let lease = lease.map(|(lease, mark)| match &spare {
+            Some(_) => (lease.pausing(self.policy.retry_after), mark),
+            None => (lease, mark),
+        });
         if spare.is_none() {
             // Otherwise it is one only if nothing stands in.
             self.state.counters.here().misses.count();
         }
         self.state.counters.here().computations.count();
-        Sought::Compute(Box::new(Work::new(lead, lease, vigil, spare)))
+        Sought::Compute(Box::new(Work::new(lead, lease, spare)))
     }
 
     /// Computes beside the cache.
@@ -270,9 +347,9 @@ impl<'a> Request<'a> {
             // for all of this process ends our flights when it comes back.)
             lead.leave();
         }
-        self.state.counters.here().errors.count();
+        self.state.counters.here().errors.count(error.kind());
         self.trouble(error);
-        Turn::Unstored(None)
+        Turn::Unstored
     }
 
     fn trouble(&self, error: &Error) {
@@ -288,12 +365,14 @@ impl<'a> Request<'a> {
     }
 
     fn mark(&self, stamp: Stamp) -> Mark {
-        Mark::new(self.policy.codec, (self.form.shape)(), stamp)
+        Mark::new(self.policy.codec, (self.form.shape)(), stamp, self.key)
     }
 
     /// With its seals, if there are tags.
     fn sealed(&self, value: Erased) -> Erased {
         match &self.seals {
+            // Nothing would break them.
+            Some(_) if !self.session.vouches() => value,
             Some(seals) => Arc::new(Sealed {
                 value,
                 seals: Arc::clone(seals),
@@ -304,9 +383,14 @@ impl<'a> Request<'a> {
 
     /// This is what its function's copies are to be of, if all of them have the same groups.
     fn set_current(&self, stamp: Stamp) {
-        if self.seals.is_none() {
+        if self.seals.is_none() && self.session.vouches() {
             self.state.current.set(stamp);
         }
+    }
+
+    /// Where this process holds the call's value, or a copy of it.
+    fn held(&self) -> &Near {
+        self.inner.local.held(self.form.is_own)
     }
 
     fn wait(&self) -> Duration {

@@ -41,7 +41,7 @@ impl Ask {
         given.await.map_err(|_| {
             Error::new(
                 ErrorKind::Unavailable,
-                "whoever gives the credentials has panicked",
+                "the callback given to `credentials` has panicked",
             )
         })
     }

@@ -36,6 +36,8 @@ pub enum ErrorKind {
     NameTaken,
     /// A pattern can't be understood.
     Pattern,
+    /// Another computation of the same call took longer than a caller waits for one.
+    WaitExceeded,
 }
 
 impl Error {
@@ -56,13 +58,6 @@ impl Error {
     /// Whether the same may succeed in a while.
     pub(crate) fn is_passing(&self) -> bool {
         self.passing
-    }
-
-    /// The error with what has been done about it.
-    pub(crate) fn and(mut self, what: &str) -> Self {
-        self.message.push_str("; ");
-        self.message.push_str(what);
-        self
     }
 
     /// The same error for one more reader.

@@ -10,33 +10,39 @@ use crate::error::Error;
 #[non_exhaustive]
 pub enum Event {
     /// Redis can't be reached or does not answer in time: calls go through without it.
-    Away(Error),
+    Disconnected(Error),
     /// Redis answers: calls are served from it.
-    Back,
+    Reconnected,
     /// Nothing is kept in this process from now on, because the server tells of no changes (no
     /// RESP3, or a proxy between).
-    NearOff,
+    NearCacheDisabled,
     /// Copies are kept in this process again.
-    NearOn,
+    NearCacheEnabled,
     /// Invalidations wait for Redis, and nothing that it says is believed until it was told.
-    Queued,
+    InvalidationsQueued,
     /// No invalidation waits any more.
-    Delivered,
+    InvalidationsDelivered,
     /// Redis will never take an invalidation that has waited for it.
-    Lost(Error),
+    InvalidationDropped(Error),
+    /// This process was forked off one that had built the cache, and has none of its threads: calls
+    /// are computed. Build caches after forking.
+    Forked,
+    /// An override that the fleet keeps in Redis can't be read and is passed over: its field, or all
+    /// of them beyond a bound.
+    OverrideIgnored(String),
     /// A function has a `secret` argument and the cache has no secret: its entries can be found by
     /// this process alone. See [`Builder::secret`](crate::Builder::secret).
-    Unshared,
+    SecretNotShared,
     /// Something is wrong with a function, not with Redis: its calls are computed, and not
     /// stored.
-    Uncached {
+    FunctionDegraded {
         /// Its name.
         function: String,
         /// What is wrong.
         error: Error,
     },
     /// A call of such a function was stored again.
-    Cached {
+    FunctionRecovered {
         /// Its name.
         function: String,
     },
@@ -45,22 +51,29 @@ pub enum Event {
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Away(error) => write!(f, "redis is away, calls go through: {error}"),
-            Self::Back => f.write_str("redis is there"),
-            Self::NearOff => f.write_str(
+            Self::Disconnected(error) => write!(f, "redis is away, calls go through: {error}"),
+            Self::Reconnected => f.write_str("redis is there"),
+            Self::NearCacheDisabled => f.write_str(
                 "the near tier is off: the server tells of no changes (no RESP3, or a proxy between); functions with a `near_ttl` use it all the same",
             ),
-            Self::NearOn => f.write_str("the near tier is on"),
-            Self::Queued => f.write_str("invalidations wait for redis"),
-            Self::Delivered => f.write_str("redis was told of all invalidations"),
-            Self::Lost(error) => write!(f, "an invalidation is lost: {error}"),
-            Self::Unshared => f.write_str(
+            Self::NearCacheEnabled => f.write_str("the near tier is on"),
+            Self::InvalidationsQueued => f.write_str("invalidations wait for redis"),
+            Self::InvalidationsDelivered => f.write_str("redis was told of all invalidations"),
+            Self::InvalidationDropped(error) => write!(f, "an invalidation is lost: {error}"),
+            Self::Forked => f.write_str(
+                "this process was forked off after the cache was built: calls are computed; build caches after forking",
+            ),
+            Self::OverrideIgnored(what) => write!(
+                f,
+                "an override of the fleet can't be read and is passed over: {what}"
+            ),
+            Self::SecretNotShared => f.write_str(
                 "entries of functions with a `secret` argument are not shared with other processes: give all of them one secret, by `Builder::secret` or RECACHED_SECRET",
             ),
-            Self::Uncached { function, error } => {
+            Self::FunctionDegraded { function, error } => {
                 write!(f, "calls of `{function}` are computed and not stored: {error}")
             }
-            Self::Cached { function } => write!(f, "calls of `{function}` are stored again"),
+            Self::FunctionRecovered { function } => write!(f, "calls of `{function}` are stored again"),
         }
     }
 }
@@ -78,13 +91,18 @@ impl Observer {
 
     pub(crate) fn tell(&self, event: &Event) {
         match event {
-            Event::Lost(_) => tracing::error!("{event}"),
-            Event::Away(_)
-            | Event::NearOff
-            | Event::Queued
-            | Event::Unshared
-            | Event::Uncached { .. } => tracing::warn!("{event}"),
-            Event::Back | Event::NearOn | Event::Delivered | Event::Cached { .. } => {
+            Event::InvalidationDropped(_) => tracing::error!("{event}"),
+            Event::Disconnected(_)
+            | Event::NearCacheDisabled
+            | Event::InvalidationsQueued
+            | Event::Forked
+            | Event::OverrideIgnored(_)
+            | Event::SecretNotShared
+            | Event::FunctionDegraded { .. } => tracing::warn!("{event}"),
+            Event::Reconnected
+            | Event::NearCacheEnabled
+            | Event::InvalidationsDelivered
+            | Event::FunctionRecovered { .. } => {
                 tracing::info!("{event}");
             }
         }
@@ -104,7 +122,7 @@ mod tests {
 
     #[test]
     fn an_observer_that_panics_harms_nobody() {
-        Observer::new(|_| panic!("on purpose")).tell(&Event::Back);
-        Observer::default().tell(&Event::Back);
+        Observer::new(|_| panic!("on purpose")).tell(&Event::Reconnected);
+        Observer::default().tell(&Event::Reconnected);
     }
 }

@@ -294,7 +294,7 @@ impl Lead {
     /// joined after the change must not be given what was read before it.
     ///
     /// If nothing has changed, `keep` is run, before any later change can be told.
-    pub(crate) fn close(&self, keep: impl FnOnce()) -> bool {
+    pub(crate) fn close<T>(&self, keep: impl FnOnce() -> T) -> bool {
         let mut shard = self.shard();
         let flying = self.flight.is_in(&shard);
         if flying {
@@ -302,19 +302,21 @@ impl Lead {
         }
         self.left.store(true, Ordering::Relaxed);
         let touched = self.flight.touched.swap(false, Ordering::Relaxed);
-        if flying && !touched {
-            keep();
-        }
+        let evicted = (flying && !touched).then(keep);
+        // Dropping it runs the user's code: not under the lock.
+        drop(shard);
+        drop(evicted);
         touched
     }
 
     /// Runs `keep` if nothing has changed since the leader last asked, before any later change
     /// can be told.
-    pub(crate) fn keep(&self, keep: impl FnOnce()) {
+    pub(crate) fn keep<T>(&self, keep: impl FnOnce() -> T) {
         let shard = self.shard();
-        if self.flight.is_in(&shard) && !self.flight.touched.load(Ordering::Relaxed) {
-            keep();
-        }
+        let stands = self.flight.is_in(&shard) && !self.flight.touched.load(Ordering::Relaxed);
+        let evicted = stands.then(keep);
+        drop(shard);
+        drop(evicted);
     }
 
     /// Takes no more joiners.
@@ -371,3 +373,6 @@ impl Drop for Lead {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
@@ -7,10 +7,12 @@ use std::time::Duration;
 use crate::error::{Error, ErrorKind};
 use crate::event::Observer;
 use crate::group::Group;
-use crate::key::{Arguments, Head, Key};
+use crate::key::{Arguments, Head, Key, Variant};
 use crate::name::{function_name, within};
 use crate::near::Current;
+use crate::outlook::Outlook;
 use crate::policy::Policy;
+use crate::process;
 use crate::rules::Rules;
 use crate::stats::{Counters, NearStats, Stats};
 use crate::trouble::Trouble;
@@ -90,25 +92,31 @@ impl Deref for Known {
 /// What one cache knows of one function.
 pub(crate) struct State {
     pub(crate) name: Arc<str>,
-    /// How its keys begin, unless it is generic.
-    head: Head,
-    /// The path of a body that is known not to be generic.
-    plain: OnceLock<(usize, usize)>,
+    /// How its keys begin, with the path of its body, once that is known not to be generic.
+    plain: OnceLock<((usize, usize), Head)>,
     /// How the keys of its instances begin, by the path of their bodies.
     heads: RwLock<HashMap<(usize, usize), Arc<Head>>>,
-    prefix: String,
+    /// With its namespace.
+    full_name: String,
+    version: String,
     /// The namespace and the function itself.
     pub(crate) groups: Arc<[Group]>,
     /// Their generations, while they are known.
     pub(crate) current: Current,
     pub(crate) counters: Counters,
-    /// Whether the fleet knows the name, so that a pattern can reach what is stored under it.
-    pub(crate) announced: AtomicBool,
+    /// The variants that the fleet knows, so that a pattern, and an invalidation by another
+    /// release, can reach what is stored.
+    announced: RwLock<HashSet<Box<str>>>,
     pub(crate) trouble: Trouble,
     set: Set,
     /// Another function has the name: nothing is cached.
     refused: Option<String>,
+    #[cfg(debug_assertions)]
+    read_back: AtomicBool,
+    /// The cache is off.
+    out: bool,
     place: Place,
+    pub(crate) outlook: Outlook,
 }
 
 /// What tells functions of one name apart.
@@ -123,6 +131,16 @@ enum Place {
     ByHand,
 }
 
+impl Place {
+    /// The site, unless the keys are used by hand.
+    fn at(&self) -> Option<&str> {
+        match self {
+            Self::Site { at, .. } => Some(at),
+            Self::ByHand => None,
+        }
+    }
+}
+
 impl State {
     fn new(
         namespace: &str,
@@ -130,17 +148,14 @@ impl State {
         version: &str,
         place: Place,
         refused: Option<String>,
+        out: bool,
     ) -> Self {
-        let prefix = match version {
-            "" => format!("{namespace}:{name}"),
-            version => format!("{namespace}:{name}@{version}"),
-        };
         Self {
             name: name.into(),
-            head: Head::new(&prefix, ""),
             plain: OnceLock::new(),
             heads: RwLock::default(),
-            prefix,
+            full_name: format!("{namespace}:{name}"),
+            version: version.to_owned(),
             groups: [
                 Group::everything(namespace),
                 Group::function(namespace, name),
@@ -148,56 +163,87 @@ impl State {
             .into(),
             current: Current::default(),
             counters: Counters::default(),
-            announced: AtomicBool::new(false),
+            announced: RwLock::default(),
             trouble: Trouble::default(),
             set: Set::default(),
             refused,
+            #[cfg(debug_assertions)]
+            read_back: AtomicBool::new(false),
+            out,
             place,
+            outlook: Outlook::default(),
         }
     }
 
-    /// How the key of a call begins whose body has this path.
-    #[inline]
-    pub(crate) fn head<T>(&self, path: &'static str, with: impl FnOnce(&Head) -> T) -> T {
+    /// How the key of a call begins whose body has this path, and whose values this schema.
+    #[inline(always)]
+    pub(crate) fn head<T>(
+        &self,
+        path: &'static str,
+        schema: fn() -> u64,
+        with: impl FnOnce(&Head) -> T,
+    ) -> T {
         // One instance, one text: its address says which.
         let place = (path.as_ptr().addr(), path.len());
-        if self.plain.get() == Some(&place) {
-            return with(&self.head);
+        if let Some((plain, head)) = self.plain.get()
+            && *plain == place
+        {
+            return with(head);
         }
-        match self.other_head(path, place) {
-            Some(head) => with(&head),
-            None => with(&self.head),
-        }
+        with(&self.other_head(path, place, schema))
     }
 
-    /// `None` if it is not generic.
     #[cold]
-    fn other_head(&self, path: &'static str, place: (usize, usize)) -> Option<Arc<Head>> {
-        if !path.contains('<') {
-            let _ = self.plain.set(place);
-            return None;
-        }
+    fn other_head(
+        &self,
+        path: &'static str,
+        place: (usize, usize),
+        schema: fn() -> u64,
+    ) -> Arc<Head> {
         let heads = self.heads.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(head) = heads.get(&place) {
-            return Some(Arc::clone(head));
+            return Arc::clone(head);
         }
         drop(heads);
-        let head = match &self.place {
+        // The schema is read by the user's code: under no lock.
+        let variant = Variant::new(schema(), &self.version);
+        let head = || match &self.place {
             // An item knows the `impl` it is in, and of a trait only its name.
             Place::Site { provided: true, .. } if path.starts_with('<') => {
-                Head::provided(&self.prefix, path)
+                Head::provided(&self.full_name, variant, path)
             }
-            _ => Head::new(&self.prefix, path),
+            _ => Head::new(&self.full_name, variant, path),
         };
-        let head = Arc::new(head);
+        if !path.contains('<') && self.plain.set((place, head())).is_ok() {
+            return Arc::new(head());
+        }
+        let head = Arc::new(head());
         let mut heads = self.heads.write().unwrap_or_else(PoisonError::into_inner);
         heads.insert(place, Arc::clone(&head));
-        Some(head)
+        head
     }
 
     /// The key of a call with these arguments.
-    pub(crate) fn key(&self, arguments: Arguments) -> Result<Key, Error> {
-        self.head(arguments.path(), |head| arguments.finish_under(head))
+    pub(crate) fn key(&self, arguments: &Arguments, schema: fn() -> u64) -> Result<Key, Error> {
+        self.head(arguments.path(), schema, |head| arguments.key(head))
+    }
+
+    /// Whether the fleet knows this variant.
+    pub(crate) fn is_announced(&self, variant: &str) -> bool {
+        let announced = self
+            .announced
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        announced.contains(variant)
+    }
+
+    /// The fleet has been told of this variant.
+    pub(crate) fn announced(&self, variant: &str) {
+        let mut announced = self
+            .announced
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        announced.insert(variant.into());
     }
 
     /// An error if another function has the name.
@@ -210,7 +256,7 @@ impl State {
 
     /// Whether its calls do not consult the cache.
     pub(crate) fn is_out(&self) -> bool {
-        self.refused.is_some() || self.set.off.load(Ordering::Relaxed)
+        self.out || self.refused.is_some() || self.set.off.load(Ordering::Relaxed)
     }
 
     /// What its attribute says, and what is set at run time.
@@ -228,6 +274,12 @@ impl State {
             ms => Some(Duration::from_millis(ms)),
         };
         !self.is_out() && policy.cap == cap
+    }
+
+    /// Whether a value is to be read back: asked once.
+    #[cfg(debug_assertions)]
+    pub(crate) fn is_read_back_first(&self) -> bool {
+        !self.read_back.swap(true, Ordering::Relaxed)
     }
 
     pub(crate) fn own_group(&self) -> &Group {
@@ -258,22 +310,37 @@ pub(crate) struct Registry {
     namespace: Arc<str>,
     observer: Observer,
     rules: Rules,
+    pub(crate) off: bool,
+    /// Of what is no single function's.
+    damage: Trouble,
     functions: RwLock<HashMap<String, Vec<Arc<State>>>>,
+    /// The name that was used first.
+    first_called: OnceLock<Arc<str>>,
 }
 
 /// Names used by hand come from the program's data at times; sites never do.
 const MOST_BY_HAND: usize = 10_000;
 
 impl Registry {
-    pub(crate) fn new(namespace: &str, observer: &Observer, rules: Rules) -> Self {
+    /// `off`: whether no call of any function consults the cache.
+    pub(crate) fn new(namespace: &str, observer: &Observer, rules: Rules, off: bool) -> Self {
         static IDS: AtomicU64 = AtomicU64::new(0);
+        process::note();
         Self {
             id: IDS.fetch_add(1, Ordering::Relaxed),
             namespace: namespace.into(),
             observer: observer.clone(),
             rules,
+            off,
+            damage: Trouble::default(),
             functions: RwLock::default(),
+            first_called: OnceLock::new(),
         }
+    }
+
+    /// The name of the function that was called first, if any was.
+    pub(crate) fn first_called(&self) -> Option<&str> {
+        self.first_called.get().map(|name| &**name)
     }
 
     fn of_site(&self, site: &Site) -> Arc<State> {
@@ -294,7 +361,7 @@ impl Registry {
             .functions
             .read()
             .unwrap_or_else(PoisonError::into_inner);
-        let known = functions.get(name).is_some_and(|states| !states.is_empty());
+        let known = functions.contains_key(name);
         if !known && functions.len() >= MOST_BY_HAND {
             return Err(Error::new(
                 ErrorKind::Key,
@@ -325,20 +392,24 @@ impl Registry {
         if let Some(state) = find(states) {
             return state;
         }
-        let refused = states.first().map(|owner| {
-            let show = |place: &Place| match place {
-                Place::Site { at, .. } => at.clone(),
-                Place::ByHand => "a key used by hand".to_owned(),
-            };
+        // Keys by hand have no variant: the two never meet.
+        let owner = states.iter().find_map(|state| state.place.at());
+        let refused = owner.zip(place.at()).map(|(owner, at)| {
             format!(
-                "two functions are named `{name}`: {} has the name, so {} is not cached; give one of them another with `name = \"…\"`",
-                show(&owner.place),
-                show(&place)
+                "two functions are named `{name}`: {owner} has the name, so {at} is not cached; give one of them another with `name = \"…\"`"
             )
         });
-        let state = Arc::new(State::new(&self.namespace, name, version, place, refused));
+        let state = Arc::new(State::new(
+            &self.namespace,
+            name,
+            version,
+            place,
+            refused,
+            self.off,
+        ));
         state.set(self.rules.of(name));
         states.push(Arc::clone(&state));
+        let _ = self.first_called.set(Arc::clone(&state.name));
         // An observer may use the cache.
         drop(functions);
         if let Err(error) = state.check() {
@@ -366,16 +437,28 @@ impl Registry {
 
     /// The generation of `group` has changed.
     pub(crate) fn forget(&self, group: &str) {
-        self.each(|state| {
-            if state.groups.iter().any(|of| of.key() == group) {
-                state.current.forget();
+        // Found by its name: of ten thousand groups, each would else look at all functions.
+        let Some(name) = Group::function_of_key(group) else {
+            return self.forget_all();
+        };
+        let functions = self
+            .functions
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        let states = functions.get(name).into_iter().flatten();
+        states.for_each(|state| {
+            // A push about a generation that was made just now says nothing.
+            if state.current.forget() {
+                state.outlook.expect_misses();
             }
         });
     }
 
     /// No generation is known any more.
     pub(crate) fn forget_all(&self) {
-        self.each(|state| state.current.forget());
+        self.each(|state| {
+            state.current.forget();
+        });
     }
 
     fn each(&self, forget: impl Fn(&State)) {
@@ -384,6 +467,25 @@ impl Registry {
             .read()
             .unwrap_or_else(PoisonError::into_inner);
         functions.values().flatten().for_each(|state| forget(state));
+    }
+
+    /// Counts what was found damaged, and tells of it once.
+    pub(crate) fn damaged(&self, function: &str, error: &Error) {
+        let functions = self
+            .functions
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        let state = functions.get(function).and_then(|states| states.first());
+        let state = state.cloned();
+        // An observer may use the cache.
+        drop(functions);
+        match state {
+            Some(state) => {
+                state.counters.here().errors.count(error.kind());
+                state.trouble.arises(&self.observer, function, error);
+            }
+            None => self.damage.arises(&self.observer, function, error),
+        }
     }
 
     /// The names in use, sorted.

@@ -7,7 +7,7 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 
 use crate::fingerprint::digest;
 use crate::key::tag_text;
-use crate::nonce::Nonce;
+use crate::unique_id::UniqueId;
 
 /// A set of calls that can be invalidated together, named by the key of its generation.
 #[derive(Clone)]
@@ -34,6 +34,22 @@ impl Group {
     /// Every call of one function.
     pub(crate) fn function(namespace: &str, name: &str) -> Self {
         Self::new(format!("{namespace}:gen:fn:{name}"))
+    }
+
+    /// No calls: its generation is the id of the database.
+    pub(crate) fn database(namespace: &str) -> Self {
+        Self::new(format!("{namespace}:gen:database"))
+    }
+
+    /// The function, if it is the group of one.
+    pub(crate) fn function_name(&self) -> Option<&str> {
+        Self::function_of_key(&self.key)
+    }
+
+    /// The function whose generation is held by this key.
+    pub(crate) fn function_of_key(key: &str) -> Option<&str> {
+        let (_, rest) = key.split_once(':')?;
+        rest.strip_prefix("gen:fn:")
     }
 
     /// Every call with this tag, of functions whose entries live for `ttl` at most.
@@ -98,7 +114,7 @@ impl fmt::Debug for Group {
 pub(crate) struct Stamp(pub(crate) [u8; 16]);
 
 impl Stamp {
-    pub(crate) fn of(generations: impl IntoIterator<Item = Nonce>) -> Self {
+    pub(crate) fn of(generations: impl IntoIterator<Item = UniqueId>) -> Self {
         // Without a key, because every process must agree; nonces are nobody's choice.
         let mut hasher = SipHasher13::new();
         for generation in generations {
@@ -132,8 +148,31 @@ mod tests {
     }
 
     #[test]
+    fn a_function_is_known_by_the_key_of_its_generation() {
+        let function = Group::function("ns", "app.user");
+        assert_eq!(function.function_name(), Some("app.user"));
+        assert_eq!(
+            Group::function_of_key("ns:gen:fn:app.user"),
+            Some("app.user")
+        );
+        let others = [Group::everything("ns"), Group::database("ns")];
+        assert!(others.iter().all(|group| group.function_name().is_none()));
+        assert!(!function.is_tag() && !others[0].is_tag());
+    }
+
+    #[test]
+    fn the_generation_of_a_tag_outlives_its_calls_and_a_day() {
+        let life = |ttl| Group::tag("ns", "a", Duration::from_secs(ttl)).life();
+        let day = 24 * 3_600;
+        assert_eq!(life(60), Some(Duration::from_secs(day)));
+        assert_eq!(life(day), Some(Duration::from_secs(2 * day)));
+        assert!(Group::tag("ns", "a", Duration::MAX).life().is_some());
+        assert_eq!(Group::function("ns", "a").life(), None);
+    }
+
+    #[test]
     fn a_stamp_changes_with_any_of_its_generations() {
-        let (a, b, c) = (Nonce::fresh(), Nonce::fresh(), Nonce::fresh());
+        let (a, b, c) = (UniqueId::fresh(), UniqueId::fresh(), UniqueId::fresh());
         assert_eq!(Stamp::of([a, b]), Stamp::of([a, b]));
         assert_ne!(Stamp::of([a, b]), Stamp::of([a, c]));
         assert_ne!(Stamp::of([a, b]), Stamp::of([b, a]));

@@ -1,17 +1,20 @@
 //! Keys: which entry is whose.
 //!
-//! `{namespace}:{name}[@{version}][<{types}>]:{arguments}`. Two different calls never share a
-//! key, and a call has the same key in every process.
+//! `{namespace}:{name}@{variant}[<{types}>]:{arguments}`. Two different calls never share a key, and
+//! a call has the same key in every process of one release; of another release it may differ in
+//! the variant.
 
 mod arguments;
 mod escape;
 mod head;
+mod order;
 #[allow(missing_docs, reason = "generated code is its only reader")]
 mod part;
 mod quotes;
 mod serializer;
 mod text;
 mod types;
+mod variant;
 mod word;
 
 use std::borrow::Borrow;
@@ -21,9 +24,11 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+pub(crate) use arguments::PREFIX;
 pub use arguments::{Arguments, KeyPart};
 pub(crate) use head::Head;
 pub use part::{AnyPart, Part};
+pub(crate) use variant::Variant;
 
 use crate::error::{Error, ErrorKind};
 use crate::fingerprint::Fingerprint;
@@ -67,7 +72,7 @@ impl Key {
         }
         let mut arguments = text::Text::default();
         escape::template(rest, &mut arguments);
-        let head = Head::new(&format!("{namespace}:{name}"), "");
+        let head = Head::by_hand(&format!("{namespace}:{name}"));
         Ok(arguments::assemble(&head, &arguments))
     }
 
@@ -80,8 +85,32 @@ impl Key {
     /// The function's name.
     #[must_use]
     pub fn name(&self) -> &str {
-        let (_, rest) = self.text.split_once(':').unwrap_or(("", &self.text));
+        Self::name_in(&self.text)
+    }
+
+    /// The function's name in the text of a key.
+    pub(crate) fn name_in(text: &str) -> &str {
+        let (_, rest) = text.split_once(':').unwrap_or(("", text));
         split(rest).0
+    }
+
+    /// The variant with the types behind it, as it is announced; `None` of a key by hand.
+    pub(crate) fn variant(&self) -> Option<&str> {
+        let (_, rest) = self.text.split_once(':')?;
+        let (head, _) = rest.split_once(':')?;
+        head.split_once('@').map(|(_, variant)| variant)
+    }
+
+    /// The key of the same call in another variant, if that is of the same types.
+    pub(crate) fn in_variant(&self, other: &str) -> Option<Self> {
+        let own = self.variant()?;
+        let types = |variant: &str| variant.get(variant::DIGITS..).map(str::to_owned);
+        if types(own)? != types(other)? {
+            return None;
+        }
+        let at = self.text.find('@')? + 1;
+        let text = [&self.text[..at], other, &self.text[at + own.len()..]].concat();
+        Some(Self::of(&text))
     }
 
     /// The key of the call's lease: in braces, so that both have one slot in a cluster.
@@ -99,11 +128,21 @@ impl Key {
     }
 }
 
-/// Name and arguments of a key without its namespace; version and types belong to neither.
+/// Name and arguments of a key without its namespace; variant and types belong to neither.
 pub(crate) fn split(key: &str) -> (&str, &str) {
     let name = key.find(['@', '<', ':']).unwrap_or(key.len());
     let arguments = key.find(':').map_or("", |colon| &key[colon + 1..]);
     (&key[..name], arguments)
+}
+
+/// The prefix of arguments that were too long to be written out; nothing of others.
+pub(crate) fn prefix_of_long(arguments: &str) -> Option<&str> {
+    arguments::prefix(arguments)
+}
+
+/// Whether a key of this name is the cache's own.
+pub(crate) fn is_reserved(name: &str) -> bool {
+    RESERVED.contains(&name)
 }
 
 /// A tag as it stands in the key of its generation: escaped, and hashed where it is long.
@@ -188,6 +227,20 @@ mod tests {
         assert_eq!(key.lease(), "{ns:user:42}:lease");
         assert_eq!(Key::of_lease(&key.lease()), Some("ns:user:42"));
         assert_eq!(Key::of_lease("ns:user:42"), None);
+    }
+
+    #[test]
+    fn a_call_is_found_in_other_variants_of_its_types() {
+        let key = Key::of("ns:app.user@00000001<u8>:'a@b:c'");
+        assert_eq!(key.variant(), Some("00000001<u8>"));
+        let other = key
+            .in_variant("0000000f<u8>")
+            .expect("it is of these types");
+        assert_eq!(other.as_str(), "ns:app.user@0000000f<u8>:'a@b:c'");
+        assert!(key.in_variant("0000000f").is_none());
+        assert!(key.in_variant("0000000f<u16>").is_none());
+        assert!(key.in_variant("").is_none());
+        assert_eq!(Key::of("ns:by.hand:a@b").variant(), None);
     }
 
     #[test]

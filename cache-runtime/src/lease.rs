@@ -1,14 +1,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::AbortHandle;
-
 use crate::background;
 use crate::error::Error;
-use crate::flight::{Attendant, Flights};
+use crate::flight::Attendant;
 use crate::key::Key;
-use crate::nonce::Nonce;
-use crate::store::{Session, Stored, Tier, Watch};
+use crate::store::{Existing, Session, Stored, Tier};
+use crate::unique_id::UniqueId;
 use crate::warden::{self, Duty, Ward};
 
 /// The right to compute a call, held by this process: renewed while it is held, released when
@@ -16,9 +14,11 @@ use crate::warden::{self, Duty, Ward};
 pub(crate) struct Lease {
     session: Session,
     key: Key,
-    token: Nonce,
+    token: UniqueId,
     /// Ends with it.
     ward: Option<Ward>,
+    /// What a failure leaves behind; zero is nothing.
+    pause: Duration,
     released: bool,
 }
 
@@ -28,7 +28,7 @@ impl Lease {
     pub(crate) fn keep(
         session: &Session,
         key: &Key,
-        token: Nonce,
+        token: UniqueId,
         life: Duration,
         flight: Attendant,
     ) -> Self {
@@ -46,18 +46,43 @@ impl Lease {
             key: key.clone(),
             token,
             ward: warden::take(life / 3, Arc::new(renew)),
+            pause: Duration::ZERO,
             released: false,
         }
     }
 
-    /// Stores the value and ends the lease; `false` if the lease was lost or invalidated.
-    pub(crate) async fn fill(mut self, entry: Stored, life: Duration) -> Result<bool, Error> {
+    /// Has a failure pause the call for so long: a stale value is served meanwhile.
+    pub(crate) fn pausing(mut self, pause: Duration) -> Self {
+        self.pause = pause;
+        self
+    }
+
+    /// Stores the value and ends the lease; `false` if the lease was lost or invalidated, or what
+    /// is stored is kept.
+    pub(crate) async fn fill(
+        mut self,
+        entry: Stored,
+        life: Duration,
+        existing: Existing,
+    ) -> Result<bool, Error> {
         let filled = self
             .session
-            .fill(&self.key, self.token, entry, life)
+            .fill(&self.key, self.token, entry, life, existing)
             .await?;
         self.released = true;
         Ok(filled)
+    }
+
+    /// Ends the lease of a computation that has failed, or whose value is not stored.
+    pub(crate) async fn fail(mut self) -> Result<(), Error> {
+        if self.pause.as_millis() == 0 {
+            return self.release().await;
+        }
+        self.session
+            .pause(&self.key, self.token, self.pause)
+            .await?;
+        self.released = true;
+        Ok(())
     }
 
     /// Ends the lease with nothing stored: one successor is woken.
@@ -71,8 +96,14 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         drop(self.ward.take());
-        if !self.released {
-            release(self.session.steady(), self.key.clone(), self.token);
+        if self.released {
+            return;
+        }
+        let session = self.session.steady();
+        if self.pause.as_millis() > 0 && std::thread::panicking() {
+            pause(session, self.key.clone(), self.token, self.pause);
+        } else {
+            release(session, self.key.clone(), self.token);
         }
     }
 }
@@ -81,12 +112,12 @@ impl Drop for Lease {
 pub(crate) struct Asking<'a> {
     session: &'a Session,
     key: &'a Key,
-    token: Nonce,
+    token: UniqueId,
     answered: bool,
 }
 
 impl<'a> Asking<'a> {
-    pub(crate) fn new(session: &'a Session, key: &'a Key, token: Nonce) -> Self {
+    pub(crate) fn new(session: &'a Session, key: &'a Key, token: UniqueId) -> Self {
         Self {
             session,
             key,
@@ -109,7 +140,7 @@ impl Drop for Asking<'_> {
     }
 }
 
-fn release(session: Session, key: Key, token: Nonce) {
+fn release(session: Session, key: Key, token: UniqueId) {
     background::spawn(async move {
         if let Err(error) = session.release(&key, token).await {
             tracing::debug!("a lease could not be released: {error}");
@@ -117,33 +148,20 @@ fn release(session: Session, key: Key, token: Nonce) {
     });
 }
 
-/// Watches over a computation that goes on without a lease: when the lease of its call changes,
-/// it takes no more joiners.
-pub(crate) struct Vigil(AbortHandle);
-
-impl Vigil {
-    pub(crate) fn keep(key: &Key, mut watch: Watch, flights: &Arc<Flights>) -> Option<Self> {
-        let (key, flights) = (key.clone(), Arc::clone(flights));
-        let vigil = async move {
-            watch.changed().await;
-            flights.retire(&key);
-        };
-        let runtime = background::handle().ok()?;
-        Some(Self(background::spawn_on(runtime, vigil)))
-    }
-}
-
-impl Drop for Vigil {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+/// After a panic: one that was cancelled says nothing about the function.
+fn pause(session: Session, key: Key, token: UniqueId, pause: Duration) {
+    background::spawn(async move {
+        if let Err(error) = session.pause(&key, token, pause).await {
+            tracing::debug!("a call could not be paused: {error}");
+        }
+    });
 }
 
 /// A lease as whoever renews it sees it.
 struct Held {
     session: Session,
     key: Key,
-    token: Nonce,
+    token: UniqueId,
     life: Duration,
     flight: Attendant,
 }
@@ -171,3 +189,6 @@ impl Held {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,9 +18,10 @@ mod compute;
 mod credentials;
 mod draft;
 mod entry;
+mod environment;
 mod error;
+mod error_stats;
 mod event;
-mod faithful;
 mod fingerprint;
 mod flight;
 mod function;
@@ -28,18 +29,22 @@ mod function;
 #[doc(hidden)]
 pub mod fuzz;
 mod group;
+mod invalidation_report;
 mod key;
 mod lease;
 mod local;
+mod lossless;
 mod name;
 mod near;
-mod nonce;
+mod nearest;
+mod outlook;
 mod packing;
 mod pattern;
 mod policy;
 #[doc(hidden)]
 #[allow(missing_docs, reason = "generated code is its only reader")]
 pub mod private;
+mod process;
 mod refresh;
 #[allow(missing_docs, reason = "generated code is its only reader")]
 mod returns;
@@ -54,20 +59,25 @@ mod share;
 mod stats;
 mod store;
 mod trouble;
+mod unique_id;
+mod waits;
 mod warden;
 
 pub use builder::Builder;
-pub use cache::{Cache, Invalidated};
+pub use cache::Cache;
 #[cfg(feature = "tls")]
 pub use certificates::Certificates;
 pub use check::Check;
 pub use companion::Entry;
 pub use credentials::Credentials;
 pub use error::{Error, ErrorKind};
+pub use error_stats::ErrorStats;
 pub use event::Event;
-pub use key::Key;
+pub use invalidation_report::InvalidationReport;
+pub use key::{Key, KeyPart};
 pub use policy::Policy;
-pub use returns::Storable;
+pub use private::AnyEntry;
+pub use returns::{Returns, Storable};
 pub use setting::{InForce, Origin, Setting};
 pub use settings::{FleetSettings, Settings};
 pub use stats::{FunctionStats, NearStats, Stats};

@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use coarsetime::Instant;
-use quick_cache::sync::DefaultLifecycle;
-use quick_cache::{DefaultHashBuilder, Equivalent, OptionsBuilder, Weighter};
+use quick_cache::{DefaultHashBuilder, Equivalent, Lifecycle, OptionsBuilder, Weighter};
 use tokio::task::AbortHandle;
 
 use crate::background;
+use crate::entry::LONGEST;
 use crate::fingerprint::Fingerprint;
 use crate::group::{HalfStamp, Stamp};
 use crate::key::Key;
@@ -19,6 +19,7 @@ use crate::pattern::KeyPattern;
 use crate::returns::Erased;
 use crate::seal::Sealed;
 use crate::stats::{Counter, NearStats};
+use crate::store::Removed;
 
 /// The one reason.
 const OFF: &str = "the server tells of no changes (no RESP3, or a proxy between)";
@@ -33,6 +34,9 @@ fn overhead(key: &Key) -> u64 {
 /// What share of a shard is for entries that are used: the largest it takes in.
 const HOT: f64 = 0.97;
 
+/// Entries that have room in one shard.
+const FEW: usize = 33;
+
 /// Four for each processor, if each has room for `largest`.
 fn shards(bytes: u64, largest: u64) -> usize {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
@@ -43,13 +47,15 @@ fn shards(bytes: u64, largest: u64) -> usize {
 
 /// Bounded by entries and by bytes; what has not been used for longest goes first.
 pub(crate) struct Near {
-    entries: quick_cache::sync::Cache<Slot, Kept, Weight>,
+    entries: quick_cache::sync::Cache<Slot, Kept, Weight, DefaultHashBuilder, CarryOut>,
     /// What an entry weighs that still has room in one shard.
     largest: u64,
     kept: Counter,
     dropped: Counter,
     refused: Counter,
     off: AtomicBool,
+    /// Until when copies are served, in ticks of the clock.
+    trusted: AtomicU64,
     /// Ends the time that copies outlive the connection that vouched for them.
     drift: Mutex<Option<AbortHandle>>,
 }
@@ -73,6 +79,18 @@ struct Slot {
 struct Apart {
     key: Key,
     bytes: u32,
+}
+
+impl Slot {
+    fn again(&self) -> Self {
+        Self {
+            fingerprint: self.fingerprint,
+            apart: Box::new(Apart {
+                key: self.apart.key.clone(),
+                bytes: self.apart.bytes,
+            }),
+        }
+    }
 }
 
 impl Hash for Slot {
@@ -107,6 +125,31 @@ impl Weighter<Slot, Kept> for Weight {
     }
 }
 
+/// Carries what is evicted or replaced out of the lock: dropping it runs the user's code.
+#[derive(Clone)]
+struct CarryOut;
+
+/// What was evicted or replaced, to be dropped once no lock is held.
+#[derive(Default)]
+#[must_use = "dropping it runs the user's code: under no lock"]
+pub(crate) struct Evicted(Vec<(Slot, Kept)>);
+
+impl Evicted {
+    /// How many of them had not expired.
+    pub(crate) fn alive(&self) -> u64 {
+        let now = Instant::now();
+        self.0.iter().filter(|(_, copy)| copy.until > now).count() as u64
+    }
+}
+
+impl Lifecycle<Slot, Kept> for CarryOut {
+    type RequestState = Evicted;
+
+    fn on_evict(&self, evicted: &mut Evicted, slot: Slot, copy: Kept) {
+        evicted.0.push((slot, copy));
+    }
+}
+
 /// What no stamp is taken for.
 const UNKNOWN: u64 = 0;
 
@@ -120,8 +163,9 @@ impl Current {
         self.0.store(stamp.half().0, Ordering::Release);
     }
 
-    pub(crate) fn forget(&self) {
-        self.0.store(UNKNOWN, Ordering::Release);
+    /// Whether they were known.
+    pub(crate) fn forget(&self) -> bool {
+        self.0.swap(UNKNOWN, Ordering::AcqRel) != UNKNOWN
     }
 
     #[inline]
@@ -134,24 +178,31 @@ impl Current {
 impl Near {
     /// `largest`: what a value takes that there must be room for, if `bytes` allow.
     pub(crate) fn new(entries: usize, bytes: u64, largest: u64) -> Self {
-        let least = (bytes / entries as u64).max(1);
-        let bytes = least * entries as u64;
+        // A few entries have room in one shard, each with its share of what is for used ones.
+        let share = match entries {
+            ..FEW => bytes as f64 * HOT,
+            _ => bytes as f64,
+        };
+        let least = ((share / entries as f64) as u64).max(1);
+        let bytes = match entries {
+            ..FEW => bytes,
+            _ => least * entries as u64,
+        };
+        let shards = shards(bytes, largest).min((entries / FEW).max(1));
         let mut options = OptionsBuilder::new();
         options
             .estimated_items_capacity(entries)
             .weight_capacity(bytes)
             .hot_allocation(HOT)
-            .shards(shards(bytes, largest));
+            .shards(shards);
         let weight = Weight { least };
+        let hasher = DefaultHashBuilder::default();
         let entries = match options.build() {
-            Ok(options) => quick_cache::sync::Cache::with_options(
-                options,
-                weight,
-                DefaultHashBuilder::default(),
-                DefaultLifecycle::default(),
-            ),
+            Ok(options) => {
+                quick_cache::sync::Cache::with_options(options, weight, hasher, CarryOut)
+            }
             // A capacity is missing, which is not so.
-            Err(_) => quick_cache::sync::Cache::with_weighter(entries, bytes, weight),
+            Err(_) => quick_cache::sync::Cache::with(entries, bytes, weight, hasher, CarryOut),
         };
         Self {
             largest: (entries.shard_capacity() as f64 * HOT) as u64,
@@ -160,6 +211,7 @@ impl Near {
             dropped: Counter::default(),
             refused: Counter::default(),
             off: AtomicBool::new(false),
+            trusted: AtomicU64::new(u64::MAX),
             drift: Mutex::default(),
         }
     }
@@ -168,27 +220,40 @@ impl Near {
     #[inline]
     pub(crate) fn fresh(&self, fingerprint: &Fingerprint, current: &Current) -> Option<Erased> {
         let copy = self.entries.get(fingerprint)?;
-        (current.is(copy.stamp) && copy.until > Instant::now()).then_some(copy.value)
+        (current.is(copy.stamp) && self.is_served(copy.until)).then_some(copy.value)
     }
 
     /// As [`fresh`](Self::fresh), of a call with tags.
     pub(crate) fn sealed(&self, fingerprint: &Fingerprint) -> Option<Erased> {
         let copy = self.entries.get(fingerprint)?;
         let sealed = copy.value.downcast_ref::<Sealed>()?;
-        let fresh = copy.until > Instant::now();
+        let fresh = self.is_served(copy.until);
         sealed.open().filter(|_| fresh).cloned()
+    }
+
+    /// Whether a copy that expires then is served now.
+    #[inline]
+    fn is_served(&self, until: Instant) -> bool {
+        let now = Instant::now();
+        until > now && self.trusted.load(Ordering::Relaxed) > now.as_ticks()
+    }
+
+    /// Copies are served for so long from now on: as long as this process is known to run, and its
+    /// connections to be read. Zero is not at all.
+    pub(crate) fn trust(&self, life: Duration) {
+        let until = match life.is_zero() {
+            true => 0,
+            false => (Instant::now() + bounded(life)).as_ticks(),
+        };
+        self.trusted.store(until, Ordering::Relaxed);
     }
 
     /// What is held, of whichever generation.
     pub(crate) fn find(&self, key: &Key) -> Option<Kept> {
-        let fingerprint = key.fingerprint();
-        let copy = self.entries.get(fingerprint)?;
-        if copy.until > Instant::now() {
-            return Some(copy);
-        }
-        let expired = |copy: &Kept| copy.until <= Instant::now();
-        self.entries.remove_if(fingerprint, expired);
-        None
+        // One that has expired is replaced or evicted: to remove it here would drop it under the
+        // caller's lock.
+        let copy = self.entries.get(key.fingerprint())?;
+        (copy.until > Instant::now()).then_some(copy)
     }
 
     /// What a value of `key` takes at most that can be kept.
@@ -204,10 +269,11 @@ impl Near {
         stamp: HalfStamp,
         life: Duration,
         bytes: u32,
-    ) {
+    ) -> Evicted {
+        let mut evicted = Evicted::default();
         if u64::from(bytes) > self.most(key) {
-            self.entries.remove(key.fingerprint());
-            return;
+            evicted.0.extend(self.entries.remove(key.fingerprint()));
+            return evicted;
         }
         let slot = Slot {
             fingerprint: *key.fingerprint(),
@@ -222,45 +288,52 @@ impl Near {
             until: Instant::now() + bounded(life),
         };
         self.kept.count();
-        self.entries.insert(slot, copy);
+        self.entries.insert_with_lifecycle(slot, copy, &mut evicted);
+        evicted
     }
 
-    pub(crate) fn remove(&self, key: &str) -> bool {
-        let removed = self.entries.remove(&Fingerprint::of(key)).is_some();
-        if removed {
+    pub(crate) fn remove(&self, key: &str) -> Evicted {
+        let removed = self.entries.remove(&Fingerprint::of(key));
+        if removed.is_some() {
             self.dropped.count();
         }
-        removed
+        Evicted(removed.into_iter().collect())
     }
 
-    /// Removes what matches; how many of them were alive.
-    pub(crate) fn remove_matching(&self, pattern: &KeyPattern) -> u64 {
-        let (now, alive) = (Instant::now(), AtomicU64::new(0));
+    /// Removes what `gone` holds for. It is dropped behind the locks.
+    fn sweep(&self, gone: impl Fn(&Slot, &Kept) -> bool) -> Evicted {
+        let removed = Mutex::new(Vec::new());
         self.entries.retain(|slot, copy| {
-            let matched = pattern.matches(&slot.apart.key);
-            if matched {
+            let gone = gone(slot, copy);
+            if gone {
                 self.dropped.count();
-                alive.fetch_add(u64::from(copy.until > now), Ordering::Relaxed);
+                let mut removed = removed.lock().unwrap_or_else(PoisonError::into_inner);
+                removed.push((slot.again(), copy.clone()));
             }
-            !matched
+            !gone
         });
-        alive.into_inner()
+        Evicted(removed.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Removes what matches; which of it was alive.
+    pub(crate) fn remove_matching(&self, pattern: &KeyPattern) -> (Removed, Evicted) {
+        let evicted = self.sweep(|slot, _| pattern.matches(&slot.apart.key));
+        let now = Instant::now();
+        let mut removed = Removed::default();
+        for (slot, _) in evicted.0.iter().filter(|(_, copy)| copy.until > now) {
+            removed.entries += 1;
+            removed.add_function(slot.apart.key.name());
+        }
+        (removed, evicted)
     }
 
     /// Removes what is of the function.
     pub(crate) fn remove_of(&self, function: &str) {
-        self.entries.retain(|slot, _| {
-            let of = slot.apart.key.name() == function;
-            if of {
-                self.dropped.count();
-            }
-            !of
-        });
+        drop(self.sweep(|slot, _| slot.apart.key.name() == function));
     }
 
     pub(crate) fn clear(&self) {
-        self.dropped.add(self.entries.len() as u64);
-        self.entries.clear();
+        drop(self.sweep(|_, _| true));
     }
 
     /// Nobody vouches for the copies any more: they are served for `grace`, unless they
@@ -326,6 +399,8 @@ impl Kept {
 
 /// The clock counts in 64 bits, 32 of them seconds.
 fn bounded(life: Duration) -> coarsetime::Duration {
-    const YEAR: u64 = 365 * 24 * 3_600;
-    life.min(Duration::from_secs(YEAR)).into()
+    life.min(LONGEST * 2).into()
 }
+
+#[cfg(test)]
+mod tests;

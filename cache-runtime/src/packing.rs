@@ -43,14 +43,24 @@ fn compress(payload: &[u8]) -> Option<Vec<u8>> {
     (packed.len() <= payload.len()).then_some(packed)
 }
 
-/// What was packed.
-pub(crate) fn unpack(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Error> {
+/// What was packed, if that is no more than `most` bytes.
+#[cfg_attr(
+    not(feature = "compress"),
+    allow(unused_variables, reason = "nothing is unpacked")
+)]
+pub(crate) fn unpack(bytes: &[u8], most: u64) -> Result<Cow<'_, [u8]>, Error> {
     match bytes {
         [PLAIN, payload @ ..] => Ok(Cow::Borrowed(payload)),
         #[cfg(feature = "compress")]
         [LZ4, a, b, c, d, block @ ..] => {
             let length = u32::from_be_bytes([*a, *b, *c, *d]) as usize;
             // Whoever has written it could have written anything.
+            if length as u64 > most {
+                return Err(Error::new(
+                    ErrorKind::Decode,
+                    format!("the stored payload is larger than {most} bytes when it is unpacked"),
+                ));
+            }
             if length > block.len().saturating_mul(MOST) {
                 return Err(garbled());
             }
@@ -86,8 +96,16 @@ mod tests {
         for payload in [&[][..], b"1", &same[..900], &same, &noise] {
             let packed = packed(payload);
             assert!(packed.len() <= payload.len() + 1);
-            assert_eq!(unpack(&packed).expect("it is whole"), payload);
+            assert_eq!(unpack(&packed, 9_000).expect("it is whole"), payload);
         }
+    }
+
+    #[cfg(feature = "compress")]
+    #[test]
+    fn what_is_too_large_when_it_is_unpacked_is_not_unpacked() {
+        let packed = packed(&[b'x'; 9_000]);
+        assert!(unpack(&packed, 8_999).is_err());
+        assert!(unpack(&packed, 9_000).is_ok());
     }
 
     #[cfg(feature = "compress")]
@@ -98,13 +116,13 @@ mod tests {
 
     #[test]
     fn what_was_not_packed_is_an_error_and_takes_no_memory() {
-        assert!(unpack(b"").is_err());
-        assert!(unpack(b"{}").is_err());
-        assert!(unpack(b"z\xff\xff\xff\xff1234").is_err());
+        assert!(unpack(b"", 9).is_err());
+        assert!(unpack(b"{}", 9).is_err());
+        assert!(unpack(b"z\xff\xff\xff\xff1234", u64::MAX).is_err());
         for _ in 0..10_000 {
             let mut bytes = vec![b'z', 0, 0];
             bytes.extend(std::iter::repeat_with(|| fastrand::u8(..)).take(fastrand::usize(..40)));
-            let _ = unpack(&bytes);
+            let _ = unpack(&bytes, u64::MAX);
         }
     }
 }

@@ -1,5 +1,9 @@
+mod glob;
+
 use crate::error::{Error, ErrorKind};
-use crate::key::{Key, split};
+use crate::key::{Key, PREFIX, is_reserved, prefix_of_long, split};
+use glob::Glob;
+pub(crate) use glob::decoded;
 
 /// A pattern over function names: without a dot it is held against the last segment, with one
 /// against the whole name.
@@ -8,10 +12,24 @@ pub(crate) struct NamePattern {
     whole: bool,
 }
 
-/// A pattern over keys: a function pattern, a colon, and a pattern over the arguments.
-pub(crate) struct KeyPattern {
+/// A pattern over keys: a function pattern, a colon, and a pattern over the arguments. A trailing
+/// `:*` also matches no further argument.
+///
+/// A pattern never misses: arguments that are too long to be written out match if their prefix
+/// may be the beginning of a text that does.
+pub(crate) struct KeyPattern(Vec<Alternative>);
+
+/// One way to read a pattern: with a namespace before the name, or without.
+struct Alternative {
     name: NamePattern,
-    arguments: Glob,
+    arguments: Arguments,
+}
+
+/// A pattern over the arguments in a key.
+struct Arguments {
+    glob: Glob,
+    /// Without the trailing `:*`.
+    base: Option<Glob>,
 }
 
 impl NamePattern {
@@ -41,24 +59,27 @@ impl NamePattern {
 }
 
 impl KeyPattern {
-    pub(crate) fn parse(pattern: &str) -> Result<Self, Error> {
-        let Some((name, arguments)) = pattern.split_once(':') else {
-            return Err(refusal(
-                "a key pattern has a `:` between function and arguments, as in `user*:42:*`: for functions by name use `invalidate`",
-            ));
-        };
-        Ok(Self {
-            name: NamePattern::parse(name)?,
-            arguments: Glob::parse(arguments),
-        })
+    /// Parses `user*:42:*`, or a key as it stands in Redis.
+    pub(crate) fn parse(pattern: &str, namespace: &str) -> Result<Self, Error> {
+        let pattern = Key::of_lease(pattern).unwrap_or(pattern);
+        let own = Alternative::parse(pattern);
+        let rest = pattern.strip_prefix(namespace);
+        let rest = rest.and_then(|rest| rest.strip_prefix(':'));
+        // `shop:user:42` is a key in the namespace `shop`, or the arguments of a function `shop`.
+        let pasted = rest.and_then(|rest| Alternative::parse(rest).ok());
+        match (own, pasted) {
+            (Ok(own), Some(pasted)) => Ok(Self(vec![own, pasted])),
+            (Err(_), Some(pasted)) => Ok(Self(vec![pasted])),
+            (own, None) => Ok(Self(vec![own?])),
+        }
     }
 
     /// Every key of the functions that match.
     pub(crate) fn of_functions(pattern: &str) -> Result<Self, Error> {
-        Ok(Self {
+        Ok(Self(vec![Alternative {
             name: NamePattern::parse(pattern)?,
-            arguments: Glob::parse("*"),
-        })
+            arguments: Arguments::parse("*"),
+        }]))
     }
 
     pub(crate) fn matches(&self, key: &Key) -> bool {
@@ -72,17 +93,15 @@ impl KeyPattern {
         let rest = key
             .strip_prefix(namespace)
             .and_then(|rest| rest.strip_prefix(':'));
-        // Generations live beside the entries and are never removed by a pattern.
-        rest.is_some_and(|rest| !rest.starts_with("gen:") && self.matches_rest(rest))
-    }
-
-    pub(crate) fn matches_name(&self, name: &str) -> bool {
-        self.name.matches(name)
+        // Generations and the registry live beside the entries, and no pattern removes them.
+        rest.is_some_and(|rest| !is_reserved(split(rest).0) && self.matches_rest(rest))
     }
 
     fn matches_rest(&self, rest: &str) -> bool {
         let (name, arguments) = split(rest);
-        self.name.matches(name) && self.arguments.matches(arguments)
+        self.0
+            .iter()
+            .any(|one| one.name.matches(name) && one.arguments.matches(arguments))
     }
 
     /// A glob for `SCAN` that finds all entries and leases that match, and maybe others.
@@ -90,101 +109,79 @@ impl KeyPattern {
         let mut out = String::from("*");
         Glob::parse_literal(namespace).write_redis(&mut out);
         out.push(':');
+        match &self.0[..] {
+            [one] => one.write_redis(&mut out),
+            // No glob says "or".
+            _ => out.push('*'),
+        }
+        out
+    }
+}
+
+impl Alternative {
+    fn parse(pattern: &str) -> Result<Self, Error> {
+        let Some((name, arguments)) = pattern.split_once(':') else {
+            return Err(refusal(
+                "a key pattern has a `:` between function and arguments, as in `user*:42:*`: for functions by name use `invalidate`",
+            ));
+        };
+        // A pasted key has a variant and types behind the name: the call is meant, in whichever.
+        let name = name.find(['@', '<']).map_or(name, |end| &name[..end]);
+        Ok(Self {
+            name: NamePattern::parse(name)?,
+            arguments: Arguments::parse(arguments),
+        })
+    }
+
+    fn write_redis(&self, out: &mut String) {
         if !self.name.whole {
             out.push('*');
         }
-        self.name.glob.write_redis(&mut out);
-        // Version and types stand between the name and the arguments.
+        self.name.glob.write_redis(out);
+        // Variant and types stand between the name and the arguments.
         out.push_str("*:");
-        self.arguments.write_redis(&mut out);
+        self.arguments.write_redis(out);
         out.push('*');
-        out
+    }
+}
+
+impl Arguments {
+    fn parse(pattern: &str) -> Self {
+        let mut base = pattern;
+        while let Some(shorter) = base.strip_suffix(":*") {
+            base = shorter;
+        }
+        if base.len() == pattern.len() {
+            return Self {
+                glob: Glob::parse(pattern),
+                base: None,
+            };
+        }
+        Self {
+            // One `:*` covers all of them.
+            glob: Glob::parse(&format!("{base}:*")),
+            base: Some(Glob::parse(base)),
+        }
+    }
+
+    fn matches(&self, arguments: &str) -> bool {
+        let globs = std::iter::once(&self.glob).chain(&self.base);
+        let mut globs = globs.map(|glob| match prefix_of_long(arguments) {
+            Some(prefix) => glob.may_match(prefix),
+            None => glob.matches(arguments),
+        });
+        globs.any(|matches| matches)
+    }
+
+    /// The literal beginning, as far as it stands in keys that were cut.
+    fn write_redis(&self, out: &mut String) {
+        let glob = self.base.as_ref().unwrap_or(&self.glob);
+        glob.literal(PREFIX).write_redis(out);
     }
 }
 
 fn refusal(message: &str) -> Error {
     Error::new(ErrorKind::Pattern, message)
-}
-
-/// `*` is any text, `?` any character, `\` takes the next one as it is.
-struct Glob(Vec<Token>);
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Token {
-    Is(u8),
-    AnyOne,
-    AnyText,
-}
-
-impl Glob {
-    fn parse(pattern: &str) -> Self {
-        let mut tokens = Vec::with_capacity(pattern.len());
-        let mut bytes = pattern.bytes();
-        while let Some(byte) = bytes.next() {
-            tokens.push(match byte {
-                b'*' => Token::AnyText,
-                b'?' => Token::AnyOne,
-                b'\\' => Token::Is(bytes.next().unwrap_or(b'\\')),
-                byte => Token::Is(byte),
-            });
-        }
-        tokens.dedup_by(|a, b| *a == Token::AnyText && *b == Token::AnyText);
-        Self(tokens)
-    }
-
-    fn parse_literal(text: &str) -> Self {
-        Self(text.bytes().map(Token::Is).collect())
-    }
-
-    /// Goes back to the last `*` only: never more than tokens times bytes.
-    fn matches(&self, text: &str) -> bool {
-        let (tokens, text) = (&self.0, text.as_bytes());
-        let (mut token, mut at) = (0, 0);
-        let mut star = None;
-        while at < text.len() {
-            match tokens.get(token) {
-                Some(Token::AnyText) => {
-                    star = Some((token, at));
-                    token += 1;
-                }
-                Some(Token::AnyOne) => {
-                    token += 1;
-                    at += 1;
-                }
-                Some(Token::Is(byte)) if *byte == text[at] => {
-                    token += 1;
-                    at += 1;
-                }
-                _ => match star {
-                    Some((of, from)) => {
-                        star = Some((of, from + 1));
-                        token = of + 1;
-                        at = from + 1;
-                    }
-                    None => return false,
-                },
-            }
-        }
-        tokens[token..].iter().all(|token| *token == Token::AnyText)
-    }
-
-    fn write_redis(&self, out: &mut String) {
-        for token in &self.0 {
-            match token {
-                Token::AnyText => out.push('*'),
-                Token::AnyOne => out.push('?'),
-                Token::Is(byte) if byte.is_ascii_alphanumeric() || b"_-.:".contains(byte) => {
-                    out.push(char::from(*byte));
-                }
-                // Keys are ASCII: any other byte is one of Redis's own signs, or found nowhere.
-                Token::Is(byte) if byte.is_ascii() => {
-                    out.push('\\');
-                    out.push(char::from(*byte));
-                }
-                Token::Is(_) => out.push('?'),
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -221,10 +218,12 @@ mod tests {
 
     #[test]
     fn a_key_pattern_holds_names_and_arguments_apart() {
-        let pattern = |text: &str| KeyPattern::parse(text).expect("a pattern");
+        let pattern = |text: &str| KeyPattern::parse(text, "ns").expect("a pattern");
         let user = pattern("user*:42:*");
         assert!(user.matches_text("ns", "ns:app.user:42:'en'"));
         assert!(user.matches_text("ns", "ns:app.user@2<<u8>>:42:'en'"));
+        assert!(user.matches_text("ns", "ns:app.user@1a2b3c4d:42"));
+        assert!(pattern("user*:42:*:*").matches_text("ns", "ns:app.user@1a2b3c4d:42"));
         assert!(!user.matches_text("ns", "ns:app.user:421:'en'"));
         assert!(!user.matches_text("ns", "nsx:app.user:42:'en'"));
         assert!(!user.matches_text("n", "ns:app.user:42:'en'"));
@@ -236,7 +235,7 @@ mod tests {
     fn a_pattern_of_the_wrong_sort_says_what_to_use_instead() {
         let text = |error: Error| error.to_string();
         assert!(
-            KeyPattern::parse("user*")
+            KeyPattern::parse("user*", "ns")
                 .map_err(text)
                 .err()
                 .is_some_and(|e| e.contains("`invalidate`"))
@@ -253,13 +252,83 @@ mod tests {
     #[test]
     fn redis_is_asked_for_no_less_than_what_matches() {
         let glob = |text: &str| {
-            KeyPattern::parse(text)
+            KeyPattern::parse(text, "n-s")
                 .expect("a pattern")
                 .redis_match("n-s")
         };
-        assert_eq!(glob("user*:42:*"), "*n-s:*user**:42:**");
-        assert_eq!(glob("app.u?:'a'"), r"*n-s:app.u?*:\'a\'*");
+        assert_eq!(glob("user*:42:*"), "*n-s:*user**:42*");
+        assert_eq!(glob("user:42:*:'en'"), "*n-s:*user*:42:*");
+        assert_eq!(glob("n-s:user:42"), "*n-s:*");
+        assert_eq!(glob("app.u?:'a'"), r"*n-s:app.u?**:\'a\'*");
         assert_eq!(glob(r"a:\*["), r"*n-s:*a*:\*\[*");
+    }
+
+    #[test]
+    fn a_pasted_key_is_a_pattern() {
+        let pattern = |text: &str| KeyPattern::parse(text, "ns").expect("a pattern");
+        for pasted in [
+            "ns:app.user@1a2b3c4d:42",
+            "{ns:app.user@1a2b3c4d:42}:lease",
+            "ns:app.user@1a2b3c4d<<u8>>:42",
+            "app.user@1a2b3c4d:42",
+        ] {
+            let pattern = pattern(pasted);
+            assert!(
+                pattern.matches_text("ns", "ns:app.user@1a2b3c4d:42"),
+                "{pasted}"
+            );
+            // Of another release, too.
+            assert!(
+                pattern.matches_text("ns", "ns:app.user@00000000:42"),
+                "{pasted}"
+            );
+            assert!(
+                !pattern.matches_text("ns", "ns:app.user@1a2b3c4d:43"),
+                "{pasted}"
+            );
+        }
+        // A function may have the name of the namespace.
+        assert!(pattern("ns:42:*").matches_text("ns", "ns:app.ns@1a2b3c4d:42:1"));
+    }
+
+    #[test]
+    fn what_may_match_is_matched() {
+        let long = |text: &str| format!("ns:app.search@1a2b3c4d:{text}#0123");
+        let matches = |pattern: &str, key: &str| {
+            let pattern = KeyPattern::parse(pattern, "ns").expect("a pattern");
+            pattern.matches_text("ns", key)
+        };
+        for pattern in [
+            "search:42:*",
+            "search*:42:*",
+            "*:*",
+            "search:42:*:7",
+            "search:*x*",
+        ] {
+            assert!(matches(pattern, &long("42:'xx")), "{pattern}");
+        }
+        for pattern in [
+            "search:43:*",
+            "search:42",
+            "search:42:'xx",
+            "find:*",
+            "search:42:?",
+        ] {
+            assert!(!matches(pattern, &long("42:'xx")), "{pattern}");
+        }
+        assert!(matches("search:42:'xx?", &long("42:'xx")));
+        assert!(
+            matches("search:*:7", &long("42:'xx")),
+            "it may end like that"
+        );
+    }
+
+    #[test]
+    fn what_the_cache_keeps_for_itself_is_no_entry() {
+        let everything = KeyPattern::parse("*:*", "ns").expect("a pattern");
+        for key in ["ns:gen:all", "ns:functions", "ns:settings", "ns:gen:tag:x"] {
+            assert!(!everything.matches_text("ns", key), "{key}");
+        }
     }
 
     #[test]

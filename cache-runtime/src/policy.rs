@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use crate::codec::{Codec, Compresses, Writes};
+use crate::entry::LONGEST;
 
 /// How the entries of a function live: what the attribute says, for use by hand.
 ///
@@ -19,6 +20,7 @@ pub struct Policy {
     pub(crate) stale_while_revalidate: Duration,
     pub(crate) stale_if_error: Duration,
     pub(crate) refresh_ahead: f64,
+    pub(crate) retry_after: Duration,
     pub(crate) timeout: Option<Duration>,
     pub(crate) codec: Codec,
     /// What is set at run time: no value lives longer, whatever it was stored with.
@@ -51,6 +53,7 @@ impl Policy {
             stale_while_revalidate: Duration::ZERO,
             stale_if_error: Duration::ZERO,
             refresh_ahead: 0.0,
+            retry_after: Duration::from_secs(1),
             timeout: None,
             codec: Codec::JSON,
             cap: None,
@@ -120,6 +123,14 @@ impl Policy {
         self
     }
 
+    /// Pause after a failed refresh, during which the stale value is served and the function is
+    /// not called: in the whole fleet, for this call (default: 1 s). A refresh fails if the
+    /// function returns an error or panics, or if its value is not stored. Zero is no pause.
+    pub const fn retry_after(mut self, pause: Duration) -> Self {
+        self.retry_after = pause;
+        self
+    }
+
     /// Computes anew before the ttl ends, the likelier the nearer the end is and the longer the
     /// computation took (default: never). 1.0 is XFetch as published; more is earlier. Vattani,
     /// Chierichetti, Lowenstein: Optimal Probabilistic Cache Stampede Prevention, VLDB 2015.
@@ -150,7 +161,9 @@ impl Policy {
 
     /// How long an entry is stored past its ttl.
     pub(crate) fn window(&self) -> Duration {
-        self.stale_while_revalidate.max(self.stale_if_error)
+        self.stale_while_revalidate
+            .max(self.stale_if_error)
+            .min(LONGEST)
     }
 
     /// Whether there is more to the life of its entries than an end.

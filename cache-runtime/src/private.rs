@@ -1,13 +1,17 @@
 //! What generated code uses. No promise is made about it.
 
+mod detached;
 mod invalidations;
 mod owned;
+mod tracked;
 
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+
+use serde::Serialize;
 
 use crate::background;
 use crate::blocking;
@@ -30,12 +34,12 @@ pub use crate::function::{Function, Site};
 pub use crate::key::{AnyPart, Arguments, KeyPart, Part};
 pub use crate::returns::{
     AnyHead, Erased, Peel, Probe, Returns, ValueKind, err_ttl, kind, kind_of, no_result, none_ttl,
-    whole,
+    own, whole,
 };
-pub use crate::say_entry_false_in_the_impl_of_a_trait;
 pub use crate::share::{AnyShare, Share, share};
-pub use invalidations::{AnyOutcome, Invalidations, Outcome, future_of};
+pub use invalidations::{AnyEntry, AnyOutcome, Invalidations, Outcome, future_of};
 pub use owned::{run_blocking_owned, run_owned};
+pub use tracked::{Computing, seek_blocking, settle_blocking};
 
 /// The path of an item or closure, with the generic arguments it is in.
 pub fn path_of<T>(_: &T) -> &'static str {
@@ -94,14 +98,18 @@ impl<R, const KIND: u8> Call<R, KIND> {
     }
 
     /// The next argument, of which only a hash enters the key.
-    pub fn secret<T: KeyPart + ?Sized>(&mut self, name: &'static str, value: &T) -> &mut Arguments {
+    pub fn secret<T: Serialize + ?Sized>(
+        &mut self,
+        name: &'static str,
+        value: &T,
+    ) -> &mut Arguments {
         let (arguments, secret) = self.asked.secretly();
         arguments.add_secret(name, value, secret);
         arguments
     }
 
     /// A placeholder of a template, of which only a hash enters the key.
-    pub fn secret_field<T: KeyPart + ?Sized>(
+    pub fn secret_field<T: Serialize + ?Sized>(
         &mut self,
         name: &'static str,
         value: &T,
@@ -135,7 +143,9 @@ impl<R, const KIND: u8> Call<R, KIND> {
     {
         let local = self.asked.near()?;
         let state = self.asked.function.state(&local.registry);
-        Self::hit(self.asked.sealed(local, &state), &state)
+        let schema = R::Kind::FORM.shape;
+        let own = R::Kind::FORM.is_own;
+        Self::hit(self.asked.sealed(local, &state, schema, own), &state)
     }
 
     /// The hit path: what this process holds and may serve. No await, no allocation of ours.
@@ -146,7 +156,9 @@ impl<R, const KIND: u8> Call<R, KIND> {
     {
         let local = self.asked.near()?;
         let state = self.asked.function.state(&local.registry);
-        Self::hit(self.asked.held(local, &state), &state)
+        let schema = R::Kind::FORM.shape;
+        let own = R::Kind::FORM.is_own;
+        Self::hit(self.asked.held(local, &state, schema, own), &state)
     }
 
     fn hit(held: Option<Erased>, state: &State) -> Option<R>
@@ -171,23 +183,29 @@ impl Asked {
     }
 
     #[inline]
-    fn held(&self, local: &Local, state: &State) -> Option<Erased> {
-        let fingerprint = self.fingerprint(state)?;
-        local.near.fresh(&fingerprint, &state.current)
+    fn held(&self, local: &Local, state: &State, schema: fn() -> u64, own: bool) -> Option<Erased> {
+        let fingerprint = self.fingerprint(state, schema)?;
+        local.held(own).fresh(&fingerprint, &state.current)
     }
 
-    fn sealed(&self, local: &Local, state: &State) -> Option<Erased> {
-        let fingerprint = self.fingerprint(state)?;
-        local.near.sealed(&fingerprint)
+    fn sealed(
+        &self,
+        local: &Local,
+        state: &State,
+        schema: fn() -> u64,
+        own: bool,
+    ) -> Option<Erased> {
+        let fingerprint = self.fingerprint(state, schema)?;
+        local.held(own).sealed(&fingerprint)
     }
 
     #[inline(always)]
-    fn fingerprint(&self, state: &State) -> Option<Fingerprint> {
+    fn fingerprint(&self, state: &State, schema: fn() -> u64) -> Option<Fingerprint> {
         if !self.arguments.are_written() {
             return None;
         }
         let find = |head: &Head| self.arguments.fingerprint(head);
-        Some(state.head(self.arguments.path(), find))
+        Some(state.head(self.arguments.path(), schema, find))
     }
 
     /// The arguments, and what secret ones are hashed with.
@@ -199,27 +217,27 @@ impl Asked {
     fn tag(&mut self) -> &mut Arguments {
         let Tags(tags) = &mut **self.tags.get_or_insert_default();
         let last = tags.len();
-        tags.push(Arguments::new(""));
+        tags.push(Arguments::of_tag());
         &mut tags[last]
     }
 
-    fn begin(self, policy: Policy) -> Begun {
+    fn begin(self, policy: Policy, schema: fn() -> u64) -> Begun {
         let cache = self.cache.as_ref().unwrap_or_else(|| Cache::installed());
         let state = self.function.state(&cache.inner.local.registry);
         let policy = state.policy(policy);
-        let begun = if !self.when || state.is_out() {
+        let begun = if !self.when || state.is_out() || cache.inner.is_forked() {
             state.counters.here().bypasses.count();
             None
         } else {
             let groups = groups(cache, &state, self.tags, &policy);
-            match groups.and_then(|groups| Ok((groups, state.key(self.arguments)?))) {
+            match groups.and_then(|groups| Ok((groups, state.key(&self.arguments, schema)?))) {
                 Ok((groups, key)) => Some(Called {
                     refresh: is_refresh(&key),
                     key,
                     groups,
                 }),
                 Err(error) => {
-                    state.counters.here().errors.count();
+                    state.counters.here().errors.count(error.kind());
                     state.counters.here().bypasses.count();
                     let observer = &cache.inner.local.observer;
                     state.trouble.arises(observer, &state.name, &error);
@@ -240,15 +258,11 @@ impl Asked {
         let state = self.function.state(&cache.inner.local.registry);
         let policy = state.policy(policy);
         let groups = groups(&cache, &state, self.tags, &policy);
-        let known = groups.and_then(|groups| Ok((state.key(self.arguments)?, groups)));
-        let (key, groups) = match known {
-            Ok((key, groups)) => (Ok(key), groups),
-            Err(error) => (Err(error), None),
-        };
         Place {
             cache,
             state,
-            key,
+            arguments: self.arguments,
+            key: OnceLock::new(),
             groups,
             policy,
         }
@@ -371,7 +385,7 @@ where
     R: Returns<KIND>,
     F: Future<Output = R>,
 {
-    let begun = call.asked.begin(policy);
+    let begun = call.asked.begin(policy, R::Kind::FORM.shape);
     Box::pin(async move {
         let Some((request, refresh)) = begun.request(share, Caller::Async) else {
             return compute.await;
@@ -399,7 +413,7 @@ where
     R: Returns<KIND>,
     F: FnOnce() -> R,
 {
-    let begun = call.asked.begin(policy);
+    let begun = call.asked.begin(policy, R::Kind::FORM.shape);
     let Some((request, refresh)) = begun.request(share, Caller::Blocking) else {
         return compute();
     };

@@ -6,6 +6,7 @@
 //! is a const parameter, found by [`kind!`](crate::kind): an inherent constant shadows a
 //! trait's.
 
+mod own;
 mod slice;
 mod whole;
 
@@ -28,17 +29,51 @@ use whole::Whole;
 /// A value of any type, shared.
 pub type Erased = Arc<dyn Any + Send + Sync>;
 
-/// What can be stored: written and read by serde, shared between threads.
+/// Everything that can be stored: written and read by serde, shared between threads.
+pub trait Storable: Written + ReadAgain + Send + Sync + 'static {}
+
+impl<T: Written + ReadAgain + Send + Sync + 'static> Storable for T {}
+
+/// All that serde can write, under a name of its own, for what the compiler says of others.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be stored in the cache",
-    label = "can't be stored",
-    note = "a cached value is written and read by serde and shared between threads: derive `Serialize` and `Deserialize`, and hold no references or thread-bound types",
-    note = "of a `Result` only the `Ok` value is stored; the error needs nothing"
+    label = "has no `serde::Serialize`",
+    note = "derive `serde::Serialize` for it; of a `Result` only the `Ok` value is stored, and the error needs nothing"
 )]
-pub trait Storable: Serialize + DeserializeOwned + Send + Sync + 'static {}
+pub trait Written: Serialize {}
+
+impl<T: Serialize> Written for T {}
+
+/// All that serde can read without borrowing from what is read.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be read from the cache",
+    label = "has no `serde::Deserialize`",
+    note = "derive `serde::Deserialize` for it, and let it hold no references: what is read belongs to nobody else"
+)]
+pub trait ReadAgain: DeserializeOwned {}
+
+impl<T: DeserializeOwned> ReadAgain for T {}
+
+/// What threads can have in common.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be given to other threads",
+    label = "is not `Send` and `Sync`",
+    note = "callers on other threads are served it as well: hold an `Arc` in place of an `Rc`, a `Mutex` in place of a `RefCell`, and no references"
+)]
+pub trait ThreadSafe: Send + Sync + 'static {}
 
 #[diagnostic::do_not_recommend]
-impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Storable for T {}
+impl<T: Send + Sync + ?Sized + 'static> ThreadSafe for T {}
+
+/// What each hit can be given.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be given to more than one caller",
+    label = "has no `Clone`",
+    note = "each hit gives a copy: derive `Clone` for it, or return an `Arc` of it"
+)]
+pub trait Copied: Clone {}
+
+impl<T: Clone> Copied for T {}
 
 /// How a value is held in the process, and how it is written.
 pub trait ValueKind {
@@ -61,23 +96,27 @@ pub trait ValueKind {
 
 /// How values of some type are told, written and read by those who do not know the type.
 pub struct Form {
+    /// It is kept in this process only, and never written.
+    pub(crate) is_own: bool,
     pub(crate) is: fn(&Erased) -> bool,
     pub(crate) shape: fn() -> u64,
     pub(crate) encode: fn(&Erased, Codec, &mut Draft) -> Result<(), Error>,
     /// How many bytes it takes when it is written, if no more than so many.
     pub(crate) written: fn(&Erased, Codec, u64) -> Option<u32>,
-    pub(crate) decode: fn(&[u8], Codec) -> Result<Erased, Error>,
+    /// A payload of no more than so many bytes.
+    pub(crate) decode: fn(&[u8], Codec, u64) -> Result<Erased, Error>,
 }
 
 impl Form {
     /// Of a type that is held as it is written.
     const fn of<T: Storable>() -> Self {
         Self {
+            is_own: false,
             is: |held| held.is::<T>(),
             shape: shape_of::<T>,
             encode: |held, codec, out| codec.encode(known::<T>(held)?, out),
             written: |held, codec, most| codec.written(known::<T>(held).ok()?, most),
-            decode: |bytes, codec| Ok(Arc::new(codec.decode::<T>(bytes)?)),
+            decode: |bytes, codec, most| Ok(Arc::new(codec.decode::<T>(bytes, most)?)),
         }
     }
 }
@@ -205,13 +244,18 @@ impl<T: Storable> ValueKind for MaybeShared<T> {
         erased.downcast().ok().map(Arc::unwrap_or_clone)
     }
     const FORM: &'static Form = &Form {
+        is_own: false,
         is: |held| held.is::<Option<Arc<T>>>(),
         shape: shape_of::<Option<T>>,
         encode: |held, codec, out| codec.encode(&known::<Option<Arc<T>>>(held)?.as_deref(), out),
         written: |held, codec, most| {
             codec.written(&known::<Option<Arc<T>>>(held).ok()?.as_deref(), most)
         },
-        decode: |bytes, codec| Ok(Arc::new(codec.decode::<Option<T>>(bytes)?.map(Arc::new))),
+        decode: |bytes, codec, most| {
+            Ok(Arc::new(
+                codec.decode::<Option<T>>(bytes, most)?.map(Arc::new),
+            ))
+        },
     };
 }
 
@@ -224,11 +268,12 @@ const MAYBE_SLICE: u8 = 5;
 pub(crate) const RESULT: u8 = 8;
 /// A `Result` whose errors are stored, too.
 const WHOLE: u8 = 16;
+/// Values that are kept in this process only.
+const OWN: u8 = 32;
 
 macro_rules! returns {
     ($($kind:ident $value:ty => $shape:ident where [$($bounds:tt)+];)+) => {$(
-        #[diagnostic::do_not_recommend]
-        impl<T> Returns<$kind> for $value
+                impl<T> Returns<$kind> for $value
         where
             $($bounds)+
         {
@@ -243,8 +288,7 @@ macro_rules! returns {
             }
         }
 
-        #[diagnostic::do_not_recommend]
-        impl<T, E> Returns<{ RESULT + $kind }> for Result<$value, E>
+                impl<T, E> Returns<{ RESULT + $kind }> for Result<$value, E>
         where
             $($bounds)+
         {
@@ -259,10 +303,9 @@ macro_rules! returns {
             }
         }
 
-        #[diagnostic::do_not_recommend]
-        impl<T, E> Returns<{ WHOLE + $kind }> for Result<$value, E>
+                impl<T, E> Returns<{ WHOLE + $kind }> for Result<$value, E>
         where
-            E: Storable + Clone,
+            E: Written + ReadAgain + ThreadSafe + Copied,
             $($bounds)+
         {
             type Value = Self;
@@ -278,11 +321,13 @@ macro_rules! returns {
     )+};
 }
 
+// Each bound by itself: of what is missing, the compiler then names the derive.
 returns! {
-    OWNED T => Owned where [T: Storable + Clone];
-    MAYBE Option<T> => Maybe where [T: Storable + Clone];
-    SHARED Arc<T> => Shared where [T: Storable];
-    MAYBE_SHARED Option<Arc<T>> => MaybeShared where [T: Storable];
+    OWNED T => Owned where [T: Written + ReadAgain + ThreadSafe + Copied];
+    MAYBE Option<T> => Maybe where [T: Written + ReadAgain + ThreadSafe + Copied];
+    SHARED Arc<T> => Shared where [T: Written + ReadAgain + ThreadSafe];
+    MAYBE_SHARED Option<Arc<T>> => MaybeShared
+        where [T: Written + ReadAgain + ThreadSafe];
     SLICE Arc<T> => Slice
         where [T: Serialize + Send + Sync + ?Sized + 'static, Box<T>: Storable];
     MAYBE_SLICE Option<Arc<T>> => MaybeSlice
@@ -294,19 +339,19 @@ pub struct Probe<T: ?Sized>(PhantomData<T>);
 
 /// The head of every type that is none of these; shadowed where it is.
 pub trait AnyHead {
-    const HEAD: u8 = 0;
-    fn is_no_result() {}
+    const RECACHED_HEAD: u8 = 0;
+    fn recached_is_no_result() {}
 }
 impl<T: ?Sized> AnyHead for Probe<T> {}
 impl<T> Probe<Option<T>> {
-    pub const HEAD: u8 = 1;
+    pub const RECACHED_HEAD: u8 = 1;
 }
 impl<T> Probe<Arc<T>> {
-    pub const HEAD: u8 = 2;
+    pub const RECACHED_HEAD: u8 = 2;
 }
 impl<T, E> Probe<Result<T, E>> {
-    pub const HEAD: u8 = 3;
-    pub fn is_no_result()
+    pub const RECACHED_HEAD: u8 = 3;
+    pub fn recached_is_no_result()
     where
         Result<T, E>: NoResult,
     {
@@ -326,20 +371,19 @@ pub trait NoResult {}
 #[macro_export]
 macro_rules! no_result {
     ($returns:ty) => {{
-        #[allow(unused_imports, reason = "no fallback is needed where it is one")]
         use $crate::private::AnyHead as _;
-        $crate::private::Probe::<$returns>::is_no_result()
+        $crate::private::Probe::<$returns>::recached_is_no_result()
     }};
 }
 pub use no_result;
 impl<T> Probe<Arc<[T]>> {
-    pub const HEAD: u8 = 4;
+    pub const RECACHED_HEAD: u8 = 4;
 }
 impl Probe<Arc<str>> {
-    pub const HEAD: u8 = 4;
+    pub const RECACHED_HEAD: u8 = 4;
 }
 impl Probe<Arc<Path>> {
-    pub const HEAD: u8 = 4;
+    pub const RECACHED_HEAD: u8 = 4;
 }
 
 /// The type below a head.
@@ -388,6 +432,16 @@ pub const fn whole(kind: u8) -> u8 {
     }
 }
 
+/// The kind of the same return type where values are kept in this process only: of an `Arc` there
+/// is nothing to tell.
+pub const fn own(kind: u8) -> u8 {
+    let inner = match kind % RESULT {
+        MAYBE | MAYBE_SHARED | MAYBE_SLICE => MAYBE,
+        _ => OWNED,
+    };
+    OWN + kind / RESULT * RESULT + inner
+}
+
 /// Refuses a `none_ttl` where no value of this kind is a `None`.
 #[track_caller]
 pub const fn none_ttl(kind: u8) {
@@ -401,7 +455,7 @@ pub const fn none_ttl(kind: u8) {
 #[track_caller]
 pub const fn err_ttl(kind: u8) {
     assert!(
-        kind >= RESULT,
+        kind % OWN >= RESULT,
         "`err_ttl` is the lifetime of an error, and this function never returns one: return a `Result`, or remove `err_ttl`"
     );
 }
@@ -411,21 +465,28 @@ pub const fn err_ttl(kind: u8) {
 #[macro_export]
 macro_rules! kind {
     ($returns:ty) => {{
-        #[allow(
-            unused_imports,
-            reason = "no fallback is needed where every head is known"
-        )]
-        use $crate::private::{AnyHead as _, Peel, Probe, kind_of};
-        const FIRST: ::core::primitive::u8 = Probe::<$returns>::HEAD;
-        type Second = <$returns as Peel<FIRST>>::Inner;
-        const SECOND: ::core::primitive::u8 = Probe::<Second>::HEAD;
-        type Third = <Second as Peel<SECOND>>::Inner;
-        kind_of(FIRST, SECOND, Probe::<Third>::HEAD)
+        use $crate::private::AnyHead as _;
+        const __RECACHED_FIRST: ::core::primitive::u8 =
+            $crate::private::Probe::<$returns>::RECACHED_HEAD;
+        type __RecachedSecond = <$returns as $crate::private::Peel<__RECACHED_FIRST>>::Inner;
+        const __RECACHED_SECOND: ::core::primitive::u8 =
+            $crate::private::Probe::<__RecachedSecond>::RECACHED_HEAD;
+        type __RecachedThird =
+            <__RecachedSecond as $crate::private::Peel<__RECACHED_SECOND>>::Inner;
+        $crate::private::kind_of(
+            __RECACHED_FIRST,
+            __RECACHED_SECOND,
+            $crate::private::Probe::<__RecachedThird>::RECACHED_HEAD,
+        )
     }};
 }
 pub use kind;
 
 #[cfg(test)]
+#[allow(
+    unused_imports,
+    reason = "a macro of ours brings a fallback that not every use needs"
+)]
 mod tests {
     use super::*;
 
@@ -452,7 +513,7 @@ mod tests {
         let held = R::Kind::erase(R::Kind::hold(value.split().ok()?));
         let mut draft = Draft::new(Vec::new(), u64::MAX);
         (form.encode)(&held, Codec::JSON, &mut draft).ok()?;
-        let again = (form.decode)(&draft.finish(), Codec::JSON).ok()?;
+        let again = (form.decode)(&draft.finish(), Codec::JSON, u64::MAX).ok()?;
         assert!((form.is)(&held) && (form.is)(&again));
         R::Kind::restore(again).map(|held| R::join(R::Kind::give(held)))
     }

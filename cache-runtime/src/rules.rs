@@ -1,12 +1,16 @@
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
 use crate::setting::{InForce, Kind, Origin, Rule, Setting};
 
 /// Patterns that one program sets at most; they are kept for names that come later.
-const MOST: usize = 10_000;
+pub(crate) const MOST: usize = 10_000;
+
+/// Fields that are told of at most.
+const MOST_MALFORMED: usize = 1_000;
 
 /// All that is set at run time.
 #[derive(Default)]
@@ -14,46 +18,44 @@ pub(crate) struct Rules {
     all: RwLock<Vec<Rule>>,
     /// How often the fleet's have been replaced.
     told: AtomicU64,
+    /// Fields of the fleet's that could not be read, so that each is told once.
+    malformed: Mutex<BTreeSet<String>>,
 }
 
 impl Rules {
     /// What the environment says: `RECACHED_TTL="user*=30s, shop.*=5m"`, `RECACHED_OFF="report*"`.
-    pub(crate) fn of_environment() -> Result<Self, Error> {
+    /// An item that can't be used is logged and passed over: the others hold.
+    pub(crate) fn of_environment() -> Self {
         let variable = |name: &str| std::env::var(name).unwrap_or_default();
-        Self::parse(&variable("RECACHED_TTL"), &variable("RECACHED_OFF"))
+        let (rules, refused) = Self::parse(&variable("RECACHED_TTL"), &variable("RECACHED_OFF"));
+        for error in refused {
+            tracing::error!("{error}; it is passed over");
+        }
+        rules
     }
 
-    fn parse(ttls: &str, off: &str) -> Result<Self, Error> {
-        let refuse = |name: &str, item: &str, why: &str| {
-            let item = item.escape_debug();
-            let text = format!("{name}: `{item}` can't be used: {why}");
-            Error::new(ErrorKind::Config, text)
-        };
+    fn parse(ttls: &str, off: &str) -> (Self, Vec<Error>) {
         let items = |list: &str| -> Vec<String> {
             let items = list.split(',').map(|item| item.trim().to_owned());
             items.filter(|item| !item.is_empty()).collect()
         };
-        let mut rules = Vec::new();
-        for item in items(ttls) {
-            let fault = |why: &str| refuse("RECACHED_TTL", &item, why);
-            let (pattern, ttl) = item
-                .split_once('=')
-                .ok_or_else(|| fault("it is not of the form `user*=30s`"))?;
-            let ttl = duration(ttl.trim()).ok_or_else(|| {
-                fault("the ttl is a number with `ms`, `s`, `m`, `h` or `d`, as in `30s`")
-            })?;
-            let rule = Rule::new(pattern.trim(), Setting::Ttl(ttl), Origin::Environment, None);
-            rules.push(rule.map_err(|error| fault(&error.to_string()))?);
-        }
-        for item in items(off) {
+        let ttls = items(ttls).into_iter().map(|item| ttl_rule(&item));
+        let off = items(off).into_iter().map(|item| {
             let rule = Rule::new(&item, Setting::On(false), Origin::Environment, None);
-            let fault = |error: Error| refuse("RECACHED_OFF", &item, &error.to_string());
-            rules.push(rule.map_err(fault)?);
+            rule.map_err(|error| refusal("RECACHED_OFF", &item, &error.to_string()))
+        });
+        let (mut rules, mut refused) = (Vec::new(), Vec::new());
+        for rule in ttls.chain(off) {
+            match rule {
+                Ok(rule) => rules.push(rule),
+                Err(error) => refused.push(error),
+            }
         }
-        Ok(Self {
+        let rules = Self {
             all: RwLock::new(rules),
-            told: AtomicU64::new(0),
-        })
+            ..Self::default()
+        };
+        (rules, refused)
     }
 
     /// What is in force for the function.
@@ -101,11 +103,7 @@ impl Rules {
 
     /// What the fleet has set, all of it; unless it was told of since it was `told` so often:
     /// a reply to an earlier question may be looked at later.
-    pub(crate) fn replace_fleet(&self, told: u64, fields: Vec<(String, String)>) -> bool {
-        let fleet = fields
-            .iter()
-            .filter_map(|(field, value)| Setting::read(field, value))
-            .take(MOST);
+    pub(crate) fn replace_fleet(&self, told: u64, fleet: Vec<Rule>) -> bool {
         let mut rules = self.all.write().unwrap_or_else(PoisonError::into_inner);
         if self.told() != told {
             return false;
@@ -114,6 +112,15 @@ impl Rules {
         rules.retain(|rule| rule.origin != Origin::Fleet);
         rules.extend(fleet);
         true
+    }
+
+    /// Whether a field that can't be read is to be told of: once, and of not too many.
+    pub(crate) fn is_first_malformed(&self, field: &str) -> bool {
+        let mut malformed = self
+            .malformed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        malformed.len() < MOST_MALFORMED && malformed.insert(field.to_owned())
     }
 
     /// All of them, what goes before others last.
@@ -134,6 +141,24 @@ impl Rules {
         };
         all.into_iter().map(show).collect()
     }
+}
+
+/// An item of `RECACHED_TTL`.
+fn ttl_rule(item: &str) -> Result<Rule, Error> {
+    let fault = |why: &str| refusal("RECACHED_TTL", item, why);
+    let (pattern, ttl) = item
+        .split_once('=')
+        .ok_or_else(|| fault("it is not of the form `user*=30s`"))?;
+    let ttl = duration(ttl.trim())
+        .ok_or_else(|| fault("the ttl is a number with `ms`, `s`, `m`, `h` or `d`, as in `30s`"))?;
+    let rule = Rule::new(pattern.trim(), Setting::Ttl(ttl), Origin::Environment, None);
+    rule.map_err(|error| fault(&error.to_string()))
+}
+
+fn refusal(variable: &str, item: &str, why: &str) -> Error {
+    let item = item.escape_debug();
+    let text = format!("{variable}: `{item}` can't be used: {why}");
+    Error::new(ErrorKind::Config, text)
 }
 
 /// A number with its unit.
@@ -162,7 +187,8 @@ mod tests {
 
     #[test]
     fn the_environment_is_read_and_what_is_wrong_in_it_is_named() {
-        let rules = Rules::parse("user*=30s, shop.*= 5m,", " report* ").expect("it is good");
+        let (rules, refused) = Rules::parse("user*=30s, shop.*= 5m,", " report* ");
+        assert!(refused.is_empty());
         assert_eq!(rules.of("app.user"), (Some(SECOND * 30), true));
         assert_eq!(rules.of("shop.item"), (Some(SECOND * 300), true));
         assert_eq!(rules.of("app.report_all"), (None, false));
@@ -177,10 +203,11 @@ mod tests {
             ("user=99999999999999999999d", "", "`user=9"),
             ("", "a:b", "`a:b`"),
         ] {
-            let error = Rules::parse(ttl, off)
-                .err()
-                .expect("it is wrong")
-                .to_string();
+            // The others hold all the same.
+            let (rules, refused) = Rules::parse(&format!("good=1s,{ttl}"), &format!("bad,{off}"));
+            assert_eq!(rules.of("app.good"), (Some(SECOND), true));
+            assert_eq!(rules.of("app.bad"), (None, false));
+            let error = refused.first().expect("it is wrong").to_string();
             assert!(
                 error.contains(culprit) && error.contains("RECACHED_"),
                 "{error}"
@@ -190,7 +217,7 @@ mod tests {
 
     #[test]
     fn the_fleet_goes_before_the_environment_and_that_before_code_and_more_before_less() {
-        let rules = Rules::parse("user=3s", "").expect("it is good");
+        let (rules, _) = Rules::parse("user=3s", "");
         let set = |pattern: &str, seconds: u32, origin| {
             let rule = Rule::new(pattern, Setting::Ttl(SECOND * seconds), origin, None);
             rules.set(rule.expect("it is good")).expect("there is room");
@@ -217,11 +244,8 @@ mod tests {
     fn an_earlier_reading_of_the_fleet_does_not_replace_a_later_one() {
         let rules = Rules::default();
         let off = |pattern: &str| {
-            let setting = Setting::On(false);
-            (
-                Setting::field(setting.kind(), pattern),
-                setting.write("ada"),
-            )
+            let rule = Rule::new(pattern, Setting::On(false), Origin::Fleet, None);
+            rule.expect("it is good")
         };
         let (early, late) = (rules.told(), rules.told());
         assert!(rules.replace_fleet(late, vec![off("user")]));

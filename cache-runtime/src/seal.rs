@@ -116,6 +116,13 @@ mod tests {
             drop(sealed(&seals, tag));
         }
         assert!(seals.0.lock().expect("no panic").seals.len() <= FEW);
+        // However many are held, those that are not stay few beside them.
+        let many: Vec<_> = (0..4 * FEW).map(|tag| sealed(&seals, tag)).collect();
+        for tag in 100_000..100_000 + 40 * FEW {
+            drop(sealed(&seals, tag));
+        }
+        assert!(seals.0.lock().expect("no panic").seals.len() <= 2 * (many.len() + 1));
+        drop(many);
         seals.break_of(groups(7)[1].key());
         assert!(held[7].open().is_none() && held[8].open().is_some());
     }

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use hmac_sha256::HMAC;
 
 use crate::error::{Error, ErrorKind};
-use crate::nonce::Nonce;
+use crate::unique_id::UniqueId;
 
 /// The fewest bytes that nobody guesses.
 const FEWEST: usize = 16;
@@ -13,6 +13,8 @@ pub(crate) struct Secret {
     key: Vec<u8>,
     /// Nobody was told yet that it is this process's own.
     untold: AtomicBool,
+    /// Why there is none: calls with secret arguments are computed.
+    refused: Option<Error>,
 }
 
 impl Secret {
@@ -22,19 +24,27 @@ impl Secret {
         let environment = std::env::var_os("RECACHED_SECRET").filter(|secret| !secret.is_empty());
         let environment = environment.map(|secret| secret.into_encoded_bytes());
         match given.or(environment.as_deref()) {
-            Some(key) if key.len() < FEWEST => Err(Error::new(
-                ErrorKind::Config,
-                format!(
-                    "{} is short enough to be guessed: give {FEWEST} bytes at least",
-                    match given {
-                        Some(_) => "the secret",
-                        None => "RECACHED_SECRET",
-                    }
-                ),
-            )),
+            Some(key) if key.len() < FEWEST => {
+                let short = |what: &str| {
+                    let text = format!(
+                        "{what} is short enough to be guessed: give {FEWEST} bytes at least"
+                    );
+                    Error::new(ErrorKind::Config, text)
+                };
+                if given.is_some() {
+                    return Err(short("the secret"));
+                }
+                let error = short("RECACHED_SECRET");
+                tracing::error!("{error}; functions with secret arguments are not cached");
+                Ok(Self {
+                    refused: Some(error),
+                    ..Self::own(false)
+                })
+            }
             Some(key) => Ok(Self {
                 key: key.to_vec(),
                 untold: AtomicBool::new(false),
+                refused: None,
             }),
             None => Ok(Self::own(shared)),
         }
@@ -44,12 +54,18 @@ impl Secret {
     pub(crate) fn own(shared: bool) -> Self {
         let mut key = vec![0; 32];
         if getrandom::fill(&mut key).is_err() {
-            key = [Nonce::fresh().0, Nonce::fresh().0].concat();
+            key = [UniqueId::fresh().0, UniqueId::fresh().0].concat();
         }
         Self {
             key,
             untold: AtomicBool::new(shared),
+            refused: None,
         }
+    }
+
+    /// Why nothing can be hashed, if so.
+    pub(crate) fn refused(&self) -> Option<&Error> {
+        self.refused.as_ref()
     }
 
     /// Whether it is this process's own, and nobody was told: asked once.

@@ -29,6 +29,9 @@ pub enum Origin {
     Fleet,
 }
 
+/// Characters of an author that are shown.
+const LONGEST_AUTHOR: usize = 100;
+
 /// A setting in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -58,9 +61,13 @@ impl fmt::Display for Setting {
 
 impl fmt::Display for InForce {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.pattern, self.setting)?;
+        write!(f, "{}: {}", self.pattern.escape_debug(), self.setting)?;
         match (self.origin, &self.by) {
-            (Origin::Fleet, Some(by)) => write!(f, ", for the fleet, by {by}")?,
+            // Whoever may write to the server may have written anything.
+            (Origin::Fleet, Some(by)) => {
+                let by: String = by.chars().take(LONGEST_AUTHOR).collect();
+                write!(f, ", for the fleet, by {}", by.escape_debug())?;
+            }
             (Origin::Fleet, None) => f.write_str(", for the fleet")?,
             (Origin::Environment, _) => f.write_str(", by the environment")?,
             (Origin::Code, _) => f.write_str(", by the program")?,

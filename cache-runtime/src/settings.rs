@@ -128,6 +128,20 @@ impl FleetSettings<'_> {
         self.set(pattern, Setting::On(true)).await
     }
 
+    /// All that is set for the fleet, read from the server now: right after a cache was built,
+    /// [`Settings::list`] may not know of it yet.
+    ///
+    /// # Errors
+    ///
+    /// Returns what kept the server from answering.
+    pub async fn list(&self) -> Result<Vec<InForce>, Error> {
+        let session = self.cache.inner.store.session(Caller::Async);
+        session.apply_settings().await?;
+        let mut all = self.cache.settings().list();
+        all.retain(|one| one.origin == Origin::Fleet);
+        Ok(all)
+    }
+
     /// Takes back what was set for the fleet of this very pattern.
     ///
     /// # Errors
@@ -149,7 +163,7 @@ impl FleetSettings<'_> {
         let rule = Rule::new(pattern, setting, Origin::Fleet, Some(self.by.clone()))?;
         let session = inner.store.session(Caller::Async);
         let mut functions = inner.local.registry.names();
-        functions.extend(session.functions().await?);
+        functions.extend(session.functions().await?.names);
         functions.retain(|name| rule.matches(name));
         functions.sort();
         functions.dedup();

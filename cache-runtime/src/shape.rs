@@ -2,28 +2,34 @@
 //! hold, as far as serde can tell. An entry of another shape is a miss: what
 //! yesterday's struct has written is not read as today's with defaults in between.
 //!
-//! It is found by reading a value of the type from nothing: a deserializer that notes what it is
-//! asked for and answers with the plainest value there is. An enum is read once for each variant.
-//! Where a type does not take the plainest value, the rest of it is not looked into.
+//! It is found by reading the type from nothing: a deserializer that notes what it is asked for and
+//! answers every value with an error, one path through the type at a time. No value is made up, so
+//! that no code of the user's (a conversion, a check) is run on one; only names that the type has
+//! given itself are handed back to it, and primitives of the standard library where something
+//! stands behind them.
+//!
+//! What can't be reached in this way (behind a value of the user's in a tuple, or behind the key of
+//! a map) is told apart by the compiler's name of the type that it is in.
 
 use std::any::{TypeId, type_name};
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{LazyLock, PoisonError, RwLock};
 
 use quick_cache::DefaultHashBuilder;
+use serde::de::value::StrDeserializer;
 use serde::de::{
     DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess,
     SeqAccess, VariantAccess, Visitor,
 };
 
-/// Readings of one type at most: an enum takes one for each variant.
-const READINGS: usize = 256;
+/// Readings of one type at most: one for each path through it.
+const READINGS: usize = 1_024;
 
 /// What is noted of one type at most.
-const NOTES: usize = 4_096;
+const NOTES: usize = 16_384;
 
 /// How deep a type is looked into.
 const DEPTH: usize = 32;
@@ -38,75 +44,114 @@ pub(crate) fn shape_of<T: DeserializeOwned + 'static>() -> u64 {
         return *shape;
     }
     drop(known);
-    let shape = trace::<T>();
+    let shape = Trace::of::<T>();
     let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
     known.insert(id, shape);
     shape
 }
 
-fn trace<T: DeserializeOwned>() -> u64 {
-    let trace = Trace::default();
-    // Bounded, whatever the type.
-    for _ in 0..READINGS {
-        if !trace.read::<T>() {
-            break;
-        }
-    }
-    if trace.opaque.get() {
-        // The compiler's name of it says at least which type it is.
-        trace.note(type_name::<T>());
-    }
-    trace.hash.get()
+/// A struct or an enum: by its name and what it lists, since addresses differ between builds.
+type Listed = (&'static str, &'static [&'static str]);
+
+/// A place where a path divides.
+#[derive(Clone, Copy)]
+struct Fork {
+    taken: usize,
+    ways: usize,
 }
 
-/// By name and variants.
-type Enum = (&'static str, &'static [&'static str]);
-
+#[derive(Default)]
 struct Trace {
     /// FNV-1a: short input, no adversary, and every process must agree.
     hash: Cell<u64>,
     notes: Cell<usize>,
+    /// The path of this reading, and how far it has come.
+    path: RefCell<Vec<Fork>>,
+    place: Cell<usize>,
     depth: Cell<usize>,
-    /// The next variant to read of each enum.
-    next: RefCell<HashMap<Enum, usize>>,
-    /// Those that this reading has come to: further in, the first variant will do.
-    met: RefCell<HashSet<Enum>>,
-    /// Whether one of them has variants left.
-    more: Cell<bool>,
+    /// The structs and enums that this reading is in: a recursive type ends there.
+    within: RefCell<Vec<Listed>>,
     /// Whether there is something that serde does not tell of.
     opaque: Cell<bool>,
 }
 
-impl Default for Trace {
-    fn default() -> Self {
-        Self {
-            hash: Cell::new(0xcbf2_9ce4_8422_2325),
-            notes: Cell::new(0),
-            depth: Cell::new(0),
-            next: RefCell::default(),
-            met: RefCell::default(),
-            more: Cell::new(false),
-            opaque: Cell::new(false),
-        }
-    }
-}
-
 impl Trace {
-    /// Reads once; whether a variant is left to be read.
-    fn read<T: DeserializeOwned>(&self) -> bool {
-        self.more.set(false);
-        self.depth.set(0);
-        self.met.borrow_mut().clear();
-        // Reading is the user's code, which may not expect an impossible value.
-        let read = catch_unwind(AssertUnwindSafe(|| T::deserialize(Reader(self)).is_ok()));
-        self.note(match read {
-            Ok(true) => ";",
-            Ok(false) | Err(_) => {
-                self.opaque.set(true);
-                "!"
+    fn of<T: DeserializeOwned>() -> u64 {
+        let trace = Self::default();
+        trace.hash.set(0xcbf2_9ce4_8422_2325);
+        // Bounded, whatever the type.
+        let mut readings = 0;
+        loop {
+            trace.read::<T>();
+            readings += 1;
+            if readings >= READINGS || trace.notes.get() >= NOTES {
+                trace.opaque.set(true);
+                break;
             }
-        });
-        self.more.get()
+            if !trace.turn() {
+                break;
+            }
+        }
+        if trace.opaque.get() {
+            // The compiler's name of it says at least which type it is.
+            trace.note(type_name::<T>());
+        }
+        trace.hash.get()
+    }
+
+    fn read<T: DeserializeOwned>(&self) {
+        self.place.set(0);
+        self.depth.set(0);
+        self.within.borrow_mut().clear();
+        // Reading is the user's code, which may not expect an error.
+        let read = catch_unwind(AssertUnwindSafe(|| {
+            T::deserialize(Reader {
+                trace: self,
+                answers: false,
+            })
+            .is_ok()
+        }));
+        if !matches!(read, Ok(false)) {
+            // It has asked for nothing, or did not like the answer.
+            self.opaque.set(true);
+        }
+        self.note(";");
+    }
+
+    /// Turns to the next path; whether there is one.
+    fn turn(&self) -> bool {
+        let mut path = self.path.borrow_mut();
+        while let Some(fork) = path.last_mut() {
+            fork.taken += 1;
+            if fork.taken < fork.ways {
+                return true;
+            }
+            path.pop();
+        }
+        false
+    }
+
+    /// The way to take of so many.
+    fn fork(&self, ways: usize) -> usize {
+        let place = self.place.get();
+        self.place.set(place + 1);
+        let mut path = self.path.borrow_mut();
+        if let Some(fork) = path.get(place) {
+            return fork.taken;
+        }
+        path.push(Fork { taken: 0, ways });
+        0
+    }
+
+    /// The ways behind this one can't be reached.
+    fn is_blocked<T>(&self) -> Stop {
+        let place = self.place.get().saturating_sub(1);
+        if let Some(fork) = self.path.borrow_mut().get_mut(place) {
+            fork.ways = fork.taken + 1;
+        }
+        self.opaque.set(true);
+        self.note(type_name::<T>());
+        Stop
     }
 
     fn note(&self, what: &str) {
@@ -117,36 +162,32 @@ impl Trace {
         }));
     }
 
-    /// The variant to read of an enum.
-    fn variant(&self, of: Enum) -> usize {
-        if !self.met.borrow_mut().insert(of) {
-            return 0;
-        }
-        let mut next = self.next.borrow_mut();
-        let next = next.entry(of).or_default();
-        let variant = *next;
-        if variant + 1 < of.1.len() {
-            *next += 1;
-            self.more.set(true);
-        }
-        variant
-    }
-
-    /// Whether to look no further.
-    fn is_full(&self) -> bool {
-        self.depth.get() >= DEPTH || self.notes.get() >= NOTES
-    }
-
     fn names(&self, kind: &str, name: &str, all: &[&str]) {
         self.note(kind);
         self.note(name);
         all.iter().for_each(|name| self.note(name));
     }
+
+    /// Looks into a struct or an enum, unless this reading is in it already.
+    fn enter<T>(&self, of: Listed, read: impl FnOnce() -> Result<T, Stop>) -> Result<T, Stop> {
+        if self.within.borrow().contains(&of) {
+            self.note("again");
+            return Err(Stop);
+        }
+        self.within.borrow_mut().push(of);
+        let read = read();
+        self.within.borrow_mut().pop();
+        read
+    }
 }
 
-/// Reads a value from nothing.
+/// Reads a type from nothing.
 #[derive(Clone, Copy)]
-struct Reader<'a>(&'a Trace);
+struct Reader<'a> {
+    trace: &'a Trace,
+    /// Gives the plainest value: to a type of the standard library, to come to what is behind it.
+    answers: bool,
+}
 
 /// What a reading ends with.
 #[derive(Debug)]
@@ -166,15 +207,42 @@ impl serde::de::Error for Stop {
     }
 }
 
+/// Whether a type of this name is a primitive of the standard library, which takes any value.
+fn is_primitive(name: &str) -> bool {
+    matches!(
+        name,
+        "bool"
+            | "char"
+            | "alloc::string::String"
+            | "f32"
+            | "f64"
+            | "i8"
+            | "i16"
+            | "i32"
+            | "i64"
+            | "i128"
+            | "isize"
+            | "u8"
+            | "u16"
+            | "u32"
+            | "u64"
+            | "u128"
+            | "usize"
+    )
+}
+
 impl Reader<'_> {
     /// One level down.
     fn within<T>(self, read: impl FnOnce() -> Result<T, Stop>) -> Result<T, Stop> {
-        if self.0.is_full() {
+        if self.trace.depth.get() >= DEPTH || self.trace.notes.get() >= NOTES {
+            self.trace.opaque.set(true);
             return Err(Stop);
         }
-        self.0.depth.set(self.0.depth.get() + 1);
+        self.trace.depth.set(self.trace.depth.get() + 1);
         let read = read();
-        self.0.depth.set(self.0.depth.get().saturating_sub(1));
+        self.trace
+            .depth
+            .set(self.trace.depth.get().saturating_sub(1));
         read
     }
 }
@@ -182,8 +250,11 @@ impl Reader<'_> {
 macro_rules! plain {
     ($($method:ident: $visit:ident($($value:expr)?);)+) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
-            self.0.note(stringify!($method));
-            visitor.$visit($($value)?)
+            if self.answers {
+                return visitor.$visit($($value)?);
+            }
+            self.trace.note(stringify!($method));
+            Err(Stop)
         }
     )+};
 }
@@ -208,34 +279,48 @@ impl<'de> Deserializer<'de> for Reader<'_> {
         deserialize_char: visit_char('a');
         deserialize_str: visit_str("");
         deserialize_string: visit_string(String::new());
-        deserialize_bytes: visit_bytes(b"");
-        deserialize_byte_buf: visit_byte_buf(Vec::new());
-        deserialize_unit: visit_unit();
-        deserialize_identifier: visit_str("");
-        deserialize_ignored_any: visit_unit();
     }
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
-        self.0.note("any");
-        self.0.opaque.set(true);
-        visitor.visit_unit()
+    fn deserialize_bytes<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Stop> {
+        self.trace.note("bytes");
+        Err(Stop)
+    }
+
+    fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
+        self.deserialize_bytes(visitor)
+    }
+
+    fn deserialize_unit<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Stop> {
+        self.trace.note("unit");
+        Err(Stop)
+    }
+
+    fn deserialize_identifier<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Stop> {
+        Err(self.trace.is_blocked::<V::Value>())
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Stop> {
+        Err(self.trace.is_blocked::<V::Value>())
+    }
+
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Stop> {
+        self.trace.opaque.set(true);
+        self.trace.names("any", type_name::<V::Value>(), &[]);
+        Err(Stop)
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
-        self.0.note("option");
-        if self.0.is_full() {
-            return visitor.visit_none();
-        }
+        self.trace.note("option");
         self.within(|| visitor.visit_some(self))
     }
 
     fn deserialize_unit_struct<V: Visitor<'de>>(
         self,
         name: &'static str,
-        visitor: V,
+        _: V,
     ) -> Result<V::Value, Stop> {
-        self.0.names("unit", name, &[]);
-        visitor.visit_unit()
+        self.trace.names("unit", name, &[]);
+        Err(Stop)
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
@@ -243,19 +328,18 @@ impl<'de> Deserializer<'de> for Reader<'_> {
         name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Stop> {
-        self.0.names("newtype", name, &[]);
+        self.trace.names("newtype", name, &[]);
         self.within(|| visitor.visit_newtype_struct(self))
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
-        self.0.note("seq");
-        let elements = usize::from(!self.0.is_full());
-        visitor.visit_seq(Elements(self, elements))
+        self.trace.note("seq");
+        self.within(|| visitor.visit_seq(Elements::new(self, 1)))
     }
 
     fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Stop> {
-        self.0.names("tuple", &len.to_string(), &[]);
-        self.within(|| visitor.visit_seq(Elements(self, len)))
+        self.trace.names("tuple", &len.to_string(), &[]);
+        self.within(|| visitor.visit_seq(Elements::new(self, len)))
     }
 
     fn deserialize_tuple_struct<V: Visitor<'de>>(
@@ -264,14 +348,18 @@ impl<'de> Deserializer<'de> for Reader<'_> {
         len: usize,
         visitor: V,
     ) -> Result<V::Value, Stop> {
-        self.0.names("tuple struct", name, &[]);
+        self.trace.names("tuple struct", name, &[]);
         self.deserialize_tuple(len, visitor)
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
-        self.0.note("map");
-        let entries = usize::from(!self.0.is_full());
-        visitor.visit_map(Elements(self, entries))
+        self.trace.note("map");
+        self.within(|| {
+            visitor.visit_map(Entry {
+                reader: self,
+                wanted: self.trace.fork(2),
+            })
+        })
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -280,8 +368,18 @@ impl<'de> Deserializer<'de> for Reader<'_> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Stop> {
-        self.0.names("struct", name, fields);
-        self.within(|| visitor.visit_seq(Elements(self, fields.len())))
+        self.trace.names("struct", name, fields);
+        let field = fields
+            .get(self.trace.fork(fields.len().max(1)))
+            .ok_or(Stop)?;
+        self.trace.enter((name, fields), || {
+            self.within(|| {
+                visitor.visit_map(Field {
+                    reader: self,
+                    field,
+                })
+            })
+        })
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -290,15 +388,41 @@ impl<'de> Deserializer<'de> for Reader<'_> {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Stop> {
-        self.0.names("enum", name, variants);
-        let variant = self.0.variant((name, variants));
-        let variant = variants.get(variant).ok_or(Stop)?;
-        self.within(|| visitor.visit_enum(Variant(self, variant)))
+        self.trace.names("enum", name, variants);
+        let variant = variants
+            .get(self.trace.fork(variants.len().max(1)))
+            .ok_or(Stop)?;
+        self.trace.enter((name, variants), || {
+            self.within(|| {
+                visitor.visit_enum(Variant {
+                    reader: self,
+                    variant,
+                })
+            })
+        })
     }
 }
 
-/// So many elements, or entries of a map.
-struct Elements<'a>(Reader<'a>, usize);
+/// One element of several: those before it are passed over, if they are primitives.
+struct Elements<'a> {
+    reader: Reader<'a>,
+    at: usize,
+    wanted: usize,
+}
+
+impl<'a> Elements<'a> {
+    fn new(reader: Reader<'a>, count: usize) -> Self {
+        let wanted = match count {
+            0 | 1 => 0,
+            count => reader.trace.fork(count),
+        };
+        Self {
+            reader,
+            at: 0,
+            wanted,
+        }
+    }
+}
 
 impl<'de> SeqAccess<'de> for Elements<'_> {
     type Error = Stop;
@@ -307,39 +431,95 @@ impl<'de> SeqAccess<'de> for Elements<'_> {
         &mut self,
         seed: T,
     ) -> Result<Option<T::Value>, Stop> {
-        let Some(left) = self.1.checked_sub(1) else {
-            return Ok(None);
+        if self.at < self.wanted {
+            self.at += 1;
+            if !is_primitive(type_name::<T::Value>()) {
+                return Err(self.reader.trace.is_blocked::<T::Value>());
+            }
+            let answers = Reader {
+                answers: true,
+                ..self.reader
+            };
+            return seed.deserialize(answers).map(Some);
+        }
+        let reader = Reader {
+            answers: false,
+            ..self.reader
         };
-        self.1 = left;
-        self.0.within(|| seed.deserialize(self.0)).map(Some)
+        reader.within(|| seed.deserialize(reader)).map(Some)
     }
 }
 
-impl<'de> MapAccess<'de> for Elements<'_> {
+/// One entry of a map: its key, or what is behind a key that is a primitive.
+struct Entry<'a> {
+    reader: Reader<'a>,
+    wanted: usize,
+}
+
+impl<'de> MapAccess<'de> for Entry<'_> {
     type Error = Stop;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(
         &mut self,
         seed: K,
     ) -> Result<Option<K::Value>, Stop> {
-        self.next_element_seed(seed)
+        if self.wanted == 0 {
+            return self
+                .reader
+                .within(|| seed.deserialize(self.reader))
+                .map(Some);
+        }
+        if !is_primitive(type_name::<K::Value>()) {
+            return Err(self.reader.trace.is_blocked::<K::Value>());
+        }
+        let answers = Reader {
+            answers: true,
+            ..self.reader
+        };
+        seed.deserialize(answers).map(Some)
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Stop> {
-        self.0.within(|| seed.deserialize(self.0))
+        self.reader.within(|| seed.deserialize(self.reader))
+    }
+}
+
+/// One field of a struct.
+struct Field<'a> {
+    reader: Reader<'a>,
+    field: &'static str,
+}
+
+impl<'de> MapAccess<'de> for Field<'_> {
+    type Error = Stop;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, Stop> {
+        let name: StrDeserializer<'_, Stop> = self.field.into_deserializer();
+        seed.deserialize(name).map(Some)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Stop> {
+        self.reader.trace.note(self.field);
+        self.reader.within(|| seed.deserialize(self.reader))
     }
 }
 
 /// One variant of an enum.
-struct Variant<'a>(Reader<'a>, &'static str);
+struct Variant<'a> {
+    reader: Reader<'a>,
+    variant: &'static str,
+}
 
 impl<'de> EnumAccess<'de> for Variant<'_> {
     type Error = Stop;
     type Variant = Self;
 
     fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self), Stop> {
-        self.0.0.note(self.1);
-        let name: serde::de::value::StrDeserializer<'_, Stop> = self.1.into_deserializer();
+        self.reader.trace.note(self.variant);
+        let name: StrDeserializer<'_, Stop> = self.variant.into_deserializer();
         Ok((seed.deserialize(name)?, self))
     }
 }
@@ -348,17 +528,18 @@ impl<'de> VariantAccess<'de> for Variant<'_> {
     type Error = Stop;
 
     fn unit_variant(self) -> Result<(), Stop> {
-        self.0.0.note("unit");
-        Ok(())
+        self.reader.trace.note("unit");
+        // A value of the user's would be next.
+        Err(Stop)
     }
 
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Stop> {
-        self.0.0.note("newtype");
-        self.0.within(|| seed.deserialize(self.0))
+        self.reader.trace.note("newtype");
+        self.reader.within(|| seed.deserialize(self.reader))
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Stop> {
-        self.0.deserialize_tuple(len, visitor)
+        self.reader.deserialize_tuple(len, visitor)
     }
 
     fn struct_variant<V: Visitor<'de>>(
@@ -366,7 +547,8 @@ impl<'de> VariantAccess<'de> for Variant<'_> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Stop> {
-        self.0.deserialize_struct(self.1, fields, visitor)
+        self.reader
+            .deserialize_struct(self.variant, fields, visitor)
     }
 }
 

@@ -44,7 +44,7 @@ impl<R> Share<R> {
 /// Of every type; shadowed for a `Result` whose error can be shared.
 pub trait AnyShare {
     type Returns;
-    const SHARE: Share<Self::Returns> = Share::NOTHING;
+    const RECACHED_SHARE: Share<Self::Returns> = Share::NOTHING;
 }
 
 impl<R> AnyShare for Probe<R> {
@@ -52,7 +52,7 @@ impl<R> AnyShare for Probe<R> {
 }
 
 impl<T, E: Clone + Send + Sync + 'static> Probe<Result<T, E>> {
-    pub const SHARE: Share<Result<T, E>> = Share {
+    pub const RECACHED_SHARE: Share<Result<T, E>> = Share {
         take: |result| {
             let error = result.as_ref().err()?;
             Some(Arc::new(error.clone()))
@@ -67,17 +67,17 @@ impl<T, E: Clone + Send + Sync + 'static> Probe<Result<T, E>> {
 #[macro_export]
 macro_rules! share {
     ($returns:ty) => {{
-        #[allow(
-            unused_imports,
-            reason = "no fallback is needed where errors are shared"
-        )]
         use $crate::private::AnyShare as _;
-        $crate::private::Probe::<$returns>::SHARE
+        $crate::private::Probe::<$returns>::RECACHED_SHARE
     }};
 }
 pub use share;
 
 #[cfg(test)]
+#[allow(
+    unused_imports,
+    reason = "a macro of ours brings a fallback that not every use needs"
+)]
 mod tests {
     use super::*;
 

@@ -2,6 +2,9 @@ use std::cell::Cell;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use crate::error_stats::{ErrorCounters, ErrorStats};
+use crate::pattern::decoded;
+
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)+) => {
         /// What some threads have counted of one function, in cache lines of its own: cores
@@ -10,11 +13,17 @@ macro_rules! counters {
         #[repr(align(128))]
         pub(crate) struct Counted {
             $(pub(crate) $name: Counter,)+
+            pub(crate) errors: ErrorCounters,
         }
 
         impl Counted {
             fn snapshot(&self) -> FunctionStats {
-                FunctionStats { $($name: self.$name.get(),)+ }
+                let error_kinds = self.errors.snapshot();
+                FunctionStats {
+                    $($name: self.$name.get(),)+
+                    errors: error_kinds.total(),
+                    error_kinds,
+                }
             }
         }
 
@@ -24,11 +33,17 @@ macro_rules! counters {
         #[non_exhaustive]
         pub struct FunctionStats {
             $($(#[$doc])* pub $name: u64,)+
+            /// Operations of the cache that failed; the calls got their result all the same.
+            pub errors: u64,
+            /// The same by kind.
+            pub error_kinds: ErrorStats,
         }
 
         impl FunctionStats {
             fn add(&mut self, other: &Self) {
                 $(self.$name += other.$name;)+
+                self.errors += other.errors;
+                self.error_kinds.add(&other.error_kinds);
             }
         }
     };
@@ -55,9 +70,11 @@ impl Counters {
         thread_local! {
             static PLACE: Cell<usize> = const { Cell::new(usize::MAX) };
         }
-        self.0.get(PLACE.get()).unwrap_or_else(|| {
+        // A thread that is about to end has no place of its own any more.
+        let place = PLACE.try_with(Cell::get).unwrap_or(0);
+        self.0.get(place).unwrap_or_else(|| {
             let place = next_place();
-            PLACE.set(place);
+            let _ = PLACE.try_with(|own| own.set(place));
             &self.0[place]
         })
     }
@@ -88,8 +105,8 @@ counters! {
     stale_hits,
     /// Calls that did not consult the cache.
     bypasses,
-    /// Operations of the cache that failed; the calls got their result all the same.
-    errors,
+    /// Values that were put by hand, and stored.
+    puts,
     /// Values that were not stored because they are larger than `max_value_size`.
     oversized,
 }
@@ -179,6 +196,14 @@ pub struct Stats {
 impl Stats {
     pub(crate) fn of(mut functions: Vec<(String, FunctionStats)>, near: NearStats) -> Self {
         functions.sort_by(|a, b| a.0.cmp(&b.0));
+        // A name by hand and an annotated function's, or two functions of one name: one row.
+        functions.dedup_by(|later, first| {
+            let same = later.0 == first.0;
+            if same {
+                first.1.add(&later.1);
+            }
+            same
+        });
         let mut total = FunctionStats::default();
         for (_, stats) in &functions {
             total.add(stats);
@@ -195,7 +220,7 @@ impl Stats {
     pub fn function(&self, name: &str) -> FunctionStats {
         self.functions
             .iter()
-            .find(|(function, _)| function == name)
+            .find(|(function, _)| decoded(function) == decoded(name))
             .map_or_else(FunctionStats::default, |(_, stats)| *stats)
     }
 }
@@ -209,7 +234,7 @@ impl fmt::Display for Stats {
             .fold("function".len(), usize::max);
         writeln!(
             f,
-            "{:width$} {:>9} {:>10} {:>8} {:>12} {:>8} {:>11} {:>10} {:>8} {:>7} {:>9} {:>8}",
+            "{:width$} {:>9} {:>10} {:>8} {:>12} {:>8} {:>11} {:>10} {:>8} {:>8} {:>7} {:>9} {:>8}",
             "function",
             "near hits",
             "redis hits",
@@ -219,6 +244,7 @@ impl fmt::Display for Stats {
             "lease waits",
             "stale hits",
             "bypasses",
+            "puts",
             "errors",
             "oversized",
             "hit rate"
@@ -227,7 +253,7 @@ impl fmt::Display for Stats {
         for (name, s) in self.functions.iter().chain(&total) {
             writeln!(
                 f,
-                "{name:width$} {:>9} {:>10} {:>8} {:>12} {:>8} {:>11} {:>10} {:>8} {:>7} {:>9} {:>7.1}%",
+                "{name:width$} {:>9} {:>10} {:>8} {:>12} {:>8} {:>11} {:>10} {:>8} {:>8} {:>7} {:>9} {:>7.1}%",
                 s.near_hits,
                 s.redis_hits,
                 s.misses,
@@ -236,10 +262,14 @@ impl fmt::Display for Stats {
                 s.lease_waits,
                 s.stale_hits,
                 s.bypasses,
+                s.puts,
                 s.errors,
                 s.oversized,
                 s.hit_rate() * 100.0
             )?;
+        }
+        if self.total.errors > 0 {
+            writeln!(f, "errors: {}", self.total.error_kinds)?;
         }
         writeln!(f, "{}", self.near)
     }

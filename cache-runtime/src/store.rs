@@ -2,26 +2,31 @@
 //!
 //! [`memory`] and [`redis`] do it with the same guarantees; everything above speaks [`Tier`].
 
+pub(crate) mod here;
 pub(crate) mod memory;
 pub(crate) mod redis;
+mod removed;
 mod watch;
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::codec::guarded;
 use crate::entry::{Age, Mark, Span};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::group::{Group, HalfStamp, Stamp};
 use crate::key::Key;
-use crate::nonce::Nonce;
 use crate::pattern::KeyPattern;
 use crate::returns::{Erased, Form};
 use crate::seal::Sealed;
+use crate::unique_id::UniqueId;
 
+use here::Here;
 use memory::Memory;
 pub(crate) use redis::Undelivered;
 use redis::{Change, Facts, Redis, Way};
+pub(crate) use removed::Removed;
 pub(crate) use watch::Watch;
 
 /// An entry as its tier holds it.
@@ -64,21 +69,33 @@ impl Stored {
         }
     }
 
-    /// The value, if this is an entry of the kind that `mark` describes.
-    pub(crate) fn value(&self, form: &Form, mark: &Mark) -> Option<Erased> {
+    /// The value, if this is an entry of the kind that `mark` describes, and takes no more than
+    /// `most` bytes.
+    ///
+    /// # Errors
+    ///
+    /// Returns `ErrorKind::Decode` if it is such an entry and can't be read.
+    pub(crate) fn value(
+        &self,
+        form: &Form,
+        mark: &Mark,
+        most: u64,
+    ) -> Result<Option<Erased>, Error> {
         match self {
             Self::Encoded(bytes) => {
-                let (payload, codec) = mark.payload(bytes)?;
-                (form.decode)(payload, codec).ok()
+                let Some((payload, codec)) = mark.payload(bytes) else {
+                    return Ok(None);
+                };
+                guarded(ErrorKind::Decode, || (form.decode)(payload, codec, most)).map(Some)
             }
             Self::Typed(typed) if typed.stamp == mark.stamp().half() => {
                 let value = match typed.aged() {
                     Some(aged) => &aged.value,
                     None => typed.bare(),
                 };
-                Some(Arc::clone(value)).filter(form.is)
+                Ok(Some(Arc::clone(value)).filter(form.is))
             }
-            Self::Typed(_) => None,
+            Self::Typed(_) => Ok(None),
         }
     }
 
@@ -141,6 +158,8 @@ pub(crate) enum Claim {
     Held(Duration),
     /// A group has been invalidated since the stamp was read: read again.
     Stale,
+    /// The last refresh has failed just now: the stale value is served.
+    Paused,
 }
 
 /// How far a claim goes.
@@ -159,11 +178,31 @@ pub(crate) struct Claimed<'a> {
     pub(crate) key: &'a Key,
     pub(crate) groups: &'a [Group],
     pub(crate) mark: &'a Mark,
-    pub(crate) token: Nonce,
+    pub(crate) token: UniqueId,
     pub(crate) life: Duration,
     pub(crate) reach: Reach,
     /// An entry that is stored for no longer than this is of no use.
     pub(crate) beyond: Duration,
+    /// Whether there is a stale value to serve, so that a pause after a failed refresh is respected.
+    pub(crate) respects_pause: bool,
+}
+
+/// What a fill does with an entry that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Existing {
+    /// Replaces it.
+    Replace,
+    /// Keeps it, if it is one of the same generations, and pauses the call for so long: an error
+    /// never replaces a value that may still be served.
+    Keep { pause: Duration },
+}
+
+/// The names of the fleet's functions, as far as they can be read.
+#[derive(Debug, Default)]
+pub(crate) struct KnownNames {
+    pub(crate) names: Vec<String>,
+    /// Whether there are others: then a pattern can only be matched by everything.
+    pub(crate) incomplete: bool,
 }
 
 /// A place that holds entries, leases and generations.
@@ -181,30 +220,41 @@ pub(crate) trait Tier {
     fn renew(
         &self,
         key: &Key,
-        token: Nonce,
+        token: UniqueId,
         life: Duration,
     ) -> impl Future<Output = Result<bool, Error>> + Send;
-    /// Stores and drops the lease, if the token still holds it.
+    /// Stores and drops the lease, if the token still holds it; whether it has stored.
     fn fill(
         &self,
         key: &Key,
-        token: Nonce,
+        token: UniqueId,
         entry: Stored,
         life: Duration,
+        existing: Existing,
     ) -> impl Future<Output = Result<bool, Error>> + Send;
-    fn release(&self, key: &Key, token: Nonce) -> impl Future<Output = Result<(), Error>> + Send;
-    /// Removes entry and lease; whether there was an entry.
-    fn remove(&self, key: &Key) -> impl Future<Output = Result<bool, Error>> + Send;
+    /// Replaces the lease by a pause, if the token still holds it.
+    fn pause(
+        &self,
+        key: &Key,
+        token: UniqueId,
+        pause: Duration,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+    fn release(&self, key: &Key, token: UniqueId)
+    -> impl Future<Output = Result<(), Error>> + Send;
+    /// Removes entries and leases of the call, in every variant; how many entries.
+    fn remove(&self, key: &Key) -> impl Future<Output = Result<u64, Error>> + Send;
     /// Gives each group a generation that never was.
     fn change(&self, groups: &[Group]) -> impl Future<Output = Result<(), Error>> + Send;
-    /// Removes leases, then entries; how many entries.
+    /// Removes leases, then entries; which entries.
     fn remove_matching(
         &self,
         pattern: &KeyPattern,
-    ) -> impl Future<Output = Result<u64, Error>> + Send;
+    ) -> impl Future<Output = Result<Removed, Error>> + Send;
     /// The names of the fleet's functions.
-    fn functions(&self) -> impl Future<Output = Result<Vec<String>, Error>> + Send;
-    fn announce(&self, name: &str) -> impl Future<Output = Result<(), Error>> + Send;
+    fn functions(&self) -> impl Future<Output = Result<KnownNames, Error>> + Send;
+    /// Tells the fleet of a function, and of a variant of it; none (an empty one) by hand.
+    fn announce(&self, name: &str, variant: &str)
+    -> impl Future<Output = Result<(), Error>> + Send;
 }
 
 /// Told of what others have invalidated, before anything newer is read.
@@ -228,6 +278,10 @@ pub(crate) trait Listener: Send + Sync {
     fn settings(&self, told: u64, fields: Vec<(String, String)>) -> bool;
     /// Whether changes are told at all.
     fn pushes(&self, pushes: bool);
+    /// The process runs, and its connections are read: copies may be served for so long.
+    fn trust(&self, life: Duration);
+    /// Something of this function (`*`: of all) was found damaged on the server, and mended.
+    fn damaged(&self, function: &str, error: Error);
 }
 
 /// From where a call comes: a thread that blocks must not wait for its own runtime.
@@ -252,6 +306,17 @@ impl Store {
         }
     }
 
+    /// As [`session`](Self::session), for values that are kept in `memory` and never written.
+    pub(crate) fn session_here(&self, caller: Caller, memory: &Arc<Memory>) -> Session {
+        match self.session(caller) {
+            Session::Redis(way) => Session::Here(Here {
+                memory: Arc::clone(memory),
+                way,
+            }),
+            session => session,
+        }
+    }
+
     /// Whether any call could reach it at this moment.
     pub(crate) fn is_up(&self) -> bool {
         match self {
@@ -260,15 +325,22 @@ impl Store {
         }
     }
 
-    /// The server could not be told: it will be before anything it says is believed again. Gives
-    /// the error for the caller.
-    pub(crate) fn queue(&self, new: impl IntoIterator<Item = Undelivered>, error: Error) -> Error {
+    /// Puts invalidations that `error` has kept from the server into the outbox.
+    ///
+    /// # Errors
+    ///
+    /// Returns `error` if the server will never take them.
+    pub(crate) fn queue(
+        &self,
+        new: impl IntoIterator<Item = Undelivered>,
+        error: Error,
+    ) -> Result<(), Error> {
         match self {
             Self::Redis(redis) if error.is_passing() => {
                 redis.queue(new);
-                error.and("this process has forgotten, and redis will be told when it is back")
+                Ok(())
             }
-            _ => error,
+            _ => Err(error),
         }
     }
 
@@ -284,20 +356,44 @@ impl Store {
 #[derive(Clone)]
 pub(crate) enum Session {
     Memory(Arc<Memory>),
+    Here(Here),
     Redis(Way),
 }
 
 impl Session {
     /// Whether the tier holds values as they are, in this process.
     pub(crate) fn is_typed(&self) -> bool {
-        matches!(self, Self::Memory(_))
+        !matches!(self, Self::Redis(_))
+    }
+
+    /// The session for what is sent though other invalidations wait: an invalidation trusts nothing
+    /// that it reads, and must not wait behind a stream of others.
+    pub(crate) fn ahead(self) -> Self {
+        match self {
+            Self::Memory(memory) => Self::Memory(memory),
+            Self::Here(here) => Self::Here(Here {
+                way: here.way.into_ahead(),
+                ..here
+            }),
+            Self::Redis(way) => Self::Redis(way.into_ahead()),
+        }
     }
 
     /// Whether a change of a lease is told, so that nobody needs to ask.
     pub(crate) fn pushes(&self) -> bool {
         match self {
             Self::Memory(_) => true,
+            Self::Here(here) => here.way.is_tracking(),
             Self::Redis(link) => link.is_tracking(),
+        }
+    }
+
+    /// Whether values that are held as they are may be served without a look at the generations:
+    /// whoever changes one tells this process.
+    pub(crate) fn vouches(&self) -> bool {
+        match self {
+            Self::Memory(_) | Self::Redis(_) => true,
+            Self::Here(here) => here.way.is_tracking(),
         }
     }
 
@@ -305,6 +401,10 @@ impl Session {
     pub(crate) fn steady(&self) -> Self {
         match self {
             Self::Memory(memory) => Self::Memory(Arc::clone(memory)),
+            Self::Here(here) => Self::Here(Here {
+                memory: Arc::clone(&here.memory),
+                way: here.way.steady(),
+            }),
             Self::Redis(way) => Self::Redis(way.steady()),
         }
     }
@@ -312,8 +412,10 @@ impl Session {
     /// The whole patience with the server again: since the last exchange the call has waited
     /// for something else, or computed.
     pub(crate) fn refill(&self) {
-        if let Self::Redis(way) = self {
-            way.refill();
+        match self {
+            Self::Memory(_) => {}
+            Self::Here(here) => here.way.refill(),
+            Self::Redis(way) => way.refill(),
         }
     }
 }
@@ -323,6 +425,7 @@ macro_rules! forward {
         async fn $name(&self $(, $arg: $ty)*) -> $out {
             match self {
                 Self::Memory(tier) => tier.$name($($arg),*).await,
+                Self::Here(tier) => tier.$name($($arg),*).await,
                 Self::Redis(tier) => tier.$name($($arg),*).await,
             }
         }
@@ -333,6 +436,7 @@ impl Tier for Session {
     fn watch(&self, key: &Key) -> Watch {
         match self {
             Self::Memory(tier) => tier.watch(key),
+            Self::Here(tier) => tier.watch(key),
             Self::Redis(tier) => tier.watch(key),
         }
     }
@@ -341,14 +445,15 @@ impl Tier for Session {
         async fn read(&self, key: &Key, groups: &[Group], look: Look) -> Result<Read, Error>;
         async fn stamp(&self, groups: &[Group]) -> Result<Stamp, Error>;
         async fn claim(&self, claimed: &Claimed<'_>) -> Result<Claim, Error>;
-        async fn renew(&self, key: &Key, token: Nonce, life: Duration) -> Result<bool, Error>;
-        async fn fill(&self, key: &Key, token: Nonce, entry: Stored, life: Duration) -> Result<bool, Error>;
-        async fn release(&self, key: &Key, token: Nonce) -> Result<(), Error>;
-        async fn remove(&self, key: &Key) -> Result<bool, Error>;
+        async fn renew(&self, key: &Key, token: UniqueId, life: Duration) -> Result<bool, Error>;
+        async fn fill(&self, key: &Key, token: UniqueId, entry: Stored, life: Duration, existing: Existing) -> Result<bool, Error>;
+        async fn pause(&self, key: &Key, token: UniqueId, pause: Duration) -> Result<(), Error>;
+        async fn release(&self, key: &Key, token: UniqueId) -> Result<(), Error>;
+        async fn remove(&self, key: &Key) -> Result<u64, Error>;
         async fn change(&self, groups: &[Group]) -> Result<(), Error>;
-        async fn remove_matching(&self, pattern: &KeyPattern) -> Result<u64, Error>;
-        async fn functions(&self) -> Result<Vec<String>, Error>;
-        async fn announce(&self, name: &str) -> Result<(), Error>;
+        async fn remove_matching(&self, pattern: &KeyPattern) -> Result<Removed, Error>;
+        async fn functions(&self) -> Result<KnownNames, Error>;
+        async fn announce(&self, name: &str, variant: &str) -> Result<(), Error>;
     }
 }
 
@@ -356,8 +461,16 @@ impl Session {
     /// What the server tells of itself; `None` where there is none.
     pub(crate) async fn facts(&self) -> Result<Option<Facts>, Error> {
         match self {
-            Self::Memory(_) => Ok(None),
+            Self::Memory(_) | Self::Here(_) => Ok(None),
             Self::Redis(way) => way.facts().await.map(Some),
+        }
+    }
+
+    /// Brings into force here what the fleet has set at this moment.
+    pub(crate) async fn apply_settings(&self) -> Result<(), Error> {
+        match self {
+            Self::Memory(_) | Self::Here(_) => Ok(()),
+            Self::Redis(way) => way.apply_settings().await,
         }
     }
 
@@ -368,7 +481,7 @@ impl Session {
         fields: &[(String, Option<String>)],
     ) -> Result<bool, Error> {
         match self {
-            Self::Memory(_) => Ok(false),
+            Self::Memory(_) | Self::Here(_) => Ok(false),
             Self::Redis(way) => way.change_settings(fields).await.map(|()| true),
         }
     }

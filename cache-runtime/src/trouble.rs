@@ -23,7 +23,7 @@ impl Trouble {
         let known = last.replace(Instant::now()).is_some();
         drop(last);
         if !known {
-            observer.tell(&Event::Uncached {
+            observer.tell(&Event::FunctionDegraded {
                 function: function.to_owned(),
                 error: error.again(),
             });
@@ -36,7 +36,7 @@ impl Trouble {
         let ended = last.take_if(|last| last.elapsed() >= CALM).is_some();
         drop(last);
         if ended {
-            observer.tell(&Event::Cached {
+            observer.tell(&Event::FunctionRecovered {
                 function: function.to_owned(),
             });
         }

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
@@ -20,7 +20,7 @@ const AWAKE: u32 = 100;
 /// How long it sleeps at most, whatever happens.
 const NAP: Duration = Duration::from_secs(60);
 
-static WARDEN: LazyLock<Option<Warden>> = LazyLock::new(Warden::start);
+static WARDEN: OnceLock<Warden> = OnceLock::new();
 
 /// What is to be done for a lease when it is due.
 pub(crate) type Renew = Arc<dyn Fn(Duty) + Send + Sync>;
@@ -75,7 +75,15 @@ impl Drop for Ward {
 /// Takes a lease into care: `renew` is called `every` so often, on our runtime, and must not
 /// block. `None` if there is no runtime.
 pub(crate) fn take(every: Duration, renew: Renew) -> Option<Ward> {
-    let duties = Arc::clone(&WARDEN.as_ref()?.duties);
+    let warden = match WARDEN.get() {
+        Some(warden) => warden,
+        // One too many, in a race, has nothing to do and ends with the process.
+        None => {
+            let started = Warden::start()?;
+            WARDEN.get_or_init(|| started)
+        }
+    };
+    let duties = Arc::clone(&warden.duties);
     let id = duties.count.fetch_add(1, Ordering::Relaxed);
     let at = Instant::now() + every;
     duties.lock().insert(id, Due { at, every, renew });

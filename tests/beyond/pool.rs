@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use deadpool_redis::{Manager, Pool, cluster, sentinel};
 use recached::{Cache, Credentials, ErrorKind, Given, cached};
-use recached_tests::{Cluster, Sentinels, Server, until};
+use recached_tests::{Cluster, Sentinels, Server, reaches, until};
 
 static RUNS: AtomicUsize = AtomicUsize::new(0);
 
@@ -23,27 +23,29 @@ async fn serves(pool: impl Into<Given> + Clone) {
     };
     let (one, two) = (build(), build());
     for cache in [&one, &two] {
-        until("it is reached", || async {
-            cache.exists("probe:1").await.is_ok()
-        })
-        .await;
+        until("it is reached", || async { reaches(cache).await }).await;
         assert!(
             cache.stats().near.off.is_some(),
             "nobody would tell of changes"
         );
     }
+    let check = one.check().await.expect("it is reached").to_string();
+    assert!(check.contains("TCP_NODELAY"), "{check}");
     let value = AtomicU64::new(0);
     for round in 0..3 {
         let runs = RUNS.load(Ordering::SeqCst);
         value.store(round, Ordering::SeqCst);
-        one.invalidate_tag("lent:1").await.expect("it works");
+        let _ = one.invalidate_tag("lent:1").await.expect("it works");
         for cache in [&one, &two, &one, &two] {
             assert_eq!(lent(cache, &value, 1).await, round);
         }
         assert_eq!(RUNS.load(Ordering::SeqCst), runs + 1, "once in the fleet");
     }
     assert_eq!(
-        one.invalidate_keys("lent:*").await.expect("it works").freed,
+        one.invalidate_keys("lent:*")
+            .await
+            .expect("it works")
+            .entries,
         1
     );
 }

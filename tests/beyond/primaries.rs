@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use recached::{Cache, ErrorKind, Policy, cached};
-use recached_tests::{Cluster, cache_on, until};
+use recached::{Cache, Policy, cached};
+use recached_tests::{Cluster, cache_on, reaches, until};
 
 const MINUTE: Policy = Policy::new(Duration::from_secs(60));
 
@@ -14,10 +14,7 @@ async fn item(cache: &Cache, source: &AtomicU64, id: u64) -> u64 {
 }
 
 async fn ready(cache: &Cache) {
-    until("the cluster is reached", || async {
-        cache.exists("probe:1").await.is_ok()
-    })
-    .await;
+    until("the cluster is reached", || async { reaches(cache).await }).await;
 }
 
 /// It stays, as a replica that hears of nothing: whoever only reads copies never asks it again.
@@ -42,7 +39,9 @@ async fn copies_from_a_primary_that_is_one_no_more_are_not_served() {
     cluster.hand_over(before);
     source.store(1, Ordering::SeqCst);
     until("the new one is told", || async {
-        two.invalidate("item").await.is_ok()
+        two.invalidate("item")
+            .await
+            .is_ok_and(|report| !report.queued)
     })
     .await;
     until("the old copy is gone", || async {
@@ -68,8 +67,10 @@ async fn a_primary_that_nobody_replaces_costs_no_call_its_patience() {
     cluster.kill(replica);
     let away = async || {
         let unreachable = async |key: &str| {
-            let error = cache.exists(key).await.err();
-            error.is_some_and(|error| error.kind() == ErrorKind::Unavailable)
+            let errors = || cache.stats().total.error_kinds.unavailable;
+            let before = errors();
+            assert!(!cache.exists(key).await.expect("an outage is no error"));
+            errors() > before
         };
         until("it is away", || unreachable("item:1")).await;
         // All of it, for as long as that lasts.
@@ -86,10 +87,7 @@ async fn a_primary_that_nobody_replaces_costs_no_call_its_patience() {
     cluster.freeze(lost);
     away().await;
     cluster.thaw(lost);
-    until("it is back", || async {
-        cache.exists("item:1").await.is_ok()
-    })
-    .await;
+    until("it is back", || async { reaches(&cache).await }).await;
     cluster.kill(lost);
     away().await;
 }
@@ -116,5 +114,5 @@ async fn nodes_that_do_not_tell_their_hosts_are_swept_too() {
         assert_eq!(cache.get_or_compute(&key, MINUTE, async || id).await, id);
     }
     let swept = cache.invalidate_keys("item:*").await.expect("it works");
-    assert_eq!(swept.freed, 20);
+    assert_eq!(swept.entries, 20);
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use recached::{Cache, Policy};
-use recached_tests::{Cluster, Sentinels, cache_on, until};
+use recached_tests::{Cluster, Sentinels, cache_on, reaches, until};
 
 const MINUTE: Policy = Policy::new(Duration::from_secs(60));
 
@@ -38,10 +38,7 @@ fn as_app(url: &str) -> Cache {
 }
 
 async fn ready(cache: &Cache) {
-    until("it is reached", || async {
-        cache.exists("probe:1").await.is_ok()
-    })
-    .await;
+    until("it is reached", || async { reaches(cache).await }).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -66,12 +63,12 @@ async fn the_documented_rights_are_enough_on_a_cluster_while_a_slot_moves_too() 
         cluster.begin_move(slot);
         for _ in 0..3 {
             until("it is invalidated and computed anew", || async {
-                one.invalidate("item").await.expect("it may");
+                let _ = one.invalidate("item").await.expect("it may");
                 call(&two, told + 1).await == told + 1
             })
             .await;
             told += 1;
-            one.invalidate_keys("item:*").await.expect("it may");
+            let _ = one.invalidate_keys("item:*").await.expect("it may");
         }
         cluster.move_slot(slot);
     }
@@ -117,6 +114,8 @@ async fn the_documented_rights_are_enough_behind_sentinels() {
             sentinels.ask::<()>(server, &setuser(rule));
         }
         let cache = as_app(&sentinels.url());
+        // A machine that is busy may have the sentinels name another.
+        until("it is reached", || async { cache.check().await.is_ok() }).await;
         let check = cache.check().await.expect("it is reached");
         assert_eq!(check.missing_rights(), Vec::from_iter(missing), "{check}");
         let key = format!("item:{}", missing.is_some());
@@ -176,6 +175,6 @@ async fn a_cluster_that_tells_of_no_changes_keeps_no_copies() {
             let value = cache.get_or_compute("item:1", MINUTE, async || round);
             assert_eq!(value.await, round);
         }
-        two.invalidate("item").await.expect("it works");
+        let _ = two.invalidate("item").await.expect("it works");
     }
 }

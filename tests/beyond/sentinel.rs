@@ -98,7 +98,9 @@ async fn follow(sentinels: &mut Sentinels, [one, two]: [&Cache; 2], connected: i
     }
     source.store(1, Ordering::SeqCst);
     until("the new one takes invalidations", || async {
-        one.invalidate("value").await.is_ok()
+        one.invalidate("value")
+            .await
+            .is_ok_and(|report| !report.queued)
     })
     .await;
     until("the other has heard of it", || async {

@@ -70,9 +70,12 @@ in_codec! {
     as_ever "j" [compress = false]
 }
 
-fn key_of(function: &str, size: usize) -> String {
+fn key_of(server: &Server, function: &str, size: usize) -> String {
     let module = module_path!().replace("::", ".");
-    format!("codec:{module}.{function}:{size}")
+    let pattern = format!("codec:{module}.{function}@*:{size}");
+    let found: Vec<String> = server.ask(&["KEYS", &pattern]);
+    assert_eq!(found.len(), 1, "{found:?}");
+    found[0].clone()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -87,10 +90,11 @@ async fn every_codec_gives_back_what_was_stored() {
     }
     assert_eq!(RUNS.load(Ordering::SeqCst), sizes.len() * MARKS.len());
     assert_eq!(two.stats().total.computations, 0);
-    let length =
-        |function: &str, size: usize| server.ask::<usize>(&["STRLEN", &key_of(function, size)]);
+    let length = |function: &str, size: usize| {
+        server.ask::<usize>(&["STRLEN", &key_of(&server, function, size)])
+    };
     for (function, mark) in MARKS {
-        let key = key_of(function, 1);
+        let key = key_of(&server, function, 1);
         assert_eq!(server.ask::<String>(&["GETRANGE", &key, "3", "3"]), *mark);
     }
     assert!(length("msgpack", 1) < length("json", 1));

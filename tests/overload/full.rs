@@ -35,7 +35,7 @@ async fn is_always_right(server: &Server) -> [Cache; 2] {
     let source = AtomicU64::new(0);
     for _ in 0..VERSIONS {
         let version = source.fetch_add(1, Ordering::SeqCst) + 1;
-        caches[0]
+        let _ = caches[0]
             .invalidate("full")
             .await
             .expect("there is always room for that");

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use recached::{Builder, Cache, Policy};
-use recached_tests::{Server, cache_on};
+use recached_tests::{Server, cache_on, until};
 
 const MINUTE: Policy = Policy::new(Duration::from_secs(60));
 const KEYS: u64 = 3_000;
@@ -62,7 +62,7 @@ async fn is_never_above_its_bounds(builder: Builder) -> Cache {
         stats.near.kept > 4 * ENTRIES as u64,
         "it was never full: {stats}"
     );
-    cache.invalidate_keys("small:*").await.expect("it works");
+    let _ = cache.invalidate_keys("small:*").await.expect("it works");
     cache
 }
 
@@ -110,4 +110,66 @@ async fn values_that_cannot_be_written_take_their_room_too() {
         .get_or_compute("tile:large", MINUTE, || tile(100_000))
         .await;
     assert_eq!(cache.stats().total.oversized, 1);
+}
+
+/// Calls `entries` keys, then each again; how many of the second calls were computed.
+async fn again(cache: &Cache, entries: usize) -> usize {
+    let runs = AtomicUsize::new(0);
+    let round = async || {
+        for id in 0..entries {
+            let key = format!("few:{id}");
+            let value = async || {
+                runs.fetch_add(1, Ordering::SeqCst);
+                id
+            };
+            assert_eq!(cache.get_or_compute(&key, MINUTE, value).await, id);
+        }
+    };
+    round().await;
+    // Those of an earlier use go first.
+    round().await;
+    let before = runs.load(Ordering::SeqCst);
+    round().await;
+    runs.load(Ordering::SeqCst) - before
+}
+
+#[tokio::test]
+async fn a_store_of_a_few_entries_keeps_as_many() {
+    for entries in [1, 2, 3, 5, 8, 31, 33, 34, 100] {
+        let builder = Cache::builder().in_process().capacity(entries);
+        let cache = builder.build().expect("it builds");
+        for id in 100..200 {
+            let key = format!("few:{id}");
+            cache.get_or_compute(&key, MINUTE, async || id).await;
+        }
+        let near = cache.stats().near;
+        let kept = near.entries as usize;
+        assert!(kept >= 1 && kept <= entries, "{entries}: {near}");
+        if entries <= 32 {
+            assert_eq!(kept, entries, "{near}");
+        }
+        let cache = Cache::builder().in_process().capacity(entries);
+        let cache = cache.build().expect("it builds");
+        let few = entries.min(8);
+        assert_eq!(again(&cache, few).await, 0, "{few} of {entries}");
+    }
+}
+
+#[tokio::test]
+async fn copies_of_a_few_entries_are_as_many_as_asked_for() {
+    let server = Server::start();
+    for entries in [1, 2, 3, 8] {
+        let builder = Cache::builder().redis(server.url()).capacity(entries);
+        let builder = builder.command_timeout(Duration::from_secs(5));
+        let cache = builder.build().expect("it builds");
+        let wanted = entries as u64;
+        until("all have copies", async || {
+            again(&cache, entries).await;
+            cache.stats().near.entries == wanted
+        })
+        .await;
+        let before = cache.stats().total.near_hits;
+        assert_eq!(again(&cache, entries).await, 0);
+        assert!(cache.stats().total.near_hits >= before + 3 * wanted);
+    }
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use recached::{Cache, Credentials, Event, Policy};
-use recached_tests::{Server, until};
+use recached_tests::{Server, reaches, until};
 
 /// What `check` says, and what the observer is told.
 async fn words(url: &str) -> String {
@@ -16,7 +16,7 @@ async fn words(url: &str) -> String {
     let observed = {
         let told = Arc::clone(&told);
         Cache::builder().redis(url).observer(move |event| {
-            if let Event::Away(error) = event {
+            if let Event::Disconnected(error) = event {
                 *told.lock().expect("no panic") = error.to_string();
             }
         })
@@ -154,10 +154,7 @@ async fn a_password_that_changes_is_asked_for_anew() {
     // Changed where nobody has told the program: it goes on without, and comes back by itself.
     user("third");
     server.ask::<u64>(&["CLIENT", "KILL", "USER", "app"]);
-    until("it is away", || async {
-        cache.exists("item:2").await.is_err()
-    })
-    .await;
+    until("it is away", || async { cache.check().await.is_err() }).await;
     assert_eq!(
         cache.get_or_compute("item:3", minute, || async { 3 }).await,
         3
@@ -181,10 +178,7 @@ async fn a_password_alone_is_the_default_users_whatever_the_url_says() {
         .credentials(|| Credentials::password("sesame"))
         .build()
         .expect("it builds");
-    until("it is reached", || async {
-        cache.exists("item:1").await.is_ok()
-    })
-    .await;
+    until("it is reached", || async { reaches(&cache).await }).await;
 }
 
 /// It would take a thread at each attempt, and keep the program's runtime from ending.
@@ -236,10 +230,7 @@ async fn databases_and_sockets_are_kept_apart() {
     let same = build(format!("unix://{}?db=3", socket.display()));
     let minute = Policy::new(Duration::from_secs(60));
     for (cache, value) in [(&none, 0), (&three, 3), (&same, 9)] {
-        until("it is reached", || async {
-            cache.exists("item:1").await.is_ok()
-        })
-        .await;
+        until("it is reached", || async { reaches(cache).await }).await;
         let wanted = if value == 9 { 3 } else { value };
         for _ in 0..4 {
             assert_eq!(
@@ -251,7 +242,7 @@ async fn databases_and_sockets_are_kept_apart() {
         }
         assert!(cache.stats().total.near_hits > 0);
     }
-    three.remove("item:1").await.expect("it works");
+    let _ = three.remove("item:1").await.expect("it works");
     until("the socket has heard of it", || async {
         same.get_or_compute("item:1", minute, || async { 7 }).await == 7
     })

@@ -110,7 +110,7 @@ fn build(url: String, certificates: Option<Certificates>) -> (Cache, Arc<Mutex<S
         .connect_timeout(Duration::from_secs(5))
         .command_timeout(Duration::from_secs(5))
         .observer(move |event| {
-            if let Event::Away(error) = event {
+            if let Event::Disconnected(error) = event {
                 *observed.lock().expect("no panic") = error.to_string();
             }
         });

@@ -28,6 +28,14 @@ impl Bed {
         }
     }
 
+    /// Its caches, each once.
+    pub fn caches(&self) -> Vec<&Cache> {
+        match self.server.is_some() || self._cluster.is_some() {
+            true => vec![&self.one, &self.two],
+            false => vec![&self.one],
+        }
+    }
+
     /// On a server of its own.
     pub fn on_redis() -> Self {
         let server = Server::start();

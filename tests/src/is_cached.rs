@@ -12,7 +12,8 @@ macro_rules! assert_cached {
         let _ = $other;
         assert_eq!($crate::runs($name) - before, 2, "it is another entry");
         let invalidated = $entry.invalidate();
-        assert!(invalidated.expect("it works"), "there is an entry");
+        let report = invalidated.expect("it works");
+        assert_eq!(report.entries, 1, "there is an entry");
         assert_eq!(first, $call);
         assert_eq!($crate::runs($name) - before, 3, "this entry has ended");
         let _ = $other;
@@ -31,7 +32,8 @@ macro_rules! assert_cached_async {
         let _ = $other.await;
         assert_eq!($crate::runs($name) - before, 2, "it is another entry");
         let invalidated = $entry.invalidate().await;
-        assert!(invalidated.expect("it works"), "there is an entry");
+        let report = invalidated.expect("it works");
+        assert_eq!(report.entries, 1, "there is an entry");
         assert_eq!(first, $call.await);
         assert_eq!($crate::runs($name) - before, 3, "this entry has ended");
         let _ = $other.await;

@@ -11,6 +11,7 @@ mod runs;
 mod sentinel;
 mod server;
 mod source;
+mod told;
 
 pub use backend::Backend;
 pub use bed::{Bed, in_time};
@@ -22,6 +23,7 @@ pub use runs::{ran, runs};
 pub use sentinel::Sentinels;
 pub use server::{Server, free_port, server};
 pub use source::Source;
+pub use told::Told;
 
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -47,6 +49,15 @@ pub fn cache_on(url: &str, namespace: &str) -> recached::Cache {
         .connect_timeout(Duration::from_secs(5))
         .build()
         .expect("the settings are usable")
+}
+
+/// Whether this cache stores on its server and reads from it: nothing that is asked of a cache by
+/// hand is an error while the server is away.
+pub async fn reaches(cache: &recached::Cache) -> bool {
+    let minute = recached::Policy::new(Duration::from_secs(60)).near(false);
+    let value = fastrand::u64(..);
+    let put = cache.put("reaches:1", minute, value).await;
+    put.is_ok() && cache.get::<u64>("reaches:1").await.ok() == Some(Some(value))
 }
 
 /// Nanoseconds on a clock that all processes of this machine share.

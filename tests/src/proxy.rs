@@ -1,3 +1,4 @@
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -63,7 +64,7 @@ impl Proxy {
             .build()
             .expect("a runtime");
         let context = runtime.enter();
-        let own = bound(0);
+        let own = bind(0).expect("there is a port");
         let port = own.local_addr().expect("it is bound").port();
         // Before the first connection is tried.
         let listener = listen(port);
@@ -123,15 +124,33 @@ fn local(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }
 
-fn bound(port: u16) -> TcpSocket {
-    let socket = TcpSocket::new_v4().expect("a socket");
-    socket.set_reuseaddr(true).expect("it can be set");
-    socket.bind(local(port)).expect("the port is ours");
-    socket
+fn bind(port: u16) -> io::Result<TcpSocket> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(local(port))?;
+    Ok(socket)
 }
 
 fn listen(port: u16) -> TcpListener {
-    bound(port).listen(1_024).expect("nobody else listens")
+    patiently(|| bind(port)?.listen(1_024))
+}
+
+/// A listener that was closed lives on in a process that another test forks at that moment,
+/// until that process begins its program: the port is in use for so long.
+fn patiently<T>(bind: impl Fn() -> io::Result<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        match bind() {
+            Ok(bound) => return bound,
+            Err(error)
+                if error.kind() == io::ErrorKind::AddrInUse
+                    && begun.elapsed() < Duration::from_secs(10) =>
+            {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            Err(error) => panic!("the port is ours: {error}"),
+        }
+    }
 }
 
 /// Accepts until the proxy is dropped; then its runtime ends, and every connection with it.

@@ -24,10 +24,15 @@ impl Drop for Process {
     }
 }
 
-/// A port that nobody listens on at this moment.
+/// A port that nobody listens on at this moment. It lies below those that systems give to
+/// connections that go out, so that it stays free while its server is down; 10,000 above it is
+/// still one for the bus of a cluster's node.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
-    listener.local_addr().expect("it is bound").port()
+    let ports = std::iter::repeat_with(|| fastrand::u16(12_000..22_000));
+    ports
+        .take(1_000)
+        .find(|&port| TcpListener::bind(("127.0.0.1", port)).is_ok())
+        .expect("there is a port")
 }
 
 /// How far above its port a server has another one. Connections that go out are given every second

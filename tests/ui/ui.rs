@@ -33,8 +33,24 @@ fn each_fault_is_told_on_any_compiler() {
 #[test]
 fn words_name_nothing_generated() {
     for fault in faults() {
-        let words = words(&fault);
-        for generated in ["__recached", "__RECACHED", "{impl#", "{constant#"] {
+        // The compiler lists implementations in its own way, which is not asked of anybody.
+        let words: String = words(&fault)
+            .lines()
+            .filter(|line| !line.contains("implements `Returns<"))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        // There a bound in generated code is what is wrong, and the compiler names where it stands.
+        if fault.ends_with("alias_of_result_in_generic_code.rs") {
+            continue;
+        }
+        let ours = [
+            "__recached",
+            "__RECACHED",
+            "__private",
+            "{impl#",
+            "{constant#",
+        ];
+        for generated in ours {
             assert!(
                 !words.contains(generated),
                 "{}: {generated}",

@@ -43,6 +43,17 @@ impl Args {
                 "with no stale value to stand in, nothing can end at a `timeout`: add `stale_if_error = …`",
             );
         }
+        let goes_stale = self.stale_while_revalidate.is_some()
+            || self.stale_if_error.is_some()
+            || self.refresh_ahead.is_some();
+        if let Some(pause) = &self.retry_after
+            && !goes_stale
+        {
+            fail(
+                pause.span(),
+                "with no stale value to serve, nothing can wait for `retry_after`: add `stale_while_revalidate = …`, `stale_if_error = …` or `refresh_ahead`",
+            );
+        }
         if let (Some(Expr::Lit(near)), Some(_)) = (&self.near, &self.near_ttl)
             && matches!(&near.lit, Lit::Bool(near) if !near.value)
         {
@@ -50,6 +61,18 @@ impl Args {
                 near.span(),
                 "`near = false` keeps no copy that could have a `near_ttl`: remove one of them",
             );
+        }
+        if self.local {
+            for option in ["near", "near_ttl", "codec", "compress", "lease"] {
+                if let Some(there) = self.place(option) {
+                    fail(
+                        there,
+                        &format!(
+                            "a `local` value is kept in this process only, and never written: `{option}` is of no effect, remove it"
+                        ),
+                    );
+                }
+            }
         }
         if let Some((lease, span)) = self.lease.as_ref().and_then(Span::known)
             && lease.as_millis() < 100

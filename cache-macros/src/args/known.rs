@@ -1,7 +1,7 @@
 use crate::options;
 
 /// The options, each as one writes it.
-pub(super) const OPTIONS: [(&str, &str); 27] = [
+pub(super) const OPTIONS: [(&str, &str); 30] = [
     ("ttl", "ttl = 60"),
     ("ttl_with", "ttl_with = |value| value.lifetime"),
     ("jitter", "jitter = 0.1"),
@@ -10,6 +10,7 @@ pub(super) const OPTIONS: [(&str, &str); 27] = [
     ("stale_while_revalidate", "stale_while_revalidate = \"1m\""),
     ("stale_if_error", "stale_if_error = \"1h\""),
     ("refresh_ahead", "refresh_ahead = true"),
+    ("retry_after", "retry_after = \"1s\""),
     ("timeout", "timeout = \"200ms\""),
     ("name", "name = \"shop.user\""),
     ("key", "key = \"item:{id}\""),
@@ -24,6 +25,8 @@ pub(super) const OPTIONS: [(&str, &str); 27] = [
     ("wait", "wait = \"10s\""),
     ("near", "near = false"),
     ("near_ttl", "near_ttl = \"1s\""),
+    ("local", "local"),
+    ("detached", "detached"),
     ("codec", "codec = \"json\""),
     ("compress", "compress"),
     ("cache", "cache = SESSIONS"),

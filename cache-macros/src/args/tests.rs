@@ -22,6 +22,8 @@ fn good_options_are_taken() {
         "ttl = 1, tags(\"user:{id}\", \"all\"), secret(token, other)",
         "ttl = 1, codec = \"msgpack\", compress",
         "ttl = 1, codec = \"json\", compress = false",
+        "ttl = 1, local, detached",
+        "ttl = 1, local = true, detached = false, wait = 5",
         "ttl = 1, entry = Self::other, version = \"v2\"",
     ] {
         assert_eq!(errors(options), Vec::<String>::new(), "{options}");
@@ -56,6 +58,9 @@ fn every_mistake_is_told_with_its_fix() {
         ("result = true", "remove it"),
         ("convert = r#\"{ id }\"#", "write `key ="),
         ("codec = \"xml\"", "there is no codec `xml`"),
+        ("local, near = false", "`near` is of no effect"),
+        ("local, codec = \"json\"", "`codec` is of no effect"),
+        ("local, lease = 5, compress", "`lease` is of no effect"),
         ("tags = \"a\"", "write `tags(\"user:{id}\")`"),
         ("tags(\"\")", "the tag is empty"),
         ("secret", "write `secret(token)`"),

@@ -1,55 +1,31 @@
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
-use syn::{Attribute, FnArg, Safety, Visibility, WhereClause, parse_quote};
+use syn::{FnArg, Pat, Safety, Token, Visibility, WhereClause, parse_quote};
 
 use super::Expansion;
+use super::lints::inherited;
 use crate::args::Entry;
 use crate::function::{Function, mentions};
 
 impl Expansion<'_> {
     pub(super) fn companion(&self) -> TokenStream {
         let Self {
-            args,
-            function,
-            facade,
-            ..
+            function, facade, ..
         } = self;
-        let name = match &args.entry {
-            Entry::None => return TokenStream::new(),
-            Entry::Named { name, .. } => name.clone(),
-            Entry::Default => {
-                let function = &function.sig.ident;
-                format_ident!("{}_entry", function.unraw(), span = function.span())
-            }
+        let Some(name) = self.name() else {
+            return TokenStream::new();
         };
-        let Function { vis, sig, .. } = function;
-        let attrs = function
-            .attrs
-            .iter()
-            .filter(|attribute| is_inherited(attribute));
+        let Function { sig, .. } = function;
+        let attrs = function.attrs.iter().filter_map(inherited);
         let (returns, kind, begin) = (function.returns(), self.kind(), self.begin());
-        let inputs = sig.inputs.iter().map(|input| match input {
-            FnArg::Receiver(receiver) => {
-                let mut receiver = receiver.clone();
-                receiver.mutability = None;
-                quote!(#receiver)
-            }
-            FnArg::Typed(typed) => {
-                let mut typed = typed.clone();
-                if let syn::Pat::Ident(ident) = &mut *typed.pat {
-                    ident.mutability = None;
-                }
-                typed.attrs.clear();
-                quote!(#typed)
-            }
-        });
+        let inputs = self.inputs();
         let (safety, generics, where_clause) =
             (&sig.safety, &sig.generics, &sig.generics.where_clause);
         let (call, policy, there) = (self.local("call"), self.policy(), self.there());
         let tags = self.tags();
         let private = self.private();
-        let compute = self.call_function();
+        let compute = self.call_function(&self.computing());
         // What it captures is a matter of the edition, and `impl` has that of its span: ours.
         let captures = quote_spanned!(Span::call_site()=> impl);
         let (entry, returned) = if function.is_async() {
@@ -65,40 +41,134 @@ impl Expansion<'_> {
         };
         let doc = format!("The cache entry of a call of `{}`.", sig.ident);
         let where_clause = self.companion_where(where_clause.clone());
-        let before = quote! {
-            #(#attrs)*
-            #[doc = #doc]
-            #[allow(
-                dead_code,
-                deprecated,
-                clippy::needless_pass_by_value,
-                clippy::too_many_arguments,
-                clippy::type_complexity,
-                clippy::used_underscore_binding
-            )]
-            #vis #safety
-        };
         let itself = self.itself(&name);
-        let rest = quote! {
-            #name #generics (#(#inputs),*) -> #returned #where_clause {
-                #begin
-                #tags
-                #itself
-                #entry
-            }
-        };
-        match (self.associated, vis) {
-            // What the compiler says of a companion in the `impl` of a trait names this macro.
-            // Nothing that is `pub` stands there.
-            (true, Visibility::Inherited) => {
-                let at = Span::call_site().located_at(sig.ident.span());
-                let private = self.private_at(at);
-                quote_spanned!(at=>
-                    #private::say_entry_false_in_the_impl_of_a_trait! { [#before] #rest }
-                )
-            }
-            _ => quote!(#before fn #rest),
+        let apart = self.associated && !self.is_inherent();
+        let level = apart.then(|| quote!(#[deny(dead_code)]));
+        let (vis, mut keyword) = (self.visibility(), sig.fn_token);
+        keyword.span = self.place(keyword.span);
+        let mut body = Group::new(Delimiter::Brace, quote!(#begin #tags #itself #entry));
+        body.set_span(self.place(function.body().span()));
+        quote! {
+            #(#attrs)*
+            #level
+            #[doc = #doc]
+            #vis #safety #keyword #name #generics (#(#inputs),*) -> #returned #where_clause #body
         }
+    }
+
+    /// Its name, if there is one.
+    fn name(&self) -> Option<Ident> {
+        match &self.args.entry {
+            Entry::None => None,
+            Entry::Named { name, .. } => Some(name.clone()),
+            Entry::Default => {
+                let function = &self.function.sig.ident;
+                Some(format_ident!(
+                    "{}_entry",
+                    function.unraw(),
+                    span = self.place(function.span())
+                ))
+            }
+        }
+    }
+
+    /// A place of the function, as the companion has it: mostly ours, and may then be left unused.
+    fn place(&self, there: Span) -> Span {
+        match self.is_inherent() {
+            true => there,
+            false => Span::call_site().located_at(there),
+        }
+    }
+
+    /// Whether it can be seen to be a method of a type's own, and not of a trait.
+    fn is_inherent(&self) -> bool {
+        let inherited = matches!(self.function.vis, Visibility::Inherited);
+        // One that is deprecated can't be used without a warning.
+        self.associated && !inherited && !self.is_split()
+    }
+
+    /// Methods of one `impl` that nobody calls are told of all at once where they have one level,
+    /// and not at all where one of them is ours. So a companion is the user's where its function
+    /// can use it, in what is never run, and elsewhere of another level than most.
+    pub(super) fn used(&self) -> Option<TokenStream> {
+        let name = self.name().filter(|_| self.is_inherent())?;
+        let (private, call) = (self.private(), self.call_function(&name));
+        Some(quote!(if false { let _ = #call; return #private::nothing(); }))
+    }
+
+    /// The function, where something beside it computes: a deprecated one in two parts, of which
+    /// the companion calls the one that is not.
+    pub(super) fn split(&self, found: &TokenStream) -> (TokenStream, Option<TokenStream>) {
+        if !self.is_split() {
+            return (found.clone(), None);
+        }
+        let function = self.function;
+        let attrs = self.attributes_of_part();
+        let mut sig = function.sig.clone();
+        sig.ident = self.computing();
+        let forward = self.call_function(&sig.ident);
+        let forward = match function.sig.asyncness {
+            Some(_) => quote!(#forward.await),
+            None => forward,
+        };
+        let tracked = function.track_caller();
+        (
+            forward,
+            Some(quote!(#(#attrs)* #tracked #[doc(hidden)] #sig { #found })),
+        )
+    }
+
+    /// Of a part of the function, which is nobody's to call.
+    pub(super) fn attributes_of_part(&self) -> impl Iterator<Item = TokenStream> {
+        let attrs = self.function.attrs.iter().filter_map(inherited);
+        attrs.filter(|attribute| !mentions(attribute.clone(), "deprecated"))
+    }
+
+    fn is_split(&self) -> bool {
+        let mut attrs = self.function.attrs.iter();
+        !matches!(self.args.entry, Entry::None)
+            && attrs.any(|attribute| mentions(attribute.meta.to_token_stream(), "deprecated"))
+    }
+
+    /// What computes: the function, or the part of it that may be named without a warning.
+    fn computing(&self) -> Ident {
+        let name = &self.function.sig.ident;
+        match self.is_split() {
+            true => {
+                let there = Span::call_site().located_at(name.span());
+                format_ident!("__recached_{}", name.unraw(), span = there)
+            }
+            false => name.clone(),
+        }
+    }
+
+    /// That of the function, at the companion's place.
+    fn visibility(&self) -> Visibility {
+        let mut vis = self.function.vis.clone();
+        let here = |token: &mut Token![pub]| token.span = self.place(token.span);
+        match &mut vis {
+            Visibility::Public(token) => here(token),
+            Visibility::Restricted(restricted) => here(&mut restricted.pub_token),
+            Visibility::Inherited => {}
+        }
+        vis
+    }
+
+    /// The parameters, for a function that does not change them.
+    pub(super) fn inputs(&self) -> impl Iterator<Item = FnArg> {
+        self.function.sig.inputs.iter().map(|input| {
+            let mut input = input.clone();
+            match &mut input {
+                FnArg::Receiver(receiver) => receiver.mutability = None,
+                FnArg::Typed(typed) => {
+                    if let Pat::Ident(ident) = &mut *typed.pat {
+                        ident.mutability = None;
+                    }
+                    typed.attrs.clear();
+                }
+            }
+            input
+        })
     }
 
     /// A trait whose methods have companions can be a `dyn` one all the same.
@@ -126,21 +196,17 @@ impl Expansion<'_> {
         Some(quote!(if false { return #call; }))
     }
 
-    /// A call of the annotated function with the companion's arguments.
-    fn call_function(&self) -> TokenStream {
-        let function = self.function;
-        let ident = &function.sig.ident;
-        let callee = if let Some(receiver) = function.sig.receiver() {
-            // Its own, because a macro may have written the attribute and another the function.
-            let this = receiver.self_token;
-            quote!(#this.#ident)
-        } else if self.associated {
-            quote!(Self::#ident)
-        } else {
-            free(ident).into_token_stream()
-        };
-        let names = self.arguments.iter().map(|argument| &argument.name);
-        self.call_of(callee, names)
+    /// A call of the annotated function, or of a part of it, with the companion's arguments.
+    pub(super) fn call_function(&self, callee: &Ident) -> TokenStream {
+        let arguments = self.arguments.iter();
+        let arguments = arguments.map(|argument| argument.name.to_token_stream());
+        if !self.associated {
+            return self.call_of(free(callee), arguments);
+        }
+        // Its own, because a macro may have written the attribute and another the function.
+        let receiver = self.function.sig.receiver();
+        let receiver = receiver.map(|receiver| receiver.self_token.to_token_stream());
+        self.call_of(quote!(Self::#callee), receiver.into_iter().chain(arguments))
     }
 
     /// A call of what has the function's generics and safety.
@@ -164,11 +230,4 @@ fn free(function: &Ident) -> Ident {
     let mut free = function.clone();
     free.set_span(Span::mixed_site().located_at(function.span()));
     free
-}
-
-/// Attributes that hold for the companion as well. A `forbid` can't: what is generated allows.
-fn is_inherited(attribute: &Attribute) -> bool {
-    ["cfg", "allow", "warn", "deny", "deprecated"]
-        .iter()
-        .any(|name| attribute.path().is_ident(name))
 }

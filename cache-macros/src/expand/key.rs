@@ -1,8 +1,7 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
-use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Expr, Type};
+use syn::{Expr, ExprField, Type};
 
 use super::Expansion;
 use crate::function::{Argument, mentions};
@@ -14,75 +13,137 @@ impl Expansion<'_> {
         if let Some(template) = &self.args.key {
             return self.fill(template, &arguments);
         }
-        let skipped = |argument: &&Argument| !self.args.skip.contains(&argument.name);
-        let given = self.arguments.iter().filter(skipped).map(|argument| {
+        let given = self
+            .arguments
+            .iter()
+            .filter(|argument| !self.is_skipped(argument));
+        let given = given.map(|argument| {
             let Argument { name, ty, .. } = argument;
-            let text = name.unraw().to_string();
-            let value = self.part(name, ty, ty.span());
-            // What the body does not use is part of the key all the same.
-            let allow = text
-                .starts_with('_')
-                .then(|| quote!(#[allow(clippy::used_underscore_binding)]));
-            match self.args.secret.contains(name) {
+            let text = argument.label();
+            let private = self.private_at(Span::mixed_site().located_at(ty.span()));
+            let value = part(&private, name, ty, ty.span());
+            match self.is_secret(argument) {
                 // What hashes it is the cache's.
-                true => quote!(#allow let #arguments = #call.secret(#text, #value);),
-                false => quote!(#allow #arguments.add(#text, #value);),
+                true => quote!(let #arguments = #private::Call::secret(&mut #call, #text, #value);),
+                false => quote!(#private::KeyPart::recached_add(#value, #arguments, #text);),
             }
         });
         let with = self.args.with.iter().map(|expr| {
             let text = expr.to_token_stream().to_string();
             let value = quote_spanned!(expr.span()=> &(#expr));
-            quote!(#arguments.add(#text, #value);)
+            let private = self.private_at(Span::mixed_site().located_at(expr.span()));
+            quote!(#private::KeyPart::recached_add(#value, #arguments, #text);)
         });
         given.chain(with).collect()
     }
 
-    /// What of an argument enters the key: of an `Arc` what it shares. Types say what is one, and
-    /// tokens only where it may be.
-    fn part(&self, value: &impl ToTokens, ty: &Type, there: Span) -> TokenStream {
-        if !mentions(ty.to_token_stream(), "Arc") {
-            return quote_spanned!(there=> &#value);
-        }
-        let private = self.private_at(Span::call_site().located_at(there));
-        quote_spanned! {there=>
-            &{
-                #[allow(unused_imports)]
-                use #private::AnyPart as _;
-                #private::Part(&#value).part()
-            }
-        }
+    fn is_skipped(&self, argument: &Argument) -> bool {
+        let mut skipped = self.args.skip.iter();
+        skipped.any(|name| argument.is_called(name))
+    }
+
+    fn is_secret(&self, argument: &Argument) -> bool {
+        let mut secret = self.args.secret.iter();
+        secret.any(|name| argument.is_called(name))
     }
 
     /// Writes a template's text.
     fn fill(&self, template: &Template, text: &Ident) -> TokenStream {
         let call = self.local("call");
-        let pieces = template.pieces.iter().map(|piece| match piece {
-            Piece::Text(literal) => quote!(#text.text(#literal);),
-            Piece::Field { name, expr, root } => {
-                let whole = matches!(**expr, Expr::Path(_));
-                let of = |argument: &&Argument| whole && argument.name == *root;
-                let value = match self.arguments.iter().find(of) {
-                    Some(argument) => self.part(expr, &argument.ty, expr.span()),
-                    None => quote_spanned!(expr.span()=> &#expr),
-                };
-                match self.args.secret.contains(root) {
-                    true => quote_spanned! {expr.span()=>
-                        let #text = #call.secret_field(#name, #value);
-                    },
-                    false => quote_spanned!(expr.span()=> #text.field(#name, #value);),
-                }
-            }
-        });
-        pieces.collect()
+        fill(
+            template,
+            self.arguments,
+            &|at| self.private_at(at),
+            text,
+            |private, field| {
+                let Field { root, name, value } = field;
+                let secret = self.args.secret.contains(root);
+                secret.then(
+                    || quote!(let #text = #private::Call::secret_field(&mut #call, #name, #value);),
+                )
+            },
+        )
     }
 
     /// What only a call without a hit needs.
     pub(super) fn tags(&self) -> TokenStream {
-        let (tag, call) = (self.local("tag"), self.local("call"));
+        let (tag, call, private) = (self.local("tag"), self.local("call"), self.private());
         let tags = self.args.tags.iter().map(|template| {
             let fill = self.fill(template, &tag);
-            quote!(let #tag = #call.tag(); #fill)
+            quote!(let #tag = #private::Call::tag(&mut #call); #fill)
         });
         tags.collect()
+    }
+}
+
+/// A placeholder of a template.
+pub(crate) struct Field<'a> {
+    pub(crate) root: &'a Ident,
+    pub(crate) name: &'a str,
+    pub(crate) value: TokenStream,
+}
+
+/// Writes a template's text; a field in the way that `special` says, if it says one. `private` is
+/// the module for generated code at a place.
+pub(crate) fn fill(
+    template: &Template,
+    arguments: &[Argument],
+    private: &dyn Fn(Span) -> TokenStream,
+    text: &Ident,
+    special: impl Fn(&TokenStream, &Field<'_>) -> Option<TokenStream>,
+) -> TokenStream {
+    let here = private(Span::mixed_site().located_at(template.span));
+    let pieces = template.pieces.iter().map(|piece| match piece {
+        Piece::Text(literal) => quote!(#here::Arguments::text(#text, #literal);),
+        Piece::Field { name, expr, root } => {
+            let argument = arguments.iter().find(|argument| argument.is_called(root));
+            let mut expr = expr.clone();
+            if let Some(argument) = argument {
+                set_root(&mut expr, &argument.name);
+            }
+            let value = match argument {
+                Some(argument) if matches!(*expr, Expr::Path(_)) => {
+                    part(&here, &expr, &argument.ty, expr.span())
+                }
+                _ => quote_spanned!(expr.span()=> &#expr),
+            };
+            let field = Field { root, name, value };
+            special(&here, &field).unwrap_or_else(|| {
+                let Field { name, value, .. } = field;
+                quote!(#here::KeyPart::recached_field(#value, #text, #name);)
+            })
+        }
+    });
+    pieces.collect()
+}
+
+/// Puts a name of ours where the user's stood, at its place.
+fn set_root(expr: &mut Expr, name: &Ident) {
+    match expr {
+        Expr::Path(path) => {
+            let mut name = name.clone();
+            name.set_span(name.span().located_at(path.span()));
+            path.path = name.into();
+        }
+        Expr::Field(ExprField { base, .. }) => set_root(base, name),
+        _ => {}
+    }
+}
+
+/// What of an argument enters the key: of an `Arc` what it shares. Types say what is one, and
+/// tokens only where it may be.
+fn part(private: &TokenStream, value: &impl ToTokens, ty: &Type, there: Span) -> TokenStream {
+    if !mentions(ty.to_token_stream(), "Arc") {
+        // Of a reference what it refers to: that is what an error is about.
+        return match ty {
+            Type::Reference(_) => quote_spanned!(there=> #value),
+            _ => quote_spanned!(there=> &#value),
+        };
+    }
+    quote_spanned! {there=>
+        &{
+            use #private::AnyPart as _;
+            #private::Part(&#value).recached_part()
+        }
     }
 }

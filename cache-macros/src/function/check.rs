@@ -1,3 +1,5 @@
+mod values;
+
 use proc_macro2::Ident;
 use quote::ToTokens;
 use syn::{Error, FnArg, GenericArgument, Pat, PathArguments, Type};
@@ -17,6 +19,9 @@ impl Function {
             errors: Vec::new(),
         };
         check.signature();
+        check.attributes();
+        check.value();
+        check.key();
         check.ownership();
         check.skipped();
         check.secrets();
@@ -207,13 +212,17 @@ impl Check<'_> {
     }
 
     fn knows(&self, name: &Ident) -> bool {
-        let is = |argument: &Argument| argument.pattern.is_none() && argument.name == *name;
-        self.arguments.iter().any(is) || name == "self" && self.function.has_receiver()
+        let mut arguments = self.arguments.iter();
+        arguments.any(|argument| argument.is_called(name))
+            || name == "self" && self.function.has_receiver()
     }
 
     /// What there is in place of an unknown name.
     fn names(&self, unknown: &Ident) -> String {
         let unknown = unknown.to_string();
+        if unknown == "_" {
+            return "give the argument a name, as in `_db`".into();
+        }
         let mut patterns = self.arguments.iter().filter_map(|of| of.pattern.as_ref());
         if let Some(whole) = patterns.find(|of| mentions(of.to_token_stream(), &unknown)) {
             let whole = shown(whole);
@@ -221,13 +230,8 @@ impl Check<'_> {
                 "`{unknown}` is a part of `{whole}`: give the whole a name, and take it apart in the body"
             );
         }
-        let named = self
-            .arguments
-            .iter()
-            .map(|argument| match &argument.pattern {
-                None => format!("`{}`", argument.name),
-                Some(pattern) => format!("`{}`", shown(pattern)),
-            });
+        let named = self.arguments.iter();
+        let named = named.map(|argument| format!("`{}`", argument.label()));
         let receiver = self.function.has_receiver().then(|| "`self`".to_owned());
         let names: Vec<String> = receiver.into_iter().chain(named).collect();
         match names.len() {
@@ -278,7 +282,7 @@ fn borrowed_value(ty: &Type, with_errors: bool) -> Option<&Type> {
 }
 
 /// A pattern as one would write it.
-fn shown(pattern: &Pat) -> String {
+pub(super) fn shown(pattern: &Pat) -> String {
     let text = pattern.to_token_stream().to_string();
     let text = text.replace("( ", "(").replace(" (", "(");
     text.replace(" )", ")").replace(" ,", ",")

@@ -14,44 +14,46 @@ unsafe fn user<'a>(
         name: ::core::option::Option::None,
         version: "",
         path: || ::recached::__private::path_of(&__recached_here),
-        file: file!(),
-        line: line!(),
-        column: column!(),
+        file: ::core::file!(),
+        line: ::core::line!(),
+        column: ::core::column!(),
     });
-    let mut call = ::recached::__private::Call::<
+    let mut __recached_call = ::recached::__private::Call::<
         User,
         { ::recached::__private::kind!(User) },
     >::new(&__RECACHED_FUNCTION, ::recached::__private::path_of(&|| ()));
-    let arguments = call.arguments();
-    arguments.add("name", &name);
-    #[allow(clippy::used_underscore_binding)]
-    arguments.add("__recached_argument_1", &__recached_argument_1);
-    #[allow(clippy::used_underscore_binding)]
-    arguments.add("__recached_argument_2", &__recached_argument_2);
-    if let ::core::option::Option::Some(hit) = call.near() {
-        return hit;
+    let __recached_arguments = ::recached::__private::Call::arguments(
+        &mut __recached_call,
+    );
+    ::recached::__private::KeyPart::recached_add(name, __recached_arguments, "name");
+    ::recached::__private::KeyPart::recached_add(
+        &__recached_argument_1,
+        __recached_arguments,
+        "(a, mut b)",
+    );
+    ::recached::__private::KeyPart::recached_add(
+        &__recached_argument_2,
+        __recached_arguments,
+        "c",
+    );
+    if let ::core::option::Option::Some(__recached_hit) = ::recached::__private::Call::near(
+        &__recached_call,
+    ) {
+        return __recached_hit;
     }
     ::recached::__private::run_blocking(
-        call,
+        __recached_call,
         ::recached::Policy::new(TTL),
         ::recached::__private::share!(User),
         ::recached::__private::always,
         move || -> User {
             let (a, mut b) = __recached_argument_1;
-            let ref c = __recached_argument_2;
-            { marker() }
+            let __recached_returned: User = { marker() };
+            __recached_returned
         },
     )
 }
 ///The cache entry of a call of `user`.
-#[allow(
-    dead_code,
-    deprecated,
-    clippy::needless_pass_by_value,
-    clippy::too_many_arguments,
-    clippy::type_complexity,
-    clippy::used_underscore_binding
-)]
 unsafe fn user_entry<'a>(
     name: &'a str,
     __recached_argument_1: (u8, u8),
@@ -67,20 +69,28 @@ unsafe fn user_entry<'a>(
         name: ::core::option::Option::None,
         version: "",
         path: || ::recached::__private::path_of(&__recached_here),
-        file: file!(),
-        line: line!(),
-        column: column!(),
+        file: ::core::file!(),
+        line: ::core::line!(),
+        column: ::core::column!(),
     });
-    let mut call = ::recached::__private::Call::<
+    let mut __recached_call = ::recached::__private::Call::<
         User,
         { ::recached::__private::kind!(User) },
     >::new(&__RECACHED_FUNCTION, ::recached::__private::path_of(&|| ()));
-    let arguments = call.arguments();
-    arguments.add("name", &name);
-    #[allow(clippy::used_underscore_binding)]
-    arguments.add("__recached_argument_1", &__recached_argument_1);
-    #[allow(clippy::used_underscore_binding)]
-    arguments.add("__recached_argument_2", &__recached_argument_2);
+    let __recached_arguments = ::recached::__private::Call::arguments(
+        &mut __recached_call,
+    );
+    ::recached::__private::KeyPart::recached_add(name, __recached_arguments, "name");
+    ::recached::__private::KeyPart::recached_add(
+        &__recached_argument_1,
+        __recached_arguments,
+        "(a, mut b)",
+    );
+    ::recached::__private::KeyPart::recached_add(
+        &__recached_argument_2,
+        __recached_arguments,
+        "c",
+    );
     if false {
         return unsafe {
             user_entry(
@@ -91,7 +101,7 @@ unsafe fn user_entry<'a>(
         };
     }
     ::recached::__private::blocking_entry(
-        call,
+        __recached_call,
         ::recached::Policy::new(TTL),
         move || unsafe { user(name, __recached_argument_1, __recached_argument_2) },
     )

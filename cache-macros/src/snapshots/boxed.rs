@@ -21,21 +21,29 @@ where
                 name: ::core::option::Option::None,
                 version: "",
                 path: || ::recached::__private::path_of(&__recached_here),
-                file: file!(),
-                line: line!(),
-                column: column!(),
+                file: ::core::file!(),
+                line: ::core::line!(),
+                column: ::core::column!(),
             });
-            let mut call = ::recached::__private::Call::<
+            let mut __recached_call = ::recached::__private::Call::<
                 User,
                 { ::recached::__private::kind!(User) },
             >::new(&__RECACHED_FUNCTION, ::recached::__private::path_of(&|| ()));
-            let arguments = call.arguments();
-            arguments.add("id", &id);
-            if let ::core::option::Option::Some(hit) = call.near() {
-                return hit;
+            let __recached_arguments = ::recached::__private::Call::arguments(
+                &mut __recached_call,
+            );
+            ::recached::__private::KeyPart::recached_add(
+                &id,
+                __recached_arguments,
+                "id",
+            );
+            if let ::core::option::Option::Some(__recached_hit) = ::recached::__private::Call::near(
+                &__recached_call,
+            ) {
+                return __recached_hit;
             }
             ::recached::__private::run(
-                call,
+                __recached_call,
                 ::recached::Policy::new(::core::time::Duration::new(60u64, 0u32)),
                 ::recached::__private::share!(User),
                 ::recached::__private::always,

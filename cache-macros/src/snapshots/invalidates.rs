@@ -1,27 +1,37 @@
 pub async fn rename(id: u64, name: &str) -> Result<(), Error> {
-    let mut invalidations = ::recached::__private::Invalidations::new();
-    invalidations.functions("user*");
-    let tag = invalidations.tag();
-    tag.text("user:");
-    tag.field("id", &id);
-    invalidations.entry(user_entry(id));
-    let result = ::recached::__private::future_of::<
+    let mut __recached_invalidations = ::recached::__private::Invalidations::new();
+    ::recached::__private::Invalidations::functions(
+        &mut __recached_invalidations,
+        "user*",
+    );
+    let __recached_tag = ::recached::__private::Invalidations::tag(
+        &mut __recached_invalidations,
+    );
+    ::recached::__private::Arguments::text(__recached_tag, "user:");
+    ::recached::__private::KeyPart::recached_field(&id, __recached_tag, "id");
+    ::recached::__private::Invalidations::entry(
+        &mut __recached_invalidations,
+        ::recached::__private::AnyEntry::recached_doomed(user_entry(id)),
+    );
+    let __recached_result = ::recached::__private::future_of::<
         Result<(), Error>,
         _,
     >(async move {
-            if let ::core::option::Option::Some(returned) = ::core::option::Option::None::<
+            if let ::core::option::Option::Some(__recached_returned) = ::core::option::Option::None::<
                 Result<(), Error>,
             > {
-                return returned;
+                return __recached_returned;
             }
             marker().await
         })
         .await;
     {
-        #[allow(unused_imports)]
         use ::recached::__private::AnyOutcome as _;
-        invalidations.judge(::recached::__private::Outcome(&result).is_success());
+        ::recached::__private::Invalidations::judge(
+            &mut __recached_invalidations,
+            ::recached::__private::Outcome(&__recached_result).recached_is_success(),
+        );
     }
-    invalidations.run().await;
-    result
+    ::recached::__private::Invalidations::run(__recached_invalidations).await;
+    __recached_result
 }

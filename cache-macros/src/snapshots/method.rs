@@ -5,6 +5,10 @@ where
     T: Send,
 {
     {
+        if false {
+            let _ = Self::user_entry::<T>(self, id, _db);
+            return ::recached::__private::nothing();
+        }
         let _ = ::core::marker::PhantomData::<
             <Option<
                 Arc<User>,
@@ -18,30 +22,38 @@ where
             name: ::core::option::Option::None,
             version: "",
             path: || ::recached::__private::path_of(&__recached_here),
-            file: file!(),
-            line: line!(),
-            column: column!(),
+            file: ::core::file!(),
+            line: ::core::line!(),
+            column: ::core::column!(),
         });
-        let mut call = ::recached::__private::Call::<
+        let mut __recached_call = ::recached::__private::Call::<
             Option<Arc<User>>,
             { ::recached::__private::kind!(Option < Arc < () > >) },
         >::new(&__RECACHED_FUNCTION, ::recached::__private::path_of(&|| ()));
-        let arguments = call.arguments();
-        arguments.add("id", &id);
-        arguments.add("self . tenant", &(self.tenant));
-        if let ::core::option::Option::Some(hit) = call.near() {
-            return hit;
+        let __recached_arguments = ::recached::__private::Call::arguments(
+            &mut __recached_call,
+        );
+        ::recached::__private::KeyPart::recached_add(&id, __recached_arguments, "id");
+        ::recached::__private::KeyPart::recached_add(
+            &(self.tenant),
+            __recached_arguments,
+            "self . tenant",
+        );
+        if let ::core::option::Option::Some(__recached_hit) = ::recached::__private::Call::near(
+            &__recached_call,
+        ) {
+            return __recached_hit;
         }
         ::recached::__private::run(
-            call,
+            __recached_call,
             ::recached::Policy::new(::core::time::Duration::new(60u64, 0u32)),
             ::recached::__private::share!(Option < Arc < User > >),
             ::recached::__private::always,
             async move {
-                if let ::core::option::Option::Some(returned) = ::core::option::Option::None::<
+                if let ::core::option::Option::Some(__recached_returned) = ::core::option::Option::None::<
                     Option<Arc<User>>,
                 > {
-                    return returned;
+                    return __recached_returned;
                 }
                 marker()
             },
@@ -50,14 +62,6 @@ where
         .await
 }
 ///The cache entry of a call of `user`.
-#[allow(
-    dead_code,
-    deprecated,
-    clippy::needless_pass_by_value,
-    clippy::too_many_arguments,
-    clippy::type_complexity,
-    clippy::used_underscore_binding
-)]
 pub fn user_entry<T: Key>(
     &self,
     id: T,
@@ -77,20 +81,26 @@ where
         name: ::core::option::Option::None,
         version: "",
         path: || ::recached::__private::path_of(&__recached_here),
-        file: file!(),
-        line: line!(),
-        column: column!(),
+        file: ::core::file!(),
+        line: ::core::line!(),
+        column: ::core::column!(),
     });
-    let mut call = ::recached::__private::Call::<
+    let mut __recached_call = ::recached::__private::Call::<
         Option<Arc<User>>,
         { ::recached::__private::kind!(Option < Arc < () > >) },
     >::new(&__RECACHED_FUNCTION, ::recached::__private::path_of(&|| ()));
-    let arguments = call.arguments();
-    arguments.add("id", &id);
-    arguments.add("self . tenant", &(self.tenant));
+    let __recached_arguments = ::recached::__private::Call::arguments(
+        &mut __recached_call,
+    );
+    ::recached::__private::KeyPart::recached_add(&id, __recached_arguments, "id");
+    ::recached::__private::KeyPart::recached_add(
+        &(self.tenant),
+        __recached_arguments,
+        "self . tenant",
+    );
     ::recached::__private::entry(
-        call,
+        __recached_call,
         ::recached::Policy::new(::core::time::Duration::new(60u64, 0u32)),
-        self.user::<T>(id, _db),
+        Self::user::<T>(self, id, _db),
     )
 }

@@ -10,21 +10,25 @@ fn user(id: u64) -> User {
         name: ::core::option::Option::None,
         version: "",
         path: || ::recached::__private::path_of(&__recached_here),
-        file: file!(),
-        line: line!(),
-        column: column!(),
+        file: ::core::file!(),
+        line: ::core::line!(),
+        column: ::core::column!(),
     });
-    let mut call = ::recached::__private::Call::<
+    let mut __recached_call = ::recached::__private::Call::<
         User,
         { ::recached::__private::kind!(User) },
     >::new(&__RECACHED_FUNCTION, ::recached::__private::path_of(&|| ()));
-    let arguments = call.arguments();
-    arguments.add("id", &id);
-    if let ::core::option::Option::Some(hit) = call.near() {
-        return hit;
+    let __recached_arguments = ::recached::__private::Call::arguments(
+        &mut __recached_call,
+    );
+    ::recached::__private::KeyPart::recached_add(&id, __recached_arguments, "id");
+    if let ::core::option::Option::Some(__recached_hit) = ::recached::__private::Call::near(
+        &__recached_call,
+    ) {
+        return __recached_hit;
     }
     ::recached::__private::run_blocking(
-        call,
+        __recached_call,
         ::recached::Policy::new(::core::time::Duration::new(60u64, 0u32)),
         ::recached::__private::share!(User),
         ::recached::__private::always,
@@ -32,14 +36,6 @@ fn user(id: u64) -> User {
     )
 }
 ///The cache entry of a call of `user`.
-#[allow(
-    dead_code,
-    deprecated,
-    clippy::needless_pass_by_value,
-    clippy::too_many_arguments,
-    clippy::type_complexity,
-    clippy::used_underscore_binding
-)]
 fn user_entry(
     id: u64,
 ) -> ::recached::blocking::Entry<
@@ -53,21 +49,23 @@ fn user_entry(
         name: ::core::option::Option::None,
         version: "",
         path: || ::recached::__private::path_of(&__recached_here),
-        file: file!(),
-        line: line!(),
-        column: column!(),
+        file: ::core::file!(),
+        line: ::core::line!(),
+        column: ::core::column!(),
     });
-    let mut call = ::recached::__private::Call::<
+    let mut __recached_call = ::recached::__private::Call::<
         User,
         { ::recached::__private::kind!(User) },
     >::new(&__RECACHED_FUNCTION, ::recached::__private::path_of(&|| ()));
-    let arguments = call.arguments();
-    arguments.add("id", &id);
+    let __recached_arguments = ::recached::__private::Call::arguments(
+        &mut __recached_call,
+    );
+    ::recached::__private::KeyPart::recached_add(&id, __recached_arguments, "id");
     if false {
         return user_entry(::recached::__private::nothing());
     }
     ::recached::__private::blocking_entry(
-        call,
+        __recached_call,
         ::recached::Policy::new(::core::time::Duration::new(60u64, 0u32)),
         move || user(id),
     )

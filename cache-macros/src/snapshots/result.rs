@@ -21,11 +21,11 @@ async fn user(id: u64) -> Result<Option<User>, Error> {
             name: ::core::option::Option::Some("app.user"),
             version: "2",
             path: || crate::deep::recached::__private::path_of(&__recached_here),
-            file: file!(),
-            line: line!(),
-            column: column!(),
+            file: ::core::file!(),
+            line: ::core::line!(),
+            column: ::core::column!(),
         });
-        let mut call = crate::deep::recached::__private::Call::<
+        let mut __recached_call = crate::deep::recached::__private::Call::<
             Result<Option<User>, Error>,
             {
                 crate::deep::recached::__private::kind!(
@@ -33,26 +33,54 @@ async fn user(id: u64) -> Result<Option<User>, Error> {
                 )
             },
         >::new(&__RECACHED_FUNCTION, crate::deep::recached::__private::path_of(&|| ()));
-        call.cache(&CACHE);
-        let arguments = call.arguments();
-        arguments.text("user:");
-        arguments.field("id", &id);
-        call.when(id > 1);
-        if let ::core::option::Option::Some(hit) = call.near() {
-            return hit;
+        crate::deep::recached::__private::Call::cache(&mut __recached_call, &CACHE);
+        let __recached_arguments = crate::deep::recached::__private::Call::arguments(
+            &mut __recached_call,
+        );
+        crate::deep::recached::__private::Arguments::text(__recached_arguments, "user:");
+        crate::deep::recached::__private::KeyPart::recached_field(
+            &id,
+            __recached_arguments,
+            "id",
+        );
+        crate::deep::recached::__private::Call::when(&mut __recached_call, id > 1);
+        if let ::core::option::Option::Some(__recached_hit) = crate::deep::recached::__private::Call::near(
+            &__recached_call,
+        ) {
+            return __recached_hit;
         }
         crate::deep::recached::__private::run_owned(
-            call,
-            crate::deep::recached::Policy::new(::core::time::Duration::new(60u64, 0u32))
-                .jitter(0.1)
-                .none_ttl(::core::time::Duration::new(5u64, 0u32))
-                .lease(::core::time::Duration::new(5u64, 0u32))
-                .wait(::core::time::Duration::new(10u64, 0u32))
-                .near_ttl(::core::time::Duration::new(1u64, 0u32))
-                .stale_while_revalidate(::core::time::Duration::new(60u64, 0u32))
-                .stale_if_error(::core::time::Duration::new(60u64, 0u32))
-                .refresh_ahead(1.0)
-                .timeout(::core::time::Duration::new(1u64, 0u32)),
+            __recached_call,
+            crate::deep::recached::Policy::timeout(
+                crate::deep::recached::Policy::refresh_ahead(
+                    crate::deep::recached::Policy::stale_if_error(
+                        crate::deep::recached::Policy::stale_while_revalidate(
+                            crate::deep::recached::Policy::near_ttl(
+                                crate::deep::recached::Policy::wait(
+                                    crate::deep::recached::Policy::lease(
+                                        crate::deep::recached::Policy::none_ttl(
+                                            crate::deep::recached::Policy::jitter(
+                                                crate::deep::recached::Policy::new(
+                                                    ::core::time::Duration::new(60u64, 0u32),
+                                                ),
+                                                0.1,
+                                            ),
+                                            ::core::time::Duration::new(5u64, 0u32),
+                                        ),
+                                        ::core::time::Duration::new(5u64, 0u32),
+                                    ),
+                                    ::core::time::Duration::new(10u64, 0u32),
+                                ),
+                                ::core::time::Duration::new(1u64, 0u32),
+                            ),
+                            ::core::time::Duration::new(60u64, 0u32),
+                        ),
+                        ::core::time::Duration::new(60u64, 0u32),
+                    ),
+                    1.0,
+                ),
+                ::core::time::Duration::new(1u64, 0u32),
+            ),
             crate::deep::recached::__private::share!(Result < Option < User >, Error >),
             crate::deep::recached::__private::only_if_for::<
                 <Result<
@@ -67,26 +95,20 @@ async fn user(id: u64) -> Result<Option<User>, Error> {
                 >>::Value,
             >(|user| user.is_some(), |user| user.life()),
             async move {
-                if let ::core::option::Option::Some(returned) = ::core::option::Option::None::<
+                let _ = &id;
+                if let ::core::option::Option::Some(__recached_returned) = ::core::option::Option::None::<
                     Result<Option<User>, Error>,
                 > {
-                    return returned;
+                    return __recached_returned;
                 }
                 marker()
             },
+            false,
         )
     }
         .await
 }
 ///The cache entry of a call of `user`.
-#[allow(
-    dead_code,
-    deprecated,
-    clippy::needless_pass_by_value,
-    clippy::too_many_arguments,
-    clippy::type_complexity,
-    clippy::used_underscore_binding
-)]
 fn handle(
     id: u64,
 ) -> crate::deep::recached::Entry<
@@ -100,33 +122,59 @@ fn handle(
         name: ::core::option::Option::Some("app.user"),
         version: "2",
         path: || crate::deep::recached::__private::path_of(&__recached_here),
-        file: file!(),
-        line: line!(),
-        column: column!(),
+        file: ::core::file!(),
+        line: ::core::line!(),
+        column: ::core::column!(),
     });
-    let mut call = crate::deep::recached::__private::Call::<
+    let mut __recached_call = crate::deep::recached::__private::Call::<
         Result<Option<User>, Error>,
         { crate::deep::recached::__private::kind!(Result < Option < User >, Error >) },
     >::new(&__RECACHED_FUNCTION, crate::deep::recached::__private::path_of(&|| ()));
-    call.cache(&CACHE);
-    let arguments = call.arguments();
-    arguments.text("user:");
-    arguments.field("id", &id);
+    crate::deep::recached::__private::Call::cache(&mut __recached_call, &CACHE);
+    let __recached_arguments = crate::deep::recached::__private::Call::arguments(
+        &mut __recached_call,
+    );
+    crate::deep::recached::__private::Arguments::text(__recached_arguments, "user:");
+    crate::deep::recached::__private::KeyPart::recached_field(
+        &id,
+        __recached_arguments,
+        "id",
+    );
     if false {
         return handle(crate::deep::recached::__private::nothing());
     }
     crate::deep::recached::__private::entry(
-        call,
-        crate::deep::recached::Policy::new(::core::time::Duration::new(60u64, 0u32))
-            .jitter(0.1)
-            .none_ttl(::core::time::Duration::new(5u64, 0u32))
-            .lease(::core::time::Duration::new(5u64, 0u32))
-            .wait(::core::time::Duration::new(10u64, 0u32))
-            .near_ttl(::core::time::Duration::new(1u64, 0u32))
-            .stale_while_revalidate(::core::time::Duration::new(60u64, 0u32))
-            .stale_if_error(::core::time::Duration::new(60u64, 0u32))
-            .refresh_ahead(1.0)
-            .timeout(::core::time::Duration::new(1u64, 0u32)),
+        __recached_call,
+        crate::deep::recached::Policy::timeout(
+            crate::deep::recached::Policy::refresh_ahead(
+                crate::deep::recached::Policy::stale_if_error(
+                    crate::deep::recached::Policy::stale_while_revalidate(
+                        crate::deep::recached::Policy::near_ttl(
+                            crate::deep::recached::Policy::wait(
+                                crate::deep::recached::Policy::lease(
+                                    crate::deep::recached::Policy::none_ttl(
+                                        crate::deep::recached::Policy::jitter(
+                                            crate::deep::recached::Policy::new(
+                                                ::core::time::Duration::new(60u64, 0u32),
+                                            ),
+                                            0.1,
+                                        ),
+                                        ::core::time::Duration::new(5u64, 0u32),
+                                    ),
+                                    ::core::time::Duration::new(5u64, 0u32),
+                                ),
+                                ::core::time::Duration::new(10u64, 0u32),
+                            ),
+                            ::core::time::Duration::new(1u64, 0u32),
+                        ),
+                        ::core::time::Duration::new(60u64, 0u32),
+                    ),
+                    ::core::time::Duration::new(60u64, 0u32),
+                ),
+                1.0,
+            ),
+            ::core::time::Duration::new(1u64, 0u32),
+        ),
         user(id),
     )
 }

@@ -11,37 +11,49 @@ async fn user(id: u64, token: &str) -> User {
             name: ::core::option::Option::None,
             version: "",
             path: || ::recached::__private::path_of(&__recached_here),
-            file: file!(),
-            line: line!(),
-            column: column!(),
+            file: ::core::file!(),
+            line: ::core::line!(),
+            column: ::core::column!(),
         });
-        let mut call = ::recached::__private::Call::<
+        let mut __recached_call = ::recached::__private::Call::<
             User,
             { ::recached::__private::kind!(User) },
         >::new(&__RECACHED_FUNCTION, ::recached::__private::path_of(&|| ()));
-        let arguments = call.arguments();
-        arguments.add("id", &id);
-        let arguments = call.secret("token", &token);
-        if let ::core::option::Option::Some(hit) = call.near_tagged() {
-            return hit;
+        let __recached_arguments = ::recached::__private::Call::arguments(
+            &mut __recached_call,
+        );
+        ::recached::__private::KeyPart::recached_add(&id, __recached_arguments, "id");
+        let __recached_arguments = ::recached::__private::Call::secret(
+            &mut __recached_call,
+            "token",
+            token,
+        );
+        if let ::core::option::Option::Some(__recached_hit) = ::recached::__private::Call::near_tagged(
+            &__recached_call,
+        ) {
+            return __recached_hit;
         }
-        let tag = call.tag();
-        tag.text("user:");
-        tag.field("id", &id);
-        let tag = call.tag();
-        tag.text("all");
+        let __recached_tag = ::recached::__private::Call::tag(&mut __recached_call);
+        ::recached::__private::Arguments::text(__recached_tag, "user:");
+        ::recached::__private::KeyPart::recached_field(&id, __recached_tag, "id");
+        let __recached_tag = ::recached::__private::Call::tag(&mut __recached_call);
+        ::recached::__private::Arguments::text(__recached_tag, "all");
         ::recached::__private::run(
-            call,
-            ::recached::Policy::new(::core::time::Duration::new(60u64, 0u32))
-                .codec::<::recached::codec::MsgPack>()
-                .compress::<::recached::codec::Lz4>(),
+            __recached_call,
+            ::recached::Policy::compress::<
+                ::recached::codec::Lz4,
+            >(
+                ::recached::Policy::codec::<
+                    ::recached::codec::MsgPack,
+                >(::recached::Policy::new(::core::time::Duration::new(60u64, 0u32))),
+            ),
             ::recached::__private::share!(User),
             ::recached::__private::always,
             async move {
-                if let ::core::option::Option::Some(returned) = ::core::option::Option::None::<
+                if let ::core::option::Option::Some(__recached_returned) = ::core::option::Option::None::<
                     User,
                 > {
-                    return returned;
+                    return __recached_returned;
                 }
                 marker().await
             },
@@ -50,14 +62,6 @@ async fn user(id: u64, token: &str) -> User {
         .await
 }
 ///The cache entry of a call of `user`.
-#[allow(
-    dead_code,
-    deprecated,
-    clippy::needless_pass_by_value,
-    clippy::too_many_arguments,
-    clippy::type_complexity,
-    clippy::used_underscore_binding
-)]
 fn user_entry(
     id: u64,
     token: &str,
@@ -72,22 +76,28 @@ fn user_entry(
         name: ::core::option::Option::None,
         version: "",
         path: || ::recached::__private::path_of(&__recached_here),
-        file: file!(),
-        line: line!(),
-        column: column!(),
+        file: ::core::file!(),
+        line: ::core::line!(),
+        column: ::core::column!(),
     });
-    let mut call = ::recached::__private::Call::<
+    let mut __recached_call = ::recached::__private::Call::<
         User,
         { ::recached::__private::kind!(User) },
     >::new(&__RECACHED_FUNCTION, ::recached::__private::path_of(&|| ()));
-    let arguments = call.arguments();
-    arguments.add("id", &id);
-    let arguments = call.secret("token", &token);
-    let tag = call.tag();
-    tag.text("user:");
-    tag.field("id", &id);
-    let tag = call.tag();
-    tag.text("all");
+    let __recached_arguments = ::recached::__private::Call::arguments(
+        &mut __recached_call,
+    );
+    ::recached::__private::KeyPart::recached_add(&id, __recached_arguments, "id");
+    let __recached_arguments = ::recached::__private::Call::secret(
+        &mut __recached_call,
+        "token",
+        token,
+    );
+    let __recached_tag = ::recached::__private::Call::tag(&mut __recached_call);
+    ::recached::__private::Arguments::text(__recached_tag, "user:");
+    ::recached::__private::KeyPart::recached_field(&id, __recached_tag, "id");
+    let __recached_tag = ::recached::__private::Call::tag(&mut __recached_call);
+    ::recached::__private::Arguments::text(__recached_tag, "all");
     if false {
         return user_entry(
             ::recached::__private::nothing(),
@@ -95,10 +105,14 @@ fn user_entry(
         );
     }
     ::recached::__private::entry(
-        call,
-        ::recached::Policy::new(::core::time::Duration::new(60u64, 0u32))
-            .codec::<::recached::codec::MsgPack>()
-            .compress::<::recached::codec::Lz4>(),
+        __recached_call,
+        ::recached::Policy::compress::<
+            ::recached::codec::Lz4,
+        >(
+            ::recached::Policy::codec::<
+                ::recached::codec::MsgPack,
+            >(::recached::Policy::new(::core::time::Duration::new(60u64, 0u32))),
+        ),
         user(id, token),
     )
 }

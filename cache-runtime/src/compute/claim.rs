@@ -1,4 +1,3 @@
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::look::Hit;
@@ -7,21 +6,27 @@ use crate::background;
 use crate::entry::Mark;
 use crate::error::Error;
 use crate::flight::Lead;
-use crate::lease::{Asking, Lease, Vigil};
-use crate::nonce::Nonce;
+use crate::lease::{Asking, Lease};
 use crate::store::{Claim, Claimed, Reach, Tier};
+use crate::unique_id::UniqueId;
+use crate::waits;
 
 /// The shortest and the longest pause of a waiter that no push will wake.
 const POLL: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(50));
+
+/// Claims of one call that follow each other at once; further ones are paced.
+const UNPACED: usize = 16;
 
 /// What the leader may do about a call that is not stored.
 pub(super) enum Turn {
     /// Compute and store.
     Ours(Lease, Mark),
     /// Compute and store nothing: the store is away, or somebody else is at it for too long.
-    Unstored(Option<Vigil>),
+    Unstored,
     /// Somebody else has computed it.
     Theirs(Hit),
+    /// Serve the stale value: the last refresh has failed just now.
+    Paused,
 }
 
 impl Request<'_> {
@@ -32,6 +37,7 @@ impl Request<'_> {
         mut reach: Reach,
         deadline: Instant,
         lead: &Lead,
+        mut respects_pause: bool,
     ) -> Turn {
         if let Err(error) = self.announce().await {
             return self.failed(&error, lead);
@@ -40,12 +46,22 @@ impl Request<'_> {
             // Nothing would tell of an invalidation: who comes from now on reads for itself.
             lead.leave();
         }
-        let token = Nonce::fresh();
+        let token = UniqueId::fresh();
         let life = self.lease();
         let mut watch = self.session.watch(self.key);
         let mut pause = POLL.0;
-        let mut waited = false;
+        let mut waits = None;
+        let asked = Instant::now();
+        let mut claims = 0;
         loop {
+            claims += 1;
+            if claims > UNPACED {
+                // Whatever wakes it each time, it asks no more often than this.
+                if let Ok(pace) = background::timeout(pause, std::future::pending::<()>()) {
+                    let _ = pace.await;
+                }
+                pause = (pause * 2).min(POLL.1);
+            }
             let claimed = Claimed {
                 key: self.key,
                 groups: self.groups,
@@ -55,6 +71,7 @@ impl Request<'_> {
                 reach,
                 // Past its ttl: we have seen it.
                 beyond: self.policy.window(),
+                respects_pause,
             };
             lead.look_anew();
             // Whether the server tells of the lease's next change.
@@ -68,7 +85,7 @@ impl Request<'_> {
                     return Turn::Ours(lease, mark);
                 }
                 Ok(Claim::Found(entry, left)) => {
-                    let held = entry.value(self.form, &mark);
+                    let held = self.value_of(&entry, &mark);
                     let hit = held.map(|held| self.worth(&entry, Some(left), held));
                     match hit {
                         Some(Ok(hit)) => {
@@ -86,15 +103,27 @@ impl Request<'_> {
                     Ok(stamp) => mark = self.mark(stamp),
                     Err(error) => return self.failed(&error, lead),
                 },
+                Ok(Claim::Paused) => {
+                    if !lead.has_changed() && !lead.close(|| {}) {
+                        return Turn::Paused;
+                    }
+                    // What was read is not what is stored any more.
+                    respects_pause = false;
+                }
                 Ok(Claim::Held(left)) => {
-                    if !waited {
-                        waited = true;
+                    if waits.is_none() {
+                        waits = waits::enter(self.calling());
+                        if waits.is_none() {
+                            // Its holder, in this process, waits for the caller.
+                            lead.leave();
+                            return Turn::Unstored;
+                        }
                         self.state.counters.here().lease_waits.count();
                     }
                     // Whoever holds it may replace what could not be read.
                     reach = Reach::Normal;
                     let patience = deadline.saturating_duration_since(Instant::now());
-                    let mut nap = patience.min(left + Duration::from_millis(1));
+                    let mut nap = patience.min((left + Duration::from_millis(1)).max(POLL.0));
                     if !self.session.pushes() {
                         nap = nap.min(pause);
                         pause = (pause * 2).min(POLL.1);
@@ -107,12 +136,15 @@ impl Request<'_> {
                 Err(error) => return self.failed(&error, lead),
             }
             if Instant::now() >= deadline {
-                if watched && self.session.pushes() {
-                    return Turn::Unstored(Vigil::keep(self.key, watch, &self.inner.local.flights));
+                if asked < deadline {
+                    self.waited_in_vain();
                 }
-                // Nothing would tell it of an invalidation.
-                lead.leave();
-                return Turn::Unstored(None);
+                // Where the server tells of the lease's next change, that ends the flight. If not,
+                // nothing would tell it of an invalidation.
+                if !(watched && self.session.pushes()) {
+                    lead.leave();
+                }
+                return Turn::Unstored;
             }
         }
     }
@@ -129,8 +161,8 @@ impl Request<'_> {
         match self.claim_ahead(beyond, &lead).await {
             Ok(Some((lease, mark))) => {
                 self.state.counters.here().computations.count();
-                let mut work = Work::new(lead, Some((lease, mark)), None, None);
-                work.replaces = Some(beyond);
+                let lease = lease.pausing(self.policy.retry_after);
+                let work = Work::new(lead, Some((lease, mark)), None);
                 Some(Box::new(work))
             }
             Ok(None) => None,
@@ -160,7 +192,7 @@ impl Request<'_> {
         beyond: Duration,
         lead: &Lead,
     ) -> Result<Option<Lease>, Error> {
-        let (token, life) = (Nonce::fresh(), self.lease());
+        let (token, life) = (UniqueId::fresh(), self.lease());
         let claimed = Claimed {
             key: self.key,
             groups: self.groups,
@@ -169,6 +201,7 @@ impl Request<'_> {
             life,
             reach,
             beyond,
+            respects_pause: reach == Reach::Normal,
         };
         let asking = Asking::new(&self.session, self.key, token);
         let answer = self.session.claim(&claimed).await;
@@ -177,11 +210,13 @@ impl Request<'_> {
         Ok(granted.then(|| Lease::keep(&self.session, self.key, token, life, lead.attend())))
     }
 
-    /// What is stored under this name must be within the reach of a pattern: the name first.
+    /// Announces name and variant before anything is computed: an invalidation that has read the
+    /// registry before that is about something older.
     pub(super) async fn announce(&self) -> Result<(), Error> {
-        if !self.state.announced.load(Ordering::Acquire) {
-            self.session.announce(&self.state.name).await?;
-            self.state.announced.store(true, Ordering::Release);
+        let variant = self.key.variant().unwrap_or_default();
+        if !self.state.is_announced(variant) {
+            self.session.announce(&self.state.name, variant).await?;
+            self.state.announced(variant);
         }
         Ok(())
     }

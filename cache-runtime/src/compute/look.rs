@@ -2,10 +2,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Boxed, Request};
-use crate::entry::Age;
+use crate::entry::{Age, Mark};
 use crate::error::Error;
 use crate::flight::Lead;
 use crate::group::Stamp;
+use crate::near::Evicted;
 use crate::returns::Erased;
 use crate::store::{Look, Read, Stored, Tier};
 
@@ -47,23 +48,46 @@ impl Request<'_> {
         }
     }
 
-    /// The stored value; nothing is computed.
-    pub(crate) fn peek(&self) -> Boxed<'_, Result<Option<Erased>, Error>> {
+    /// The stored value; nothing is computed. A server that is away has none.
+    pub(crate) fn peek(&self) -> Boxed<'_, Option<Erased>> {
         Box::pin(async {
+            let counters = self.state.counters.here();
             if let Some(held) = self.near() {
-                return Ok(Some(held));
+                counters.near_hits.count();
+                return Some(held);
             }
-            let read = self.read(Look::WithLife).await?;
-            Ok(read.fresh(self.policy.cap).and(self.value(&read)))
+            let read = match self.read(Look::WithLife).await {
+                Ok(read) => read,
+                Err(error) => {
+                    self.note(Err(error));
+                    self.state.counters.here().misses.count();
+                    return None;
+                }
+            };
+            let held = read.fresh(self.policy.cap).and(self.value(&read));
+            let counters = self.state.counters.here();
+            match (&held, self.session.is_typed()) {
+                (None, _) => counters.misses.count(),
+                (Some(_), true) => counters.near_hits.count(),
+                (Some(_), false) => counters.redis_hits.count(),
+            }
+            held
         })
     }
 
-    /// The remaining life of the stored value.
-    pub(crate) fn ttl(&self) -> Boxed<'_, Result<Option<Duration>, Error>> {
+    /// The remaining life of the stored value. A server that is away has none.
+    pub(crate) fn ttl(&self) -> Boxed<'_, Option<Duration>> {
         Box::pin(async {
-            let read = self.read(Look::WithLife).await?;
-            let there = self.value(&read).is_some();
-            Ok(read.fresh(self.policy.cap).filter(|_| there))
+            match self.read(Look::WithLife).await {
+                Ok(read) => {
+                    let there = self.value(&read).is_some();
+                    read.fresh(self.policy.cap).filter(|_| there)
+                }
+                Err(error) => {
+                    self.note(Err(error));
+                    None
+                }
+            }
         })
     }
 
@@ -72,8 +96,17 @@ impl Request<'_> {
     }
 
     fn value(&self, read: &Read) -> Option<Erased> {
-        let entry = read.entry.as_ref()?;
-        entry.value(self.form, &self.mark(read.stamp))
+        self.value_of(read.entry.as_ref()?, &self.mark(read.stamp))
+    }
+
+    /// The value of an entry. One of our own that can't be read is a miss, and told of: it would
+    /// be computed each time.
+    pub(super) fn value_of(&self, entry: &Stored, mark: &Mark) -> Option<Erased> {
+        let value = entry.value(self.form, mark, self.inner.max_value_size);
+        value.unwrap_or_else(|error| {
+            self.note(Err(error));
+            None
+        })
     }
 
     fn judge(&self, read: &Read) -> Looked {
@@ -97,7 +130,7 @@ impl Request<'_> {
         let whole = left.unwrap_or_default();
         let span = entry.span();
         // Another policy may have stored it, to be served for longer than its ttl.
-        if !self.policy.ages() && span.stale.is_zero() {
+        if !self.policy.ages() && span.ends_fresh() {
             let (fresh, due) = (Some(whole), None);
             return Ok(Hit { held, fresh, due });
         }
@@ -121,7 +154,7 @@ impl Request<'_> {
         if !self.policy.near && !self.session.is_typed() {
             return None;
         }
-        let near = &self.inner.local.near;
+        let near = self.held();
         let value = match self.seals {
             Some(_) => near.sealed(self.key.fingerprint())?,
             None => near.fresh(self.key.fingerprint(), &self.state.current)?,
@@ -138,30 +171,36 @@ impl Request<'_> {
 
     /// Keeps what has been read. To be called while the flight still stands for it, under its
     /// shard's lock: nothing in here may take a lock of a link.
-    pub(super) fn keep(&self, keeps: bool, hit: &Hit, stamp: Stamp, entry: Option<&Stored>) {
+    pub(super) fn keep(
+        &self,
+        keeps: bool,
+        hit: &Hit,
+        stamp: Stamp,
+        entry: Option<&Stored>,
+    ) -> Evicted {
+        let mut evicted = Evicted::default();
         if !self.state.is_still(self.policy) {
             // This call began before a setting, and has waited: its flight may be newer than that.
-            return;
+            return evicted;
         }
         if !self.session.is_typed() {
             if !keeps {
                 if self.policy.near {
                     self.inner.local.near.refuse();
                 }
-                return;
+                return evicted;
             }
             let longest = self.policy.near_ttl.unwrap_or(Duration::MAX);
             let life = hit.fresh.unwrap_or_default().min(longest);
             if life.is_zero() {
-                return;
+                return evicted;
             }
             let value = self.sealed(Arc::clone(&hit.held));
             let bytes = entry.map_or(0, Stored::bytes);
-            self.inner
-                .local
-                .near
-                .keep(self.key, value, stamp.half(), life, bytes);
+            let near = &self.inner.local.near;
+            evicted = near.keep(self.key, value, stamp.half(), life, bytes);
         }
         self.set_current(stamp);
+        evicted
     }
 }

@@ -4,31 +4,33 @@ use std::time::{Duration, Instant};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Boxed, Request};
+#[cfg(debug_assertions)]
+use crate::codec::Codec;
+use crate::codec::guarded;
 use crate::computation::Pulse;
 use crate::draft::{Draft, oversized};
+#[cfg(debug_assertions)]
+use crate::entry::HEADER;
 use crate::entry::{Mark, Span};
 use crate::error::{Error, ErrorKind};
+#[cfg(debug_assertions)]
+use crate::event::Event;
 use crate::flight::Lead;
-use crate::lease::{Lease, Vigil};
+use crate::lease::Lease;
 use crate::policy::Sort;
 use crate::returns::Erased;
-use crate::store::{Aged, Listener, Stored, Typed};
+use crate::store::{Aged, Existing, Listener, Stored, Typed};
 
 /// A computation that the caller has taken on. Dropped before it is settled, it gives way to
 /// a successor.
 pub(crate) struct Work {
     lead: Option<Lead>,
     lease: Option<(Lease, Mark)>,
-    _vigil: Option<Vigil>,
     /// A place among those who try again after a failure.
     pub(super) turn: Option<OwnedSemaphorePermit>,
     pub(super) pulse: Option<Arc<Pulse>>,
     /// A value past its ttl that can stand in for a computation that fails or takes too long.
     pub(super) spare: Option<Erased>,
-    /// In the background: for how much longer what it is to replace is stored.
-    pub(super) replaces: Option<Duration>,
-    /// Its caller was served what stands in, and counted.
-    pub(super) served: bool,
     begun: Instant,
 }
 
@@ -44,28 +46,15 @@ pub enum Verdict {
 }
 
 impl Work {
-    pub(super) fn new(
-        lead: Lead,
-        lease: Option<(Lease, Mark)>,
-        vigil: Option<Vigil>,
-        spare: Option<Erased>,
-    ) -> Self {
+    pub(super) fn new(lead: Lead, lease: Option<(Lease, Mark)>, spare: Option<Erased>) -> Self {
         Self {
             pulse: Some(lead.begin()),
             lead: Some(lead),
             lease,
-            _vigil: vigil,
             turn: None,
             spare,
-            replaces: None,
-            served: false,
             begun: Instant::now(),
         }
-    }
-
-    /// The caller has been served what stands in.
-    pub(crate) fn served(&mut self) {
-        self.served = true;
     }
 
     /// Beside the cache.
@@ -73,25 +62,15 @@ impl Work {
         Self {
             lead: None,
             lease: None,
-            _vigil: None,
             turn,
             pulse: None,
             spare: None,
-            replaces: None,
-            served: false,
             begun: Instant::now(),
         }
     }
 }
 
 impl Request<'_> {
-    /// Whether what is stored for `left` more is served though its computation fails: it is within
-    /// its ttl, or stands in.
-    fn stands_in(&self, left: Duration) -> bool {
-        let past = self.policy.window().checked_sub(left);
-        past.is_none_or(|past| past < self.policy.stale_if_error)
-    }
-
     /// Gives a failure to those who wait; what is to stand in for it, if anything.
     pub(crate) fn settle_failure<'a>(
         &'a self,
@@ -105,13 +84,15 @@ impl Request<'_> {
             return Box::pin(std::future::ready(None));
         };
         match &spare {
-            Some(spare) => lead.land(Arc::clone(spare)),
-            None => lead.fail(failure),
+            // Nobody joins any more: what stands in is as old as when it was read.
+            Some(spare) if !lead.close(|| {}) => lead.land(Arc::clone(spare)),
+            // It has changed since, and those who wait may have come after that.
+            _ => lead.fail(failure),
         }
         Box::pin(async move {
             self.session.refill();
             if let Some((lease, _)) = lease {
-                self.note(lease.release().await);
+                self.note(lease.fail().await);
             }
             drop(lead);
             spare
@@ -133,7 +114,6 @@ impl Request<'_> {
             let Work {
                 lead: Some(mut lead),
                 lease,
-                replaces,
                 begun,
                 ..
             } = *work
@@ -142,13 +122,6 @@ impl Request<'_> {
             };
             let cost = begun.elapsed();
             self.session.refill();
-            let outlived = |left: Duration| self.stands_in(left.saturating_sub(cost));
-            if sort == Sort::Failure && replaces.is_some_and(outlived) {
-                if let Some((lease, _)) = lease {
-                    self.note(lease.release().await);
-                }
-                return None;
-            }
             let life = match verdict {
                 Verdict::Keep => self.policy.life(sort),
                 Verdict::KeepFor(ttl) => {
@@ -161,7 +134,13 @@ impl Request<'_> {
             lead.land(Arc::clone(&held));
             if let Some((lease, mark)) = lease {
                 let span = self.span(life, sort, cost);
-                let stored = self.store(&lead, lease, &mark, &held, span).await;
+                let existing = match sort {
+                    Sort::Failure => Existing::Keep {
+                        pause: self.policy.retry_after,
+                    },
+                    Sort::Value | Sort::Nothing => Existing::Replace,
+                };
+                let stored = self.store(&lead, lease, &mark, &held, span, existing).await;
                 self.note(stored);
             }
             None
@@ -175,18 +154,19 @@ impl Request<'_> {
         mark: &Mark,
         held: &Erased,
         span: Span,
+        existing: Existing,
     ) -> Result<(), Error> {
-        if span.ttl().as_millis() == 0 {
-            return lease.release().await;
+        if span.ttl.as_millis() == 0 {
+            return lease.fail().await;
         }
         let entry = match self.entry(mark, held, span) {
             Ok(entry) => entry,
             Err(error) => {
-                self.note(lease.release().await);
+                self.note(lease.fail().await);
                 return Err(error);
             }
         };
-        let filled = lease.fill(entry, span.life).await?;
+        let filled = lease.fill(entry, span.life, existing).await?;
         let observer = &self.inner.local.observer;
         self.state.trouble.ends(observer, &self.state.name);
         if !self.session.is_typed() {
@@ -198,7 +178,7 @@ impl Request<'_> {
             lead.keep(|| self.set_current(mark.stamp()));
         } else if filled {
             // What a setting ends is swept out once, and this came in behind the broom.
-            self.inner.local.near.remove(self.key.as_str());
+            drop(self.held().remove(self.key.as_str()));
         }
         Ok(())
     }
@@ -209,19 +189,18 @@ impl Request<'_> {
             Sort::Failure => Duration::ZERO,
             Sort::Value | Sort::Nothing => self.policy.window(),
         };
-        Span {
-            life: fresh.saturating_add(stale),
-            stale,
-            cost,
-        }
+        Span::new(fresh, stale, cost)
     }
 
     pub(super) fn entry(&self, mark: &Mark, held: &Erased, span: Span) -> Result<Stored, Error> {
         let most = self.inner.max_value_size;
         if self.session.is_typed() {
             // What has no room there would be computed again and again, and nobody told why.
-            let most = most.min(self.inner.local.near.most(self.key));
-            let Some(bytes) = (self.form.written)(held, self.policy.codec, most) else {
+            let most = most.min(self.held().most(self.key));
+            let written = || Ok((self.form.written)(held, self.policy.codec, most));
+            // One that can't be weighed is kept all the same: here it need not be written.
+            let written = guarded(ErrorKind::Encode, written).unwrap_or(Some(0));
+            let Some(bytes) = written else {
                 return Err(oversized(most));
             };
             let value = Arc::clone(held);
@@ -237,15 +216,59 @@ impl Request<'_> {
         let codec = self.policy.codec;
         let most = most.saturating_sub(codec.extra());
         let mut entry = Draft::new(mark.header(span), most);
-        (self.form.encode)(held, codec, &mut entry)?;
-        Ok(Stored::Encoded(codec.pack(entry.finish())))
+        guarded(ErrorKind::Encode, || {
+            (self.form.encode)(held, codec, &mut entry)
+        })?;
+        let entry = entry.finish();
+        #[cfg(debug_assertions)]
+        self.read_back(mark, &entry);
+        Ok(Stored::Encoded(codec.pack(entry)))
+    }
+
+    /// Tells of a type whose values are read back as others, once for each function.
+    #[cfg(debug_assertions)]
+    fn read_back(&self, mark: &Mark, entry: &[u8]) {
+        if !self.state.is_read_back_first() {
+            return;
+        }
+        let payload = &entry[HEADER..];
+        let plain = Codec {
+            packed: false,
+            ..self.policy.codec
+        };
+        let most = self.inner.max_value_size;
+        let again = guarded(ErrorKind::Decode, || {
+            let value = (self.form.decode)(payload, plain, most)?;
+            let mut again = Draft::new(mark.header(Span::default()), u64::MAX);
+            (self.form.encode)(&value, plain, &mut again)?;
+            Ok(again.finish())
+        });
+        // Sets and maps may come in another order.
+        let sorted = |bytes: &[u8]| {
+            let mut bytes = bytes.to_vec();
+            bytes.sort_unstable();
+            bytes
+        };
+        let error = match again {
+            Ok(again) if sorted(&again[HEADER..]) == sorted(payload) => return,
+            Ok(_) => Error::new(
+                ErrorKind::Decode,
+                "a value is read back as another: `untagged`, `skip_serializing_if` without `default`, or a conversion that loses something",
+            ),
+            // As each call finds out.
+            Err(error) => return self.trouble(&error),
+        };
+        self.inner.local.observer.tell(&Event::FunctionDegraded {
+            function: self.state.name.to_string(),
+            error,
+        });
     }
 
     pub(super) fn note(&self, outcome: Result<(), Error>) {
         if let Err(error) = outcome {
             match error.kind() {
                 ErrorKind::Oversized => self.state.counters.here().oversized.count(),
-                _ => self.state.counters.here().errors.count(),
+                kind => self.state.counters.here().errors.count(kind),
             }
             self.trouble(&error);
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{Request, Sought, Verdict, Work};
 use crate::cache::Inner;
-use crate::computation;
+use crate::computation::{self, Within};
 use crate::error::Error;
 use crate::function::State;
 use crate::group::Group;
@@ -34,6 +34,14 @@ pub(crate) enum Answer<R> {
     Due(R, Duration),
     /// The caller computes, then lets the request settle the result.
     Compute(Box<Work>),
+}
+
+/// As what a call is counted whose computation is over.
+pub(crate) enum Tally {
+    Stale,
+    Miss,
+    /// It was, when it began to compute.
+    Counted,
 }
 
 impl<'a, R: Returns<KIND>, const KIND: u8> TypedRequest<'a, R, KIND> {
@@ -103,6 +111,11 @@ impl<'a, R: Returns<KIND>, const KIND: u8> TypedRequest<'a, R, KIND> {
         computation::run(self.request.calling(), compute)
     }
 
+    /// Says that the caller computes on the spot, for as long as this lives.
+    pub(crate) fn computing(&self) -> Within {
+        Within::enter(self.request.calling())
+    }
+
     /// What can stand in for a computation that fails or takes too long.
     pub(crate) fn spare(&self, work: &Work) -> Option<Held<R, KIND>> {
         Kind::<R, KIND>::restore(work.spare.clone()?)
@@ -110,7 +123,7 @@ impl<'a, R: Returns<KIND>, const KIND: u8> TypedRequest<'a, R, KIND> {
 
     /// Serves what stands in.
     pub(crate) fn stand_in(&self, spare: Held<R, KIND>) -> R {
-        self.request.state.counters.here().stale_hits.count();
+        self.count(Tally::Stale);
         give(spare)
     }
 
@@ -121,7 +134,20 @@ impl<'a, R: Returns<KIND>, const KIND: u8> TypedRequest<'a, R, KIND> {
         result: R,
         judge: impl Fn(&R::Value) -> Verdict,
     ) -> R {
-        let (served, spared) = (work.served, work.spare.is_some());
+        let (result, tally) = self.settle_uncounted(work, result, judge).await;
+        self.count(tally);
+        result
+    }
+
+    /// As [`settle`](Self::settle), for a caller who may be served the old value meanwhile, and then
+    /// is counted as that: the tally is counted by whoever takes the result.
+    pub(crate) async fn settle_uncounted(
+        &self,
+        work: Box<Work>,
+        result: R,
+        judge: impl Fn(&R::Value) -> Verdict,
+    ) -> (R, Tally) {
+        let spared = work.spare.is_some();
         let (held, settled) = match result.split() {
             Ok(value) => {
                 let verdict = judge(&value);
@@ -138,29 +164,36 @@ impl<'a, R: Returns<KIND>, const KIND: u8> TypedRequest<'a, R, KIND> {
             }
         };
         match settled.await.and_then(Kind::<R, KIND>::restore) {
-            Some(spare) if served => give(spare),
-            Some(spare) => self.stand_in(spare),
+            Some(spare) => (give(spare), Tally::Stale),
             None => {
-                if spared && !served {
-                    self.request.state.counters.here().misses.count();
-                }
-                held.map_or_else(|failure| failure, give)
+                let tally = if spared { Tally::Miss } else { Tally::Counted };
+                (held.map_or_else(|failure| failure, give), tally)
             }
         }
     }
 
+    pub(crate) fn count(&self, tally: Tally) {
+        let counters = self.request.state.counters.here();
+        match tally {
+            Tally::Stale => counters.stale_hits.count(),
+            Tally::Miss => counters.misses.count(),
+            Tally::Counted => {}
+        }
+    }
+
+    /// Ends a refresh that has failed, whose caller is served the old value.
+    pub(crate) async fn fail(&self, work: Box<Work>) {
+        self.request.settle_failure(work, &|| None).await;
+    }
+
     /// The stored value; nothing is computed.
-    pub(crate) async fn peek(&self) -> Result<Option<R::Value>, Error> {
-        let held = self
-            .request
-            .peek()
-            .await?
-            .and_then(Kind::<R, KIND>::restore);
-        Ok(held.map(Kind::<R, KIND>::give))
+    pub(crate) async fn peek(&self) -> Option<R::Value> {
+        let held = self.request.peek().await.and_then(Kind::<R, KIND>::restore);
+        held.map(Kind::<R, KIND>::give)
     }
 
     /// The remaining life of the stored value.
-    pub(crate) async fn ttl(&self) -> Result<Option<Duration>, Error> {
+    pub(crate) async fn ttl(&self) -> Option<Duration> {
         self.request.ttl().await
     }
 

@@ -7,6 +7,7 @@ use crate::codec::Codec;
 use crate::draft::Draft;
 use crate::entry::{Age, HEADER, Mark, Span};
 use crate::group::Stamp;
+use crate::key::Key;
 use crate::returns::{OWNED, Returns, ValueKind};
 use crate::store::Stored;
 
@@ -17,19 +18,20 @@ pub fn entry(data: &[u8]) {
     let left = Duration::from_millis(input.number());
     // As they come, and behind a header that can be read.
     reads(input.0, left);
-    let span = Span {
-        life: Duration::from_millis(input.number()),
-        stale: Duration::from_millis(input.number() >> 32),
-        cost: Duration::from_micros(input.number() >> 32),
-    };
+    let span = Span::new(
+        Duration::from_millis(input.number()),
+        Duration::from_millis(input.number()),
+        Duration::from_micros(input.number()),
+    );
     let stamp = Stamp([input.byte(); 16]);
+    let key = Key::of("ns:user:42");
     for shape in [
         (<u64 as Returns<OWNED>>::Kind::FORM.shape)(),
         (<Option<Vec<String>> as Returns<OWNED>>::Kind::FORM.shape)(),
         input.number(),
     ] {
         for codec in codecs() {
-            let mark = Mark::new(codec, shape, stamp);
+            let mark = Mark::new(codec, shape, stamp, &key);
             let mut entry = mark.header(span);
             assert_eq!(Span::of(&entry), span);
             entry.extend_from_slice(input.0);
@@ -38,6 +40,9 @@ pub fn entry(data: &[u8]) {
         }
     }
 }
+
+/// More than any input takes.
+const MOST: u64 = 1 << 30;
 
 /// Those that are compiled in.
 fn codecs() -> impl Iterator<Item = Codec> {
@@ -50,7 +55,9 @@ fn reads(entry: &[u8], left: Duration) {
     for cap in [None, Some(cap), Some(Duration::MAX)] {
         match span.age(left, cap) {
             Age::Fresh(fresh) => assert!(fresh <= left),
-            Age::Stale(past) => assert!(cap.is_some() || past <= span.stale),
+            Age::Stale(past) => {
+                assert!(cap.is_some() || past <= span.life.saturating_sub(span.ttl))
+            }
         }
     }
     let stored = Stored::Encoded(entry.to_vec());
@@ -76,7 +83,7 @@ where
 {
     type Kind<T> = <T as Returns<OWNED>>::Kind;
     let form = Kind::<T>::FORM;
-    let Some(held) = stored.value(form, mark) else {
+    let Ok(Some(held)) = stored.value(form, mark, MOST) else {
         return;
     };
     let codec = Codec::of_mark(mark.as_bytes()[3]).expect("it was read");
@@ -85,9 +92,9 @@ where
     assert!(written.is_ok());
     let again = draft.finish();
     let length = (again.len() - HEADER) as u64;
-    let again = Stored::Encoded(codec.pack(again)).value(form, mark);
+    let again = Stored::Encoded(codec.pack(again)).value(form, mark, MOST);
     let value = |held| Kind::<T>::restore(held).map(Kind::<T>::give);
-    let again = again.and_then(value);
+    let again = again.ok().flatten().and_then(value);
     // As text: msgpack has numbers that do not equal themselves.
     let text = |value: Option<&T>| format!("{value:?}");
     assert_eq!(

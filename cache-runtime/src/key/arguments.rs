@@ -1,31 +1,62 @@
+use std::any::type_name;
+
 use serde::Serialize;
 
-use super::serializer::{Place, write};
+use super::order::is_dynamic;
+use super::serializer::{Place, Refusal, dynamic, write};
 use super::text::Text;
 use super::{Head, Key, escape};
 use crate::error::{Error, ErrorKind};
 use crate::fingerprint::Fingerprint;
 use crate::secret::Secret;
 
-/// Arguments longer than this many bytes are replaced by their hash.
+/// Arguments longer than this many bytes are cut to a prefix, and their hash stands for the rest.
 pub(super) const LONGEST: usize = 200;
 
-/// What can be part of a key: everything that serde can write.
+/// Bytes that are kept of longer arguments: what a person, or a pattern, may look for.
+pub(crate) const PREFIX: usize = 100;
+
+/// Everything that can be part of a key: all that serde can write.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be part of a cache key",
     label = "can't be part of the key",
-    note = "leave it out of the key with `skip(…)`, or derive `serde::Serialize` for it"
+    note = "if the type is yours and tells calls apart, derive `serde::Serialize` for it",
+    note = "if it does not, as a connection or a pool does not, leave it out of the key with `skip(…)`",
+    note = "if a part of it does, name that as well, as in `skip(uri), with(uri.path())`"
 )]
-pub trait KeyPart: Serialize {}
+pub trait KeyPart {
+    // Methods, and not functions with a bound: what is wrong is then said without their names.
+    #[doc(hidden)]
+    fn recached_add(&self, arguments: &mut Arguments, name: &'static str);
+    #[doc(hidden)]
+    fn recached_field(&self, text: &mut Arguments, name: &'static str);
+}
 
-#[diagnostic::do_not_recommend]
-impl<T: Serialize + ?Sized> KeyPart for T {}
+impl<T: Serialize + ?Sized> KeyPart for T {
+    #[inline]
+    fn recached_add(&self, arguments: &mut Arguments, name: &'static str) {
+        match is_dynamic(type_name::<Self>()) {
+            true => arguments.refuse(name, &dynamic()),
+            false => arguments.add(name, self),
+        }
+    }
+
+    #[inline]
+    fn recached_field(&self, text: &mut Arguments, name: &'static str) {
+        match is_dynamic(type_name::<Self>()) {
+            true => text.refuse(name, &dynamic()),
+            false => text.field(name, self),
+        }
+    }
+}
 
 /// The arguments of one call, on their way into its key.
 pub struct Arguments {
     path: &'static str,
     text: Text,
     count: usize,
+    /// Of the placeholders.
+    place: Place,
     // Boxed: it is nearly never there, and this is moved around on the hit path.
     error: Option<Box<Error>>,
 }
@@ -39,13 +70,22 @@ impl Arguments {
             path,
             text: Text::default(),
             count: 0,
+            place: Place::Template,
             error: None,
+        }
+    }
+
+    /// The text of a tag.
+    pub(crate) fn of_tag() -> Self {
+        Self {
+            place: Place::Tag,
+            ..Self::new("")
         }
     }
 
     /// The next argument.
     #[inline]
-    pub fn add<T: KeyPart + ?Sized>(&mut self, name: &'static str, value: &T) {
+    pub fn add<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) {
         if self.count > 0 {
             self.text.push(b':');
         }
@@ -54,7 +94,7 @@ impl Arguments {
     }
 
     /// The next argument, of which only a hash is seen.
-    pub(crate) fn add_secret<T: KeyPart + ?Sized>(
+    pub(crate) fn add_secret<T: Serialize + ?Sized>(
         &mut self,
         name: &'static str,
         value: &T,
@@ -68,12 +108,15 @@ impl Arguments {
     }
 
     /// A placeholder of a template, of which only a hash is seen.
-    pub(crate) fn secret_field<T: KeyPart + ?Sized>(
+    pub(crate) fn secret_field<T: Serialize + ?Sized>(
         &mut self,
         name: &'static str,
         value: &T,
         secret: &Secret,
     ) {
+        if let (Some(error), None) = (secret.refused(), &self.error) {
+            self.error = Some(Box::new(error.again()));
+        }
         let before = std::mem::take(&mut self.text);
         self.write(name, value, Place::Argument);
         let seen = std::mem::replace(&mut self.text, before);
@@ -92,8 +135,8 @@ impl Arguments {
     }
 
     /// A placeholder of a template.
-    pub fn field<T: KeyPart + ?Sized>(&mut self, name: &'static str, value: &T) {
-        self.write(name, value, Place::Template);
+    pub fn field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) {
+        self.write(name, value, self.place);
     }
 
     /// The text, where it is a tag's: every placeholder as it is and not as it is escaped, so
@@ -124,20 +167,23 @@ impl Arguments {
         fingerprint(head, &self.text)
     }
 
-    /// The key; `prefix` is `{namespace}:{name}[@{version}]`.
+    /// The key under a `{namespace}:{name}` without a variant.
     ///
     /// # Errors
     ///
-    /// The first argument that could not be written.
-    pub fn finish(self, prefix: &str) -> Result<Key, Error> {
-        let head = Head::new(prefix, self.path);
-        self.finish_under(&head)
+    /// Returns the error of the first argument that could not be written.
+    pub fn finish(&self, name: &str) -> Result<Key, Error> {
+        self.key(&Head::by_hand(name))
     }
 
-    /// The key, where its head is known.
-    pub(crate) fn finish_under(self, head: &Head) -> Result<Key, Error> {
-        match self.error {
-            Some(error) => Err(*error),
+    /// The key, under the head of its function.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of the first argument that could not be written.
+    pub(crate) fn key(&self, head: &Head) -> Result<Key, Error> {
+        match &self.error {
+            Some(error) => Err(error.again()),
             None => Ok(assemble(head, &self.text)),
         }
     }
@@ -147,11 +193,16 @@ impl Arguments {
         if let Err(error) = write(value, place, &mut self.text)
             && self.error.is_none()
         {
-            self.error = Some(Box::new(Error::new(
-                ErrorKind::Key,
-                format!("argument `{name}` can't enter the key: {error}"),
-            )));
+            self.refuse(name, &error);
         }
+    }
+
+    /// The first argument that can't be written is told of.
+    #[cold]
+    fn refuse(&mut self, name: &'static str, why: &Refusal) {
+        let text = format!("argument `{name}` can't enter the key: {why}");
+        let error = || Box::new(Error::new(ErrorKind::Key, text));
+        self.error.get_or_insert_with(error);
     }
 }
 
@@ -163,7 +214,7 @@ pub(super) fn assemble(head: &Head, arguments: &Text) -> Key {
     if length <= LONGEST {
         key.push_str(arguments.as_str());
     } else {
-        key.push_str(&hashed(arguments.as_bytes()));
+        key.push_str(&cut(arguments));
     }
     Key::new(&key, fingerprint(head, arguments))
 }
@@ -181,8 +232,20 @@ fn long_fingerprint(head: &Head, arguments: &Text) -> Fingerprint {
     if text.len() <= LONGEST {
         Fingerprint::new(head.digest, text)
     } else {
-        Fingerprint::new(head.digest, hashed(text).as_bytes())
+        Fingerprint::new(head.digest, cut(arguments).as_bytes())
     }
+}
+
+/// What stands in a key for arguments that are too long: their prefix, then their hash.
+fn cut(arguments: &Text) -> String {
+    // All of it is ASCII.
+    let prefix = arguments.as_str().get(..PREFIX).unwrap_or_default();
+    format!("{prefix}{}", hashed(arguments.as_bytes()))
+}
+
+/// The prefix of arguments that were cut, as they stand in a key.
+pub(super) fn prefix(arguments: &str) -> Option<&str> {
+    arguments.split_once('#').map(|(prefix, _)| prefix)
 }
 
 /// `#` and a SHA-256 (FIPS 180-4); no text begins with `#`.
@@ -199,6 +262,7 @@ pub(super) fn hashed(text: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Variant;
     use super::*;
 
     fn key(add: impl FnOnce(&mut Arguments)) -> String {
@@ -232,6 +296,34 @@ mod tests {
     }
 
     #[test]
+    fn a_tag_is_what_one_would_write_by_hand() {
+        #[derive(Serialize)]
+        enum Plan {
+            Free,
+            Seats(u8),
+        }
+        #[derive(Serialize)]
+        struct Id(Option<&'static str>);
+        let tag = |fill: &dyn Fn(&mut Arguments)| {
+            let mut arguments = Arguments::of_tag();
+            arguments.text("o:");
+            fill(&mut arguments);
+            arguments.tag().expect("it can be written")
+        };
+        assert_eq!(tag(&|a| a.field("x", "a b:%41'")), "o:a b:%41'");
+        assert_eq!(tag(&|a| a.field("x", &Some("a"))), "o:a");
+        assert_eq!(tag(&|a| a.field("x", &Some(Some(7)))), "o:7");
+        assert_eq!(tag(&|a| a.field("x", &Id(Some("a")))), "o:a");
+        assert_eq!(tag(&|a| a.field("x", &None::<u8>)), "o:None");
+        assert_eq!(tag(&|a| a.field("x", &Plan::Free)), "o:Free");
+        assert_eq!(tag(&|a| a.field("x", &Plan::Seats(3))), "o:Seats(3)");
+        assert_eq!(tag(&|a| a.field("x", &1.0f64)), "o:1");
+        assert_eq!(tag(&|a| a.field("x", &Some(1.5f32))), "o:1.5");
+        assert_eq!(tag(&|a| a.field("x", &true)), "o:true");
+        assert_eq!(tag(&|a| a.field("x", &'é')), "o:é");
+    }
+
+    #[test]
     fn a_template_tells_none_from_a_text_that_says_none() {
         let none = key(|a| a.field("x", &None::<&str>));
         let some = key(|a| a.field("x", &Some("None")));
@@ -250,7 +342,8 @@ mod tests {
         let hashed = key(|a| a.add("x", &long));
         // As `sha256sum` has it.
         let sum = "a8885ce5b669684e39f373bff563d00540cedc0e61e578303a948942767adb98";
-        assert_eq!(hashed, format!("ns:m.user:#{sum}"));
+        let prefix = "x".repeat(99);
+        assert_eq!(hashed, format!("ns:m.user:'{prefix}#{sum}"));
         assert_ne!(hashed, key(|a| a.add("x", &"x".repeat(301))));
         let fits = "x".repeat(198);
         assert_eq!(key(|a| a.add("x", &fits)), format!("ns:m.user:'{fits}'"));
@@ -259,26 +352,25 @@ mod tests {
     #[test]
     fn generic_arguments_are_part_of_the_key() {
         let of = |path| {
-            Arguments::new(path)
-                .finish("ns:m.f@2")
-                .map(|key| key.to_string())
-                .ok()
+            let head = Head::new("ns:m.f", Variant::new(1, "2"), path);
+            let key = Arguments::new(path).key(&head);
+            key.map(|key| key.to_string()).ok()
         };
         assert_eq!(
             of("m::f<u8>::{{closure}}").as_deref(),
-            Some("ns:m.f@2<<u8>>:")
+            Some("ns:m.f@71901aed<<u8>>:")
         );
-        assert_eq!(of("m::f::{{closure}}").as_deref(), Some("ns:m.f@2:"));
+        assert_eq!(of("m::f::{{closure}}").as_deref(), Some("ns:m.f@71901aed:"));
     }
 
     #[test]
     fn a_call_and_its_key_have_one_fingerprint() {
-        let head = Head::new("ns:m.f", "m::f<u8>::{{closure}}");
+        let head = Head::new("ns:m.f", Variant::new(1, ""), "m::f<u8>::{{closure}}");
         for text in ["", "short", "longer than sixteen bytes", &"x".repeat(300)] {
             let mut arguments = Arguments::new("");
             arguments.add("x", text);
             let fingerprint = arguments.fingerprint(&head);
-            let key = arguments.finish_under(&head).ok();
+            let key = arguments.key(&head).ok();
             let fingerprint = Some(fingerprint);
             assert_eq!(fingerprint, key.as_ref().map(|key| *key.fingerprint()));
             assert_eq!(fingerprint, key.map(|key| Fingerprint::of(key.as_str())));

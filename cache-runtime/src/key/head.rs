@@ -1,29 +1,35 @@
-use super::{arguments::hashed, types};
+use super::{Variant, arguments::hashed, types};
 use crate::fingerprint::digest;
 
 /// Generic arguments longer than this many bytes are replaced by their hash.
 const LONGEST_TYPES: usize = 100;
 
-/// What all keys of one function begin with, up to the arguments: `{namespace}:{name}[@{version}]`
-/// and, for one instance of a generic function, `<{types}>`.
+/// What all keys of one function begin with, up to the arguments:
+/// `{namespace}:{name}@{variant}[<{types}>]`, or `{namespace}:{name}` by hand.
 pub(crate) struct Head {
     pub(super) text: String,
     pub(super) digest: u128,
 }
 
 impl Head {
-    /// `path`: of a closure in the function's body, for the generic arguments it is in.
-    pub(crate) fn new(prefix: &str, path: &str) -> Self {
-        Self::with(prefix, &types::generics(path))
+    /// `name`: with its namespace. `path`: of a closure in the function's body, for the generic
+    /// arguments it is in.
+    pub(crate) fn new(name: &str, variant: Variant, path: &str) -> Self {
+        Self::with(name, variant, &types::generics(path))
     }
 
     /// As [`new`](Self::new), of a method that a trait provides.
-    pub(crate) fn provided(prefix: &str, path: &str) -> Self {
-        Self::with(prefix, &types::provided(path))
+    pub(crate) fn provided(name: &str, variant: Variant, path: &str) -> Self {
+        Self::with(name, variant, &types::provided(path))
     }
 
-    fn with(prefix: &str, types: &str) -> Self {
-        let mut text = prefix.to_owned();
+    /// Of keys by hand.
+    pub(crate) fn by_hand(name: &str) -> Self {
+        Self::of(name.to_owned())
+    }
+
+    fn with(name: &str, variant: Variant, types: &str) -> Self {
+        let mut text = format!("{name}@{variant}");
         if !types.is_empty() {
             text.push('<');
             if types.len() <= LONGEST_TYPES {
@@ -33,6 +39,10 @@ impl Head {
             }
             text.push('>');
         }
+        Self::of(text)
+    }
+
+    fn of(text: String) -> Self {
         let digest = digest(text.as_bytes());
         Self { text, digest }
     }

@@ -2,7 +2,7 @@
 //! it is asked to, by a feature that nobody should need for a key.
 //!
 //! As with the kind of a return type, the choice is made through types: an inherent method shadows
-//! a trait's.
+//! a trait's. Its name is reserved, since a trait of the user's may have one of any other.
 
 use std::sync::Arc;
 
@@ -12,37 +12,37 @@ pub struct Part<'a, T: ?Sized>(pub &'a T);
 /// Of every type; shadowed for those that share.
 pub trait AnyPart {
     type Part;
-    fn part(self) -> Self::Part;
+    fn recached_part(self) -> Self::Part;
 }
 
 impl<'a, T: ?Sized> AnyPart for Part<'a, T> {
     type Part = &'a T;
 
-    fn part(self) -> &'a T {
+    fn recached_part(self) -> &'a T {
         self.0
     }
 }
 
 impl<'a, T: ?Sized> Part<'a, Arc<T>> {
-    pub fn part(self) -> &'a T {
+    pub fn recached_part(self) -> &'a T {
         self.0
     }
 }
 
 impl<'a, T: ?Sized> Part<'a, &Arc<T>> {
-    pub fn part(self) -> &'a T {
+    pub fn recached_part(self) -> &'a T {
         self.0
     }
 }
 
 impl<'a, T: ?Sized> Part<'a, Option<Arc<T>>> {
-    pub fn part(self) -> Option<&'a T> {
+    pub fn recached_part(self) -> Option<&'a T> {
         self.0.as_deref()
     }
 }
 
 impl<'a, T: ?Sized> Part<'a, Option<&Arc<T>>> {
-    pub fn part(self) -> Option<&'a T> {
+    pub fn recached_part(self) -> Option<&'a T> {
         self.0.map(|shared| &**shared)
     }
 }

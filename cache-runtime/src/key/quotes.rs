@@ -1,5 +1,3 @@
-use std::any::type_name;
-
 /// Whether a text stands in quotes.
 ///
 /// A placeholder's own text needs none where the template separates it, unless its type has
@@ -8,29 +6,24 @@ use std::any::type_name;
 #[derive(Clone, Copy)]
 pub(super) enum Quotes {
     Always,
-    /// Where another value of a type of this name could be meant. The name is asked for by texts
-    /// alone: what is looked up by a number has no time for it.
-    AsNeeded(fn() -> &'static str),
+    /// Where another value of its type could be meant.
+    AsNeeded,
+    /// In a tag: the text is what one would write by hand. Tags may coincide, they must not miss.
+    Never,
 }
 
 impl Quotes {
-    /// Of a placeholder of type `T`.
-    pub(super) fn of<T: ?Sized>() -> Self {
-        Self::AsNeeded(type_name::<T>)
+    /// Whether the value is part of a tag.
+    pub(super) fn is_tag(self) -> bool {
+        matches!(self, Self::Never)
     }
 
-    /// Of the `T` that is all there is to a value.
-    pub(super) fn within<T: ?Sized>(self) -> Self {
-        match self {
-            Self::Always => Self::Always,
-            Self::AsNeeded(_) => Self::of::<T>(),
-        }
-    }
-
-    pub(super) fn are_left_out(self, text: &str) -> bool {
+    /// `of`: the name of the text's type.
+    pub(super) fn are_left_out(self, text: &str, of: fn() -> &'static str) -> bool {
         match self {
             Self::Always => false,
-            Self::AsNeeded(name) => is_text(name()) || !says_more(text),
+            Self::Never => true,
+            Self::AsNeeded => is_text(of()) || !says_more(text),
         }
     }
 }
@@ -89,28 +82,31 @@ fn is_variant(text: &str) -> bool {
 mod tests {
     use super::*;
 
+    use std::any::type_name;
     use std::borrow::Cow;
+
+    const AS_NEEDED: Quotes = Quotes::AsNeeded;
 
     #[test]
     fn what_can_only_be_a_text_needs_no_quotes() {
         let all = [
-            Quotes::of::<str>(),
-            Quotes::of::<&&str>(),
-            Quotes::of::<String>(),
-            Quotes::of::<Cow<'_, str>>(),
-            Quotes::of::<Box<str>>(),
-            Quotes::of::<std::sync::Arc<str>>(),
-            Quotes::of::<std::rc::Rc<str>>(),
-            Quotes::of::<char>(),
+            type_name::<str>,
+            type_name::<&&str>,
+            type_name::<String>,
+            type_name::<Cow<'_, str>>,
+            type_name::<Box<str>>,
+            type_name::<std::sync::Arc<str>>,
+            type_name::<std::rc::Rc<str>>,
+            type_name::<char>,
         ];
-        for (place, quotes) in all.iter().enumerate() {
-            assert!(quotes.are_left_out("42"), "{place}");
+        for name in all {
+            assert!(AS_NEEDED.are_left_out("42", name), "{}", name());
         }
     }
 
     #[test]
     fn what_may_be_something_else_needs_them_where_it_is_written_like_that() {
-        let quotes = Quotes::of::<serde_json::Value>();
+        let left_out = |text: &str| AS_NEEDED.are_left_out(text, type_name::<serde_json::Value>);
         for text in [
             "null",
             "None",
@@ -125,7 +121,7 @@ mod tests {
             "E.A",
             "example.org",
         ] {
-            assert!(!quotes.are_left_out(text), "{text}");
+            assert!(!left_out(text), "{text}");
         }
         for text in [
             "",
@@ -136,7 +132,7 @@ mod tests {
             "550e8400-e29b-41d4-a716-446655440000",
             "Some(1)",
         ] {
-            assert!(quotes.are_left_out(text), "{text}");
+            assert!(left_out(text), "{text}");
         }
     }
 }

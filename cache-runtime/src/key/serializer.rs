@@ -5,28 +5,34 @@
 //! | numbers, bools | `42`, `-1`, `1.0`, `true` |
 //! | texts, chars, bytes | `'ada'`, `'a%3Ab'`, `0x00ff`; for the quotes of a placeholder see [`Quotes`] |
 //! | unit, options | `null`, `None`, `Some(1)` |
-//! | sequences, tuples | `(1,2)` |
+//! | sequences, tuples | `(1,2)`; of a set in the order of the texts |
 //! | maps (sorted), structs | `<a=1,b=2>` |
 //! | variants | `Color.Red`, `Shape.Circle(1)`, `Shape.Box<w=1,h=2>` |
 //!
 //! Width does not show: `1u8` and `1u64` are one text, as they are one JSON number.
+//!
+//! In a tag a value is what one would write by hand: texts without quotes, `Some` as what it holds,
+//! the shortest float, a variant by its name alone.
 
+use std::any::type_name;
 use std::fmt::{self, Display, Write};
 
 use serde::ser::{self, Serialize};
 
 use super::escape;
+use super::order::{is_dynamic, is_ordered, is_unordered};
 use super::quotes::Quotes;
 use super::text::Text;
 
 /// Values nested deeper than this are refused, before the stack ends.
-const DEEPEST: usize = 128;
+const DEEPEST: u32 = 128;
 
 /// Where a value is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     Argument,
     Template,
+    Tag,
 }
 
 /// Appends `value`.
@@ -38,11 +44,21 @@ pub(super) fn write<T: Serialize + ?Sized>(
     value.serialize(Writer {
         out,
         depth: 0,
+        of: type_name::<T>,
         quotes: match place {
             Place::Argument => Quotes::Always,
-            Place::Template => Quotes::of::<T>(),
+            Place::Template => Quotes::AsNeeded,
+            Place::Tag => Quotes::Never,
         },
     })
+}
+
+/// Of a value behind a `dyn`. That an argument is one its caller finds out: here it would cost
+/// those that are none.
+#[cold]
+pub(super) fn dynamic() -> Refusal {
+    let text = "values of different types behind a `dyn` may be written alike";
+    Refusal(text.to_owned())
 }
 
 /// Why a value can't be written.
@@ -66,8 +82,11 @@ impl ser::Error for Refusal {
 
 struct Writer<'a> {
     out: &'a mut Text,
-    depth: usize,
+    depth: u32,
     quotes: Quotes,
+    /// The type of what is written, as far as serde says it. Asked for where its order matters
+    /// alone: what is looked up by a number has no time for it.
+    of: fn() -> &'static str,
 }
 
 impl<'a> Writer<'a> {
@@ -77,7 +96,7 @@ impl<'a> Writer<'a> {
     }
 
     fn text(self, text: &str) -> Result<(), Refusal> {
-        if self.quotes.are_left_out(text) {
+        if self.quotes.are_left_out(text, self.of) {
             escape::content(text, self.out);
         } else {
             self.out.push(b'\'');
@@ -88,25 +107,35 @@ impl<'a> Writer<'a> {
     }
 
     fn variant(&mut self, name: &str, variant: &str) {
-        escape::name(name, self.out);
-        self.out.push(b'.');
+        if !self.quotes.is_tag() {
+            escape::name(name, self.out);
+            self.out.push(b'.');
+        }
         escape::name(variant, self.out);
     }
 
+    fn float(self, value: impl Display + fmt::Debug) -> Result<(), Refusal> {
+        let written = match self.quotes.is_tag() {
+            true => write!(self.out, "{value}"),
+            false => write!(self.out, "{value:?}"),
+        };
+        written.map_err(ser::Error::custom)
+    }
+
     /// What is inside a value of this one.
-    fn inner<T: Serialize + ?Sized>(
-        out: &mut Text,
-        depth: usize,
-        value: &T,
-    ) -> Result<(), Refusal> {
+    fn inner<T: Serialize + ?Sized>(out: &mut Text, depth: u32, value: &T) -> Result<(), Refusal> {
         if depth >= DEEPEST {
             return Err(Refusal(format!("it is nested more than {DEEPEST} deep")));
+        }
+        if is_dynamic(type_name::<T>()) {
+            return Err(dynamic());
         }
         let depth = depth + 1;
         value.serialize(Writer {
             out,
             depth,
             quotes: Quotes::Always,
+            of: type_name::<T>,
         })
     }
 
@@ -165,7 +194,7 @@ macro_rules! signed_numbers {
 impl<'a> ser::Serializer for Writer<'a> {
     type Ok = ();
     type Error = Refusal;
-    type SerializeSeq = List<'a>;
+    type SerializeSeq = Elements<'a>;
     type SerializeTuple = List<'a>;
     type SerializeTupleStruct = List<'a>;
     type SerializeTupleVariant = List<'a>;
@@ -197,11 +226,11 @@ impl<'a> ser::Serializer for Writer<'a> {
     }
 
     fn serialize_f32(self, value: f32) -> Result<(), Refusal> {
-        write!(self.out, "{value:?}").map_err(ser::Error::custom)
+        self.float(value)
     }
 
     fn serialize_f64(self, value: f64) -> Result<(), Refusal> {
-        write!(self.out, "{value:?}").map_err(ser::Error::custom)
+        self.float(value)
     }
 
     fn serialize_char(self, value: char) -> Result<(), Refusal> {
@@ -225,6 +254,10 @@ impl<'a> ser::Serializer for Writer<'a> {
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Refusal> {
+        if self.quotes.is_tag() {
+            let of = type_name::<T>;
+            return value.serialize(Self { of, ..self });
+        }
         self.out.push_str("Some(");
         Self::inner(self.out, self.depth, value)?;
         self.out.push(b')');
@@ -254,8 +287,8 @@ impl<'a> ser::Serializer for Writer<'a> {
         _: &'static str,
         value: &T,
     ) -> Result<(), Refusal> {
-        let quotes = self.quotes.within::<T>();
-        value.serialize(Self { quotes, ..self })
+        let of = type_name::<T>;
+        value.serialize(Self { of, ..self })
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
@@ -272,8 +305,15 @@ impl<'a> ser::Serializer for Writer<'a> {
         Ok(())
     }
 
-    fn serialize_seq(self, _: Option<usize>) -> Result<List<'a>, Refusal> {
-        Ok(self.list())
+    fn serialize_seq(self, _: Option<usize>) -> Result<Elements<'a>, Refusal> {
+        Ok(match is_unordered((self.of)()) {
+            true => Elements::Unordered(Set {
+                out: self.out,
+                depth: self.depth,
+                elements: Vec::new(),
+            }),
+            false => Elements::Ordered(self.list()),
+        })
     }
 
     fn serialize_tuple(self, _: usize) -> Result<List<'a>, Refusal> {
@@ -299,6 +339,7 @@ impl<'a> ser::Serializer for Writer<'a> {
         Ok(Map {
             out: self.out,
             depth: self.depth,
+            is_ordered: is_ordered((self.of)()),
             entries: Vec::new(),
             key: Text::default(),
         })
@@ -327,7 +368,7 @@ impl<'a> ser::Serializer for Writer<'a> {
 /// Elements or fields, in their order.
 struct List<'a> {
     out: &'a mut Text,
-    depth: usize,
+    depth: u32,
     first: bool,
     close: u8,
 }
@@ -376,7 +417,6 @@ macro_rules! list {
 }
 
 list! {
-    SerializeSeq serialize_element,
     SerializeTuple serialize_element,
     SerializeTupleStruct serialize_field,
     SerializeTupleVariant serialize_field,
@@ -408,10 +448,60 @@ fields! {
     SerializeStructVariant,
 }
 
-/// Entries are kept until the end, and written in the order of their keys.
+/// Elements of a sequence.
+enum Elements<'a> {
+    Ordered(List<'a>),
+    Unordered(Set<'a>),
+}
+
+/// Elements are kept until the end, and written in the order of their texts: a set has another
+/// order in each process.
+struct Set<'a> {
+    out: &'a mut Text,
+    depth: u32,
+    elements: Vec<Text>,
+}
+
+impl ser::SerializeSeq for Elements<'_> {
+    type Ok = ();
+    type Error = Refusal;
+
+    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Refusal> {
+        match self {
+            Self::Ordered(list) => list.element(value),
+            Self::Unordered(set) => {
+                let mut text = Text::default();
+                Writer::inner(&mut text, set.depth, value)?;
+                set.elements.push(text);
+                Ok(())
+            }
+        }
+    }
+
+    fn end(self) -> Result<(), Refusal> {
+        let mut set = match self {
+            Self::Ordered(list) => return list.close(),
+            Self::Unordered(set) => set,
+        };
+        set.elements.sort_unstable();
+        set.out.push(b'(');
+        for (place, element) in set.elements.iter().enumerate() {
+            if place > 0 {
+                set.out.push(b',');
+            }
+            set.out.push_str(element.as_str());
+        }
+        set.out.push(b')');
+        Ok(())
+    }
+}
+
+/// Entries are kept until the end, and written in the order of their keys; in their own, where
+/// that is a part of the value.
 struct Map<'a> {
     out: &'a mut Text,
-    depth: usize,
+    depth: u32,
+    is_ordered: bool,
     entries: Vec<(Text, Text)>,
     key: Text,
 }
@@ -433,7 +523,9 @@ impl ser::SerializeMap for Map<'_> {
     }
 
     fn end(mut self) -> Result<(), Refusal> {
-        self.entries.sort_unstable();
+        if !self.is_ordered {
+            self.entries.sort_unstable();
+        }
         self.out.push(b'<');
         for (place, (key, value)) in self.entries.iter().enumerate() {
             if place > 0 {

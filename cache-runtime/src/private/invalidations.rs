@@ -28,31 +28,30 @@ pub struct Doomed {
     key: Result<Key, Error>,
 }
 
-/// What gives a call to invalidate: a companion.
+/// The entry of a call, of an async function or of a plain one.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not the entry of a call",
     label = "not the entry of a call",
     note = "give what a companion gives, as in `entry = user_entry(id)`"
 )]
-pub trait OfCall {
-    fn doomed(self) -> Doomed;
+pub trait AnyEntry {
+    #[doc(hidden)]
+    fn recached_doomed(self) -> Doomed;
 }
 
-#[diagnostic::do_not_recommend]
-impl<R: Returns<KIND>, const KIND: u8, F> OfCall for companion::Entry<R, KIND, F> {
-    fn doomed(self) -> Doomed {
+impl<R: Returns<KIND>, const KIND: u8, F> AnyEntry for companion::Entry<R, KIND, F> {
+    fn recached_doomed(self) -> Doomed {
         Doomed {
-            key: self.place.key().cloned(),
+            key: self.place.key::<R, KIND>().cloned(),
             cache: self.place.cache,
         }
     }
 }
 
-#[diagnostic::do_not_recommend]
-impl<R: Returns<KIND>, const KIND: u8, F> OfCall for blocking::Entry<R, KIND, F> {
-    fn doomed(self) -> Doomed {
+impl<R: Returns<KIND>, const KIND: u8, F> AnyEntry for blocking::Entry<R, KIND, F> {
+    fn recached_doomed(self) -> Doomed {
         Doomed {
-            key: self.place.key().cloned(),
+            key: self.place.key::<R, KIND>().cloned(),
             cache: self.place.cache,
         }
     }
@@ -77,13 +76,13 @@ impl Invalidations {
     /// One more tag, on its way.
     pub fn tag(&mut self) -> &mut Arguments {
         let last = self.tags.len();
-        self.tags.push(Arguments::new(""));
+        self.tags.push(Arguments::of_tag());
         &mut self.tags[last]
     }
 
     /// One call.
-    pub fn entry(&mut self, entry: impl OfCall) {
-        self.entries.push(entry.doomed());
+    pub fn entry(&mut self, entry: Doomed) {
+        self.entries.push(entry);
     }
 
     /// Whether the function has succeeded: if not, there is nothing to invalidate.
@@ -139,10 +138,12 @@ impl Invalidations {
 
 /// What is queued is told of as such.
 fn told<T>(cache: &Cache, outcome: Result<T, Error>) {
-    if let Err(error) = outcome
-        && !error.is_passing()
-    {
-        cache.inner.local.observer.tell(&Event::Lost(error));
+    if let Err(error) = outcome {
+        cache
+            .inner
+            .local
+            .observer
+            .tell(&Event::InvalidationDropped(error));
     }
 }
 
@@ -161,14 +162,14 @@ pub struct Outcome<'a, R>(pub &'a R);
 
 impl<T, E> Outcome<'_, Result<T, E>> {
     #[must_use]
-    pub fn is_success(&self) -> bool {
+    pub fn recached_is_success(&self) -> bool {
         self.0.is_ok()
     }
 }
 
 /// Of whatever is no `Result`.
 pub trait AnyOutcome {
-    fn is_success(&self) -> bool {
+    fn recached_is_success(&self) -> bool {
         true
     }
 }

@@ -2,32 +2,35 @@
 
 use std::future::Future;
 use std::pin::{Pin, pin};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::{Begun, Call, Returns, Share, Verdict, seek};
+use super::detached::Detached;
+use super::{Call, Returns, Share, ValueKind, Verdict, seek};
 use crate::background;
 use crate::blocking;
-use crate::compute::{Answer, Work};
+use crate::compute::{Answer, Tally};
 use crate::policy::Policy;
 use crate::refresh;
 use crate::store::Caller;
 
 /// Runs an async function through the cache; new values are computed in the background where an
-/// old one is served.
+/// old one is served. `detached`: a computation whose caller is cancelled goes on, and is stored.
 pub fn run_owned<R, const KIND: u8, F>(
     call: Call<R, KIND>,
     policy: Policy,
     share: Share<R>,
     judge: impl Fn(&R::Value) -> Verdict + Send + 'static,
     compute: F,
+    detached: bool,
 ) -> Pin<Box<impl Future<Output = R>>>
 where
     R: Returns<KIND> + Send + 'static,
     R::Value: Send,
     F: Future<Output = R> + Send + 'static,
 {
-    let begun = call.asked.begin(policy);
+    let begun = call.asked.begin(policy, R::Kind::FORM.shape);
     Box::pin(async move {
         let Some((request, anew)) = begun.request::<R, KIND>(share, Caller::Async) else {
             return compute.await;
@@ -50,29 +53,37 @@ where
             }
             Answer::Compute(work) => {
                 let (Some(limit), Some(spare)) = (policy.timeout, request.spare(&work)) else {
-                    let result = request.compute(&work, pin!(compute)).await;
-                    return request.settle(work, result, judge).await;
+                    if !detached {
+                        let result = request.compute(&work, pin!(compute)).await;
+                        return request.settle(work, result, judge).await;
+                    }
+                    let other = begun.clone();
+                    let whole = async move {
+                        let request = other.request::<R, KIND>(share, Caller::Async);
+                        let Some((request, _)) = request else {
+                            return (compute.await, Tally::Counted);
+                        };
+                        let result = request.compute(&work, pin!(compute)).await;
+                        request.settle_uncounted(work, result, judge).await
+                    };
+                    let (result, tally) = Detached::new(Box::pin(whole), begun.clone()).await;
+                    request.count(tally);
+                    return result;
                 };
                 let (send, receive) = oneshot::channel();
                 let other = begun.clone();
                 refresh::spawn(async move {
-                    let mut work = work;
                     if let Some((request, _)) = other.request::<R, KIND>(share, Caller::Async) {
                         let result = request.compute(&work, pin!(compute)).await;
-                        if send.is_closed() {
-                            work.served();
-                        }
-                        let result = request.settle(work, result, judge).await;
-                        // Whoever has been served the old value does not listen any more.
-                        let _ = send.send(result);
+                        let _ = send.send(request.settle_uncounted(work, result, judge).await);
                     }
                 });
-                match background::timeout(limit, receive) {
-                    Ok(outcome) => match outcome.await {
-                        Ok(Ok(result)) => result,
-                        _ => request.stand_in(spare),
-                    },
-                    Err(_) => request.stand_in(spare),
+                match within(limit, receive).await {
+                    Some((result, tally)) => {
+                        request.count(tally);
+                        result
+                    }
+                    None => request.stand_in(spare),
                 }
             }
         }
@@ -92,7 +103,7 @@ where
     R: Returns<KIND> + Send + 'static,
     F: FnOnce() -> R + Send + 'static,
 {
-    let begun = call.asked.begin(policy);
+    let begun = call.asked.begin(policy, R::Kind::FORM.shape);
     let Some((request, anew)) = begun.request::<R, KIND>(share, Caller::Blocking) else {
         return compute();
     };
@@ -117,39 +128,31 @@ where
         }
         Answer::Compute(work) => {
             let (Some(limit), Some(spare)) = (policy.timeout, request.spare(&work)) else {
-                return settle(&begun, share, work, compute, judge, || false);
+                let result = request.compute_blocking(compute);
+                return blocking::wait(request.settle(work, result, judge));
             };
             let (send, receive) = oneshot::channel();
             let other = begun.clone();
             refresh::spawn_blocking(move || {
-                let served = || send.is_closed();
-                let result = settle(&other, share, work, compute, judge, served);
-                let _ = send.send(result);
+                if let Some((request, _)) = other.request::<R, KIND>(share, Caller::Blocking) {
+                    let result = request.compute_blocking(compute);
+                    let settled = blocking::wait(request.settle_uncounted(work, result, judge));
+                    let _ = send.send(settled);
+                }
             });
-            match background::timeout(limit, receive).map(blocking::wait) {
-                Ok(Ok(Ok(result))) => result,
-                _ => request.stand_in(spare),
+            match blocking::wait(within(limit, receive)) {
+                Some((result, tally)) => {
+                    request.count(tally);
+                    result
+                }
+                None => request.stand_in(spare),
             }
         }
     }
 }
 
-fn settle<R: Returns<KIND>, const KIND: u8>(
-    begun: &Begun,
-    share: Share<R>,
-    mut work: Box<Work>,
-    compute: impl FnOnce() -> R,
-    judge: impl Fn(&R::Value) -> Verdict,
-    served: impl FnOnce() -> bool,
-) -> R {
-    match begun.request::<R, KIND>(share, Caller::Blocking) {
-        Some((request, _)) => {
-            let result = request.compute_blocking(compute);
-            if served() {
-                work.served();
-            }
-            blocking::wait(request.settle(work, result, judge))
-        }
-        None => compute(),
-    }
+/// What is received within `limit`.
+async fn within<T>(limit: Duration, receive: oneshot::Receiver<T>) -> Option<T> {
+    let received = background::timeout(limit, receive).ok()?;
+    received.await.ok()?.ok()
 }

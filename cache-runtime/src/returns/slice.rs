@@ -36,11 +36,16 @@ where
         erased.downcast().ok().map(Arc::unwrap_or_clone)
     }
     const FORM: &'static Form = &Form {
+        is_own: false,
         is: |held| held.is::<Arc<T>>(),
         shape: shape_of::<Box<T>>,
         encode: |held, codec, out| codec.encode(&**known::<Arc<T>>(held)?, out),
         written: |held, codec, most| codec.written(&**known::<Arc<T>>(held).ok()?, most),
-        decode: |bytes, codec| Ok(Arc::new(Arc::<T>::from(codec.decode::<Box<T>>(bytes)?))),
+        decode: |bytes, codec, most| {
+            Ok(Arc::new(Arc::<T>::from(
+                codec.decode::<Box<T>>(bytes, most)?,
+            )))
+        },
     };
 }
 
@@ -68,14 +73,15 @@ where
         erased.downcast().ok().map(Arc::unwrap_or_clone)
     }
     const FORM: &'static Form = &Form {
+        is_own: false,
         is: |held| held.is::<Option<Arc<T>>>(),
         shape: shape_of::<Option<Box<T>>>,
         encode: |held, codec, out| codec.encode(&known::<Option<Arc<T>>>(held)?.as_deref(), out),
         written: |held, codec, most| {
             codec.written(&known::<Option<Arc<T>>>(held).ok()?.as_deref(), most)
         },
-        decode: |bytes, codec| {
-            let read = codec.decode::<Option<Box<T>>>(bytes)?;
+        decode: |bytes, codec, most| {
+            let read = codec.decode::<Option<Box<T>>>(bytes, most)?;
             Ok(Arc::new(read.map(Arc::<T>::from)))
         },
     };

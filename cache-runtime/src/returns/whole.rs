@@ -104,12 +104,13 @@ impl<K: Success, E: Storable + Clone> ValueKind for Whole<K, E> {
         erased.downcast().ok()
     }
     const FORM: &'static Form = &Form {
+        is_own: false,
         is: |held| held.is::<Self::Value>(),
         shape: shape_of::<Result<K::Plain, E>>,
         encode: |held, codec, out| codec.encode(&plain::<K, E>(held)?, out),
         written: |held, codec, most| codec.written(&plain::<K, E>(held).ok()?, most),
-        decode: |bytes, codec| {
-            let plain = codec.decode::<Result<K::Plain, E>>(bytes)?;
+        decode: |bytes, codec, most| {
+            let plain = codec.decode::<Result<K::Plain, E>>(bytes, most)?;
             Ok(Arc::new(plain.map(K::of_plain)))
         },
     };

@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::Deserialize;
 
@@ -66,15 +67,8 @@ shapes! {
     }
 }
 
-/// Without the type's name.
 fn traced<T: DeserializeOwned>() -> u64 {
-    let trace = Trace::default();
-    for _ in 0..READINGS {
-        if !trace.read::<T>() {
-            break;
-        }
-    }
-    trace.hash.get()
+    Trace::of::<T>()
 }
 
 #[test]
@@ -95,6 +89,14 @@ fn shapes_differ_where_fields_variants_or_kinds_do() {
         traced::<Option<u64>>(),
         traced::<(u64, u64)>(),
         traced::<Vec<u64>>(),
+        traced::<(u64, plain::User)>(),
+        traced::<(u64, renamed::User)>(),
+        traced::<HashMap<String, plain::User>>(),
+        traced::<HashMap<String, renamed::User>>(),
+        traced::<Option<Vec<(bool, String, retyped::User)>>>(),
+        traced::<Option<Vec<(bool, String, deeper::User)>>>(),
+        traced::<Result<u64, String>>(),
+        traced::<Result<u64, u64>>(),
     ];
     for (place, shape) in all.iter().enumerate() {
         assert!(!all[..place].contains(shape), "{place}");
@@ -111,8 +113,100 @@ fn a_shape_is_the_same_each_time() {
 #[test]
 fn the_names_of_types_and_the_order_of_readings_are_frozen() {
     assert_eq!(traced::<u64>(), 0x329bd8f64cb2f649);
-    assert_eq!(traced::<plain::User>(), 0xe1ff4a1c7021304d);
-    assert_eq!(traced::<variants::User>(), 0x80f1b6984935c0ca);
+    assert_eq!(traced::<plain::User>(), 3011494020592653705);
+    assert_eq!(traced::<variants::User>(), 5414516746944484266);
+}
+
+/// Counts the values that it is given.
+static GIVEN: AtomicUsize = AtomicUsize::new(0);
+
+#[derive(Deserialize)]
+#[serde(from = "String")]
+struct OfText;
+
+#[derive(Deserialize)]
+#[serde(try_from = "plain::User")]
+struct OfUser;
+
+#[derive(Deserialize)]
+#[serde(from = "Plan")]
+struct OfPlan;
+
+#[derive(Deserialize)]
+enum Plan {
+    Free,
+    Paid,
+}
+
+fn given<T>(_: T) -> ! {
+    GIVEN.fetch_add(1, Ordering::SeqCst);
+    panic!("on purpose")
+}
+
+impl From<String> for OfText {
+    fn from(text: String) -> Self {
+        given(text)
+    }
+}
+
+impl TryFrom<plain::User> for OfUser {
+    type Error = String;
+
+    fn try_from(user: plain::User) -> Result<Self, String> {
+        given(user)
+    }
+}
+
+impl From<Plan> for OfPlan {
+    fn from(plan: Plan) -> Self {
+        given(plan)
+    }
+}
+
+fn with<'de, D: Deserializer<'de>>(from: D) -> Result<u8, D::Error> {
+    u8::deserialize(from).map(|value| given(value))
+}
+
+#[derive(Deserialize)]
+#[allow(dead_code)]
+struct Converted {
+    text: OfText,
+    user: Option<OfUser>,
+    plans: Vec<OfPlan>,
+    pair: (OfPlan, OfText),
+    by_key: BTreeMap<OfText, u8>,
+    #[serde(deserialize_with = "with")]
+    with: u8,
+    #[serde(default, deserialize_with = "with")]
+    last: u8,
+}
+
+impl PartialEq for OfText {
+    fn eq(&self, _: &Self) -> bool {
+        given(())
+    }
+}
+
+impl Eq for OfText {}
+
+impl PartialOrd for OfText {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for OfText {
+    fn cmp(&self, _: &Self) -> std::cmp::Ordering {
+        given(())
+    }
+}
+
+#[test]
+fn no_code_of_the_users_is_run_on_a_made_up_value() {
+    traced::<Converted>();
+    traced::<(u8, OfText, OfPlan)>();
+    traced::<HashMap<String, OfUser>>();
+    assert_eq!(GIVEN.load(Ordering::SeqCst), 0);
 }
 
 /// Takes nothing for a value.

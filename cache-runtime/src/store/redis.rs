@@ -2,9 +2,11 @@
 
 #[cfg(feature = "cluster")]
 mod cluster;
+mod database;
 mod fleet;
 mod generations;
 mod given;
+mod greeting;
 mod health;
 mod inbox;
 mod keeper;
@@ -19,19 +21,21 @@ mod primaries;
 mod probe;
 mod queue;
 mod reads;
+mod registry;
 mod scripts;
 mod seen;
 #[cfg(feature = "sentinel")]
 mod sentinel;
 mod sweep;
 mod target;
+mod tcp;
 mod tier;
 mod url;
 mod way;
 mod wire;
 
 use std::sync::{Arc, PoisonError, RwLock, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::{Handle, Id, RuntimeFlavor};
 
@@ -103,14 +107,43 @@ pub(crate) struct Redis {
 /// The links on callers' runtimes.
 type Homes = RwLock<Vec<(Id, Arc<Link>)>>;
 
-/// Looks after the links at home from our own runtime: theirs may be blocked.
-async fn listen_in(homes: Weak<Homes>) {
+/// How often this process sees that it runs.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How long it may have stood still before what its connections have told since is not trusted.
+const GAP: Duration = Duration::from_millis(500);
+
+/// Looks after the links from our own runtime: those at home may be blocked. And has the copies of
+/// this process served while it runs: after a pause (a signal, a suspended machine) what others
+/// have invalidated meanwhile stands in the connections, and is read before a ping is answered.
+async fn look_after(homes: Weak<Homes>, steady: Weak<Link>, listener: Arc<dyn Listener>) {
+    let mut before = Instant::now();
+    let mut heartbeat = before;
+    // Since when copies are not served.
+    let mut gap = None;
     loop {
-        tokio::time::sleep(link::HEARTBEAT).await;
-        let Some(homes) = homes.upgrade() else { return };
+        listener.trust(if gap.is_none() { GAP } else { Duration::ZERO });
+        tokio::time::sleep(TICK).await;
+        let (Some(homes), Some(steady)) = (homes.upgrade(), steady.upgrade()) else {
+            return;
+        };
         let links = homes.read().unwrap_or_else(PoisonError::into_inner).clone();
-        for (_, link) in links {
-            link.give_up_if_deaf();
+        let all = || links.iter().map(|(_, link)| link).chain([&steady]);
+        let now = Instant::now();
+        if now.duration_since(before) > GAP {
+            listener.trust(Duration::ZERO);
+            gap = Some(now);
+            all().for_each(|link| link.inbox.doubt.notify_one());
+        }
+        before = now;
+        if let Some(since) = gap
+            && all().all(|link| !link.is_up() || link.was_heard_since(since))
+        {
+            gap = None;
+        }
+        if now.duration_since(heartbeat) >= link::HEARTBEAT {
+            heartbeat = now;
+            links.iter().for_each(|(_, link)| link.give_up_if_deaf());
         }
     }
 }
@@ -134,7 +167,11 @@ impl Redis {
             None,
         );
         let homes = Arc::<Homes>::default();
-        background::spawn(listen_in(Arc::downgrade(&homes)));
+        background::spawn(look_after(
+            Arc::downgrade(&homes),
+            Arc::downgrade(&steady),
+            Arc::clone(&listener),
+        ));
         Ok(Self {
             settings,
             names,
@@ -230,6 +267,12 @@ impl Redis {
             Change::Call(key) => self.listener.call_changed(key),
             Change::Calls(pattern) => self.listener.calls_changed(pattern),
         }
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        self.settings.health.silence();
     }
 }
 

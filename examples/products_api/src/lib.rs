@@ -127,10 +127,12 @@ impl Shop {
             .execute(&self.pool)
             .await?;
         // All that is cached of this user, whatever the function and its further arguments.
-        self.cache
+        let _ = self
+            .cache
             .invalidate_keys(&format!("get_user*:{id}"))
             .await?;
-        self.cache
+        let _ = self
+            .cache
             .invalidate_keys(&format!("get_user*:{id}:*"))
             .await?;
         Ok(done.rows_affected() > 0)

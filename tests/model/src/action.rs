@@ -3,7 +3,7 @@ use crate::fault::Fault;
 use crate::link::Status;
 use crate::process::Reach;
 use crate::scope::Scope;
-use crate::server::Key;
+use crate::server::{Key, Variant};
 use crate::trap::Trap;
 use crate::world::{Id, World, at};
 
@@ -30,8 +30,12 @@ pub enum Action {
     Serve(Id),
     /// A link's reader takes the next message.
     Deliver(Id),
-    /// The lease of someone who does not renew it runs out.
-    Expire,
+    /// The lease of someone who does not renew it runs out, or a pause.
+    Expire(Variant),
+    /// The stored entry is past its ttl, and so is every copy.
+    Age(Variant),
+    /// A computation fails.
+    Fail(Id),
     /// A process notices that a link is broken.
     Notice(Id),
     /// A link is connected again.
@@ -43,15 +47,15 @@ pub enum Action {
     /// A link breaks.
     Disconnect(Id),
     /// A stored entry goes.
-    EvictEntry,
+    EvictEntry(Variant),
     /// A lease goes.
-    EvictLease,
+    EvictLease(Variant),
     /// A generation goes.
     EvictGeneration,
     /// An entry goes while a command of this link runs.
     EvictDuring(Id),
     /// The lease of a holder that was stopped runs out.
-    Lapse,
+    Lapse(Variant),
     /// Everything goes.
     Flush,
 }
@@ -81,6 +85,15 @@ impl World {
                     actions.push(Action::Renew(c));
                 }
                 _ => {}
+            }
+            if matches!(caller.phase, Phase::Computing { .. }) && self.left.failures > 0 {
+                actions.push(Action::Fail(c));
+            }
+        }
+        for variant in scope.variants() {
+            let entry = self.server.entries[at(variant)];
+            if self.left.ages > 0 && entry.is_some_and(|entry| !entry.aged) {
+                actions.push(Action::Age(variant));
             }
         }
         for (p, process) in (0..).zip(&self.processes) {
@@ -130,8 +143,10 @@ impl World {
                 actions.push(Action::Return(p));
             }
         }
-        if self.lease_runs_out(scope) {
-            actions.push(Action::Expire);
+        for variant in scope.variants() {
+            if self.lease_runs_out(scope, variant) {
+                actions.push(Action::Expire(variant));
+            }
         }
     }
 
@@ -162,21 +177,32 @@ impl World {
                     .filter(|(_, link)| link.status == Status::Up && !self.is_done(link.process))
                     .map(|(l, _)| Action::Disconnect(l)),
             ),
-            Fault::EvictEntry if server.entry.is_some() => {
-                actions.push(Action::EvictEntry);
+            Fault::EvictEntry => {
+                let there = |v: &Variant| server.entries[at(*v)].is_some();
+                let there: Vec<Variant> = scope.variants().filter(there).collect();
+                if there.is_empty() {
+                    return;
+                }
+                actions.extend(there.into_iter().map(Action::EvictEntry));
                 if scope.falls_for(Trap::NoLoop) {
                     // Be it a command of another call.
                     actions.extend((0..).zip(&self.links).map(|(l, _)| Action::EvictDuring(l)));
                 }
             }
-            Fault::EvictLease if server.lease.is_some() => actions.push(Action::EvictLease),
+            Fault::EvictLease => actions.extend(self.leased(scope).map(Action::EvictLease)),
             Fault::EvictGeneration if server.generation.is_some() => {
                 actions.push(Action::EvictGeneration);
             }
-            Fault::Lapse if server.lease.is_some() => actions.push(Action::Lapse),
+            Fault::Lapse => actions.extend(self.leased(scope).map(Action::Lapse)),
             Fault::Flush => actions.push(Action::Flush),
             _ => {}
         }
+    }
+
+    fn leased(&self, scope: &Scope) -> impl Iterator<Item = Variant> {
+        let leases = self.server.leases;
+        let there = move |v: &Variant| leases[at(*v)].is_some();
+        scope.variants().filter(there)
     }
 
     pub(crate) fn act(&mut self, scope: &Scope, action: Action) {
@@ -208,7 +234,15 @@ impl World {
             Action::Return(p) => self.return_invalidation(scope, p),
             Action::Serve(l) => self.serve(scope, l),
             Action::Deliver(l) => self.deliver(scope, l),
-            Action::Expire => self.expire(scope),
+            Action::Expire(variant) => self.expire(scope, variant),
+            Action::Age(variant) => {
+                self.left.ages -= 1;
+                self.age(variant);
+            }
+            Action::Fail(c) => {
+                self.left.failures -= 1;
+                self.failed(scope, c);
+            }
             Action::Notice(l) => self.notice(scope, l),
             Action::Reconnect(l) => self.reconnect(scope, l),
             fault => {
@@ -224,10 +258,12 @@ impl World {
             Action::Crash(p) => self.crash(p),
             Action::Cancel(c) => self.cancel(c),
             Action::Disconnect(l) => self.disconnect(l),
-            Action::EvictEntry => self.evict(Key::Entry, None),
-            Action::EvictLease | Action::Lapse => self.evict(Key::Lease, None),
+            Action::EvictEntry(variant) => self.evict(Key::Entry(variant), None),
+            Action::EvictLease(variant) | Action::Lapse(variant) => {
+                self.evict(Key::Lease(variant), None);
+            }
             Action::EvictGeneration => self.evict(Key::Generation, None),
-            Action::EvictDuring(l) => self.evict(Key::Entry, Some(l)),
+            Action::EvictDuring(l) => self.evict(Key::Entry(0), Some(l)),
             Action::Flush => self.flush(scope),
             _ => {}
         }

@@ -4,9 +4,9 @@ use crate::caller::{Aim, Keeper, Looking, Phase, Reply, Right};
 use crate::event::Event;
 use crate::link::{Link, Request, Slot, Status};
 use crate::scope::Scope;
-use crate::server::{Entry, Nonce};
+use crate::server::{Entry, Nonce, Variant};
 use crate::trap::Trap;
-use crate::world::{Id, World, at};
+use crate::world::{Id, Version, World, at};
 
 impl World {
     /// A call is made.
@@ -41,6 +41,11 @@ impl World {
                     self.happens(Event::RedisHit);
                     self.finish(c, entry.version);
                 }
+            }
+            Phase::Announcing { stamp, replace, .. } => {
+                let process = self.callers[at(c)].process;
+                self.processes[at(process)].announced = true;
+                self.send_claim(scope, c, stamp, replace);
             }
             Phase::Claiming {
                 stamp,
@@ -105,7 +110,12 @@ impl World {
             return self.look(scope, c, looking.aim, tries);
         };
         let of_stamp = |entry: &Entry| entry.stamp == stamp || scope.falls_for(Trap::StampIgnored);
-        match (looking.aim, looking.entry.filter(of_stamp)) {
+        let entry = looking.entry.filter(of_stamp);
+        if let Some(old) = entry.filter(|entry| entry.aged) {
+            self.callers[at(c)].spare = Some(old.version);
+            self.callers[at(c)].changed = self.callers[at(c)].touched;
+        }
+        match (looking.aim, entry.filter(|entry| !entry.aged)) {
             (Aim::Read, Some(entry)) => {
                 self.callers[at(c)].phase = Phase::Found(entry);
                 if !scope.fine {
@@ -156,13 +166,33 @@ impl World {
         if self.links[at(link)].status == Status::Down {
             return self.fail(scope, c);
         }
+        let process = self.callers[at(c)].process;
+        if scope.varies()
+            && !self.processes[at(process)].announced
+            && !scope.falls_for(Trap::AnnouncedLate)
+        {
+            self.callers[at(c)].phase = Phase::Announcing {
+                stamp,
+                replace,
+                answered: false,
+            };
+            return self.send(link, Request::Announce(process, Some(c)));
+        }
         self.callers[at(c)].phase = Phase::Claiming { stamp, reply: None };
         let claim = Request::Claim {
             caller: c,
             stamp,
             replace,
+            pauses: self.spare(scope, c).is_some(),
         };
         self.send(link, claim);
+    }
+
+    /// What may stand in for a failure of the caller's computation.
+    fn spare(&self, scope: &Scope, c: Id) -> Option<Version> {
+        let caller = &self.callers[at(c)];
+        let stands = !caller.changed && !caller.touched || scope.falls_for(Trap::StandInUnchecked);
+        caller.spare.filter(|_| stands)
     }
 
     fn claimed(&mut self, scope: &Scope, c: Id, stamp: Nonce, reply: Reply) {
@@ -171,6 +201,7 @@ impl World {
                 if !scope.tracking {
                     self.leave(c);
                 }
+                self.callers[at(c)].spare = self.spare(scope, c);
                 self.compute(c, Some(stamp));
                 self.callers[at(c)].keeper = Keeper::Idle;
                 if self.callers[at(c)].woken {
@@ -189,6 +220,14 @@ impl World {
                     self.finish(c, entry.version);
                 }
             }
+            Reply::Paused => match self.spare(scope, c) {
+                Some(old) => {
+                    self.happens(Event::Paused);
+                    self.finish(c, old);
+                }
+                // What was read is not what is stored any more.
+                None => self.claim(scope, c, stamp),
+            },
             Reply::OtherStamp(holder) => {
                 let link = self.callers[at(c)].link;
                 self.forget_generation(link);
@@ -207,9 +246,72 @@ impl World {
         let version = self.source;
         let caller = &mut self.callers[at(c)];
         caller.phase = Phase::Computing { version, stamp };
-        // It is as new as anything that was promised when the call was made.
-        caller.least = 0;
-        caller.touched = false;
+        if caller.spare.is_none() {
+            // It is as new as anything that was promised when the call was made.
+            caller.least = 0;
+            caller.touched = false;
+        }
+    }
+
+    /// The stored entry is past its ttl. Copies were never to be served for longer.
+    pub(crate) fn age(&mut self, variant: Variant) {
+        if let Some(entry) = &mut self.server.entries[at(variant)] {
+            entry.aged = true;
+        }
+        for process in self.processes.iter_mut().filter(|p| p.release == variant) {
+            process.near = None;
+        }
+    }
+
+    /// The computation fails: a value past its ttl stands in, and a pause is left; with none, those
+    /// who wait have the failure.
+    pub(crate) fn failed(&mut self, scope: &Scope, c: Id) {
+        let Phase::Computing { stamp, .. } = self.callers[at(c)].phase else {
+            return;
+        };
+        // Who joined after a push must not be given what was read before it, nor who joins now.
+        let shares = self.spare(scope, c).is_some();
+        if !scope.falls_for(Trap::StandInOpen) {
+            self.leave(c);
+        }
+        self.callers[at(c)].right = Right::None;
+        let link = self.callers[at(c)].link;
+        let leased = stamp.is_some() && self.links[at(link)].status != Status::Down;
+        match self.callers[at(c)].spare {
+            Some(version) => {
+                self.happens(Event::StoodIn);
+                match shares {
+                    true => self.land(c, version),
+                    false => self.fail_followers(c),
+                }
+                if leased {
+                    self.callers[at(c)].phase = Phase::Filling {
+                        version,
+                        answered: false,
+                    };
+                    return self.send(link, Request::Pause(c));
+                }
+                self.leave(c);
+                self.answer(c, version);
+            }
+            None => {
+                self.leave(c);
+                self.fail_followers(c);
+                self.callers[at(c)].end();
+                if leased {
+                    self.send(link, Request::Release(c));
+                }
+            }
+        }
+    }
+
+    /// Those who wait have the failure, too.
+    fn fail_followers(&mut self, c: Id) {
+        for follower in &mut self.callers {
+            if follower.phase == Phase::Following(c) {
+                follower.end();
+            }
+        }
     }
 
     /// The computation ends: those who wait have the value, then it is stored.
@@ -234,7 +336,11 @@ impl World {
         };
         let fill = Request::Fill {
             caller: c,
-            entry: Entry { stamp, version },
+            entry: Entry {
+                stamp,
+                version,
+                aged: false,
+            },
         };
         self.send(link, fill);
     }

@@ -11,6 +11,10 @@ pub(crate) struct Caller {
     pub(crate) least: Version,
     /// Its flight was touched by a push.
     pub(crate) touched: bool,
+    /// As `touched`, since it read what may stand in.
+    pub(crate) changed: bool,
+    /// A value past its ttl, which stands in for a failure.
+    pub(crate) spare: Option<Version>,
     /// Its watch has seen a change of the lease since the last look.
     pub(crate) woken: bool,
     /// The token under which it asked for the generation still stands.
@@ -29,6 +33,12 @@ pub(crate) enum Phase {
     Looking(Looking),
     /// It has read an entry of the right stamp.
     Found(Entry),
+    /// It tells the registry of its variant, to claim then.
+    Announcing {
+        stamp: Nonce,
+        replace: Option<Id>,
+        answered: bool,
+    },
     Claiming {
         stamp: Nonce,
         reply: Option<Reply>,
@@ -90,6 +100,9 @@ pub(crate) enum Reply {
     Held,
     /// Held by this caller, for another stamp.
     OtherStamp(Id),
+    /// The last refresh has failed just now.
+    Paused,
+    Announced,
     Filled,
 }
 
@@ -122,6 +135,8 @@ impl Caller {
             phase: Phase::Idle,
             least: 0,
             touched: false,
+            changed: false,
+            spare: None,
             woken: false,
             fetching: false,
             keeper: Keeper::None,
@@ -142,7 +157,7 @@ impl Caller {
         match self.phase {
             Phase::Looking(looking) => looking.missing > 0,
             Phase::Claiming { reply, .. } => reply.is_none(),
-            Phase::Filling { answered, .. } => !answered,
+            Phase::Filling { answered, .. } | Phase::Announcing { answered, .. } => !answered,
             _ => false,
         }
     }
@@ -151,9 +166,10 @@ impl Caller {
     pub(crate) fn is_ready(&self) -> bool {
         match self.phase {
             Phase::Found(_) | Phase::Abandoned => true,
-            Phase::Looking(_) | Phase::Claiming { .. } | Phase::Filling { .. } => {
-                !self.is_unanswered()
-            }
+            Phase::Looking(_)
+            | Phase::Announcing { .. }
+            | Phase::Claiming { .. }
+            | Phase::Filling { .. } => !self.is_unanswered(),
             _ => false,
         }
     }
@@ -175,7 +191,8 @@ impl Caller {
                 looking.entry = entry;
                 looking.missing -= 1;
             }
-            (Phase::Filling { answered, .. }, Reply::Filled) => *answered = true,
+            (Phase::Filling { answered, .. }, Reply::Filled)
+            | (Phase::Announcing { answered, .. }, Reply::Announced) => *answered = true,
             (Phase::Claiming { reply: slot, .. }, reply) => *slot = Some(reply),
             // It was cancelled meanwhile.
             _ => {}

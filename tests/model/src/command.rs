@@ -88,25 +88,41 @@ impl Service<'_> {
                 Body::Reply(c, Reply::Generation(self.world.server.generation))
             }
             Request::Entry(c) => {
-                self.reads(Key::Entry);
-                Body::Reply(c, Reply::Entry(self.world.server.entry))
+                let variant = self.world.variant(c);
+                self.reads(Key::Entry(variant));
+                Body::Reply(c, Reply::Entry(self.world.server.entries[at(variant)]))
             }
+            Request::Announce(process, caller) => {
+                let release = self.world.processes[at(process)].release;
+                self.world.server.announced[at(release)] = true;
+                match caller {
+                    Some(c) => Body::Reply(c, Reply::Announced),
+                    None => return (None, None),
+                }
+            }
+            Request::Variants => Body::Variants(self.world.server.announced),
             Request::Claim {
                 caller,
                 stamp,
                 replace,
-            } => Body::Reply(caller, self.claim(caller, stamp, replace)),
+                pauses,
+            } => Body::Reply(caller, self.claim(caller, stamp, replace, pauses)),
             Request::Holds(c) => {
-                self.reads(Key::Lease);
+                self.reads(Key::Lease(self.world.variant(c)));
                 Body::Holds(c, self.is_held_by(c))
             }
             Request::Renew(c) => {
-                self.reads(Key::Lease);
+                let lease = Key::Lease(self.world.variant(c));
+                self.reads(lease);
                 let held = self.is_held_by(c);
                 if held {
-                    self.writes(Key::Lease);
+                    self.writes(lease);
                 }
                 Body::Renewed(c, held)
+            }
+            Request::Pause(c) => {
+                self.pause(c);
+                Body::Reply(c, Reply::Filled)
             }
             Request::Fill { caller, entry } => {
                 self.fill(caller, entry);
@@ -123,41 +139,55 @@ impl Service<'_> {
                     false => (None, None),
                 };
             }
-            Request::Change => {
+            Request::Change(last) => {
                 self.change();
-                return (Some(Body::Invalidated), self.invalidated());
+                return match last {
+                    true => (Some(Body::Invalidated), self.invalidated()),
+                    false => {
+                        self.world.happens(Event::Lost);
+                        (None, None)
+                    }
+                };
             }
         };
         (Some(reply), None)
     }
 
-    fn claim(&mut self, caller: Id, stamp: Nonce, replace: Option<Id>) -> Reply {
-        self.reads(Key::Entry);
-        let stored = self.world.server.entry.filter(|e| e.stamp == stamp);
+    fn claim(&mut self, caller: Id, stamp: Nonce, replace: Option<Id>, pauses: bool) -> Reply {
+        let variant = self.world.variant(caller);
+        let lease = Key::Lease(variant);
+        self.reads(Key::Entry(variant));
+        let stored = self.world.server.entries[at(variant)];
+        let stored = stored.filter(|e| e.stamp == stamp && !e.aged);
         if let Some(entry) = stored {
             if !self.scope.falls_for(Trap::LookedOnce) {
                 return Reply::Found(entry);
             }
             self.world.again = true;
         }
-        if let Some(held) = self.world.server.lease {
-            self.reads(Key::Lease);
-            if held.stamp == stamp {
+        if let Some(held) = self.world.server.leases[at(variant)] {
+            self.reads(lease);
+            if held.is_pause() && pauses && held.stamp == stamp {
+                return Reply::Paused;
+            }
+            if held.is_pause() {
+                self.world.happens(Event::PauseTaken);
+            } else if held.stamp == stamp {
                 return Reply::Held;
-            }
-            if replace != Some(held.token) {
+            } else if replace != Some(held.token) {
                 return Reply::OtherStamp(held.token);
+            } else {
+                self.world.happens(Event::TakenOver);
             }
-            self.world.lose_lease();
-            self.world.happens(Event::TakenOver);
+            self.world.lose_lease(variant);
         }
-        self.world.server.lease = Some(Lease {
+        self.world.server.leases[at(variant)] = Some(Lease {
             token: caller,
             stamp,
         });
-        self.writes(Key::Lease);
+        self.writes(lease);
         if !self.scope.falls_for(Trap::LeaseUnread) {
-            self.reads(Key::Lease);
+            self.reads(lease);
         }
         if matches!(self.world.callers[at(caller)].phase, Phase::Claiming { .. }) {
             self.world.callers[at(caller)].right = Right::Kept;
@@ -169,39 +199,58 @@ impl Service<'_> {
     }
 
     fn fill(&mut self, caller: Id, entry: Entry) {
-        self.reads(Key::Lease);
+        let variant = self.world.variant(caller);
+        self.reads(Key::Lease(variant));
         let held = self.is_held_by(caller);
         if !held && !self.scope.falls_for(Trap::FillUnchecked) {
             self.world.happens(Event::FillRefused);
             return;
         }
-        self.world.server.entry = Some(entry);
-        self.writes(Key::Entry);
+        self.world.server.entries[at(variant)] = Some(entry);
+        self.writes(Key::Entry(variant));
         if held {
-            self.world.server.lease = None;
-            self.writes(Key::Lease);
+            self.world.server.leases[at(variant)] = None;
+            self.writes(Key::Lease(variant));
+        }
+    }
+
+    fn pause(&mut self, caller: Id) {
+        let variant = self.world.variant(caller);
+        self.reads(Key::Lease(variant));
+        if let Some(held) = self.world.server.leases[at(variant)]
+            && held.token == caller
+        {
+            self.world.server.leases[at(variant)] = Some(Lease::pause(held.stamp));
+            self.writes(Key::Lease(variant));
         }
     }
 
     fn release(&mut self, caller: Id) {
-        self.reads(Key::Lease);
+        let variant = self.world.variant(caller);
+        self.reads(Key::Lease(variant));
         let anyones = self.scope.falls_for(Trap::ReleaseUnchecked);
-        if self.is_held_by(caller) || anyones && self.world.server.lease.is_some() {
-            self.world.server.lease = None;
-            self.writes(Key::Lease);
+        if self.is_held_by(caller) || anyones && self.world.server.leases[at(variant)].is_some() {
+            self.world.server.leases[at(variant)] = None;
+            self.writes(Key::Lease(variant));
         }
     }
 
     fn remove(&mut self, key: Key) {
         let there = match key {
-            Key::Entry => self.world.server.entry.take().is_some(),
-            Key::Lease => {
-                let there = self.world.server.lease.is_some();
-                self.world.lose_lease();
+            Key::Entry(variant) => self.world.server.entries[at(variant)].take().is_some(),
+            Key::Lease(variant) => {
+                let there = self.world.server.leases[at(variant)].is_some();
+                self.world.lose_lease(variant);
                 there
             }
             Key::Generation => false,
         };
+        if let Key::Entry(variant) | Key::Lease(variant) = key
+            && there
+            && variant != self.world.processes[at(self.world.links[at(self.link)].process)].release
+        {
+            self.world.happens(Event::OtherRemoved);
+        }
         // What does not exist is not told of.
         if there {
             self.writes(key);
@@ -221,7 +270,7 @@ impl Service<'_> {
     }
 
     fn is_held_by(&self, caller: Id) -> bool {
-        let lease = self.world.server.lease;
+        let lease = self.world.server.leases[at(self.world.variant(caller))];
         lease.is_some_and(|lease| lease.token == caller)
     }
 

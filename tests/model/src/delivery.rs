@@ -1,6 +1,6 @@
 use crate::caller::Keeper;
 use crate::fault::Fault;
-use crate::link::Body;
+use crate::link::{Body, Request};
 use crate::scope::Scope;
 use crate::server::Key;
 use crate::trap::Trap;
@@ -14,7 +14,12 @@ impl World {
         if self.left.faults > 0 && scope.kinds.contains(&Fault::Disconnect) {
             return;
         }
-        let is_reply = |body| matches!(body, Body::Reply(..) | Body::Invalidated);
+        let is_reply = |body| {
+            matches!(
+                body,
+                Body::Reply(..) | Body::Variants(_) | Body::Invalidated
+            )
+        };
         while self.links[at(link)]
             .down
             .first()
@@ -47,10 +52,21 @@ impl World {
                     invalidation.answered = true;
                 }
             }
-            Body::Push(Key::Entry) => self.touch(process),
-            Body::Push(Key::Lease) => self.notify(scope, link),
+            Body::Variants(announced) => {
+                if self.processes[at(process)].invalidation.is_some() {
+                    self.remove_all(scope, process, announced);
+                }
+            }
+            Body::Push(Key::Entry(_)) => self.touch(process),
+            Body::Push(Key::Lease(_)) => self.notify(scope, link),
             Body::Push(Key::Generation) => self.change_group(scope, link),
-            Body::Flush => self.forget_everything(scope, link),
+            Body::Flush => {
+                self.forget_everything(scope, link);
+                if scope.varies() && self.processes[at(process)].announced {
+                    let steady = self.steady(process);
+                    self.send(steady, Request::Announce(process, None));
+                }
+            }
         }
         let floor = &mut self.links[at(link)].floor;
         *floor = (*floor).max(message.floor);

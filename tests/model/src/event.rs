@@ -29,6 +29,16 @@ pub enum Event {
     Succeeded,
     /// A connection has come back.
     Reconnected,
+    /// An entry or a lease of another release was removed.
+    OtherRemoved,
+    /// An invalidation found that the registry was lost.
+    Lost,
+    /// A value past its ttl stood in for a failure.
+    StoodIn,
+    /// A call was answered with such a value because of a pause.
+    Paused,
+    /// A pause was taken over, by one with nothing to serve.
+    PauseTaken,
 }
 
 impl Event {
@@ -54,6 +64,11 @@ impl Event {
             Self::WaitedAndFound => "a value found by a claim",
             Self::Succeeded => "a successor of the dead",
             Self::Reconnected => "a connection that came back",
+            Self::OtherRemoved => "another release's entry removed",
+            Self::Lost => "a lost registry noticed",
+            Self::StoodIn => "a failure that an old value stands in for",
+            Self::Paused => "a pause that is respected",
+            Self::PauseTaken => "a pause that is taken over",
         }
     }
 }

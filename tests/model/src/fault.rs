@@ -2,7 +2,7 @@ use crate::caller::{Keeper, Phase, Right};
 use crate::event::Event;
 use crate::link::{Body, Request, Status};
 use crate::scope::Scope;
-use crate::server::Key;
+use crate::server::{Key, Variant};
 use crate::trap::Trap;
 use crate::world::{Id, World, at};
 
@@ -137,9 +137,9 @@ impl World {
     /// The server drops a key of its own accord, and tells, except for `deaf`.
     pub(crate) fn evict(&mut self, key: Key, deaf: Option<Id>) {
         match key {
-            Key::Entry => self.server.entry = None,
+            Key::Entry(variant) => self.server.entries[at(variant)] = None,
             Key::Generation => self.server.generation = None,
-            Key::Lease => self.lose_lease(),
+            Key::Lease(variant) => self.lose_lease(variant),
         }
         if let Some(deaf) = deaf {
             self.links[at(deaf)].tracked.remove(key);
@@ -148,15 +148,20 @@ impl World {
     }
 
     /// Whoever has the lease may not count on it any more.
-    pub(crate) fn lose_lease(&mut self) {
-        if let Some(lease) = self.server.lease.take() {
+    pub(crate) fn lose_lease(&mut self, variant: Variant) {
+        if let Some(lease) = self.server.leases[at(variant)].take()
+            && !lease.is_pause()
+        {
             self.callers[at(lease.token)].lose();
         }
     }
 
     pub(crate) fn flush(&mut self, scope: &Scope) {
-        self.lose_lease();
-        self.server.entry = None;
+        for variant in scope.variants() {
+            self.lose_lease(variant);
+        }
+        self.server.entries = Default::default();
+        self.server.announced = Default::default();
         self.server.generation = None;
         for link in 0..self.links.len() {
             self.links[link].tracked = Default::default();
@@ -167,10 +172,13 @@ impl World {
     }
 
     /// Whether nobody renews the lease, so that it will run out.
-    pub(crate) fn lease_runs_out(&self, scope: &Scope) -> bool {
-        let Some(lease) = self.server.lease else {
+    pub(crate) fn lease_runs_out(&self, scope: &Scope, variant: Variant) -> bool {
+        let Some(lease) = self.server.leases[at(variant)] else {
             return false;
         };
+        if lease.is_pause() {
+            return true;
+        }
         let holder = &self.callers[at(lease.token)];
         let steady = &self.links[at(self.steady(holder.process))];
         match holder.phase {
@@ -184,13 +192,13 @@ impl World {
     }
 
     /// The lease runs out. With nobody who renews it, it is the holder's own fault.
-    pub(crate) fn expire(&mut self, scope: &Scope) {
+    pub(crate) fn expire(&mut self, scope: &Scope, variant: Variant) {
         if scope.falls_for(Trap::NeverRenewed) {
-            self.server.lease = None;
+            self.server.leases[at(variant)] = None;
         } else {
-            self.lose_lease();
+            self.lose_lease(variant);
         }
-        self.tell(Key::Lease);
+        self.tell(Key::Lease(variant));
     }
 
     fn is_being_released(&self, token: Id) -> bool {

@@ -13,7 +13,11 @@ impl World {
         let process = self.callers[at(c)].process;
         let Some(leader) = self.processes[at(process)].flight else {
             self.processes[at(process)].flight = Some(c);
-            return self.look(scope, c, Aim::Read, 0);
+            let aim = match scope.claims_first {
+                false => Aim::Read,
+                true => Aim::Refresh,
+            };
+            return self.look(scope, c, aim, 0);
         };
         if let Phase::Filling { version, .. } = self.callers[at(leader)].phase {
             self.happens(Event::JoinedLate);

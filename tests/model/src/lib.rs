@@ -6,8 +6,8 @@
 //! cargo test -p recached-model -- --ignored                   # deeper
 //! ```
 //!
-//! There is one call, with its function as its group; a few processes, each making it a few
-//! times; one server; between them connections that carry requests one way and replies and pushes
+//! There is one call, with its function as its group; a few processes, of one release or of two
+//! that have entries of their own, each making it a few times; one server; between them connections that carry requests one way and replies and pushes
 //! the other, in order. The call's source changes when it is invalidated, and a computation
 //! returns what the source said when it began: so a number tells how old a value is.
 //!
@@ -21,9 +21,11 @@
 //! invalidation puts its promise on whatever travels last on a connection at that moment, a push
 //! or a reply; where nothing travels, nothing is known there, and the promise holds at once.
 //!
+//! A computation may fail; an entry past its ttl then stands in, and a pause is left in the lease.
+//!
 //! Not in here: time (waits end when something happens; what takes too long is an action of its
-//! own), more than one call or group, the names of functions, `put` and `refresh`, results that
-//! are errors, a connection that was given up and still answers.
+//! own), more than one call or group, `put` and `refresh`, errors that are stored, a connection that
+//! was given up and still answers, a registry that is lost while the generations are not.
 
 mod action;
 mod call;

@@ -49,7 +49,15 @@ pub(crate) enum Request {
         stamp: Nonce,
         /// The holder whose lease may be replaced.
         replace: Option<Id>,
+        /// Whether it waits out a pause, because it has something to serve.
+        pauses: bool,
     },
+    /// Announces the variant of this caller's process; nobody's, if it is announced again.
+    Announce(Id, Option<Id>),
+    /// Asks which variants are announced.
+    Variants,
+    /// Leaves a pause in place of the caller's lease.
+    Pause(Id),
     Holds(Id),
     Renew(Id),
     Fill {
@@ -59,7 +67,8 @@ pub(crate) enum Request {
     Release(Id),
     /// Part of an invalidation by this process; whether it is the last.
     Remove(Key, bool),
-    Change,
+    /// Part of an invalidation likewise.
+    Change(bool),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -75,6 +84,8 @@ pub(crate) enum Body {
     /// Whether the lease is the caller's: to the one who listens, or to the one who renews.
     Holds(Id, bool),
     Renewed(Id, bool),
+    /// What an invalidation asked for.
+    Variants([bool; 2]),
     /// The process's invalidation is done.
     Invalidated,
     Push(Key),
@@ -86,7 +97,11 @@ impl Request {
     pub(crate) fn changes_something(&self) -> bool {
         !matches!(
             self,
-            Self::Generation(_) | Self::Entry(_) | Self::Holds(_) | Self::Renew(_)
+            Self::Generation(_)
+                | Self::Entry(_)
+                | Self::Holds(_)
+                | Self::Renew(_)
+                | Self::Announce(..)
         )
     }
 }

@@ -2,7 +2,7 @@ use crate::caller::{Aim, Keeper, Phase, Right};
 use crate::event::Event;
 use crate::link::{Request, Slot, Status};
 use crate::scope::Scope;
-use crate::server::{Entry, Key, Nonce};
+use crate::server::{Entry, Key, Nonce, Variant};
 use crate::trap::Trap;
 use crate::world::{Id, Version, World, at};
 
@@ -10,6 +10,10 @@ use crate::world::{Id, Version, World, at};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Process {
     pub(crate) alive: bool,
+    /// The release that it runs.
+    pub(crate) release: Variant,
+    /// It has announced its variant.
+    pub(crate) announced: bool,
     /// Its links: the steady one comes first.
     pub(crate) first: Id,
     pub(crate) links: Id,
@@ -43,9 +47,11 @@ pub enum Reach {
 }
 
 impl Process {
-    pub(crate) fn new(first: Id, links: Id) -> Self {
+    pub(crate) fn new(first: Id, links: Id, release: Variant) -> Self {
         Self {
             alive: true,
+            release,
+            announced: false,
             first,
             links,
             flight: None,
@@ -73,15 +79,37 @@ impl World {
         });
         let link = self.processes[at(process)].home();
         match reach {
-            Reach::Call => {
-                let keys = match scope.falls_for(Trap::EntryFirst) {
-                    false => [Key::Lease, Key::Entry],
-                    true => [Key::Entry, Key::Lease],
-                };
-                self.send(link, Request::Remove(keys[0], false));
-                self.send(link, Request::Remove(keys[1], true));
-            }
-            Reach::Function => self.send(link, Request::Change),
+            // Which releases have entries of it?
+            Reach::Call if scope.varies() => self.send(link, Request::Variants),
+            Reach::Call => self.remove_all(scope, process, [false; 2]),
+            Reach::Function => self.send(link, Request::Change(true)),
+        }
+    }
+
+    /// Removes the call: in the process's own variant, and in those that are announced.
+    pub(crate) fn remove_all(&mut self, scope: &Scope, process: Id, announced: [bool; 2]) {
+        let Process {
+            release,
+            announced: has_announced,
+            ..
+        } = self.processes[at(process)];
+        let link = self.processes[at(process)].home();
+        if scope.varies() && has_announced && !announced[at(release)] {
+            // The registry was lost, and with it perhaps other variants.
+            self.send(link, Request::Change(false));
+        }
+        let others = scope.variants().filter(|variant| {
+            *variant != release && announced[at(*variant)] && !scope.falls_for(Trap::OwnVariantOnly)
+        });
+        let all: Vec<Variant> = others.chain([release]).collect();
+        for (place, variant) in all.iter().enumerate() {
+            let keys = match scope.falls_for(Trap::EntryFirst) {
+                false => [Key::Lease(*variant), Key::Entry(*variant)],
+                true => [Key::Entry(*variant), Key::Lease(*variant)],
+            };
+            self.send(link, Request::Remove(keys[0], false));
+            let last = place + 1 == all.len();
+            self.send(link, Request::Remove(keys[1], last));
         }
     }
 
@@ -130,6 +158,7 @@ impl World {
     pub(crate) fn touch(&mut self, process: Id) {
         if let Some(leader) = self.processes[at(process)].flight {
             self.callers[at(leader)].touched = true;
+            self.callers[at(leader)].changed = true;
         }
         self.processes[at(process)].near = None;
     }

@@ -1,9 +1,10 @@
 use stateright::Property;
 
-use crate::caller::{Phase, Right};
+use crate::caller::{Caller, Phase, Right};
 use crate::event::Event;
 use crate::model::Model;
-use crate::world::World;
+use crate::server::Variant;
+use crate::world::{Id, World, at};
 
 /// G1: no call is answered with what was invalidated before it was made.
 pub const NO_STALE_ANSWER: &str = "G1: no later call is answered with what was invalidated";
@@ -30,7 +31,8 @@ pub(crate) fn all() -> Vec<Property<Model>> {
         Property::always(NO_STALE_ANSWER, |_, world: &World| !world.stale),
         Property::always(NO_LATE_FILL, |_, world: &World| {
             let old = |version| version < world.server.completed;
-            !world.server.readable().is_some_and(|e| old(e.version))
+            let readable = |variant| world.server.readable(variant);
+            !(0..2).filter_map(readable).any(|e| old(e.version))
         }),
         Property::always(NO_SECOND_COMPUTATION, |_, world: &World| {
             !world.again && !world.has_two_holders()
@@ -55,13 +57,20 @@ fn reached() -> impl IntoIterator<Item = Property<Model>> {
     sometimes! {
         NearHit RedisHit Joined JoinedLate NotKept ReadAgain Overtaken FillRefused
         LeaseLost TakenOver ClaimBehind WaitedAndFound Succeeded Reconnected
+        OtherRemoved Lost StoodIn Paused PauseTaken
     }
 }
 
 impl World {
     /// Two compute for one generation, and nothing has taken the lease from either that may.
     fn has_two_holders(&self) -> bool {
-        let mut holders = self.callers.iter().filter(|c| c.right == Right::Kept);
+        (0..2).any(|release| self.has_two_holders_of(release))
+    }
+
+    fn has_two_holders_of(&self, release: Variant) -> bool {
+        let of = |process: Id| self.processes[at(process)].release;
+        let holds = |c: &&Caller| c.right == Right::Kept && of(c.process) == release;
+        let mut holders = self.callers.iter().filter(holds);
         match (holders.next(), holders.next()) {
             (Some(one), Some(other)) => {
                 let stamp = |phase| match phase {

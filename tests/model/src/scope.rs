@@ -31,6 +31,14 @@ pub struct Scope {
     pub fine: bool,
     /// How often a look is repeated whose generations change meanwhile; 0 is for ever.
     pub looks: u8,
+    /// The release that each process runs, 0 or 1; all the first if empty.
+    pub releases: Vec<u8>,
+    /// Entries that grow old.
+    pub ages: u8,
+    /// Computations that fail.
+    pub failures: u8,
+    /// Whether the lease is asked for without a look.
+    pub claims_first: bool,
     /// What is built wrong.
     pub trap: Option<Trap>,
 }
@@ -52,6 +60,10 @@ impl Scope {
             tracking: true,
             fine: false,
             looks: 0,
+            releases: Vec::new(),
+            ages: 0,
+            failures: 0,
+            claims_first: false,
             trap: None,
         }
     }
@@ -82,6 +94,42 @@ impl Scope {
             kinds: kinds.to_vec(),
             ..self
         }
+    }
+
+    /// With processes of these releases.
+    #[must_use]
+    pub fn releases(self, releases: &[u8]) -> Self {
+        let releases = releases.to_vec();
+        Self { releases, ..self }
+    }
+
+    /// With so many entries that grow old, and so many computations that fail.
+    #[must_use]
+    pub fn failures(self, ages: u8, failures: u8) -> Self {
+        Self {
+            ages,
+            failures,
+            ..self
+        }
+    }
+
+    /// With leases that are asked for without a look.
+    #[must_use]
+    pub fn claiming_first(self) -> Self {
+        Self {
+            claims_first: true,
+            ..self
+        }
+    }
+
+    /// The variants that somebody has entries of.
+    pub(crate) fn variants(&self) -> std::ops::Range<u8> {
+        0..self.releases.iter().max().map_or(1, |most| most + 1)
+    }
+
+    /// Whether there is more than one.
+    pub(crate) fn varies(&self) -> bool {
+        self.variants().len() > 1
     }
 
     /// With the protocol built wrong.

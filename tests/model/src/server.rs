@@ -2,14 +2,22 @@ use crate::scope::Scope;
 use crate::trap::Trap;
 use crate::world::{Id, Version};
 
+/// One of two releases of the program, which have entries and leases of their own.
+pub(crate) type Variant = u8;
+
+/// Nobody's token: that of a pause.
+const NOBODY: Id = Id::MAX;
+
 /// A generation, and with one group the stamp too.
 pub(crate) type Nonce = u8;
 
 /// What Redis holds of the one call.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Server {
-    pub(crate) entry: Option<Entry>,
-    pub(crate) lease: Option<Lease>,
+    pub(crate) entries: [Option<Entry>; 2],
+    pub(crate) leases: [Option<Lease>; 2],
+    /// The variants that are announced.
+    pub(crate) announced: [bool; 2],
     pub(crate) generation: Option<Nonce>,
     /// The last nonce that was made: none comes twice.
     last: Nonce,
@@ -22,9 +30,11 @@ pub(crate) struct Server {
 pub(crate) struct Entry {
     pub(crate) stamp: Nonce,
     pub(crate) version: Version,
+    /// It is past its ttl: it may only stand in for a computation that fails.
+    pub(crate) aged: bool,
 }
 
-/// The right to compute.
+/// The right to compute, or a pause after a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Lease {
     pub(crate) token: Id,
@@ -33,9 +43,31 @@ pub(crate) struct Lease {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Key {
-    Entry,
-    Lease,
+    Entry(Variant),
+    Lease(Variant),
     Generation,
+}
+
+impl Key {
+    fn bit(self) -> u8 {
+        match self {
+            Self::Entry(variant) => 1 << variant,
+            Self::Lease(variant) => 4 << variant,
+            Self::Generation => 16,
+        }
+    }
+}
+
+impl Lease {
+    /// What a failed refresh leaves: nobody computes for this generation.
+    pub(crate) fn pause(stamp: Nonce) -> Self {
+        let token = NOBODY;
+        Self { token, stamp }
+    }
+
+    pub(crate) fn is_pause(&self) -> bool {
+        self.token == NOBODY
+    }
 }
 
 /// A set of keys.
@@ -44,12 +76,12 @@ pub(crate) struct Keys(u8);
 
 impl Keys {
     pub(crate) fn insert(&mut self, key: Key) {
-        self.0 |= 1 << key as u8;
+        self.0 |= key.bit();
     }
 
     pub(crate) fn remove(&mut self, key: Key) -> bool {
-        let held = self.0 & 1 << key as u8 != 0;
-        self.0 &= !(1 << key as u8);
+        let held = self.0 & key.bit() != 0;
+        self.0 &= !key.bit();
         held
     }
 }
@@ -65,9 +97,8 @@ impl Server {
     }
 
     /// The entry, if those who know the present generation would read it.
-    pub(crate) fn readable(&self) -> Option<Entry> {
-        self.entry
-            .filter(|entry| Some(entry.stamp) == self.generation)
+    pub(crate) fn readable(&self, variant: Variant) -> Option<Entry> {
+        self.entries[usize::from(variant)].filter(|entry| Some(entry.stamp) == self.generation)
     }
 
     /// The generation after the present one.
@@ -75,7 +106,9 @@ impl Server {
         if scope.falls_for(Trap::CountingGenerations) {
             return self.generation.unwrap_or_default() + 1;
         }
-        self.last += 1;
+        if !scope.falls_for(Trap::IdsRepeated) {
+            self.last += 1;
+        }
         self.last
     }
 }

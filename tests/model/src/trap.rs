@@ -53,11 +53,21 @@ pub enum Trap {
     WaitingOpen,
     /// A flight that a broken connection has cut off takes joiners that come by another.
     CutOffOpen,
+    /// An invalidation removes the entry of its own release alone.
+    OwnVariantOnly,
+    /// A variant is announced only once something of it is stored.
+    AnnouncedLate,
+    /// A value past its ttl stands in although a push has come since it was read.
+    StandInUnchecked,
+    /// A flight in which such a value stands in takes joiners until its pause is stored.
+    StandInOpen,
+    /// Random ids are those of a forked process, which has made the same before.
+    IdsRepeated,
 }
 
 impl Trap {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 27] = [
         Self::CountingGenerations,
         Self::FillUnchecked,
         Self::StampedAfterwards,
@@ -80,5 +90,10 @@ impl Trap {
         Self::LeaseAskedFirst,
         Self::WaitingOpen,
         Self::CutOffOpen,
+        Self::OwnVariantOnly,
+        Self::AnnouncedLate,
+        Self::StandInUnchecked,
+        Self::StandInOpen,
+        Self::IdsRepeated,
     ];
 }

@@ -3,7 +3,7 @@ use crate::event::Event;
 use crate::link::{Body, Link, Request, Slot, Status};
 use crate::process::Process;
 use crate::scope::Scope;
-use crate::server::{Keys, Server};
+use crate::server::{Keys, Server, Variant};
 
 /// The number of a process, a link or a caller.
 pub type Id = u8;
@@ -41,6 +41,8 @@ pub(crate) struct Left {
     pub(crate) renewals: u8,
     pub(crate) impatience: u8,
     pub(crate) faults: u8,
+    pub(crate) ages: u8,
+    pub(crate) failures: u8,
 }
 
 impl World {
@@ -57,6 +59,8 @@ impl World {
                 renewals: scope.renewals,
                 impatience: scope.impatience,
                 faults: scope.faults,
+                ages: scope.ages,
+                failures: scope.failures,
             },
             stale: false,
             again: false,
@@ -67,7 +71,10 @@ impl World {
             for _ in 0..scope.links {
                 world.links.push(Link::new(process));
             }
-            world.processes.push(Process::new(first, scope.links));
+            let release = scope.releases.get(at(process)).copied().unwrap_or_default();
+            world
+                .processes
+                .push(Process::new(first, scope.links, release));
             for call in 0..*calls {
                 // Blocked threads use the steady link, and the others the one at home.
                 let link = first + call % scope.links;
@@ -97,6 +104,11 @@ impl World {
         let caller = &mut self.callers[at(c)];
         self.stale |= version < caller.least;
         caller.end();
+    }
+
+    /// The variant of what a caller asks for.
+    pub(crate) fn variant(&self, c: Id) -> Variant {
+        self.processes[at(self.callers[at(c)].process)].release
     }
 
     /// The link that renews and releases.

@@ -129,6 +129,37 @@ fn it_holds_in_the_finest_steps() {
 }
 
 #[test]
+fn it_holds_where_leases_are_asked_for_at_once() {
+    use Event::*;
+    let removed = Scope::of(&[2, 1]).removals(1).claiming_first();
+    let reaches = [
+        NearHit,
+        Joined,
+        NotKept,
+        ReadAgain,
+        FillRefused,
+        LeaseLost,
+        WaitedAndFound,
+    ];
+    holds(removed, &reaches);
+    let changed = Scope::of(&[1, 1]).changes(1).claiming_first();
+    holds(changed, &[TakenOver, ClaimBehind, WaitedAndFound]);
+    holds(Scope::of(&[3, 0]).changes(1).claiming_first(), &[Joined]);
+    let faults = Scope::of(&[1, 1]).removals(1).faults(1, &Fault::ALL);
+    holds(
+        faults.claiming_first(),
+        &[TakenOver, Succeeded, Reconnected],
+    );
+    let untold = Scope {
+        tracking: false,
+        ..Scope::of(&[2, 1]).removals(1)
+    };
+    holds(untold.claiming_first(), &[WaitedAndFound]);
+    let releases = Scope::of(&[1, 1]).releases(&[0, 1]).removals(1);
+    holds(releases.claiming_first(), &[OtherRemoved, FillRefused]);
+}
+
+#[test]
 fn without_pushes_it_holds_while_the_call_is_invalidated() {
     let scope = Scope::of(&[2, 1]).removals(1);
     holds(
@@ -138,6 +169,35 @@ fn without_pushes_it_holds_while_the_call_is_invalidated() {
         },
         &[Event::RedisHit],
     );
+}
+
+#[test]
+fn it_holds_between_two_releases() {
+    use Event::*;
+    let scope = Scope::of(&[1, 1]).releases(&[0, 1]);
+    holds(
+        scope.clone().removals(1),
+        &[OtherRemoved, FillRefused, LeaseLost],
+    );
+    holds(scope.clone().changes(1), &[]);
+    let three = Scope::of(&[1, 1, 1]).releases(&[0, 1, 1]);
+    holds(three.removals(1), &[OtherRemoved, WaitedAndFound]);
+    let faults = [Fault::Flush, Fault::Crash, Fault::Disconnect];
+    holds(scope.removals(1).faults(1, &faults), &[Lost, OtherRemoved]);
+}
+
+#[test]
+fn it_holds_while_computations_fail() {
+    use Event::*;
+    let scope = Scope::of(&[3, 0]).failures(1, 1);
+    holds(scope.clone().removals(1), &[StoodIn, Paused, Joined]);
+    holds(scope.changes(1), &[StoodIn, Paused]);
+    let scope = Scope::of(&[2, 1]).failures(1, 2);
+    holds(scope.removals(1), &[StoodIn, Paused, PauseTaken]);
+    let scope = Scope::of(&[2, 1])
+        .failures(1, 1)
+        .faults(1, &[Fault::Cancel]);
+    holds(scope, &[StoodIn, Paused]);
 }
 
 #[test]
@@ -203,6 +263,15 @@ fn trapped(trap: Trap) -> (Scope, &'static str) {
                 NO_STALE_ANSWER,
             )
         }
+        Trap::OwnVariantOnly | Trap::AnnouncedLate => {
+            let scope = Scope::of(&[1, 1]).releases(&[0, 1]);
+            (scope.removals(1), NO_LATE_FILL)
+        }
+        Trap::StandInUnchecked | Trap::StandInOpen => {
+            let scope = Scope::of(&[3, 0]).failures(1, 1);
+            (scope.removals(1), NO_STALE_ANSWER)
+        }
+        Trap::IdsRepeated => (Scope::of(&[1, 0]).changes(1), NO_LATE_FILL),
         Trap::CutOffOpen => {
             let scope = Scope::of(&[2, 0]).removals(1);
             let scope = scope.faults(1, &[Fault::Disconnect]);
@@ -253,6 +322,11 @@ traps! {
     between_a_push_and_its_check_a_flight_takes_joiners: LeaseAskedFirst,
     without_pushes_a_waiting_flight_outlives_its_generation: WaitingOpen,
     a_flight_cut_off_is_joined_through_another_connection: CutOffOpen,
+    an_invalidation_that_reaches_one_release_leaves_the_others_entry: OwnVariantOnly,
+    a_variant_announced_too_late_is_missed: AnnouncedLate,
+    an_old_value_that_stands_in_after_a_push_is_stale: StandInUnchecked,
+    an_old_value_that_stands_in_for_those_who_come_later_is_stale: StandInOpen,
+    ids_that_a_fork_repeats_resurrect_old_values: IdsRepeated,
 }
 
 // Deeper: minutes, and a gigabyte or two.
@@ -276,6 +350,12 @@ deeper! {
     deeper_a_fault_comes_with_the_function: Scope::of(&[1, 1]).changes(1).faults(1, &Fault::ALL),
     deeper_two_faults_come_with_the_call: Scope::of(&[2, 0]).removals(1).faults(2, &Fault::ALL),
     deeper_two_connections: Scope { links: 2, ..Scope::of(&[2, 1]).removals(1) },
+    deeper_two_releases: Scope::of(&[2, 1]).releases(&[0, 1]).removals(1),
+    deeper_two_releases_with_faults:
+        Scope::of(&[1, 1]).releases(&[0, 1]).removals(1).faults(1, &Fault::ALL),
+    deeper_failures: Scope::of(&[3, 1]).failures(1, 1).removals(1),
+    deeper_failures_with_faults:
+        Scope::of(&[2, 1]).failures(1, 1).removals(1).faults(1, &Fault::ALL),
     deeper_the_finest_steps: Scope { fine: true, ..Scope::of(&[2, 1]).changes(1) },
     deeper_without_pushes: Scope {
         tracking: false,

@@ -6,13 +6,14 @@
 //! - `begin ID MS`: calls it in the background; `join` answers with its value, `abort` aborts it
 //! - `invalidate PATTERN`, `keys PATTERN`, `all`, `entry ID`: invalidates
 //! - `off ID`: calls it until it is a bypass; answers with that moment, in nanoseconds
+//! - `near ID`: calls it; answers with its value, `near ` before it if it was a copy's
 //! - `waits`: how often the function has waited for another process's lease
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use recached::{Cache, cached};
-use recached_tests::{Source, now, until};
+use recached_tests::{Source, now, reaches, until};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 static SOURCE: OnceLock<Source> = OnceLock::new();
@@ -42,7 +43,7 @@ async fn main() {
         .expect("the url is good");
     until("the server answers", || async {
         let cache = Cache::installed();
-        cache.get::<String>("warm").await.is_ok()
+        reaches(cache).await
     })
     .await;
     println!("ready");
@@ -53,6 +54,7 @@ async fn main() {
         let words: Vec<&str> = order.split(' ').collect();
         let number = |place: usize| words[place].parse::<u64>().expect("a number");
         let answer = match words[0] {
+            "near" => near(number(1)).await,
             "call" => report(number(1), number(2)).await,
             "burst" => burst(number(1), number(2), number(3)).await,
             "begin" => {
@@ -77,10 +79,10 @@ async fn main() {
             "keys" => told(
                 recached::invalidate_keys(words[1])
                     .await
-                    .map(|what| what.freed),
+                    .map(|what| what.entries),
             ),
             "all" => told(recached::invalidate_all().await.map(|_| ())),
-            "entry" => told(report_entry(number(1), 0).invalidate().await),
+            "entry" => told(report_entry(number(1), 0).invalidate().await.map(|_| ())),
             "off" => off(number(1)).await,
             "waits" => {
                 let stats = recached::stats();
@@ -99,6 +101,16 @@ async fn burst(tasks: u64, id: u64, ms: u64) -> String {
         task.await.expect("the task ends");
     }
     begun.elapsed().as_micros().to_string()
+}
+
+async fn near(id: u64) -> String {
+    let hits = || recached::stats().function("fleet.report").near_hits;
+    let before = hits();
+    let value = report(id, 0).await;
+    match hits() > before {
+        true => format!("near {value}"),
+        false => value,
+    }
 }
 
 async fn off(id: u64) -> String {

@@ -1,8 +1,9 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
 
 use serde::Serialize;
 
 use super::*;
+use crate::key::{Arguments, KeyPart};
 
 fn text<T: Serialize + ?Sized>(value: &T) -> String {
     let mut out = Text::default();
@@ -32,6 +33,79 @@ enum By {
     Tuple((u8, u8)),
     Two(u8, u8),
     Named { w: u8 },
+}
+
+#[derive(Serialize)]
+struct Filter<'a> {
+    ids: HashSet<u32>,
+    names: Option<&'a HashSet<String>>,
+    groups: Vec<HashSet<u8>>,
+}
+
+#[derive(Serialize)]
+struct Ids(HashSet<u32>);
+
+#[test]
+fn a_set_has_one_text_wherever_it_stands() {
+    // Each has an order of its own, as each process has.
+    let ids = || (0..12).collect::<HashSet<u32>>();
+    let sorted = "(0,1,10,11,2,3,4,5,6,7,8,9)";
+    for _ in 0..10 {
+        let names: HashSet<_> = ["ada", "eve", "bob"].map(str::to_owned).into();
+        let filter = Filter {
+            ids: ids(),
+            names: Some(&names),
+            groups: vec![[3, 1, 2].into(), [2, 1].into()],
+        };
+        let texts = "Some(('ada','bob','eve'))";
+        let whole = format!("<ids={sorted},names={texts},groups=((1,2,3),(1,2))>");
+        assert_eq!(text(&filter), whole);
+        assert_eq!(text(&Ids(ids())), sorted);
+        assert_eq!(text(&&Box::new(ids())), sorted);
+        assert_eq!(text(&Some(ids())), format!("Some({sorted})"));
+        assert_eq!(text(&(1, ids())), format!("(1,{sorted})"));
+        assert_eq!(
+            text(&HashMap::from([("a", ids())])),
+            format!("<'a'={sorted}>")
+        );
+        let heap: BinaryHeap<u8> = [1, 3, 2].into();
+        assert_eq!(text(&heap), "(1,2,3)");
+    }
+    // Of a list the order is a part.
+    assert_eq!(text(&vec![2, 1]), "(2,1)");
+}
+
+#[test]
+fn what_is_behind_a_dyn_is_refused() {
+    trait Shape: erased::Serialize {}
+    impl Shape for u8 {}
+    impl Serialize for dyn Shape {
+        fn serialize<S: ser::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.serialize_u8(self.number())
+        }
+    }
+    let shape: &dyn Shape = &1u8;
+    let add = |add: &dyn Fn(&mut Arguments)| {
+        let mut arguments = Arguments::new("");
+        add(&mut arguments);
+        let key = arguments.finish("ns:user");
+        key.expect_err("nobody knows its type").to_string()
+    };
+    assert!(add(&|to| shape.recached_add(to, "shape")).contains("behind a `dyn`"));
+    assert!(add(&|to| (&shape).recached_field(to, "shape")).contains("behind a `dyn`"));
+    assert!(text(&vec![Box::new(1u8) as Box<dyn Shape>]).contains("behind a `dyn`"));
+}
+
+mod erased {
+    /// As crates write it that let serde pass a `dyn`.
+    pub(super) trait Serialize {
+        fn number(&self) -> u8;
+    }
+    impl Serialize for u8 {
+        fn number(&self) -> u8 {
+            *self
+        }
+    }
 }
 
 #[test]

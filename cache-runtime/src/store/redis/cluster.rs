@@ -21,6 +21,7 @@ use super::Settings;
 use super::inbox::Inbox;
 use super::pool::{hears, is_refusal};
 use super::primaries::primaries;
+use super::tcp;
 use super::wire::{Place, pipe};
 
 pub(super) type Connection = ClusterConnection<Node>;
@@ -83,6 +84,7 @@ async fn open(
     };
     let client = client
         .use_protocol(protocol)
+        .tcp_settings(tcp::settings())
         .retries(ATTEMPTS)
         .min_retry_wait(1)
         .max_retry_wait(LONGEST_PAUSE.as_millis() as u64)

@@ -1,40 +1,52 @@
-//! What the fleet keeps in common: the names of its functions, and what is set of them.
+//! What is set of the fleet's functions.
 
 use redis::cmd;
 
 use super::Way;
 use super::scripts::SCRIPTS;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
+use crate::rules::MOST;
 
-/// Names in one command: a script can't unpack many thousands.
+/// Fields in one piece.
 const BATCH: usize = 1_000;
 
 impl Way {
-    pub(super) async fn announce_names(&self, names: &[String]) -> Result<(), Error> {
-        let key = self.settings.names_key();
-        for batch in names.chunks(BATCH) {
-            self.refill();
-            let key = key.as_str();
-            self.exchange(|mut line| async move {
-                let mut call = SCRIPTS.announce.key(key);
-                for name in batch {
-                    call.arg(name);
-                }
-                call.invoke_async::<u64>(&mut line.connection).await
-            })
-            .await?;
-        }
-        Ok(())
-    }
-
-    /// What the fleet has set, all of it.
+    /// What the fleet has set, all of it: read in pieces, each with its own patience, and no more
+    /// than one field beyond [`MOST`].
     pub(super) async fn fleet_settings(&self) -> Result<Vec<(String, String)>, Error> {
         let key = self.settings.settings_key();
-        self.exchange(|mut line| async move {
-            let mut all = cmd("HGETALL");
-            all.arg(key).query_async(&mut line.connection).await
-        })
-        .await
+        let key = key.as_str();
+        let mut all = Vec::new();
+        let mut cursor = b"0".to_vec();
+        loop {
+            self.refill();
+            let from = cursor;
+            let piece = self.exchange(|mut line| async move {
+                let mut scan = cmd("HSCAN");
+                scan.arg(key).arg(from).arg("COUNT").arg(BATCH);
+                scan.query_async::<(Vec<u8>, Vec<Vec<u8>>)>(&mut line.connection)
+                    .await
+            });
+            let (next, fields) = match piece.await {
+                Ok(piece) => piece,
+                // Something else stands there: nothing is set.
+                Err(error) if error.kind() == ErrorKind::Server && !error.is_passing() => {
+                    tracing::warn!(%error, "the overrides of the fleet can't be read");
+                    return Ok(all);
+                }
+                Err(error) => return Err(error),
+            };
+            for pair in fields.chunks_exact(2) {
+                let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+                // One that is no text is told of as one that can't be read.
+                all.push((text(&pair[0]), text(&pair[1])));
+            }
+            if next == b"0" || all.len() > MOST {
+                all.truncate(MOST + 1);
+                return Ok(all);
+            }
+            cursor = next;
+        }
     }
 
     pub(crate) async fn change_settings(
@@ -43,10 +55,9 @@ impl Way {
     ) -> Result<(), Error> {
         let key = self.settings.settings_key();
         let key = key.as_str();
-        // On the link that hears of changes; in one piece, so that what is given holds them.
+        // On the link that hears of changes.
         let steady = self.steady();
-        let mut told = steady.inbox.listener.settings_told();
-        let mut all = steady
+        steady
             .exchange(|mut line| async move {
                 let mut call = SCRIPTS.set.key(key);
                 let set = fields
@@ -59,14 +70,22 @@ impl Way {
                 for (field, _) in fields.iter().filter(|(_, value)| value.is_none()) {
                     call.arg(field);
                 }
-                call.invoke_async(&mut line.connection).await
+                call.invoke_async::<()>(&mut line.connection).await
             })
             .await?;
-        // Another change was told meanwhile; which of the two is the later one?
-        while !steady.inbox.listener.settings(told, all) {
-            told = steady.inbox.listener.settings_told();
-            all = steady.fleet_settings().await?;
+        steady.apply_settings().await
+    }
+
+    /// Brings into force here what the fleet has set at this moment.
+    pub(crate) async fn apply_settings(&self) -> Result<(), Error> {
+        let steady = self.steady();
+        loop {
+            let told = steady.inbox.listener.settings_told();
+            let all = steady.fleet_settings().await?;
+            // If another reading has come meanwhile: which of the two is the later one?
+            if steady.inbox.listener.settings(told, all) {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 }

@@ -6,7 +6,7 @@ use quick_cache::DefaultHashBuilder;
 
 use crate::fingerprint::digest;
 use crate::group::{Group, Stamp, is_tag};
-use crate::nonce::Nonce;
+use crate::unique_id::UniqueId;
 
 /// Groups remembered at most; past it all are forgotten and read again.
 const MOST: usize = 100_000;
@@ -41,7 +41,7 @@ pub(crate) struct Version(u64);
 
 #[derive(Clone, Copy)]
 enum Slot {
-    Known(Nonce),
+    Known(UniqueId),
     Asked(u64),
 }
 
@@ -62,7 +62,7 @@ impl Known {
             Some(Slot::Known(nonce)) => Some(*nonce),
             _ => None,
         };
-        let all: Option<Vec<Nonce>> = groups.iter().map(nonce_of).collect();
+        let all: Option<Vec<UniqueId>> = groups.iter().map(nonce_of).collect();
         all.map(Stamp::of)
     }
 
@@ -137,7 +137,7 @@ impl Generations {
     }
 
     /// Keeps the answers whose tokens have survived.
-    pub(crate) fn settle(&self, groups: &[Group], wanted: &Wanted, answers: &[Nonce]) {
+    pub(crate) fn settle(&self, groups: &[Group], wanted: &Wanted, answers: &[UniqueId]) {
         let mut known = self.change();
         for ((place, token), nonce) in wanted.iter().zip(answers) {
             if let Some(slot) = known.groups.get_mut(&groups[*place].digest())
@@ -190,7 +190,7 @@ mod tests {
         let first = generations.begin();
         let wanted = generations.ask(&groups, first).expect("it is the one");
         let second = generations.begin();
-        generations.settle(&groups, &wanted, &[Nonce::fresh(), Nonce::fresh()]);
+        generations.settle(&groups, &wanted, &[UniqueId::fresh(), UniqueId::fresh()]);
         assert_eq!(generations.stamp(&groups), None);
         assert!(generations.ask(&groups, first).is_none());
         assert!(generations.ask(&groups, second).is_some());
@@ -201,7 +201,7 @@ mod tests {
         let (generations, groups) = (Generations::default(), groups());
         let wanted = ask(&generations, &groups);
         generations.forget(groups[1].key());
-        generations.settle(&groups, &wanted, &[Nonce::fresh(), Nonce::fresh()]);
+        generations.settle(&groups, &wanted, &[UniqueId::fresh(), UniqueId::fresh()]);
         assert_eq!(generations.stamp(&groups), None);
         assert!(generations.stamp(&groups[..1]).is_some());
     }
@@ -212,9 +212,9 @@ mod tests {
         let wanted = ask(&generations, &groups);
         generations.clear();
         let again = ask(&generations, &groups);
-        generations.settle(&groups, &wanted, &[Nonce::fresh(), Nonce::fresh()]);
+        generations.settle(&groups, &wanted, &[UniqueId::fresh(), UniqueId::fresh()]);
         assert_eq!(generations.stamp(&groups), None);
-        generations.settle(&groups, &again, &[Nonce::fresh(), Nonce::fresh()]);
+        generations.settle(&groups, &again, &[UniqueId::fresh(), UniqueId::fresh()]);
         assert!(generations.stamp(&groups).is_some());
     }
 
@@ -223,7 +223,7 @@ mod tests {
         let (generations, groups) = (Generations::default(), groups());
         let first = ask(&generations, &groups);
         let second = ask(&generations, &groups);
-        let nonces = [Nonce::fresh(), Nonce::fresh()];
+        let nonces = [UniqueId::fresh(), UniqueId::fresh()];
         generations.settle(&groups, &second, &nonces);
         generations.settle(&groups, &first, &nonces);
         assert_eq!(generations.stamp(&groups), Some(Stamp::of(nonces)));
@@ -235,12 +235,13 @@ mod tests {
         let other = vec![groups[0].clone(), Group::function("ns", "g")];
         let learn = |of: &[Group]| {
             let wanted = ask(&generations, of);
-            let fresh: Vec<Nonce> = wanted.iter().map(|_| Nonce::fresh()).collect();
+            let fresh: Vec<UniqueId> = wanted.iter().map(|_| UniqueId::fresh()).collect();
             generations.settle(of, &wanted, &fresh);
             generations.now(of).expect("all are known")
         };
         learn(&other);
         let (first, version) = learn(&groups);
+        assert!(generations.stamp(&other).is_some(), "it is known as before");
         assert!(generations.is_still(version));
         generations.forget(other[1].key());
         assert!(!generations.is_still(version));

@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::Link;
@@ -8,6 +9,8 @@ use crate::event::{Event, Observer};
 /// Whether calls reach the server by any link: told when it changes.
 pub(crate) struct Health {
     observer: Observer,
+    /// The cache was dropped.
+    silent: AtomicBool,
     state: Mutex<State>,
     links: Mutex<Vec<Weak<Link>>>,
     /// Which of the servers that may be the one the links are at.
@@ -29,10 +32,16 @@ impl Health {
     pub(crate) fn new(observer: Observer) -> Self {
         Self {
             observer,
+            silent: AtomicBool::new(false),
             state: Mutex::default(),
             links: Mutex::default(),
             place: Mutex::default(),
         }
+    }
+
+    /// Nobody uses the cache any more: what becomes of its connections is nobody's concern.
+    pub(super) fn silence(&self) {
+        self.silent.store(true, Ordering::Release);
     }
 
     pub(super) fn observer(&self) -> &Observer {
@@ -64,8 +73,9 @@ impl Health {
             return;
         }
         *self.place.lock().unwrap_or_else(PoisonError::into_inner) = at.cloned();
-        let links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
-        let links: Vec<_> = links.iter().filter_map(Weak::upgrade).collect();
+        let known = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        let links: Vec<_> = known.iter().filter_map(Weak::upgrade).collect();
+        drop(known);
         // One that is still connecting is nowhere yet.
         let elsewhere = |link: &&Arc<Link>| !Arc::ptr_eq(link, arrived) && link.is_up();
         for link in links.iter().filter(elsewhere) {
@@ -90,12 +100,12 @@ impl Health {
         state.told = Some(reached);
         // An observer may use the cache.
         drop(state);
-        if !change {
+        if !change || self.silent.load(Ordering::Acquire) {
             return;
         }
         self.observer.tell(&match reason {
-            Some(reason) if !reached => Event::Away(unreachable(reason)),
-            _ => Event::Back,
+            Some(reason) if !reached => Event::Disconnected(unreachable(reason)),
+            _ => Event::Reconnected,
         });
     }
 }
@@ -118,7 +128,7 @@ mod tests {
         let observer = Observer::new({
             let told = Arc::clone(&told);
             move |event| {
-                let away = matches!(event, Event::Away(_));
+                let away = matches!(event, Event::Disconnected(_));
                 told.lock().expect("no panic").push(away);
             }
         });

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout};
 
 use super::Settings;
+use super::database::Database;
 use super::inbox::Inbox;
 use super::link::{HEARTBEAT, Link, Up};
 use super::pool::{Checkout, SILENT, Source, is_answer};
@@ -13,6 +14,9 @@ use crate::error::{Error, ErrorKind};
 
 /// The longest pause between two attempts to connect.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long the callbacks that give a login may take: they may ask another service.
+const CREDENTIALS: Duration = Duration::from_secs(10);
 
 /// Falls when the runtime that the link lives on is shut down, or the link is dropped.
 pub(super) struct Alive {
@@ -39,17 +43,7 @@ pub(super) async fn keep(link: Weak<Link>, inbox: Arc<Inbox>, settings: Arc<Sett
     let mut source = None;
     let mut pause = Duration::from_millis(20);
     loop {
-        let attempt = connect(&mut source, &settings, &inbox);
-        let connected = match timeout(settings.connect_timeout, attempt).await {
-            Ok(connected) => connected,
-            Err(_) => Err(Error::new(
-                ErrorKind::Timeout,
-                format!(
-                    "no connection within {:?}; {SILENT}",
-                    settings.connect_timeout
-                ),
-            )),
-        };
+        let connected = connect(&mut source, &settings, &inbox).await;
         let Some(link) = link.upgrade() else { return };
         match connected {
             Ok(mut checkout) => {
@@ -60,7 +54,8 @@ pub(super) async fn keep(link: Weak<Link>, inbox: Arc<Inbox>, settings: Arc<Sett
                     tracking: checkout.tracking,
                     epoch: inbox.generations.begin(),
                 };
-                link.hear();
+                link.hear(Instant::now());
+                link.renewed();
                 settings.health.arrive(&link, checkout.place());
                 link.restore(up.clone());
                 let steady = link.steady.is_none();
@@ -99,7 +94,18 @@ async fn connect(
         Some(source) => source,
         None => source.insert(Source::new(settings, inbox)?),
     };
-    source.connect().await
+    let target = timeout(CREDENTIALS, source.target()).await.map_err(|_| {
+        let text =
+            format!("the callback given to `credentials` has not returned within {CREDENTIALS:?}");
+        Error::new(ErrorKind::Timeout, text)
+    })??;
+    let limit = settings.connect_timeout;
+    timeout(limit, source.connect(&target))
+        .await
+        .unwrap_or_else(|_| {
+            let text = format!("no connection within {limit:?}; {SILENT}");
+            Err(Error::new(ErrorKind::Timeout, text))
+        })
 }
 
 /// Returns when the connection is gone, or its link.
@@ -111,6 +117,7 @@ async fn watch(
     checkout: &mut Checkout,
     steady: bool,
 ) {
+    let mut database = Database::default();
     // Another link may have gone elsewhere meanwhile.
     while settings.health.is_at(checkout.place()) {
         let pause = match link.upgrade() {
@@ -119,6 +126,9 @@ async fn watch(
             None => return,
         };
         let told = timeout(pause, inbox.doubt.notified()).await.is_ok();
+        if link.upgrade().is_none_or(|link| link.is_broken()) {
+            return;
+        }
         let begun = Instant::now();
         let ping = up.connection.ping(settings.target.moves());
         match timeout(settings.connect_timeout, ping).await {
@@ -141,8 +151,11 @@ async fn watch(
         if !settings.health.is_at(checkout.place()) {
             return;
         }
+        if database.was_swapped(&mut up, settings).await {
+            inbox.forget_everything();
+        }
         let Some(link) = link.upgrade() else { return };
-        link.hear();
+        link.hear(begun);
         // A call takes two exchanges at least: a server that is slower costs every call its
         // patience, and gives it nothing.
         if !link.is_up() && took <= settings.command_timeout / 2 && !link.reads.is_stuck() {

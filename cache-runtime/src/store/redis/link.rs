@@ -29,10 +29,12 @@ pub(crate) struct Link {
     pub(super) inbox: Arc<Inbox>,
     pub(super) reads: Arc<Reads>,
     up: AtomicBool,
+    /// Replies on its connection do not fit their requests.
+    broken: AtomicBool,
     status: RwLock<Status>,
     changed: Notify,
     alive: Arc<AtomicBool>,
-    /// When its connection was last seen to answer.
+    /// When that was asked which its connection has answered last.
     heard: Mutex<Instant>,
     /// The link on our own runtime, unless this is it.
     pub(super) steady: Option<Arc<Link>>,
@@ -76,6 +78,7 @@ impl Link {
             inbox: Arc::new(inbox),
             reads: Arc::new(Reads::new(settings.command_timeout)),
             up: AtomicBool::new(false),
+            broken: AtomicBool::new(false),
             status: RwLock::new(Status::Connecting),
             changed: Notify::new(),
             alive: Arc::new(AtomicBool::new(true)),
@@ -116,8 +119,14 @@ impl Link {
         }
     }
 
-    pub(super) fn hear(&self) {
-        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    /// Whether its connection has answered what was asked after this moment.
+    pub(super) fn was_heard_since(&self, since: Instant) -> bool {
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) > since
+    }
+
+    /// Its connection has answered what was asked at this moment.
+    pub(super) fn hear(&self, asked: Instant) {
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = asked;
     }
 
     /// Whether its runtime still runs.
@@ -166,10 +175,30 @@ impl Link {
 
     /// What a caller is told of it; if it may be the connection's end, that is looked into.
     pub(super) fn error(&self, error: &RedisError) -> Error {
+        if error.kind() == redis::ErrorKind::UnexpectedReturnType {
+            return self.mixed_up();
+        }
         if error.is_unrecoverable_error() || error.is_io_error() {
             self.inbox.doubt.notify_one();
         }
         pool::error_of(error)
+    }
+
+    /// A reply was not the one to its request: the connection is given up, with all that was read
+    /// on it.
+    pub(super) fn mixed_up(&self) -> Error {
+        let text = "replies do not fit their requests: something in between repeats or adds some";
+        if !self.broken.swap(true, Ordering::AcqRel) {
+            self.fall(text);
+            self.inbox.forget_everything();
+        }
+        self.inbox.doubt.notify_one();
+        unreachable(text)
+    }
+
+    /// Whether the connection is to be given up.
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Acquire)
     }
 
     async fn line(&self) -> Result<Line, Error> {
@@ -211,6 +240,11 @@ impl Link {
             self.fall("it did not answer in time");
         }
         self.inbox.doubt.notify_one();
+    }
+
+    /// Its connection is a new one.
+    pub(super) fn renewed(&self) {
+        self.broken.store(false, Ordering::Release);
     }
 
     /// Takes calls; what began while it took none may have missed an invalidation.

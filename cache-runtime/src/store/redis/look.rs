@@ -3,13 +3,13 @@ use redis::{Cmd, RedisResult, cmd};
 use super::Way;
 use super::link::Line;
 use super::scripts::SCRIPTS;
-use super::seen::{Seen, ask, bytes, seen};
-use super::tier::millis;
+use super::seen::{Seen, ask, bytes, is_wrong_type, seen};
+use super::tier::{foreign, millis};
 use crate::error::Error;
 use crate::group::{Group, Stamp};
 use crate::key::Key;
-use crate::nonce::Nonce;
 use crate::store::Look;
+use crate::unique_id::UniqueId;
 
 /// What a look has found. `None` as the stamp: a group has changed meanwhile.
 pub(super) struct Looked {
@@ -74,10 +74,14 @@ impl Way {
             let mut replies = line.connection.send_all(parts).await?.into_iter();
             let mut answers = Vec::with_capacity(wanted.len());
             for reply in replies.by_ref().take(wanted.len()) {
-                answers.push(bytes(reply)?.and_then(|known| Nonce::from_bytes(&known)));
+                let known = match bytes(reply) {
+                    Err(error) if is_wrong_type(&error) => None,
+                    known => known?,
+                };
+                answers.push(known.and_then(|known| UniqueId::from_bytes(&known)));
             }
             let seen = match key {
-                Some((_, look)) => seen(&mut replies, look, most)?,
+                Some((key, look)) => seen(&mut replies, key, look, most)?,
                 None => Seen::default(),
             };
             let mut nonces = Vec::with_capacity(answers.len());
@@ -85,9 +89,16 @@ impl Way {
                 let nonce = match answer {
                     Some(nonce) => nonce,
                     None => match make(&mut line, &groups[*place]).await? {
-                        Some(nonce) => nonce,
-                        // Not ours: dead until someone invalidates the group.
-                        None => return Ok(Looked { seen, stamp: None }),
+                        (Some(nonce), damaged) => {
+                            if damaged {
+                                let function = groups[*place].function_name().unwrap_or("*");
+                                self.inbox
+                                    .listener
+                                    .damaged(function, foreign("a generation"));
+                            }
+                            nonce
+                        }
+                        (None, _) => return Ok(Looked { seen, stamp: None }),
                     },
                 };
                 nonces.push(nonce);
@@ -104,11 +115,11 @@ impl Way {
     }
 }
 
-/// The generation of a group that had none.
-async fn make(line: &mut Line, group: &Group) -> RedisResult<Option<Nonce>> {
+/// The generation of a group that had none, and whether something else stood there.
+pub(super) async fn make(line: &mut Line, group: &Group) -> RedisResult<(Option<UniqueId>, bool)> {
     let mut call = SCRIPTS.generation.key(group.key());
-    call.arg(&Nonce::fresh().0)
+    call.arg(&UniqueId::fresh().0)
         .arg(group.life().map_or(0, millis));
-    let made: Vec<u8> = call.invoke_async(&mut line.connection).await?;
-    Ok(Nonce::from_bytes(&made))
+    let (made, damaged): (Vec<u8>, u8) = call.invoke_async(&mut line.connection).await?;
+    Ok((UniqueId::from_bytes(&made), damaged == 1))
 }

@@ -8,6 +8,7 @@ use super::Settings;
 #[cfg(feature = "cluster")]
 use super::cluster;
 use super::given::Lent;
+use super::greeting::refusal;
 use super::health;
 use super::inbox::Inbox;
 #[cfg(feature = "sentinel")]
@@ -77,13 +78,21 @@ impl Source {
         })
     }
 
-    /// A fresh connection.
-    pub(super) async fn connect(&self) -> Result<Checkout, Error> {
-        if let Some(pools) = &self.pools {
-            return pools.connect().await;
-        }
-        match &self.target().await? {
-            Target::One(server) => self.pools(server)?.connect().await,
+    /// A fresh connection to where [`target`](Self::target) leads.
+    pub(super) async fn connect(&self, target: &Target) -> Result<Checkout, Error> {
+        match target {
+            Target::One(server) => {
+                let connected = match &self.pools {
+                    Some(pools) => pools.connect().await,
+                    None => self.pools(server)?.connect().await,
+                };
+                match connected {
+                    Err(error) if error.kind() != ErrorKind::Server => {
+                        Err(refusal(server).await.unwrap_or(error))
+                    }
+                    connected => connected,
+                }
+            }
             #[cfg(feature = "sentinel")]
             Target::Sentinel(watched) => {
                 let (server, lookout) = watched.find().await?;
@@ -112,7 +121,7 @@ impl Source {
     }
 
     /// With the login of this moment.
-    async fn target(&self) -> Result<Target, Error> {
+    pub(super) async fn target(&self) -> Result<Target, Error> {
         let target = &self.settings.target;
         let target = match &self.settings.credentials {
             Some(ask) => target.logged_in(&ask.ask().await?),

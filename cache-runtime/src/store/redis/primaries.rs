@@ -19,6 +19,12 @@ pub(super) async fn primaries<C: Routed>(
     let mut other = connection.clone();
     let (answering, named) = join(answering(connection), named(&mut other)).await;
     let (answering, named) = (answering?, named?);
+    compare(&answering, &named)?;
+    Ok(answering)
+}
+
+/// Returns an error unless the nodes that answer are the primaries that the cluster names.
+fn compare(answering: &[Place], named: &[Named]) -> RedisResult<()> {
     if !named
         .iter()
         .all(|one| answering.iter().any(|it| one.is(it)))
@@ -35,7 +41,7 @@ pub(super) async fn primaries<C: Routed>(
         )
             .into());
     }
-    Ok(answering)
+    Ok(())
 }
 
 /// Those that the driver is connected to.
@@ -100,4 +106,34 @@ async fn named<C: Routed>(connection: &mut ClusterConnection<C>) -> RedisResult<
         primaries.push(Named { host, port });
     }
     Ok(primaries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn agree(answering: &[(&str, u16)], named: &[(&str, i64)]) -> bool {
+        let there = |(host, port): &(&str, u16)| Place::There((*host).to_owned(), *port);
+        let name = |(host, port): &(&str, i64)| Named {
+            host: (*host).to_owned(),
+            port: *port,
+        };
+        let answering: Vec<Place> = answering.iter().map(there).collect();
+        let named: Vec<Named> = named.iter().map(name).collect();
+        compare(&answering, &named).is_ok()
+    }
+
+    #[test]
+    fn a_cluster_is_up_only_if_exactly_its_primaries_answer() {
+        let answering = [("a", 1), ("b", 2)];
+        assert!(agree(&answering, &[("b", 2), ("a", 1)]));
+        assert!(agree(&answering, &[("", 1), ("", 2)]));
+        // A primary is not reached.
+        assert!(!agree(&answering, &[("a", 1), ("b", 2), ("c", 3)]));
+        // A node is no primary any more.
+        assert!(!agree(&answering, &[("a", 1)]));
+        // Another node has come in its place.
+        assert!(!agree(&answering, &[("a", 1), ("b", 3)]));
+        assert!(!agree(&answering, &[("a", 1), ("c", 2)]));
+    }
 }

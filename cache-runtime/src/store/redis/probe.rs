@@ -3,6 +3,7 @@ use std::time::{Duration, Instant};
 use redis::{Cmd, RedisError, Value, cmd};
 
 use super::Way;
+use super::target::Target;
 use super::wire::Place;
 use crate::error::Error;
 
@@ -24,6 +25,8 @@ pub(crate) struct Facts {
     pub(crate) refused: Vec<String>,
     /// It sends us elsewhere: it is one of several, and is taken for the only one.
     pub(crate) elsewhere: bool,
+    /// Its connections are the program's own.
+    pub(crate) lent: bool,
 }
 
 /// What one server tells of itself.
@@ -48,6 +51,11 @@ impl Facts {
 impl Way {
     /// Asks the server about itself, and tries all that the cache will need.
     pub(crate) async fn facts(&self) -> Result<Facts, Error> {
+        // Also while invalidations wait: what keeps them waiting is the answer.
+        Self::ahead(self.link().steady()).facts_now().await
+    }
+
+    async fn facts_now(&self) -> Result<Facts, Error> {
         let mut trips = Vec::with_capacity(PINGS);
         for _ in 0..PINGS {
             self.refill();
@@ -67,6 +75,7 @@ impl Way {
             missing: Vec::new(),
             refused: Vec::new(),
             elsewhere: false,
+            lent: matches!(self.settings.target, Target::Given(_)),
         };
         if let Ok(hello) = self.say(cmd("HELLO")).await? {
             facts.protocol = protocol(hello).unwrap_or(2);
@@ -138,7 +147,7 @@ impl Way {
         let namespace = &self.settings.namespace;
         let entry = format!("{namespace}:gen:check");
         let lease = format!("{{{entry}}}:lease");
-        let (names, settings) = (format!("{entry}:names"), format!("{entry}:settings"));
+        let settings = format!("{entry}:settings");
         let command = |words: &[&str]| {
             let mut command = cmd(words[0]);
             command.arg(&words[1..]);
@@ -154,11 +163,10 @@ impl Way {
             ("pexpire", command(&["PEXPIRE", &entry, "10000"])),
             ("del", command(&["DEL", &entry])),
             ("unlink", command(&["UNLINK", &lease])),
-            ("sadd", command(&["SADD", &names, "1"])),
-            ("scard", command(&["SCARD", &names])),
-            ("smembers", command(&["SMEMBERS", &names])),
-            ("unlink", command(&["UNLINK", &names])),
             ("hset", command(&["HSET", &settings, "1", "1"])),
+            ("hget", command(&["HGET", &settings, "1"])),
+            ("hlen", command(&["HLEN", &settings])),
+            ("hscan", command(&["HSCAN", &settings, "0"])),
             ("hdel", command(&["HDEL", &settings, "1"])),
             ("hgetall", command(&["HGETALL", &settings])),
             ("script|load", command(&["SCRIPT", "LOAD", "return 1"])),

@@ -88,7 +88,7 @@ impl Queue {
         // An observer may use the cache.
         drop(items);
         if new {
-            self.observer.tell(&Event::Queued);
+            self.observer.tell(&Event::InvalidationsQueued);
         }
     }
 
@@ -114,7 +114,7 @@ impl Queue {
                         return;
                     }
                     // It will never be taken: better to say so than to wait for ever.
-                    Ok(Err(error)) => self.observer.tell(&Event::Lost(error)),
+                    Ok(Err(error)) => self.observer.tell(&Event::InvalidationDropped(error)),
                     Err(_) => return,
                 }
             }
@@ -140,7 +140,7 @@ impl Queue {
         let none = items.is_empty();
         drop(items);
         if waited && none {
-            self.observer.tell(&Event::Delivered);
+            self.observer.tell(&Event::InvalidationsDelivered);
         }
     }
 
@@ -155,7 +155,11 @@ async fn deliver(namespace: &str, way: &Way, item: &Undelivered) -> Result<(), E
         Undelivered::Group(key) => way.change(&[Group::of_key(key)]).await,
         Undelivered::Functions(pattern) => {
             let pattern = NamePattern::parse(pattern)?;
-            let names = way.functions().await?.into_iter();
+            let known = way.functions().await?;
+            if known.incomplete {
+                return way.change(&[Group::everything(namespace)]).await;
+            }
+            let names = known.names.into_iter();
             let groups: Vec<Group> = names
                 .filter(|name| pattern.matches(name))
                 .map(|name| Group::function(namespace, &name))
@@ -164,7 +168,7 @@ async fn deliver(namespace: &str, way: &Way, item: &Undelivered) -> Result<(), E
         }
         Undelivered::Call(key) => way.remove(&Key::of(key)).await.map(drop),
         Undelivered::Calls(pattern) => {
-            let pattern = KeyPattern::parse(pattern)?;
+            let pattern = KeyPattern::parse(pattern, namespace)?;
             way.remove_matching(&pattern).await.map(drop)
         }
     }

@@ -4,26 +4,34 @@ use redis::Script;
 
 /// Scripts are sent as EVALSHA and loaded when the server does not know them.
 ///
-/// A lease's value is its token (16 bytes), then the stamp it computes for (16 bytes). A write
+/// A lease's value is its token (16 bytes), the stamp it computes for (16 bytes) and its life in ms,
+/// as text: one that would live for longer (no expiry, a server's clock set back) is taken over. A
+/// token of zeros is nobody's: the last refresh has failed, and the call is paused. A write
 /// ends the tracking of a key, our own too: what we must hear of is read after it is written. And
 /// what a script reads is tracked with all its keys: the claim looks at the entry with GETEX,
-/// which counts as a write, or else it would hear of its own lease, and end its own flight.
+/// which counts as a write, or else it would hear of its own lease, and end its own flight; and where
+/// an entry may be too old to be of use, the lease is taken before the entry's life is read.
 pub(crate) struct Scripts {
-    /// The generation of a group, made if there is none. KEYS: group. ARGV: a fresh one, its life
-    /// in ms or 0.
+    /// The generation of a group, and whether something else stood there. Made if there is none,
+    /// or what is there is none. KEYS: group. ARGV: a fresh one, its life in ms or 0.
     pub(crate) generation: Script,
     /// KEYS: entry, lease. ARGV: token and stamp, life ms, mark, reach, lease we may replace,
-    /// ms that an entry of use lives longer than, bytes it has at most.
+    /// ms that an entry of use lives longer than, bytes it has at most, 1 if a pause is respected.
     pub(crate) claim: Script,
     /// KEYS: lease. ARGV: token, life ms.
     pub(crate) renew: Script,
-    /// KEYS: entry, lease. ARGV: token, entry, life ms.
+    /// KEYS: entry, lease. ARGV: token, entry, life ms, 1 if an entry of this mark is kept, ms of
+    /// the pause then.
     pub(crate) fill: Script,
     /// KEYS: lease. ARGV: token.
     pub(crate) release: Script,
-    /// KEYS: names. ARGV: names.
+    /// Replaces a lease by a pause. KEYS: lease. ARGV: token, ms.
+    pub(crate) pause: Script,
+    /// Adds functions and their variants to the registry. KEYS: registry. ARGV: how many names
+    /// it holds at most, bytes of variants that a function has at most, then name and variant of
+    /// each.
     pub(crate) announce: Script,
-    /// Changes what the fleet has set, and gives all of it. KEYS: settings. ARGV: how many are
+    /// Changes what the fleet has set. KEYS: settings. ARGV: how many are
     /// set; each, and its value; those that are not set any more.
     pub(crate) set: Script,
 }
@@ -34,69 +42,124 @@ pub(crate) mod claimed {
     pub(crate) const FOUND: i64 = 1;
     pub(crate) const HELD: i64 = 2;
     pub(crate) const OTHER_STAMP: i64 = 3;
+    pub(crate) const PAUSED: i64 = 4;
 }
 
 pub(crate) static SCRIPTS: LazyLock<Scripts> = LazyLock::new(|| Scripts {
     generation: Script::new(
-        r"local known = redis.call('GET', KEYS[1])
-if known then return known end
+        r"local known = redis.pcall('GET', KEYS[1])
+if type(known) == 'string' and #known == 16 then return {known, 0} end
 if ARGV[2] == '0' then
   redis.call('SET', KEYS[1], ARGV[1])
 else
   redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 end
-return redis.call('GET', KEYS[1])",
+return {redis.call('GET', KEYS[1]), known and 1 or 0}",
     ),
     claim: Script::new(
-        r"if ARGV[4] == 'normal' then
-  local entry = redis.call('GETEX', KEYS[1])
-  if entry and #entry <= tonumber(ARGV[7]) and string.sub(entry, 1, #ARGV[3]) == ARGV[3] then
+        r"local damaged, taken, beyond = 0, false, tonumber(ARGV[6])
+if ARGV[4] == 'normal' then
+  local entry = redis.pcall('GETEX', KEYS[1])
+  if type(entry) == 'table' then
+    damaged = 1
+  elseif entry and #entry <= tonumber(ARGV[7]) and string.sub(entry, 1, 3) == string.sub(ARGV[3], 1, 3)
+    and string.sub(entry, 5, #ARGV[3]) == string.sub(ARGV[3], 5) then
+    taken = beyond > 0 and redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2])
     local left = redis.call('PTTL', KEYS[1])
-    if left > tonumber(ARGV[6]) then return {1, entry, left} end
+    if left > beyond then
+      if taken then redis.call('DEL', KEYS[2]) end
+      return {1, entry, left}
+    end
   end
 end
-if ARGV[4] == 'force' or not redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then
+if ARGV[4] == 'force' or not (taken or redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2])) then
   if ARGV[4] ~= 'force' then
-    local held = redis.call('GET', KEYS[2])
-    if string.sub(held, 17) == string.sub(ARGV[1], 17) then
-      return {2, redis.call('PTTL', KEYS[2])}
+    local held = redis.pcall('GET', KEYS[2])
+    if type(held) ~= 'string' or #held < 32 then
+      damaged = 1
+    else
+      local left = redis.call('PTTL', KEYS[2])
+      local life = math.max(tonumber(ARGV[2]), tonumber(string.sub(held, 33)) or 0)
+      if left >= 0 and left <= life + 1000 then
+        if string.sub(held, 17, 32) ~= string.sub(ARGV[1], 17, 32) then
+          if held ~= ARGV[5] then return {3, held} end
+        elseif string.sub(held, 1, 16) ~= string.rep('\0', 16) then
+          return {2, left}
+        elseif ARGV[8] == '1' then
+          return {4}
+        end
+      end
     end
-    if held ~= ARGV[5] then return {3, held} end
   end
   redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
 end
 redis.call('PTTL', KEYS[2])
-return {0}",
+return {0, damaged}",
     ),
     renew: Script::new(
-        r"local held = redis.call('GET', KEYS[1])
-if held and string.sub(held, 1, 16) == ARGV[1] then
+        r"local held = redis.pcall('GET', KEYS[1])
+if type(held) == 'string' and string.sub(held, 1, 16) == ARGV[1] then
   return redis.call('PEXPIRE', KEYS[1], ARGV[2])
 end
 return 0",
     ),
     fill: Script::new(
-        r"local held = redis.call('GET', KEYS[2])
-if held and string.sub(held, 1, 16) == ARGV[1] then
-  redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
-  redis.call('DEL', KEYS[2])
+        r"local held = redis.pcall('GET', KEYS[2])
+if type(held) ~= 'string' or string.sub(held, 1, 16) ~= ARGV[1] then return 0 end
+if ARGV[4] == '1' then
+  local mark = redis.pcall('GETRANGE', KEYS[1], 0, 35)
+  if type(mark) == 'string' and string.sub(mark, 1, 3) == string.sub(ARGV[2], 1, 3)
+    and string.sub(mark, 5) == string.sub(ARGV[2], 5, 36) then
+    if ARGV[5] == '0' then
+      redis.call('DEL', KEYS[2])
+    else
+      redis.call('SET', KEYS[2], string.rep('\0', 16) .. string.sub(held, 17, 32) .. ARGV[5], 'PX', ARGV[5])
+    end
+    return 0
+  end
+end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+redis.call('DEL', KEYS[2])
+return 1",
+    ),
+    release: Script::new(
+        r"local held = redis.pcall('GET', KEYS[1])
+if type(held) == 'string' and string.sub(held, 1, 16) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0",
+    ),
+    pause: Script::new(
+        r"local held = redis.pcall('GET', KEYS[1])
+if type(held) == 'string' and string.sub(held, 1, 16) == ARGV[1] then
+  redis.call('SET', KEYS[1], string.rep('\0', 16) .. string.sub(held, 17, 32) .. ARGV[2], 'PX', ARGV[2])
   return 1
 end
 return 0",
     ),
-    release: Script::new(
-        r"local held = redis.call('GET', KEYS[1])
-if held and string.sub(held, 1, 16) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
-return 0",
-    ),
     set: Script::new(
         r"local count = tonumber(ARGV[1])
+if type(redis.pcall('HLEN', KEYS[1])) == 'table' then redis.call('DEL', KEYS[1]) end
 for i = 2, 2 * count, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
 for i = 2 * count + 2, #ARGV do redis.call('HDEL', KEYS[1], ARGV[i]) end
-return redis.call('HGETALL', KEYS[1])",
+return 1",
     ),
     announce: Script::new(
-        r"redis.call('SADD', KEYS[1], unpack(ARGV))
-return redis.call('SCARD', KEYS[1])",
+        r"if type(redis.pcall('HLEN', KEYS[1])) == 'table' then redis.call('DEL', KEYS[1]) end
+for i = 3, #ARGV, 2 do
+  local name, variant = ARGV[i], ARGV[i + 1]
+  local known = redis.call('HGET', KEYS[1], name)
+  if not known then
+    if redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[1]) then name, variant = '*', '' end
+    redis.call('HSET', KEYS[1], name, variant)
+  elseif variant ~= '' and not string.find(' ' .. known .. ' ', ' ' .. variant .. ' ', 1, true) then
+    if known ~= '' then known = known .. ' ' end
+    known = known .. variant
+    while #known > tonumber(ARGV[2]) do known = string.gsub(known, '^%S*%s', '', 1) end
+    redis.call('HSET', KEYS[1], name, known)
+  end
+end
+return redis.call('HLEN', KEYS[1])",
     ),
 });
+
+#[cfg(test)]
+mod tests;

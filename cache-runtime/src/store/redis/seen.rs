@@ -1,8 +1,9 @@
 use std::iter;
 use std::time::Duration;
 
-use redis::{Cmd, FromRedisValue, RedisResult, Value, cmd};
+use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, Value, cmd};
 
+use crate::entry::is_of_another_call;
 use crate::key::Key;
 use crate::store::Look;
 
@@ -28,10 +29,11 @@ pub(super) fn ask(key: &Key, look: Look, most: u64) -> impl Iterator<Item = Cmd>
 /// The replies to [`ask`].
 pub(super) fn seen(
     replies: &mut impl Iterator<Item = Value>,
+    key: &Key,
     look: Look,
     most: u64,
 ) -> RedisResult<Seen> {
-    let entry = replies.next().map(|reply| entry(reply, most));
+    let entry = replies.next().map(|reply| entry(reply, key, most));
     let left = match look {
         Look::Entry => None,
         Look::WithLife => replies.next(),
@@ -44,9 +46,28 @@ pub(super) fn seen(
 }
 
 /// What GETRANGE says: nothing where there is none, and more than `most` of one too large.
-fn entry(reply: Value, most: u64) -> RedisResult<Option<Vec<u8>>> {
+fn entry(reply: Value, key: &Key, most: u64) -> RedisResult<Option<Vec<u8>>> {
     let usable = |entry: &Vec<u8>| !entry.is_empty() && entry.len() as u64 <= most;
-    Ok(bytes(reply)?.filter(usable))
+    let entry = match bytes(reply) {
+        // The claim will replace it.
+        Err(error) if is_wrong_type(&error) => None,
+        entry => entry?,
+    };
+    match entry {
+        Some(entry) if is_of_another_call(&entry, key) => Err(of_another_call()),
+        entry => Ok(entry.filter(usable)),
+    }
+}
+
+/// The error of a reply that was not meant for this call.
+pub(super) fn of_another_call() -> RedisError {
+    let text = "the reply is about another call";
+    RedisError::from((ErrorKind::UnexpectedReturnType, text))
+}
+
+/// Whether the key holds something of another type.
+pub(super) fn is_wrong_type(error: &RedisError) -> bool {
+    error.code() == Some("WRONGTYPE")
 }
 
 /// A PTTL; negative where there is no entry or no expiry.

@@ -6,6 +6,7 @@ use redis::{ConnectionAddr, ConnectionInfo, RedisConnectionInfo, RedisError, Red
 use super::lookout::Lookout;
 use super::pool::error_of_attempt;
 use super::target::Watched;
+use super::tcp;
 use crate::error::Error;
 
 impl Watched {
@@ -59,6 +60,9 @@ impl Watched {
         mut client: SentinelClientBuilder,
         login: &RedisConnectionInfo,
     ) -> SentinelClientBuilder {
+        client = client
+            .set_client_to_redis_tcp_settings(tcp::settings())
+            .set_client_to_sentinel_tcp_settings(tcp::settings());
         let redis = self.node.redis_settings();
         if let Some(user) = redis.username() {
             client = client.set_client_to_redis_username(user);

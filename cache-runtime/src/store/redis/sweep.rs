@@ -5,24 +5,26 @@ use super::wire::Place;
 use crate::error::Error;
 use crate::key::Key;
 use crate::pattern::KeyPattern;
+use crate::store::Removed;
 
 /// Keys asked for in one step of a scan, and removed in one command.
 const BATCH: usize = 1_000;
 
+/// A key that moves from a server that is still to be swept to one that has been is met on the way
+/// back.
+fn there_and_back<T>(places: &[T]) -> impl Iterator<Item = &T> {
+    places.iter().chain(places.iter().rev().skip(1))
+}
+
 impl Way {
     /// One sweep over the keys that match, on all servers: leases or entries.
-    pub(super) async fn sweep(&self, pattern: &KeyPattern, leases: bool) -> Result<u64, Error> {
+    pub(super) async fn sweep(&self, pattern: &KeyPattern, leases: bool) -> Result<Removed, Error> {
         self.refill();
         let places = self.exchange(|mut line| async move { line.connection.places().await });
         let places = places.await?;
-        let mut removed = 0;
-        for place in &places {
-            removed += self.sweep_at(place, pattern, leases).await?;
-        }
-        // A key that moves from a server that is still to be swept to one that has been is met
-        // on the way back.
-        for place in places.iter().rev().skip(1) {
-            removed += self.sweep_at(place, pattern, leases).await?;
+        let mut removed = Removed::default();
+        for place in there_and_back(&places) {
+            removed.add(self.sweep_at(place, pattern, leases).await?);
         }
         Ok(removed)
     }
@@ -32,11 +34,11 @@ impl Way {
         place: &Place,
         pattern: &KeyPattern,
         leases: bool,
-    ) -> Result<u64, Error> {
+    ) -> Result<Removed, Error> {
         let glob = pattern.redis_match(&self.settings.namespace);
         let glob = glob.as_str();
         let mut cursor = b"0".to_vec();
-        let mut removed = 0;
+        let mut removed = Removed::default();
         loop {
             let from = cursor;
             self.refill();
@@ -69,18 +71,46 @@ impl Way {
                 .collect();
             for batch in keys.chunks(BATCH) {
                 self.refill();
-                removed += self
+                let unlinked = self
                     .exchange(|mut line| async move {
                         let mut unlink = cmd("UNLINK");
                         unlink.arg(batch);
                         unlink.query_async::<u64>(&mut line.connection).await
                     })
                     .await?;
+                removed.entries += unlinked;
+                // Nearly always all of them: who is named has had an entry a moment ago.
+                for key in batch.iter().filter(|_| unlinked > 0) {
+                    if let Ok(key) = std::str::from_utf8(key) {
+                        removed.add_function(Key::name_in(key));
+                    }
+                }
             }
             if next == b"0" {
                 return Ok(removed);
             }
             cursor = next;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sweep_goes_there_and_back() {
+        let swept = |places: &[u8]| there_and_back(places).copied().collect::<Vec<_>>();
+        assert_eq!(swept(&[1, 2, 3]), [1, 2, 3, 2, 1]);
+        assert_eq!(swept(&[1]), [1]);
+        // Wherever a key moves meanwhile, and between whichever: it is met.
+        for (from, to) in [(1, 3), (3, 1), (2, 1), (3, 2)] {
+            let sweep = swept(&[1, 2, 3]);
+            for moved in 0..=sweep.len() {
+                let at = |step| if step < moved { from } else { to };
+                let met = (0..sweep.len()).any(|step| sweep[step] == at(step));
+                assert!(met, "{from} to {to} before step {moved}");
+            }
         }
     }
 }

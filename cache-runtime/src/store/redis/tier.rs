@@ -1,17 +1,20 @@
 use std::time::Duration;
 
-use redis::{Value, cmd};
+use redis::{Cmd, Value, cmd};
 
 use super::Way;
 use super::look::Looked;
 use super::scripts::{SCRIPTS, claimed};
 use super::seen::life;
+use crate::entry::is_of_another_call;
 use crate::error::{Error, ErrorKind};
 use crate::group::{Group, Stamp};
 use crate::key::Key;
-use crate::nonce::Nonce;
 use crate::pattern::KeyPattern;
-use crate::store::{Claim, Claimed, Look, Reach, Read, Stored, Tier, Watch};
+use crate::store::{
+    Claim, Claimed, Existing, KnownNames, Look, Reach, Read, Removed, Stored, Tier, Watch,
+};
+use crate::unique_id::UniqueId;
 
 /// How often a look is repeated whose generations change while it is under way.
 const LOOKS: usize = 5;
@@ -45,9 +48,10 @@ impl Tier for Way {
     }
 
     async fn claim(&self, claimed: &Claimed<'_>) -> Result<Claim, Error> {
-        let mut value = Vec::with_capacity(32);
+        let mut value = Vec::with_capacity(40);
         value.extend_from_slice(&claimed.token.0);
         value.extend_from_slice(&claimed.mark.stamp().0);
+        value.extend_from_slice(millis(claimed.life).to_string().as_bytes());
         let reach = match claimed.reach {
             Reach::Normal => "normal",
             Reach::IgnoreEntry => "ignore",
@@ -71,14 +75,25 @@ impl Tier for Way {
                         .arg(reach)
                         .arg(replaced)
                         .arg(beyond)
-                        .arg(self.settings.largest_entry());
+                        .arg(self.settings.largest_entry())
+                        .arg(u8::from(claimed.respects_pause));
                     call.invoke_async(&mut line.connection).await
                 })
                 .await?;
             let mut reply = reply.into_iter();
             match (reply.next(), reply.next()) {
-                (Some(Value::Int(claimed::GRANTED)), _) => return Ok(Claim::Granted),
+                (Some(Value::Int(claimed::GRANTED)), damaged) => {
+                    if damaged == Some(Value::Int(1)) {
+                        self.inbox
+                            .listener
+                            .damaged(claimed.key.name(), foreign("an entry or a lease"));
+                    }
+                    return Ok(Claim::Granted);
+                }
                 (Some(Value::Int(claimed::FOUND)), Some(Value::BulkString(entry))) => {
+                    if is_of_another_call(&entry, claimed.key) {
+                        return Err(self.mixed_up());
+                    }
                     let left = reply.next().and_then(life).unwrap_or_default();
                     return Ok(Claim::Found(Stored::Encoded(entry), left));
                 }
@@ -86,6 +101,7 @@ impl Tier for Way {
                     let left = u64::try_from(left).unwrap_or(0);
                     return Ok(Claim::Held(Duration::from_millis(left)));
                 }
+                (Some(Value::Int(claimed::PAUSED)), _) => return Ok(Claim::Paused),
                 // Either they are behind or we are: ask Redis itself for the generations.
                 (Some(Value::Int(claimed::OTHER_STAMP)), Some(Value::BulkString(held))) => {
                     for group in claimed.groups {
@@ -105,7 +121,7 @@ impl Tier for Way {
         ))
     }
 
-    async fn renew(&self, key: &Key, token: Nonce, life: Duration) -> Result<bool, Error> {
+    async fn renew(&self, key: &Key, token: UniqueId, life: Duration) -> Result<bool, Error> {
         self.refill();
         self.exchange(|mut line| async move {
             let mut call = SCRIPTS.renew.key(key.lease());
@@ -118,25 +134,33 @@ impl Tier for Way {
     async fn fill(
         &self,
         key: &Key,
-        token: Nonce,
+        token: UniqueId,
         entry: Stored,
         life: Duration,
+        existing: Existing,
     ) -> Result<bool, Error> {
         let Stored::Encoded(entry) = entry else {
             return Ok(false);
+        };
+        let (keep, pause) = match existing {
+            Existing::Replace => (0, 0),
+            Existing::Keep { pause } if pause.as_millis() == 0 => (1, 0),
+            Existing::Keep { pause } => (1, millis(pause)),
         };
         self.exchange(|mut line| async move {
             let mut call = SCRIPTS.fill.key(key.as_str());
             call.key(key.lease())
                 .arg(&token.0)
                 .arg(entry)
-                .arg(millis(life));
+                .arg(millis(life))
+                .arg(keep)
+                .arg(pause);
             call.invoke_async(&mut line.connection).await
         })
         .await
     }
 
-    async fn release(&self, key: &Key, token: Nonce) -> Result<(), Error> {
+    async fn release(&self, key: &Key, token: UniqueId) -> Result<(), Error> {
         self.exchange(|mut line| async move {
             let mut call = SCRIPTS.release.key(key.lease());
             call.arg(&token.0);
@@ -145,20 +169,43 @@ impl Tier for Way {
         .await
     }
 
-    async fn remove(&self, key: &Key) -> Result<bool, Error> {
+    async fn pause(&self, key: &Key, token: UniqueId, pause: Duration) -> Result<(), Error> {
         self.exchange(|mut line| async move {
-            let unlink = |key: &str| {
-                let mut unlink = cmd("UNLINK");
-                unlink.arg(key);
-                unlink
-            };
-            let both = vec![unlink(&key.lease()), unlink(key.as_str())];
-            let replies = line.connection.send_all(vec![both]).await?;
-            let (_, entries): (u64, u64) =
-                redis::from_redis_value(Value::Array(replies).extract_error()?)?;
-            Ok(entries > 0)
+            let mut call = SCRIPTS.pause.key(key.lease());
+            call.arg(&token.0).arg(millis(pause));
+            call.invoke_async(&mut line.connection).await
         })
         .await
+    }
+
+    async fn remove(&self, key: &Key) -> Result<u64, Error> {
+        // Our own variant at once: mostly there is no other.
+        let asked = self.ask_variants(key);
+        let is_asked = asked.is_some();
+        let parts = asked.map(|asked| vec![asked]).into_iter();
+        let parts = parts.chain([unlink(key)]).collect();
+        let mut replies = self
+            .exchange(|mut line| async move { line.connection.send_all(parts).await })
+            .await?;
+        let known = match is_asked {
+            true => replies.remove(0),
+            false => Value::Nil,
+        };
+        let mut removed = self.unlinked(replies)?;
+        let (others, lost) = self.other_variants(key, known);
+        if lost {
+            // There may be variants that nobody knows of any more.
+            let function = Group::function(&self.settings.namespace, key.name());
+            self.change(&[function]).await?;
+        }
+        if !others.is_empty() {
+            let parts = others.iter().map(unlink).collect();
+            let replies = self
+                .exchange(|mut line| async move { line.connection.send_all(parts).await })
+                .await?;
+            removed += self.unlinked(replies)?;
+        }
+        Ok(removed)
     }
 
     async fn change(&self, groups: &[Group]) -> Result<(), Error> {
@@ -171,7 +218,7 @@ impl Tier for Way {
                 };
                 change.arg(group.key());
                 if !group.is_tag() {
-                    change.arg(&Nonce::fresh().0);
+                    change.arg(&UniqueId::fresh().0);
                 }
                 vec![change]
             };
@@ -195,26 +242,21 @@ impl Tier for Way {
         .await
     }
 
-    async fn remove_matching(&self, pattern: &KeyPattern) -> Result<u64, Error> {
+    async fn remove_matching(&self, pattern: &KeyPattern) -> Result<Removed, Error> {
         // Leases first: a computation that is under way when the scan begins either loses its
         // lease here or has stored its entry before the second sweep begins.
         self.sweep(pattern, true).await?;
         self.sweep(pattern, false).await
     }
 
-    async fn functions(&self) -> Result<Vec<String>, Error> {
-        let key = self.settings.names_key();
-        self.exchange(|mut line| async move {
-            let mut members = cmd("SMEMBERS");
-            members.arg(key).query_async(&mut line.connection).await
-        })
-        .await
+    async fn functions(&self) -> Result<KnownNames, Error> {
+        self.known_names().await
     }
 
-    async fn announce(&self, name: &str) -> Result<(), Error> {
-        self.names.add(name);
-        let name = [name.to_owned()];
-        // On the link that restores the set: its connection is the one that must hear of a loss.
+    async fn announce(&self, name: &str, variant: &str) -> Result<(), Error> {
+        self.names.add(name, variant);
+        let name = [(name.to_owned(), variant.to_owned())];
+        // On the link that restores the registry: its connection must hear of a loss.
         self.steady().announce_names(&name).await
     }
 }
@@ -225,6 +267,32 @@ pub(super) fn millis(life: Duration) -> u64 {
     u64::try_from(life.as_millis())
         .unwrap_or(u64::MAX)
         .clamp(1, 1 << 53)
+}
+
+/// The error about a key that somebody else has written.
+pub(super) fn foreign(what: &str) -> Error {
+    let text = format!("something else stood in the place of {what} and was replaced");
+    Error::new(ErrorKind::Server, text)
+}
+
+/// Ends a call: whoever computes it loses its lease first.
+fn unlink(key: &Key) -> Vec<Cmd> {
+    let unlink = |key: &str| {
+        let mut unlink = cmd("UNLINK");
+        unlink.arg(key);
+        unlink
+    };
+    vec![unlink(&key.lease()), unlink(key.as_str())]
+}
+
+impl Way {
+    /// How many entries were removed, by the replies for leases and entries in turn.
+    fn unlinked(&self, replies: Vec<Value>) -> Result<u64, Error> {
+        let replies = Value::Array(replies).extract_error();
+        let counts = replies.and_then(|replies| Ok(redis::from_redis_value::<Vec<u64>>(replies)?));
+        let counts = counts.map_err(|error| self.error(&error))?;
+        Ok(counts.iter().skip(1).step_by(2).sum())
+    }
 }
 
 fn unsettled() -> Error {

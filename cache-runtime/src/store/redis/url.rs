@@ -3,6 +3,7 @@ use redis::{ConnectionInfo, IntoConnectionInfo, RedisError};
 use super::target::Target;
 #[cfg(feature = "sentinel")]
 use super::target::Watched;
+use super::tcp;
 use crate::error::{Error, ErrorKind};
 
 /// What stands before the hosts of a url, and behind it.
@@ -18,6 +19,7 @@ impl Target {
     /// What a url says, or what is wrong with it, without its credentials.
     pub(crate) fn parse(url: &str) -> Result<Self, Error> {
         let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+        check_options(scheme, rest)?;
         match scheme {
             "redis+cluster" | "rediss+cluster" => cluster(scheme, rest),
             "redis+sentinel" | "rediss+sentinel" => sentinel(scheme, rest),
@@ -58,6 +60,7 @@ impl<'a> Parts<'a> {
 
 #[cfg(feature = "cluster")]
 fn cluster(scheme: &str, rest: &str) -> Result<Target, Error> {
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let parts = Parts::of(scheme, rest);
     if !matches!(parts.path, "" | "0") {
         return Err(Error::new(
@@ -66,7 +69,8 @@ fn cluster(scheme: &str, rest: &str) -> Result<Target, Error> {
         ));
     }
     let nodes = parts.hosts.iter();
-    let nodes = nodes.map(|host| parts.server(host, parts.credentials, parts.path));
+    let path = format!("{}?{query}", parts.path);
+    let nodes = nodes.map(|host| parts.server(host, parts.credentials, &path));
     nodes.collect::<Result<_, _>>().map(Target::Cluster)
 }
 
@@ -100,6 +104,48 @@ fn sentinel(scheme: &str, rest: &str) -> Result<Target, Error> {
         #[cfg(feature = "tls")]
         certificates: None,
     }))
+}
+
+/// Refuses options that there are not: the driver would leave them out without a word.
+fn check_options(scheme: &str, rest: &str) -> Result<(), Error> {
+    let fail = |text: String| Err(Error::new(ErrorKind::Config, text));
+    let known: &[&str] = match scheme {
+        "unix" | "redis+unix" | "valkey+unix" => &["db", "user", "pass", "protocol"],
+        "redis+sentinel" | "rediss+sentinel" => &["protocol", "sentinel_user", "sentinel_password"],
+        _ => &["protocol"],
+    };
+    let (rest, fragment) = rest.split_once('#').unwrap_or((rest, ""));
+    let is_tls = matches!(scheme, "rediss" | "valkeys");
+    if !fragment.is_empty() && !is_tls {
+        return fail(
+            "the redis url has a `#`, and nothing behind one is known there: in a password write it as %23".to_owned(),
+        );
+    }
+    let (_, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let mut given = Vec::new();
+    for option in query.split('&').filter(|option| !option.is_empty()) {
+        let (name, value) = option.split_once('=').unwrap_or((option, ""));
+        let there = known.join(", ");
+        if !known.contains(&name) {
+            // What is no word may be a part of a password.
+            let is_word = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+            return fail(match is_word && !query.contains('@') {
+                true => format!(
+                    "the redis url has an option `{name}`, which there is not: there are {there}"
+                ),
+                false => format!(
+                    "the redis url has an option that there is not: there are {there}; in a password write a `?` as %3F"
+                ),
+            });
+        }
+        if value.is_empty() || given.contains(&name) {
+            return fail(format!(
+                "the redis url has an option `{name}` without a value, or twice"
+            ));
+        }
+        given.push(name);
+    }
+    Ok(())
 }
 
 /// The login that a query gives to the sentinels, as it stands before a host, and the rest of it.
@@ -145,7 +191,9 @@ fn behind(feature: &str) -> Error {
 }
 
 fn info(url: &str) -> Result<ConnectionInfo, Error> {
-    url.into_connection_info().map_err(|error| unusable(&error))
+    let info = url.into_connection_info();
+    let info = info.map_err(|error| unusable(&error))?;
+    Ok(info.set_tcp_settings(tcp::settings()))
 }
 
 /// The error of a setting that the driver does not take.
@@ -220,6 +268,78 @@ mod tests {
             refusal("redis+sentinel://one/main?sentinel_user=eve").contains("sentinel_password")
         );
         assert!(refusal("redis+sentinel://one:26379").contains("mymaster"));
+    }
+
+    #[test]
+    fn what_is_written_is_sent_at_once_wherever_it_goes() {
+        let is_immediate = |info: &ConnectionInfo| {
+            let tcp = info.tcp_settings();
+            tcp.nodelay() && tcp.keepalive().is_some()
+        };
+        let one = |url: &str| match Target::parse(url) {
+            Ok(Target::One(server)) => server,
+            _ => panic!("it is one server"),
+        };
+        assert!(is_immediate(&one("redis://one:1/3")));
+        #[cfg(feature = "tls")]
+        assert!(is_immediate(&one("rediss://one:1/3")));
+        #[cfg(feature = "cluster")]
+        match Target::parse("redis+cluster://one,two") {
+            Ok(Target::Cluster(nodes)) => assert!(nodes.iter().all(is_immediate)),
+            _ => panic!("it is a cluster"),
+        }
+        #[cfg(feature = "sentinel")]
+        match Target::parse("redis+sentinel://one,two/main") {
+            Ok(Target::Sentinel(watched)) => {
+                assert!(watched.sentinels.iter().all(is_immediate) && is_immediate(&watched.node));
+            }
+            _ => panic!("they are sentinels"),
+        }
+    }
+
+    #[test]
+    fn an_option_that_there_is_not_is_named_and_the_others_are_listed() {
+        for (url, words) in [
+            (
+                "redis://one/?foo=bar",
+                "`foo`, which there is not: there are protocol",
+            ),
+            ("redis://one?timeout=5", "`timeout`"),
+            ("redis://one/0?protocol=resp3&db=1", "`db`"),
+            ("redis://one/?protocol", "without a value"),
+            ("redis://one/?protocol=resp3&protocol=resp2", "twice"),
+            ("redis://one/?protocol=resp9", "resp9"),
+            (
+                "unix:///tmp/x?database=3",
+                "there are db, user, pass, protocol",
+            ),
+            ("redis://one/#insecure", "%23"),
+            ("redis://ada:hun?ter2@one/", "%3F"),
+            #[cfg(feature = "cluster")]
+            ("redis+cluster://one,two/?retries=3", "`retries`"),
+            #[cfg(feature = "cluster")]
+            ("redis+cluster://one,two?retries=3", "`retries`"),
+            #[cfg(feature = "sentinel")]
+            (
+                "redis+sentinel://one/main?sentinel_pass=x",
+                "sentinel_password",
+            ),
+        ] {
+            let refusal = refusal(url);
+            assert!(refusal.contains(words), "{url}: {refusal}");
+            assert!(!refusal.contains("ter2"), "{refusal}");
+        }
+        for url in [
+            "redis://one/?protocol=resp3",
+            "redis://one:1/0?",
+            "unix:///tmp/x?db=3&user=ada&pass=pw",
+            #[cfg(feature = "cluster")]
+            "redis+cluster://one,two/?protocol=resp3",
+            #[cfg(feature = "cluster")]
+            "redis+cluster://one,two?protocol=3",
+        ] {
+            assert!(Target::parse(url).is_ok(), "{url}");
+        }
     }
 
     #[test]

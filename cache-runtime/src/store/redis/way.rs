@@ -53,6 +53,16 @@ impl Way {
         }
     }
 
+    /// The same, sent though invalidations wait.
+    pub(crate) fn into_ahead(mut self) -> Self {
+        self.ahead = true;
+        self
+    }
+
+    pub(super) fn link(&self) -> &Arc<Link> {
+        &self.link
+    }
+
     /// The whole patience again: between two exchanges the call was busy with something else.
     pub(crate) fn refill(&self) {
         self.left.store(self.whole(), Ordering::Relaxed);
@@ -115,7 +125,7 @@ impl Way {
             let replies = line
                 .connection
                 .send_all(vec![ask(key, look, most).collect()]);
-            seen(&mut replies.await?.into_iter(), look, most)
+            seen(&mut replies.await?.into_iter(), key, look, most)
         })
         .await
     }

@@ -43,6 +43,12 @@ impl Slot {
             .arg(&self.url)
             .arg(&self.folder)
             .arg(records)
+            // A rollout: half of the fleet runs the next release.
+            .arg(if self.place.is_multiple_of(2) {
+                "old"
+            } else {
+                "new"
+            })
             .stdin(Stdio::piped())
             .spawn();
         self.process = Some(process.expect("this program can be run"));
@@ -56,6 +62,18 @@ impl Slot {
     /// The files of all its processes.
     pub(crate) fn all_records(&self) -> Vec<PathBuf> {
         (0..self.processes).map(|one| self.records(one)).collect()
+    }
+
+    /// The files of all forks of these processes.
+    pub(crate) fn all_forks(&self) -> Vec<PathBuf> {
+        let name = format!("records-{}-", self.place);
+        let files = std::fs::read_dir(&self.folder).expect("it is there");
+        let files = files.map(|file| file.expect("it is there").path());
+        let is_fork = |file: &PathBuf| {
+            let file = file.file_name().unwrap_or_default().to_string_lossy();
+            file.starts_with(&name) && file.contains("-fork-")
+        };
+        files.filter(is_fork).collect()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

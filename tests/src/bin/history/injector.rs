@@ -11,6 +11,7 @@ use rustix::process::Signal;
 
 use crate::disturbance::{Disturbance, FOUND_OUT};
 use crate::fleet::Slot;
+use crate::reader;
 use crate::record::{nanos, now};
 use crate::registers::COUNT;
 use crate::servers::{Pair, Servers, replace, succeed};
@@ -215,9 +216,9 @@ impl Injector {
     fn disturb_all(&self, servers: &mut Servers) {
         let begin = now();
         let (what, tail) = match servers {
-            Servers::Pair(pair) => (disturb_pair(pair), Duration::ZERO),
+            Servers::Pair(pair) => disturb_pair(pair),
             Servers::Cluster(cluster) => disturb_cluster(cluster),
-            Servers::Sentinels(sentinels) => (disturb_watched(sentinels), Duration::ZERO),
+            Servers::Sentinels(sentinels) => disturb_watched(sentinels),
         };
         self.count(what);
         self.note(what, None, begin, now() + nanos(tail));
@@ -287,8 +288,8 @@ fn connect(port: u16) -> Option<redis::Connection> {
 }
 
 /// What befalls a primary with its replica.
-fn disturb_pair(pair: &mut Pair) -> &'static str {
-    match fastrand::u8(..8) {
+fn disturb_pair(pair: &mut Pair) -> (&'static str, Duration) {
+    let what = match fastrand::u8(..9) {
         0..3 => {
             let _: u64 = pair.primary.ask(&["CLIENT", "KILL", "TYPE", "normal"]);
             "killed clients"
@@ -303,11 +304,28 @@ fn disturb_pair(pair: &mut Pair) -> &'static str {
             pair.primary.thaw();
             "stopped server"
         }
+        7 => {
+            if let Some(place) = another_database() {
+                pair.primary.ask::<()>(&["SWAPDB", "0", &place]);
+                return ("swapped database", FOUND_OUT);
+            }
+            let _: () = pair.primary.ask(&["FLUSHALL"]);
+            "flushed server"
+        }
         _ => {
             pair.restart();
             "killed server"
         }
-    }
+    };
+    (what, Duration::ZERO)
+}
+
+/// A database that holds nothing: what was swapped out before would come back with what has been
+/// invalidated meanwhile.
+fn another_database() -> Option<String> {
+    static LAST: AtomicU16 = AtomicU16::new(0);
+    let place = LAST.fetch_add(1, Ordering::SeqCst) + 1;
+    (place < 16).then(|| place.to_string())
 }
 
 /// The slots of a cluster.
@@ -334,9 +352,10 @@ fn disturb_cluster(cluster: &mut Cluster) -> (&'static str, Duration) {
         }
         5..8 => {
             let name = fastrand::choice(["near", "brief", "far"]).expect("there are some");
-            let key = match fastrand::bool() {
-                true => format!("history:gen:fn:history.{name}"),
-                false => format!("history:history.{name}:{}", fastrand::u8(..COUNT)),
+            let key = match fastrand::u8(..3) {
+                0 => format!("history:gen:fn:history.{name}"),
+                1 => "history:functions".to_owned(),
+                _ => reader::key(fastrand::u8(..COUNT)),
             };
             cluster.move_slot(cluster.slot_of(&key));
             ("moved slot", Duration::ZERO)
@@ -350,14 +369,22 @@ fn disturb_cluster(cluster: &mut Cluster) -> (&'static str, Duration) {
 }
 
 /// What befalls a server that sentinels watch over.
-fn disturb_watched(sentinels: &Sentinels) -> &'static str {
+fn disturb_watched(sentinels: &Sentinels) -> (&'static str, Duration) {
     let primary = sentinels.primary();
-    match fastrand::u8(..4) {
+    let what = match fastrand::u8(..5) {
         0 => {
             let _: u64 = sentinels.ask(primary, &["CLIENT", "KILL", "TYPE", "normal"]);
             "killed clients"
         }
         1 => {
+            sentinels.ask::<()>(primary, &["FLUSHALL"]);
+            "flushed server"
+        }
+        2 => {
+            if let Some(place) = another_database() {
+                sentinels.ask::<()>(primary, &["SWAPDB", "0", &place]);
+                return ("swapped database", FOUND_OUT);
+            }
             sentinels.ask::<()>(primary, &["FLUSHALL"]);
             "flushed server"
         }
@@ -368,5 +395,6 @@ fn disturb_watched(sentinels: &Sentinels) -> &'static str {
             sentinels.thaw(primary);
             "stopped server"
         }
-    }
+    };
+    (what, Duration::ZERO)
 }

@@ -45,10 +45,10 @@ struct Settings {
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    if let [role, url, folder, records] = &words[..]
+    if let [role, url, folder, records, release] = &words[..]
         && role == "reader"
     {
-        reader::run(url, folder.into(), records.into());
+        reader::run(url, folder.into(), records.into(), release == "new");
         return ExitCode::SUCCESS;
     }
     match settings(&words) {
@@ -110,10 +110,13 @@ fn run(settings: &Settings) -> ExitCode {
         end
     });
     let mut processes = Vec::new();
+    let mut forks = 0;
     for slot in &injector.slots {
         let mut slot = slot.lock().expect("no fault has panicked");
         slot.finish();
-        for file in slot.all_records() {
+        let forked = slot.all_forks();
+        forks += forked.len();
+        for file in forked.into_iter().chain(slot.all_records()) {
             let bytes = std::fs::read(file).expect("it was written");
             processes.push(Process {
                 slot: slot.place,
@@ -127,6 +130,7 @@ fn run(settings: &Settings) -> ExitCode {
     for (what, count) in &*faults {
         println!("fault: {what}: {count}");
     }
+    println!("forks: {forks}");
     println!("faults: {}", faults.values().sum::<u64>());
     tell(&verdict, processes.len());
     for violation in verdict.violations.iter().take(TOLD) {

@@ -3,9 +3,12 @@
 use std::io::Read;
 use std::path::PathBuf;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use recached::{Cache, cached};
+use fork::{Fork, fork};
+use recached::Cache;
+use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, waitpid};
 use tokio::time::{sleep, timeout};
 
 use crate::record::{Kind, Log, Record, nanos, now};
@@ -28,33 +31,76 @@ const STALL: Duration = Duration::from_millis(60);
 
 const TICK: Duration = Duration::from_millis(5);
 
+/// How long the copies of before may be served in a fork, and how long it may live.
+const FORKED: Duration = Duration::from_millis(600);
+const FORK_LIFE: Duration = Duration::from_secs(5);
+
 /// A value knows which register it is of.
 type Held = (u8, u64);
 
-#[cached(ttl = 60, name = "history.near", lease = "1s", wait = "5s")]
-async fn kept(register: u8) -> Held {
-    compute(register).await
+/// The functions of one release.
+macro_rules! release {
+    ($release:ident, version = $version:literal) => {
+        mod $release {
+            use super::{Held, compute};
+            use recached::cached;
+
+            #[cached(
+                                                                        ttl = 60,
+                                                                        name = "history.near",
+                                                                        version = $version,
+                                                                        lease = "1s",
+                                                                        wait = "5s"
+                                                                    )]
+            pub(super) async fn kept(register: u8) -> Held {
+                compute(register).await
+            }
+
+            #[cached(
+                                                                        ttl = "700ms",
+                                                                        name = "history.brief",
+                                                                        version = $version,
+                                                                        lease = "1s",
+                                                                        wait = "5s"
+                                                                    )]
+            pub(super) async fn brief(register: u8) -> Held {
+                compute(register).await
+            }
+
+            #[cached(
+                                                                        ttl = 60,
+                                                                        name = "history.far",
+                                                                        version = $version,
+                                                                        near = false,
+                                                                        lease = "1s",
+                                                                        wait = "5s"
+                                                                    )]
+            pub(super) async fn far(register: u8) -> Held {
+                compute(register).await
+            }
+        }
+    };
 }
 
-#[cached(ttl = "700ms", name = "history.brief", lease = "1s", wait = "5s")]
-async fn brief(register: u8) -> Held {
-    compute(register).await
+release! { old, version = 1 }
+release! { new, version = 2 }
+
+/// Whether this process runs the new release.
+static IS_NEW: AtomicBool = AtomicBool::new(false);
+
+fn is_new() -> bool {
+    IS_NEW.load(Ordering::Relaxed)
 }
 
-#[cached(
-    ttl = 60,
-    name = "history.far",
-    near = false,
-    lease = "1s",
-    wait = "5s"
-)]
-async fn far(register: u8) -> Held {
-    compute(register).await
-}
+/// Whether this process is a fork, with no runtime.
+static IS_FORK: AtomicBool = AtomicBool::new(false);
 
 /// Its value is of its beginning, and it may take its time.
 async fn compute(register: u8) -> Held {
     let version = registers().version(register);
+    if IS_FORK.load(Ordering::Relaxed) {
+        return (register, version);
+    }
     match fastrand::u8(..) {
         0..4 => sleep(Duration::from_millis(fastrand::u64(20..60))).await,
         4..128 => sleep(Duration::from_millis(fastrand::u64(0..4))).await,
@@ -67,8 +113,21 @@ fn registers() -> &'static Registers {
     REGISTERS.get().expect("it is set first")
 }
 
+/// The key of a register's entry in the old release.
+pub(crate) fn key(register: u8) -> String {
+    let key = match register {
+        ..BRIEF => old::kept_entry(register).key().map(ToString::to_string),
+        BRIEF..FAR => old::brief_entry(register).key().map(ToString::to_string),
+        _ => old::far_entry(register).key().map(ToString::to_string),
+    };
+    // The injector has installed no cache of this namespace.
+    key.expect("it is a key")
+        .replacen("recached:", "history:", 1)
+}
+
 /// Reads and invalidates until its orders end.
-pub(crate) fn run(url: &str, folder: PathBuf, records: PathBuf) {
+pub(crate) fn run(url: &str, folder: PathBuf, records: PathBuf, is_new: bool) {
+    IS_NEW.store(is_new, Ordering::Relaxed);
     let opened = REGISTERS.set(Registers::open(&folder));
     assert!(opened.is_ok(), "it is set once");
     let log = Log::to(&records);
@@ -102,6 +161,7 @@ pub(crate) fn run(url: &str, folder: PathBuf, records: PathBuf) {
         let log = log.clone();
         move || keep(&log)
     });
+    std::thread::spawn(move || multiply(&records));
     let _ = std::io::stdin().read(&mut [0]);
     log.flush();
     std::process::exit(0);
@@ -130,19 +190,82 @@ async fn read(log: Log) {
 }
 
 async fn call(register: u8) -> Held {
-    match register {
-        ..BRIEF => kept(register).await,
-        BRIEF..FAR => brief(register).await,
-        _ => far(register).await,
+    match (register, is_new()) {
+        (..BRIEF, false) => old::kept(register).await,
+        (..BRIEF, true) => new::kept(register).await,
+        (BRIEF..FAR, false) => old::brief(register).await,
+        (BRIEF..FAR, true) => new::brief(register).await,
+        (_, false) => old::far(register).await,
+        (_, true) => new::far(register).await,
+    }
+}
+
+/// Forks off a process now and then, which has the copies of this one and none of its threads.
+fn multiply(records: &std::path::Path) {
+    for number in 0.. {
+        std::thread::sleep(Duration::from_millis(fastrand::u64(500..4_000)));
+        match fork() {
+            Ok(Fork::Child) => {
+                let mut name = records.as_os_str().to_owned();
+                name.push(format!("-fork-{number}"));
+                read_alone(PathBuf::from(name));
+            }
+            Ok(Fork::Parent(child)) => reap(child),
+            Err(_) => {}
+        }
+    }
+}
+
+/// What a fork does: it reads, and ends.
+fn read_alone(records: PathBuf) -> ! {
+    IS_FORK.store(true, Ordering::Relaxed);
+    let log = Log::to(&records);
+    let begun = now();
+    log.add(Record {
+        kind: Kind::Stall,
+        register: 0,
+        ok: true,
+        begin: begun,
+        end: begun + nanos(FORKED),
+        version: 0,
+    });
+    let life = begun + nanos(FORKED) + nanos(Duration::from_millis(fastrand::u64(300..1_500)));
+    while now() < life {
+        let register = fastrand::u8(..COUNT);
+        let begin = now();
+        let held = recached_tests::block_on(call(register));
+        note(Kind::Read, register, begin, held, &log);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    log.flush();
+    let _ = kill_process(getpid(), Signal::KILL);
+    std::process::abort()
+}
+
+/// Waits for a fork's end. One that another thread had the cache's locks in when it was made waits
+/// for them for ever, as a fork of any process with threads may: it is not waited for.
+fn reap(child: i32) {
+    let Some(child) = Pid::from_raw(child) else {
+        return;
+    };
+    let begun = now();
+    while let Ok(None) = waitpid(Some(child), WaitOptions::NOHANG) {
+        if now() - begun > nanos(FORK_LIFE) {
+            let _ = kill_process(child, Signal::KILL);
+        }
+        std::thread::sleep(TICK);
     }
 }
 
 async fn refresh(register: u8, log: &Log) {
     let begin = now();
-    let held = match register {
-        ..BRIEF => kept_entry(register).refresh().await,
-        BRIEF..FAR => brief_entry(register).refresh().await,
-        _ => far_entry(register).refresh().await,
+    let held = match (register, is_new()) {
+        (..BRIEF, false) => old::kept_entry(register).refresh().await,
+        (..BRIEF, true) => new::kept_entry(register).refresh().await,
+        (BRIEF..FAR, false) => old::brief_entry(register).refresh().await,
+        (BRIEF..FAR, true) => new::brief_entry(register).refresh().await,
+        (_, false) => old::far_entry(register).refresh().await,
+        (_, true) => new::far_entry(register).refresh().await,
     };
     note(Kind::Refresh, register, begin, held, log);
 }
@@ -229,18 +352,19 @@ async fn tell(kind: Kind, register: u8) -> bool {
         _ => "far",
     };
     match kind {
-        Kind::Everything => recached::invalidate_all().await.is_ok(),
-        Kind::Function => recached::invalidate(name).await.is_ok(),
-        Kind::Keys => {
-            let pattern = format!("{name}:*");
-            recached::invalidate_keys(&pattern).await.is_ok()
-        }
-        _ => match register {
-            ..BRIEF => kept_entry(register).invalidate().await.is_ok(),
-            BRIEF..FAR => brief_entry(register).invalidate().await.is_ok(),
-            _ => far_entry(register).invalidate().await.is_ok(),
+        Kind::Everything => recached::invalidate_all().await,
+        Kind::Function => recached::invalidate(name).await,
+        Kind::Keys => recached::invalidate_keys(&format!("{name}:*")).await,
+        _ => match (register, is_new()) {
+            (..BRIEF, false) => old::kept_entry(register).invalidate().await,
+            (..BRIEF, true) => new::kept_entry(register).invalidate().await,
+            (BRIEF..FAR, false) => old::brief_entry(register).invalidate().await,
+            (BRIEF..FAR, true) => new::brief_entry(register).invalidate().await,
+            (_, false) => old::far_entry(register).invalidate().await,
+            (_, true) => new::far_entry(register).invalidate().await,
         },
     }
+    .is_ok_and(|report| !report.queued)
 }
 
 /// Whether this runtime runs.

@@ -1,5 +1,5 @@
 use std::future::{Future, poll_fn};
-use std::mem::{replace, take};
+use std::mem::take;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Poll;
@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use super::super::link::Link;
 use super::super::seen::{ask, seen};
 use super::{Asked, Reads};
+use crate::background::yielded;
 
 /// A pipeline under way.
 pub(super) struct Sent {
@@ -50,9 +51,12 @@ impl Sent {
         let asked = take(&mut *self.asked());
         let most = link.settings.largest_entry();
         let mut replies = replies.map(Vec::into_iter);
-        for Asked { look, reply, .. } in asked {
+        for Asked {
+            key, look, reply, ..
+        } in asked
+        {
             let seen = match &mut replies {
-                Ok(replies) => seen(replies, look, most).map_err(|error| link.error(&error)),
+                Ok(replies) => seen(replies, &key, look, most).map_err(|error| link.error(&error)),
                 Err(error) => Err(link.error(error)),
             };
             let _ = reply.send(seen);
@@ -78,21 +82,6 @@ pub(in crate::store::redis) async fn send(link: Weak<Link>, reads: Arc<Reads>) {
             return;
         }
     }
-}
-
-/// Lets those who are about to ask come first. Through the queue that other threads take from: if
-/// one of those blocks this thread, another goes on. (`tokio::task::yield_now` waits in a place
-/// that no other thread looks into.)
-async fn yielded() {
-    let mut before = false;
-    poll_fn(|cx| {
-        if replace(&mut before, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 async fn run(link: Arc<Link>, reads: Arc<Reads>, sent: Arc<Sent>) {

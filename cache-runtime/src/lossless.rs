@@ -8,7 +8,7 @@ use std::cell::Cell;
 use serde::ser::{Error, Serialize, Serializer};
 
 /// A value that is not written where it could not be read as what it is.
-pub(crate) struct Faithful<'a, T: ?Sized> {
+pub(crate) struct Lossless<'a, T: ?Sized> {
     value: &'a T,
     to: To<'a>,
 }
@@ -19,16 +19,30 @@ struct To<'a> {
     json: bool,
     /// Directly in a `Some`.
     in_some: bool,
-    refused: &'a Cell<bool>,
+    /// Levels of lists, maps and variants around it.
+    depth: u8,
+    refused: &'a Cell<Option<Loss>>,
 }
 
-impl<'a, T: ?Sized> Faithful<'a, T> {
+/// Why a value would not be read as what it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Loss {
+    /// It would be read as another.
+    Value,
+    /// It is nested too deep to be read.
+    Depth,
+}
+
+/// The levels that serde_json reads.
+const DEEPEST: u8 = 127;
+
+impl<'a, T: ?Sized> Lossless<'a, T> {
     /// `refused` is set before the error is made.
-    pub(crate) fn new(value: &'a T, json: bool, refused: &'a Cell<bool>) -> Self {
-        let in_some = false;
+    pub(crate) fn new(value: &'a T, json: bool, refused: &'a Cell<Option<Loss>>) -> Self {
         let to = To {
             json,
-            in_some,
+            in_some: false,
+            depth: 0,
             refused,
         };
         Self { value, to }
@@ -36,15 +50,24 @@ impl<'a, T: ?Sized> Faithful<'a, T> {
 }
 
 impl<'a> To<'a> {
-    fn refuse<E: Error>(self) -> E {
-        self.refused.set(true);
-        E::custom("it would be read as another")
+    fn refuse<E: Error>(self, loss: Loss) -> E {
+        self.refused.set(Some(loss));
+        E::custom("it would not be read as what it is")
+    }
+
+    /// So many levels further in.
+    fn deeper<E: Error>(self, levels: u8) -> Result<Self, E> {
+        let depth = self.depth + levels;
+        match depth > DEEPEST {
+            true => Err(self.refuse(Loss::Depth)),
+            false => Ok(Self { depth, ..self }),
+        }
     }
 
     /// Nothing, where that is not taken for a `None`.
     fn nothing<E: Error>(self) -> Result<(), E> {
         match self.in_some {
-            true => Err(self.refuse()),
+            true => Err(self.refuse(Loss::Value)),
             false => Ok(()),
         }
     }
@@ -52,13 +75,13 @@ impl<'a> To<'a> {
     fn float<E: Error>(self, finite: bool) -> Result<(), E> {
         match finite || !self.json {
             true => Ok(()),
-            false => Err(self.refuse()),
+            false => Err(self.refuse(Loss::Value)),
         }
     }
 
     /// What is written in the place of this value.
-    fn instead<T: ?Sized>(self, value: &'a T) -> Faithful<'a, T> {
-        Faithful { value, to: self }
+    fn instead<T: ?Sized>(self, value: &'a T) -> Lossless<'a, T> {
+        Lossless { value, to: self }
     }
 
     /// What is in it.
@@ -70,7 +93,7 @@ impl<'a> To<'a> {
     }
 }
 
-impl<T: Serialize + ?Sized> Serialize for Faithful<'_, T> {
+impl<T: Serialize + ?Sized> Serialize for Lossless<'_, T> {
     fn serialize<S: Serializer>(&self, inner: S) -> Result<S::Ok, S::Error> {
         self.value.serialize(Writer { inner, to: self.to })
     }
@@ -83,9 +106,13 @@ struct Writer<'a, S> {
 }
 
 impl<'a, S> Writer<'a, S> {
-    fn begun<C, E>(to: To<'a>, inner: Result<C, E>) -> Result<Writer<'a, C>, E> {
-        let to = to.inside();
-        inner.map(|inner| Writer { inner, to })
+    fn begun<C, E: Error>(
+        to: To<'a>,
+        levels: u8,
+        inner: impl FnOnce() -> Result<C, E>,
+    ) -> Result<Writer<'a, C>, E> {
+        let to = to.deeper::<E>(levels)?.inside();
+        inner().map(|inner| Writer { inner, to })
     }
 }
 
@@ -98,9 +125,9 @@ macro_rules! plain {
 }
 
 macro_rules! begins {
-    ($($method:ident($($name:ident: $ty:ty),*) -> $begun:ident;)+) => {$(
+    ($($levels:literal $method:ident($($name:ident: $ty:ty),*) -> $begun:ident;)+) => {$(
         fn $method(self, $($name: $ty),*) -> Result<Self::$begun, S::Error> {
-            Writer::<S>::begun(self.to, self.inner.$method($($name),*))
+            Writer::<S>::begun(self.to, $levels, || self.inner.$method($($name),*))
         }
     )+};
 }
@@ -136,13 +163,13 @@ impl<'a, S: Serializer> Serializer for Writer<'a, S> {
     }
 
     begins! {
-        serialize_seq(len: Option<usize>) -> SerializeSeq;
-        serialize_tuple(len: usize) -> SerializeTuple;
-        serialize_tuple_struct(name: Str, len: usize) -> SerializeTupleStruct;
-        serialize_tuple_variant(name: Str, index: u32, variant: Str, len: usize) -> SerializeTupleVariant;
-        serialize_map(len: Option<usize>) -> SerializeMap;
-        serialize_struct(name: Str, len: usize) -> SerializeStruct;
-        serialize_struct_variant(name: Str, index: u32, variant: Str, len: usize) -> SerializeStructVariant;
+        1 serialize_seq(len: Option<usize>) -> SerializeSeq;
+        1 serialize_tuple(len: usize) -> SerializeTuple;
+        1 serialize_tuple_struct(name: Str, len: usize) -> SerializeTupleStruct;
+        2 serialize_tuple_variant(name: Str, index: u32, variant: Str, len: usize) -> SerializeTupleVariant;
+        1 serialize_map(len: Option<usize>) -> SerializeMap;
+        1 serialize_struct(name: Str, len: usize) -> SerializeStruct;
+        2 serialize_struct_variant(name: Str, index: u32, variant: Str, len: usize) -> SerializeStructVariant;
     }
 
     fn serialize_f32(self, value: f32) -> Result<S::Ok, S::Error> {
@@ -204,7 +231,8 @@ impl<'a, S: Serializer> Serializer for Writer<'a, S> {
         variant: Str,
         value: &T,
     ) -> Result<S::Ok, S::Error> {
-        let value = self.to.inside().instead(value);
+        let to = self.to.deeper::<S::Error>(1)?.inside();
+        let value = to.instead(value);
         self.inner
             .serialize_newtype_variant(name, index, variant, &value)
     }

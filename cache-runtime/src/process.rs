@@ -1,0 +1,18 @@
+//! Which process this is: a fork has the memory of its parent, and none of its threads.
+
+use std::sync::OnceLock;
+
+static ORIGINAL: OnceLock<u32> = OnceLock::new();
+
+/// Notes this process as the one that caches were built in.
+pub(crate) fn note() {
+    ORIGINAL.get_or_init(std::process::id);
+}
+
+/// Whether this process was forked off one that had built a cache: its connections, timers and
+/// renewals are the parent's. A system call; not for the hit path.
+pub(crate) fn is_forked() -> bool {
+    ORIGINAL
+        .get()
+        .is_some_and(|original| *original != std::process::id())
+}

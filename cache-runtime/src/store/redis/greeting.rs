@@ -1,0 +1,29 @@
+use std::time::Duration;
+
+use redis::{ConnectionAddr, ConnectionInfo};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::error::{Error, ErrorKind};
+
+/// How long a server may take to refuse.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// What a server says that refuses a connection before it was asked anything, as at `maxclients`:
+/// the driver has lost it, because the server closes the connection behind its words.
+pub(super) async fn refusal(server: &ConnectionInfo) -> Option<Error> {
+    let ConnectionAddr::Tcp(host, port) = server.addr() else {
+        return None;
+    };
+    let greeting = async {
+        let stream = TcpStream::connect((host.as_str(), *port)).await.ok()?;
+        let mut words = [0; 256];
+        stream.readable().await.ok()?;
+        let length = stream.try_read(&mut words).ok()?;
+        let words = std::str::from_utf8(words.get(..length)?).ok()?;
+        let words = words.strip_prefix('-')?.lines().next()?;
+        let text = format!("redis answered {}", words.replacen(' ', ": ", 1));
+        Some(Error::new(ErrorKind::Unavailable, text))
+    };
+    timeout(PATIENCE, greeting).await.ok()?
+}

@@ -1,0 +1,121 @@
+//! The fleet's functions: a hash from each name to its variants.
+
+use redis::{Cmd, Value, cmd};
+
+use super::Way;
+use super::scripts::SCRIPTS;
+use crate::error::{Error, ErrorKind};
+use crate::key::Key;
+use crate::store::KnownNames;
+
+/// Names in one command: a script can't unpack many thousands.
+const BATCH: usize = 1_000;
+
+/// Names that the registry holds at most. Beyond, it holds a `*`: an invalidation by pattern is one
+/// of everything then.
+const MOST_NAMES: usize = 100_000;
+
+/// Bytes of variants that a function has at most; the oldest are dropped first.
+const MOST_VARIANTS: usize = 32 << 10;
+
+/// The name that stands for those that found no room.
+const OTHERS: &[u8] = b"*";
+
+impl Way {
+    pub(super) async fn announce_names(&self, names: &[(String, String)]) -> Result<(), Error> {
+        let key = self.settings.names_key();
+        for batch in names.chunks(BATCH) {
+            self.refill();
+            let key = key.as_str();
+            self.exchange(|mut line| async move {
+                let mut call = SCRIPTS.announce.key(key);
+                call.arg(MOST_NAMES).arg(MOST_VARIANTS);
+                for (name, variant) in batch {
+                    call.arg(name).arg(variant);
+                }
+                call.invoke_async::<u64>(&mut line.connection).await
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// All names, read in pieces: each has its own patience. Skips and reports fields that are no
+    /// text, and reads no more than twice [`MOST_NAMES`]: a scan may return a field twice.
+    pub(super) async fn known_names(&self) -> Result<KnownNames, Error> {
+        let key = self.settings.names_key();
+        let key = key.as_str();
+        let mut known = KnownNames::default();
+        let (mut read, mut unreadable) = (0, 0);
+        let mut cursor = b"0".to_vec();
+        loop {
+            self.refill();
+            let from = cursor;
+            let piece = self.exchange(|mut line| async move {
+                let mut scan = cmd("HSCAN");
+                scan.arg(key).arg(from).arg("COUNT").arg(BATCH);
+                scan.query_async::<(Vec<u8>, Vec<Vec<u8>>)>(&mut line.connection)
+                    .await
+            });
+            let (next, fields) = match piece.await {
+                Ok(piece) => piece,
+                // Something else stands there, and nothing is known.
+                Err(error) if error.kind() == ErrorKind::Server && !error.is_passing() => {
+                    tracing::warn!(%error, "the functions of the fleet can't be read");
+                    known.incomplete = true;
+                    return Ok(known);
+                }
+                Err(error) => return Err(error),
+            };
+            for name in fields.into_iter().step_by(2) {
+                read += 1;
+                if name == OTHERS {
+                    known.incomplete = true;
+                } else if let Ok(name) = String::from_utf8(name) {
+                    known.names.push(name);
+                } else {
+                    unreadable += 1;
+                }
+            }
+            let has_ended = next == b"0";
+            if has_ended || read >= 2 * MOST_NAMES {
+                known.incomplete |= !has_ended;
+                if unreadable > 0 {
+                    let text =
+                        format!("{unreadable} names in `{key}` are no text and were skipped");
+                    let error = Error::new(ErrorKind::Server, text);
+                    self.inbox.listener.damaged("*", error);
+                }
+                return Ok(known);
+            }
+            cursor = next;
+        }
+    }
+
+    /// Asks for the variants of a call's function.
+    pub(super) fn ask_variants(&self, key: &Key) -> Option<Cmd> {
+        key.variant()?;
+        let mut get = cmd("HGET");
+        get.arg(self.settings.names_key()).arg(key.name());
+        Some(get)
+    }
+
+    /// The keys of this call in the other variants, by the reply to that, and whether the registry
+    /// may have lost some.
+    pub(super) fn other_variants(&self, key: &Key, known: Value) -> (Vec<Key>, bool) {
+        let Some(own) = key.variant() else {
+            return (Vec::new(), false);
+        };
+        // An error says that something else stands there.
+        let known = match known {
+            Value::BulkString(known) => String::from_utf8(known).ok(),
+            _ => None,
+        };
+        let text = known.as_deref().unwrap_or_default();
+        let has_own = text.split(' ').any(|variant| variant == own);
+        let lost = known.is_none() || !has_own && self.names.contains(key.name(), own);
+        let others = text.split(' ').filter(|variant| *variant != own);
+        let others = others.filter_map(|variant| key.in_variant(variant));
+        (others.collect(), lost)
+    }
+}

@@ -1,0 +1,27 @@
+use std::collections::BTreeSet;
+
+/// Names that are listed at most: a fleet has no more functions than this.
+const MOST: usize = 10_000;
+
+/// What a removal by pattern has reached.
+#[derive(Debug, Default)]
+pub(crate) struct Removed {
+    pub(crate) entries: u64,
+    /// The functions that they were of.
+    pub(crate) functions: BTreeSet<String>,
+}
+
+impl Removed {
+    pub(crate) fn add_function(&mut self, name: &str) {
+        if self.functions.len() < MOST && !self.functions.contains(name) {
+            self.functions.insert(name.to_owned());
+        }
+    }
+
+    pub(crate) fn add(&mut self, other: Self) {
+        self.entries += other.entries;
+        for name in other.functions {
+            self.add_function(&name);
+        }
+    }
+}

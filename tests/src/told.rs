@@ -1,0 +1,40 @@
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use recached::{Builder, Cache};
+
+/// What an observer was told: the name of each event, and its words.
+#[derive(Clone, Default)]
+pub struct Told(Arc<Mutex<Vec<String>>>);
+
+impl Told {
+    /// Builds a cache that tells it.
+    pub fn by(&self, builder: Builder) -> Cache {
+        let told = self.clone();
+        let builder = builder.observer(move |event| {
+            let what = format!("{event:?}");
+            let what = what.split(['(', ' ']).next().expect("a name");
+            told.all().push(format!("{what}: {event}"));
+        });
+        builder.build().expect("it builds")
+    }
+
+    /// Everything, the oldest first.
+    pub fn all(&self) -> MutexGuard<'_, Vec<String>> {
+        self.0.lock().expect("no test panics under it")
+    }
+
+    /// The events of this name.
+    pub fn named(&self, what: &str) -> Vec<String> {
+        let what = format!("{what}:");
+        let all = self.all();
+        all.iter()
+            .filter(|it| it.starts_with(&what))
+            .cloned()
+            .collect()
+    }
+
+    /// How many events of this name there were.
+    pub fn count(&self, what: &str) -> usize {
+        self.named(what).len()
+    }
+}
