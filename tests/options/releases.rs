@@ -16,6 +16,7 @@ on_server_and_cluster! {
         an_invalidation_of_one_call_reaches_every_release
         a_late_fill_of_another_release_never_lands
         a_call_is_invalidated_in_every_release_though_the_registry_is_lost
+        what_a_gone_process_has_stored_is_invalidated_though_the_registry_was_lost
         instances_of_a_generic_function_are_told_apart
         a_name_by_hand_and_that_of_a_function_never_meet
     ]
@@ -201,6 +202,36 @@ async fn a_call_is_invalidated_in_every_release_though_the_registry_is_lost(back
             values(&caches, &source, 1).await == [round; 3]
         })
         .await;
+    }
+}
+
+async fn what_a_gone_process_has_stored_is_invalidated_though_the_registry_was_lost(
+    backend: Backend,
+) {
+    let (one, source) = (backend.cache(), Source::default());
+    for by_pattern in [false, true] {
+        first::user(&one, &source, 1).await;
+        let gone = backend.cache();
+        second::user(&gone, &source, 1).await;
+        second::generic(&gone, &source, 1).await;
+        drop(gone);
+        let _: u64 = backend.ask(&["DEL", "{ns}:functions"]);
+        until("the one that lives has restored its own", || async {
+            backend.ask(&["HEXISTS", "{ns}:functions", "app.user"])
+        })
+        .await;
+        source.set(source.0.0.load(Ordering::SeqCst) + 1);
+        let told = match by_pattern {
+            false => first::user_entry(&one, &source, 1).invalidate().await,
+            true => one.invalidate("generic").await,
+        };
+        assert!(!told.expect("the store works").queued);
+        let again = backend.cache();
+        let value = match by_pattern {
+            false => second::user(&again, &source, 1).await.value,
+            true => second::generic(&again, &source, 1).await.value,
+        };
+        assert_eq!(value, source.0.0.load(Ordering::SeqCst), "{by_pattern}");
     }
 }
 

@@ -1,6 +1,7 @@
 use crate::caller::Phase;
 use crate::fault::Fault;
 use crate::link::Status;
+use crate::process::Process;
 use crate::process::Reach;
 use crate::scope::Scope;
 use crate::server::{Key, Variant};
@@ -58,6 +59,7 @@ pub enum Action {
     Lapse(Variant),
     /// Everything goes.
     Flush,
+    EvictRegistry,
 }
 
 impl World {
@@ -195,8 +197,18 @@ impl World {
             }
             Fault::Lapse => actions.extend(self.leased(scope).map(Action::Lapse)),
             Fault::Flush => actions.push(Action::Flush),
+            // Who announces its variant for the first time just then has no way to tell a registry
+            // that was lost from one that is new.
+            Fault::EvictRegistry if scope.varies() && self.all_are_announced() => {
+                actions.push(Action::EvictRegistry);
+            }
             _ => {}
         }
+    }
+
+    fn all_are_announced(&self) -> bool {
+        let known = |process: &Process| self.server.announced[at(process.release)];
+        self.processes.iter().all(known)
     }
 
     fn leased(&self, scope: &Scope) -> impl Iterator<Item = Variant> {
@@ -265,6 +277,7 @@ impl World {
             Action::EvictGeneration => self.evict(Key::Generation, None),
             Action::EvictDuring(l) => self.evict(Key::Entry(0), Some(l)),
             Action::Flush => self.flush(scope),
+            Action::EvictRegistry => self.evict_registry(scope),
             _ => {}
         }
     }

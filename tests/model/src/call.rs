@@ -43,8 +43,6 @@ impl World {
                 }
             }
             Phase::Announcing { stamp, replace, .. } => {
-                let process = self.callers[at(c)].process;
-                self.processes[at(process)].announced = true;
                 self.send_claim(scope, c, stamp, replace);
             }
             Phase::Claiming {

@@ -94,13 +94,17 @@ impl Service<'_> {
             }
             Request::Announce(process, caller) => {
                 let release = self.world.processes[at(process)].release;
+                let was_there = self.world.server.announced[at(release)];
                 self.world.server.announced[at(release)] = true;
+                self.world.server.restored |= caller.is_none() && !was_there;
                 match caller {
                     Some(c) => Body::Reply(c, Reply::Announced),
                     None => return (None, None),
                 }
             }
-            Request::Variants => Body::Variants(self.world.server.announced),
+            Request::Variants => {
+                Body::Variants(self.world.server.announced, self.world.server.restored)
+            }
             Request::Claim {
                 caller,
                 stamp,
@@ -208,6 +212,9 @@ impl Service<'_> {
         }
         self.world.server.entries[at(variant)] = Some(entry);
         self.writes(Key::Entry(variant));
+        if self.scope.falls_for(Trap::AnnouncedLate) {
+            self.world.server.announced[at(variant)] = true;
+        }
         if held {
             self.world.server.leases[at(variant)] = None;
             self.writes(Key::Lease(variant));

@@ -1,4 +1,5 @@
 use crate::caller::Keeper;
+use crate::caller::Reply;
 use crate::fault::Fault;
 use crate::link::{Body, Request};
 use crate::scope::Scope;
@@ -17,7 +18,7 @@ impl World {
         let is_reply = |body| {
             matches!(
                 body,
-                Body::Reply(..) | Body::Variants(_) | Body::Invalidated
+                Body::Reply(..) | Body::Variants(..) | Body::Invalidated
             )
         };
         while self.links[at(link)]
@@ -40,7 +41,11 @@ impl World {
         let message = self.links[at(link)].down.remove(0);
         let process = self.links[at(link)].process;
         match message.body {
-            Body::Reply(c, reply) => self.callers[at(c)].take(reply),
+            Body::Reply(c, reply) => {
+                // From here on a push about the registry leads to another announcement.
+                self.processes[at(process)].announced |= reply == Reply::Announced;
+                self.callers[at(c)].take(reply);
+            }
             Body::Holds(c, held) => self.looked_after(scope, c, held),
             Body::Renewed(c, held) => {
                 if !held && self.callers[at(c)].keeper != Keeper::None {
@@ -52,24 +57,29 @@ impl World {
                     invalidation.answered = true;
                 }
             }
-            Body::Variants(announced) => {
+            Body::Variants(announced, restored) => {
                 if self.processes[at(process)].invalidation.is_some() {
-                    self.remove_all(scope, process, announced);
+                    self.remove_all(scope, process, announced, restored);
                 }
             }
             Body::Push(Key::Entry(_)) => self.touch(process),
             Body::Push(Key::Lease(_)) => self.notify(scope, link),
             Body::Push(Key::Generation) => self.change_group(scope, link),
+            Body::RegistryLost => self.announce_again(scope, process),
             Body::Flush => {
                 self.forget_everything(scope, link);
-                if scope.varies() && self.processes[at(process)].announced {
-                    let steady = self.steady(process);
-                    self.send(steady, Request::Announce(process, None));
-                }
+                self.announce_again(scope, process);
             }
         }
         let floor = &mut self.links[at(link)].floor;
         *floor = (*floor).max(message.floor);
+    }
+
+    fn announce_again(&mut self, scope: &Scope, process: Id) {
+        if scope.varies() && self.processes[at(process)].announced {
+            let steady = self.steady(process);
+            self.send(steady, Request::Announce(process, None));
+        }
     }
 
     fn looked_after(&mut self, scope: &Scope, c: Id, held: bool) {

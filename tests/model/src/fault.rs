@@ -21,6 +21,8 @@ pub enum Fault {
     EvictLease,
     /// The server evicts the generation.
     EvictGeneration,
+    /// The server evicts the registry of variants.
+    EvictRegistry,
     /// The lease runs out although its holder lives: it was stopped for too long.
     Lapse,
     /// `FLUSHALL`.
@@ -29,13 +31,14 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Crash,
         Self::Cancel,
         Self::Disconnect,
         Self::EvictEntry,
         Self::EvictLease,
         Self::EvictGeneration,
+        Self::EvictRegistry,
         Self::Lapse,
         Self::Flush,
     ];
@@ -145,6 +148,17 @@ impl World {
             self.links[at(deaf)].tracked.remove(key);
         }
         self.tell(key);
+    }
+
+    /// The server drops the registry, and tells those whose variants were there.
+    pub(crate) fn evict_registry(&mut self, scope: &Scope) {
+        self.server.announced = Default::default();
+        for process in 0..self.processes.len() {
+            let steady = at(self.processes[process].first);
+            if scope.tracking && self.links[steady].status == Status::Up {
+                self.links[steady].give(Body::RegistryLost);
+            }
+        }
     }
 
     /// Whoever has the lease may not count on it any more.

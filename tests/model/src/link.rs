@@ -85,11 +85,13 @@ pub(crate) enum Body {
     Holds(Id, bool),
     Renewed(Id, bool),
     /// What an invalidation asked for.
-    Variants([bool; 2]),
+    Variants([bool; 2], bool),
     /// The process's invalidation is done.
     Invalidated,
     Push(Key),
     Flush,
+    /// The registry is gone.
+    RegistryLost,
 }
 
 impl Request {

@@ -81,20 +81,28 @@ impl World {
         match reach {
             // Which releases have entries of it?
             Reach::Call if scope.varies() => self.send(link, Request::Variants),
-            Reach::Call => self.remove_all(scope, process, [false; 2]),
+            Reach::Call => self.remove_all(scope, process, [false; 2], false),
             Reach::Function => self.send(link, Request::Change(true)),
         }
     }
 
     /// Removes the call: in the process's own variant, and in those that are announced.
-    pub(crate) fn remove_all(&mut self, scope: &Scope, process: Id, announced: [bool; 2]) {
+    pub(crate) fn remove_all(
+        &mut self,
+        scope: &Scope,
+        process: Id,
+        announced: [bool; 2],
+        restored: bool,
+    ) {
         let Process {
             release,
             announced: has_announced,
             ..
         } = self.processes[at(process)];
         let link = self.processes[at(process)].home();
-        if scope.varies() && has_announced && !announced[at(release)] {
+        let lost = !announced.contains(&true) || has_announced && !announced[at(release)];
+        let in_doubt = restored && !scope.falls_for(Trap::RestorationTrusted);
+        if scope.varies() && (lost || in_doubt) {
             // The registry was lost, and with it perhaps other variants.
             self.send(link, Request::Change(false));
         }

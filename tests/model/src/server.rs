@@ -18,6 +18,8 @@ pub(crate) struct Server {
     pub(crate) leases: [Option<Lease>; 2],
     /// The variants that are announced.
     pub(crate) announced: [bool; 2],
+    /// Somebody has announced again what was lost: others may not have done so yet.
+    pub(crate) restored: bool,
     pub(crate) generation: Option<Nonce>,
     /// The last nonce that was made: none comes twice.
     last: Nonce,

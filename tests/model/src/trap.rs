@@ -61,13 +61,15 @@ pub enum Trap {
     StandInUnchecked,
     /// A flight in which such a value stands in takes joiners until its pause is stored.
     StandInOpen,
+    /// A registry that was lost is believed as soon as one has announced its variant again.
+    RestorationTrusted,
     /// Random ids are those of a forked process, which has made the same before.
     IdsRepeated,
 }
 
 impl Trap {
     /// All of them.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::CountingGenerations,
         Self::FillUnchecked,
         Self::StampedAfterwards,
@@ -94,6 +96,7 @@ impl Trap {
         Self::AnnouncedLate,
         Self::StandInUnchecked,
         Self::StandInOpen,
+        Self::RestorationTrusted,
         Self::IdsRepeated,
     ];
 }

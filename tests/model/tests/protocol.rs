@@ -182,7 +182,12 @@ fn it_holds_between_two_releases() {
     holds(scope.clone().changes(1), &[]);
     let three = Scope::of(&[1, 1, 1]).releases(&[0, 1, 1]);
     holds(three.removals(1), &[OtherRemoved, WaitedAndFound]);
-    let faults = [Fault::Flush, Fault::Crash, Fault::Disconnect];
+    let faults = [
+        Fault::Flush,
+        Fault::EvictRegistry,
+        Fault::Crash,
+        Fault::Disconnect,
+    ];
     holds(scope.removals(1).faults(1, &faults), &[Lost, OtherRemoved]);
 }
 
@@ -267,6 +272,10 @@ fn trapped(trap: Trap) -> (Scope, &'static str) {
             let scope = Scope::of(&[1, 1]).releases(&[0, 1]);
             (scope.removals(1), NO_LATE_FILL)
         }
+        Trap::RestorationTrusted => {
+            let scope = Scope::of(&[1, 1]).releases(&[0, 1]).removals(1);
+            (scope.faults(1, &[Fault::EvictRegistry]), NO_LATE_FILL)
+        }
         Trap::StandInUnchecked | Trap::StandInOpen => {
             let scope = Scope::of(&[3, 0]).failures(1, 1);
             (scope.removals(1), NO_STALE_ANSWER)
@@ -326,6 +335,7 @@ traps! {
     a_variant_announced_too_late_is_missed: AnnouncedLate,
     an_old_value_that_stands_in_after_a_push_is_stale: StandInUnchecked,
     an_old_value_that_stands_in_for_those_who_come_later_is_stale: StandInOpen,
+    a_registry_that_only_one_has_restored_hides_the_others: RestorationTrusted,
     ids_that_a_fork_repeats_resurrect_old_values: IdsRepeated,
 }
 

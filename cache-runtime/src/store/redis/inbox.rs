@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use redis::{PushInfo, PushKind, Value};
 use tokio::sync::Notify;
@@ -20,6 +20,8 @@ pub(crate) struct Inbox {
     /// The connection may be gone, or the fleet's names: look.
     pub(crate) doubt: Notify,
     names_changed: AtomicBool,
+    /// How often that was so.
+    names_changes: AtomicU64,
     settings_changed: AtomicBool,
     /// Something that was read is not vouched for any more.
     unwatched: AtomicBool,
@@ -36,6 +38,7 @@ impl Inbox {
             watchers: Arc::default(),
             doubt: Notify::new(),
             names_changed: AtomicBool::new(false),
+            names_changes: AtomicU64::new(0),
             settings_changed: AtomicBool::new(true),
             unwatched: AtomicBool::new(false),
         }
@@ -70,6 +73,7 @@ impl Inbox {
     /// Nobody vouches any more for what was read.
     pub(crate) fn lost(&self) {
         self.unwatched.store(true, Ordering::Release);
+        self.names_changes.fetch_add(1, Ordering::AcqRel);
         self.generations.clear();
         self.listener.lost();
         self.watchers.notify_all();
@@ -109,7 +113,13 @@ impl Inbox {
     }
 
     pub(crate) fn keep_names_changed(&self) {
+        self.names_changes.fetch_add(1, Ordering::AcqRel);
         self.names_changed.store(true, Ordering::Release);
+    }
+
+    /// How often the fleet's names may have changed.
+    pub(crate) fn names_changes(&self) -> u64 {
+        self.names_changes.load(Ordering::Acquire)
     }
 
     /// Whether the fleet may have set something since the last time this was asked.

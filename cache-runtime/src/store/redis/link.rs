@@ -306,9 +306,11 @@ impl Link {
 
     /// Makes sure that the fleet knows our functions' names.
     pub(super) async fn announce_all(self: &Arc<Self>) {
-        let names = self.names.all();
+        let names = self.names.announced();
         if !names.is_empty()
-            && let Err(error) = Way::ahead(Arc::clone(self)).announce_names(&names).await
+            && let Err(error) = Way::ahead(Arc::clone(self))
+                .announce_names(&names, true)
+                .await
         {
             // Tried again with the next heartbeat.
             self.inbox.keep_names_changed();

@@ -1,12 +1,16 @@
 //! The fleet's functions: a hash from each name to its variants.
 
+use std::collections::HashSet;
+
 use redis::{Cmd, Value, cmd};
 
 use super::Way;
 use super::scripts::SCRIPTS;
 use crate::error::{Error, ErrorKind};
+use crate::group::Group;
 use crate::key::Key;
 use crate::store::KnownNames;
+use crate::unique_id::UniqueId;
 
 /// Names in one command: a script can't unpack many thousands.
 const BATCH: usize = 1_000;
@@ -21,15 +25,45 @@ const MOST_VARIANTS: usize = 32 << 10;
 /// The name that stands for those that found no room.
 const OTHERS: &[u8] = b"*";
 
+/// The field of the registry's last restoration: no name has a colon. Whoever finds that it has
+/// lost a name which was there writes a mark, because others may not have found it yet.
+const RESTORED: &str = ":restored";
+
 impl Way {
-    pub(super) async fn announce_names(&self, names: &[(String, String)]) -> Result<(), Error> {
+    /// Adds a name for the first time in this process.
+    pub(super) async fn announce_name(&self, name: &str, variant: &str) -> Result<(), Error> {
+        let names = [(name.to_owned(), variant.to_owned())];
+        let changes = self.inbox.names_changes();
+        self.announce_names(&names, false).await?;
+        self.names.add(name, variant);
+        // Lost between the reply and this moment, it is restored by nobody else.
+        match self.inbox.names_changes() == changes {
+            true => Ok(()),
+            false => self.announce_names(&names, true).await,
+        }
+    }
+
+    /// Adds names; `again` if they were there before, and what is missing was lost.
+    pub(super) async fn announce_names(
+        &self,
+        names: &[(String, String)],
+        again: bool,
+    ) -> Result<(), Error> {
         let key = self.settings.names_key();
+        let mark = match again {
+            true => UniqueId::fresh().0.to_vec(),
+            false => Vec::new(),
+        };
+        let mark = mark.as_slice();
         for batch in names.chunks(BATCH) {
             self.refill();
             let key = key.as_str();
             self.exchange(|mut line| async move {
                 let mut call = SCRIPTS.announce.key(key);
-                call.arg(MOST_NAMES).arg(MOST_VARIANTS);
+                call.arg(MOST_NAMES)
+                    .arg(MOST_VARIANTS)
+                    .arg(RESTORED)
+                    .arg(mark);
                 for (name, variant) in batch {
                     call.arg(name).arg(variant);
                 }
@@ -46,6 +80,7 @@ impl Way {
         let key = self.settings.names_key();
         let key = key.as_str();
         let mut known = KnownNames::default();
+        let mut missing: HashSet<String> = self.names.announced().into_iter().map(first).collect();
         let (mut read, mut unreadable) = (0, 0);
         let mut cursor = b"0".to_vec();
         loop {
@@ -67,11 +102,16 @@ impl Way {
                 }
                 Err(error) => return Err(error),
             };
-            for name in fields.into_iter().step_by(2) {
+            let mut fields = fields.into_iter();
+            while let (Some(name), Some(value)) = (fields.next(), fields.next()) {
                 read += 1;
                 if name == OTHERS {
                     known.incomplete = true;
+                } else if name == RESTORED.as_bytes() {
+                    let everything = [Group::everything(&self.settings.namespace)];
+                    known.incomplete |= self.names.is_in_doubt(&value, &everything);
                 } else if let Ok(name) = String::from_utf8(name) {
+                    missing.remove(&name);
                     known.names.push(name);
                 } else {
                     unreadable += 1;
@@ -79,7 +119,8 @@ impl Way {
             }
             let has_ended = next == b"0";
             if has_ended || read >= 2 * MOST_NAMES {
-                known.incomplete |= !has_ended;
+                // What has lost one of ours has lost others' as well.
+                known.incomplete |= !has_ended || !missing.is_empty();
                 if unreadable > 0 {
                     let text =
                         format!("{unreadable} names in `{key}` are no text and were skipped");
@@ -95,8 +136,10 @@ impl Way {
     /// Asks for the variants of a call's function.
     pub(super) fn ask_variants(&self, key: &Key) -> Option<Cmd> {
         key.variant()?;
-        let mut get = cmd("HGET");
-        get.arg(self.settings.names_key()).arg(key.name());
+        let mut get = cmd("HMGET");
+        get.arg(self.settings.names_key())
+            .arg(key.name())
+            .arg(RESTORED);
         Some(get)
     }
 
@@ -107,15 +150,34 @@ impl Way {
             return (Vec::new(), false);
         };
         // An error says that something else stands there.
-        let known = match known {
-            Value::BulkString(known) => String::from_utf8(known).ok(),
-            _ => None,
+        let (known, restored) = match known {
+            Value::Array(fields) => {
+                let mut fields = fields.into_iter().map(bytes);
+                (fields.next().flatten(), fields.next().flatten())
+            }
+            _ => (None, None),
         };
+        let known = known.and_then(|known| String::from_utf8(known).ok());
         let text = known.as_deref().unwrap_or_default();
         let has_own = text.split(' ').any(|variant| variant == own);
-        let lost = known.is_none() || !has_own && self.names.contains(key.name(), own);
+        let namespace = &self.settings.namespace;
+        let function = Group::function(namespace, key.name());
+        let groups = [function, Group::everything(namespace)];
+        let in_doubt = restored.is_some_and(|mark| self.names.is_in_doubt(&mark, &groups));
+        let lost = in_doubt || known.is_none() || !has_own && self.names.contains(key.name(), own);
         let others = text.split(' ').filter(|variant| *variant != own);
         let others = others.filter_map(|variant| key.in_variant(variant));
         (others.collect(), lost)
+    }
+}
+
+fn first((name, _): (String, String)) -> String {
+    name
+}
+
+fn bytes(value: Value) -> Option<Vec<u8>> {
+    match value {
+        Value::BulkString(bytes) => Some(bytes),
+        _ => None,
     }
 }

@@ -209,7 +209,7 @@ impl Tier for Way {
     }
 
     async fn change(&self, groups: &[Group]) -> Result<(), Error> {
-        self.exchange(|mut line| async move {
+        let changed = self.exchange(|mut line| async move {
             let change = |group: &Group| {
                 let mut change = match group.is_tag() {
                     // The next reader makes one that lives as long as it needs.
@@ -238,8 +238,10 @@ impl Tier for Way {
                 }
                 told => told,
             }
-        })
-        .await
+        });
+        changed.await?;
+        self.names.changed(groups);
+        Ok(())
     }
 
     async fn remove_matching(&self, pattern: &KeyPattern) -> Result<Removed, Error> {
@@ -254,10 +256,8 @@ impl Tier for Way {
     }
 
     async fn announce(&self, name: &str, variant: &str) -> Result<(), Error> {
-        self.names.add(name, variant);
-        let name = [(name.to_owned(), variant.to_owned())];
         // On the link that restores the registry: its connection must hear of a loss.
-        self.steady().announce_names(&name).await
+        self.steady().announce_name(name, variant).await
     }
 }
 
