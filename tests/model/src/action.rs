@@ -59,6 +59,7 @@ pub enum Action {
     Lapse(Variant),
     /// Everything goes.
     Flush,
+    /// The server drops the registry of variants.
     EvictRegistry,
 }
 
