@@ -36,6 +36,11 @@ impl Group {
         Self::new(format!("{namespace}:gen:fn:{name}"))
     }
 
+    /// Whether every call of the namespace is in it.
+    pub(crate) fn is_everything(&self) -> bool {
+        self.key.ends_with(":gen:all")
+    }
+
     /// No calls: its generation is the id of the database.
     pub(crate) fn database(namespace: &str) -> Self {
         Self::new(format!("{namespace}:gen:database"))

@@ -1,4 +1,4 @@
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,16 +14,17 @@ const RESTORING: Duration = Duration::from_secs(60);
 #[derive(Default)]
 pub(crate) struct Names {
     announced: Mutex<BTreeSet<(String, String)>>,
-    restored: Mutex<Option<Restored>>,
+    /// By name. Bounded by the names in the registry.
+    restored: Mutex<HashMap<String, Restored>>,
 }
 
-/// The last restoration of the registry: its mark, and when this process has first seen it.
+/// The last restoration of a function: its mark, and when this process has first seen it.
 struct Restored {
-    mark: Vec<u8>,
+    mark: String,
     seen: Instant,
-    /// The groups that have a new generation since all could have restored theirs: what the
-    /// registry lacks of them can't be read any more. Bounded by the functions.
-    settled: HashSet<String>,
+    /// It has a new generation since all could have restored theirs: what the registry lacks of it
+    /// can't be read any more.
+    settled: bool,
 }
 
 impl Names {
@@ -39,22 +40,19 @@ impl Names {
         self.lock().iter().cloned().collect()
     }
 
-    /// Whether a registry with this mark of a restoration may lack what somebody has stored that
-    /// is in all of these groups. No clock is compared with another's: it counts from when this
-    /// process has seen the mark.
-    pub(crate) fn is_in_doubt(&self, mark: &[u8], groups: &[Group]) -> bool {
-        let mut restored = self.restored.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*restored {
-            Some(known) if known.mark == mark => {
-                let mut groups = groups.iter();
-                !groups.any(|group| known.settled.contains(group.key()))
-            }
+    /// Whether the registry may lack variants of a function that has this mark of a restoration.
+    /// No clock is compared with another's: it counts from when this process has seen the mark.
+    pub(crate) fn is_in_doubt(&self, name: &str, mark: &str) -> bool {
+        let mut restored = self.restored();
+        match restored.get(name) {
+            Some(known) if known.mark == mark => !known.settled,
             _ => {
-                *restored = Some(Restored {
+                let seen = Restored {
                     mark: mark.to_owned(),
                     seen: Instant::now(),
-                    settled: HashSet::new(),
-                });
+                    settled: false,
+                };
+                restored.insert(name.to_owned(), seen);
                 true
             }
         }
@@ -62,15 +60,24 @@ impl Names {
 
     /// These groups have new generations.
     pub(crate) fn changed(&self, groups: &[Group]) {
-        let mut restored = self.restored.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = &mut *restored
-            && known.seen.elapsed() > RESTORING
-        {
-            let functions = groups.iter().filter(|group| !group.is_tag());
-            known
-                .settled
-                .extend(functions.map(|group| group.key().to_owned()));
+        let mut restored = self.restored();
+        if restored.is_empty() {
+            return;
         }
+        let settle = |known: &mut Restored| known.settled |= known.seen.elapsed() > RESTORING;
+        for group in groups {
+            match group.function_name() {
+                Some(name) => {
+                    restored.get_mut(name).into_iter().for_each(settle);
+                }
+                None if group.is_everything() => restored.values_mut().for_each(settle),
+                None => {}
+            }
+        }
+    }
+
+    fn restored(&self) -> MutexGuard<'_, HashMap<String, Restored>> {
+        self.restored.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeSet<(String, String)>> {

@@ -7,7 +7,6 @@ use redis::{Cmd, Value, cmd};
 use super::Way;
 use super::scripts::SCRIPTS;
 use crate::error::{Error, ErrorKind};
-use crate::group::Group;
 use crate::key::Key;
 use crate::store::KnownNames;
 use crate::unique_id::UniqueId;
@@ -25,9 +24,9 @@ const MOST_VARIANTS: usize = 32 << 10;
 /// The name that stands for those that found no room.
 const OTHERS: &[u8] = b"*";
 
-/// The field of the registry's last restoration: no name has a colon. Whoever finds that it has
-/// lost a name which was there writes a mark, because others may not have found it yet.
-const RESTORED: &str = ":restored";
+/// How the mark of a restoration begins, which stands among the variants of a function. Whoever finds
+/// that the registry has lost what was there leaves one, because others may not have found it yet.
+const MARK: char = ':';
 
 impl Way {
     /// Adds a name for the first time in this process.
@@ -51,19 +50,16 @@ impl Way {
     ) -> Result<(), Error> {
         let key = self.settings.names_key();
         let mark = match again {
-            true => UniqueId::fresh().0.to_vec(),
-            false => Vec::new(),
+            true => format!("{MARK}{:032x}", u128::from_be_bytes(UniqueId::fresh().0)),
+            false => String::new(),
         };
-        let mark = mark.as_slice();
+        let mark = mark.as_str();
         for batch in names.chunks(BATCH) {
             self.refill();
             let key = key.as_str();
             self.exchange(|mut line| async move {
                 let mut call = SCRIPTS.announce.key(key);
-                call.arg(MOST_NAMES)
-                    .arg(MOST_VARIANTS)
-                    .arg(RESTORED)
-                    .arg(mark);
+                call.arg(MOST_NAMES).arg(MOST_VARIANTS).arg(mark);
                 for (name, variant) in batch {
                     call.arg(name).arg(variant);
                 }
@@ -107,11 +103,11 @@ impl Way {
                 read += 1;
                 if name == OTHERS {
                     known.incomplete = true;
-                } else if name == RESTORED.as_bytes() {
-                    let everything = [Group::everything(&self.settings.namespace)];
-                    known.incomplete |= self.names.is_in_doubt(&value, &everything);
                 } else if let Ok(name) = String::from_utf8(name) {
                     missing.remove(&name);
+                    let value = String::from_utf8_lossy(&value);
+                    known.incomplete |=
+                        mark(&value).is_some_and(|mark| self.names.is_in_doubt(&name, mark));
                     known.names.push(name);
                 } else {
                     unreadable += 1;
@@ -136,10 +132,8 @@ impl Way {
     /// Asks for the variants of a call's function.
     pub(super) fn ask_variants(&self, key: &Key) -> Option<Cmd> {
         key.variant()?;
-        let mut get = cmd("HMGET");
-        get.arg(self.settings.names_key())
-            .arg(key.name())
-            .arg(RESTORED);
+        let mut get = cmd("HGET");
+        get.arg(self.settings.names_key()).arg(key.name());
         Some(get)
     }
 
@@ -150,22 +144,16 @@ impl Way {
             return (Vec::new(), false);
         };
         // An error says that something else stands there.
-        let (known, restored) = match known {
-            Value::Array(fields) => {
-                let mut fields = fields.into_iter().map(bytes);
-                (fields.next().flatten(), fields.next().flatten())
-            }
-            _ => (None, None),
+        let known = match known {
+            Value::BulkString(known) => String::from_utf8(known).ok(),
+            _ => None,
         };
-        let known = known.and_then(|known| String::from_utf8(known).ok());
         let text = known.as_deref().unwrap_or_default();
         let has_own = text.split(' ').any(|variant| variant == own);
-        let namespace = &self.settings.namespace;
-        let function = Group::function(namespace, key.name());
-        let groups = [function, Group::everything(namespace)];
-        let in_doubt = restored.is_some_and(|mark| self.names.is_in_doubt(&mark, &groups));
+        let in_doubt = mark(text).is_some_and(|mark| self.names.is_in_doubt(key.name(), mark));
         let lost = in_doubt || known.is_none() || !has_own && self.names.contains(key.name(), own);
-        let others = text.split(' ').filter(|variant| *variant != own);
+        let others = text.split(' ');
+        let others = others.filter(|variant| *variant != own && !variant.starts_with(MARK));
         let others = others.filter_map(|variant| key.in_variant(variant));
         (others.collect(), lost)
     }
@@ -175,9 +163,9 @@ fn first((name, _): (String, String)) -> String {
     name
 }
 
-fn bytes(value: Value) -> Option<Vec<u8>> {
-    match value {
-        Value::BulkString(bytes) => Some(bytes),
-        _ => None,
-    }
+/// The mark of a restoration among these variants.
+fn mark(variants: &str) -> Option<&str> {
+    variants
+        .split(' ')
+        .find(|variant| variant.starts_with(MARK))
 }

@@ -28,9 +28,8 @@ pub(crate) struct Scripts {
     /// Replaces a lease by a pause. KEYS: lease. ARGV: token, ms.
     pub(crate) pause: Script,
     /// Adds functions and their variants to the registry. KEYS: registry. ARGV: how many names
-    /// it holds at most, bytes of variants that a function has at most, the field that marks a
-    /// restoration and its mark, or nothing if they were not there before, then name and variant
-    /// of each.
+    /// it holds at most, bytes of variants that a function has at most, the mark of this
+    /// restoration, or nothing if they were not there before, then name and variant of each.
     pub(crate) announce: Script,
     /// Changes what the fleet has set. KEYS: settings. ARGV: how many are
     /// set; each, and its value; those that are not set any more.
@@ -145,23 +144,23 @@ return 1",
     ),
     announce: Script::new(
         r"if type(redis.pcall('HLEN', KEYS[1])) == 'table' then redis.call('DEL', KEYS[1]) end
-local lost = false
-for i = 5, #ARGV, 2 do
+local function join(a, b)
+  if a == '' or b == '' then return a .. b end
+  return a .. ' ' .. b
+end
+for i = 4, #ARGV, 2 do
   local name, variant = ARGV[i], ARGV[i + 1]
   local known = redis.call('HGET', KEYS[1], name)
   if not known then
     if redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[1]) then name, variant = '*', '' end
-    redis.call('HSET', KEYS[1], name, variant)
-    lost = true
+    redis.call('HSET', KEYS[1], name, join(variant, ARGV[3]))
   elseif variant ~= '' and not string.find(' ' .. known .. ' ', ' ' .. variant .. ' ', 1, true) then
-    if known ~= '' then known = known .. ' ' end
-    known = known .. variant
+    if ARGV[3] ~= '' then known = string.gsub(known, ' ?:%x+', '') end
+    known = join(join(known, variant), ARGV[3])
     while #known > tonumber(ARGV[2]) do known = string.gsub(known, '^%S*%s', '', 1) end
     redis.call('HSET', KEYS[1], name, known)
-    lost = true
   end
 end
-if lost and ARGV[4] ~= '' then redis.call('HSET', KEYS[1], ARGV[3], ARGV[4]) end
 return redis.call('HLEN', KEYS[1])",
     ),
 });
