@@ -2,6 +2,7 @@
 //! call is answered right, and what was too much leaves nothing behind.
 
 mod overload {
+    mod burst;
     mod damaged;
     mod dropped;
     mod full;

@@ -89,6 +89,27 @@ pub(crate) fn timeout<F: Future>(limit: Duration, future: F) -> Result<Timeout<F
     let _context = handle.enter();
     Ok(tokio::time::timeout(limit, future))
 }
+
+/// What comes of `future` within `limit`; what takes longer goes on by itself, on our runtime.
+pub(crate) async fn beside<T: Send + 'static>(
+    limit: Duration,
+    future: impl Future<Output = T> + Send + 'static,
+) -> Option<T> {
+    let mut future: Pin<Box<dyn Future<Output = T> + Send>> = Box::pin(future);
+    match timeout(limit, future.as_mut()) {
+        Ok(within) => {
+            if let Ok(outcome) = within.await {
+                return Some(outcome);
+            }
+        }
+        Err(_) => return Some(future.await),
+    }
+    spawn(async move {
+        let _ = future.await;
+    });
+    None
+}
+
 /// Lets others have their turns, through the queue that other threads take from: if one of those
 /// blocks this thread, another goes on. `tokio::task::yield_now` waits in a place that no other
 /// thread looks into, and for ever on a thread that blocks inside a runtime.
@@ -102,4 +123,28 @@ pub(crate) async fn yielded() {
         Poll::Pending
     })
     .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use tokio::sync::oneshot;
+
+    #[test]
+    fn what_takes_longer_goes_on_by_itself_and_ends() {
+        let (go, gone) = oneshot::channel::<()>();
+        let (end, ended) = oneshot::channel();
+        let future = async move {
+            let _ = gone.await;
+            let _ = end.send(7);
+            7
+        };
+        let within = beside(Duration::from_millis(5), future);
+        assert_eq!(pollster::block_on(within), None);
+        assert!(go.send(()).is_ok());
+        assert_eq!(ended.blocking_recv(), Ok(7));
+        let at_once = beside(Duration::from_secs(20), async { 8 });
+        assert_eq!(pollster::block_on(at_once), Some(8));
+    }
 }

@@ -210,8 +210,8 @@ impl Builder {
         self
     }
 
-    /// How long a call waits for the server, all exchanges before its computation together, and
-    /// once more when it stores. A call that has waited so long computes without the cache, and
+    /// How long a call waits for a silent server, all exchanges before its computation together, and
+    /// once more when it stores; what waits in this process to be sent costs nothing of it. A call that has waited so long computes without the cache, and
     /// so do all others until the server answers a ping within half of it. Give four round
     /// trips at least.
     pub fn command_timeout(mut self, limit: Duration) -> Self {

@@ -10,6 +10,8 @@ pub struct Error {
     kind: ErrorKind,
     message: String,
     passing: bool,
+    /// The server answers, on another connection.
+    elsewhere: bool,
 }
 
 /// The kinds of [`Error`], for programs that act on them.
@@ -22,6 +24,8 @@ pub enum ErrorKind {
     Unavailable,
     /// The server did not answer within the deadline.
     Timeout,
+    /// More commands wait in this process for the server than it takes: a burst of our own.
+    Overloaded,
     /// The server answered with an error.
     Server,
     /// An argument or a key text can't be made into a key.
@@ -45,7 +49,11 @@ impl Error {
         Self {
             kind,
             message: message.into(),
-            passing: matches!(kind, ErrorKind::Unavailable | ErrorKind::Timeout),
+            passing: matches!(
+                kind,
+                ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Overloaded
+            ),
+            elsewhere: false,
         }
     }
 
@@ -53,6 +61,17 @@ impl Error {
     pub(crate) fn for_now(mut self) -> Self {
         self.passing = true;
         self
+    }
+
+    /// The connection is not read in time, and the server is well.
+    pub(crate) fn elsewhere(mut self) -> Self {
+        self.elsewhere = true;
+        self
+    }
+
+    /// Whether the same would succeed on another connection.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.elsewhere
     }
 
     /// Whether the same may succeed in a while.
@@ -66,6 +85,7 @@ impl Error {
             kind: self.kind,
             message: self.message.clone(),
             passing: self.passing,
+            elsewhere: self.elsewhere,
         }
     }
 

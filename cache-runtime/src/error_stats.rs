@@ -73,6 +73,8 @@ kinds! {
     unavailable: Unavailable,
     /// The server did not answer within the deadline.
     timeout: Timeout,
+    /// More commands waited in this process for the server than it takes.
+    overloaded: Overloaded,
     /// The server answered with an error, or held what nobody of ours has written.
     server: Server,
     /// An argument or a key text can't be made into a key.

@@ -13,6 +13,9 @@ pub enum Event {
     Disconnected(Error),
     /// Redis answers: calls are served from it.
     Reconnected,
+    /// More commands wait in this process for Redis than can be kept (262,144, or 64 MiB): further
+    /// calls compute and are not stored, until half of them are sent. Redis is there.
+    Overloaded,
     /// Nothing is kept in this process from now on, because the server tells of no changes (no
     /// RESP3, or a proxy between).
     NearCacheDisabled,
@@ -53,6 +56,9 @@ impl fmt::Display for Event {
         match self {
             Self::Disconnected(error) => write!(f, "redis is away, calls go through: {error}"),
             Self::Reconnected => f.write_str("redis is there"),
+            Self::Overloaded => f.write_str(
+                "more calls at once than redis takes: further ones are computed and not stored",
+            ),
             Self::NearCacheDisabled => f.write_str(
                 "the near tier is off: the server tells of no changes (no RESP3, or a proxy between); functions with a `near_ttl` use it all the same",
             ),
@@ -93,6 +99,7 @@ impl Observer {
         match event {
             Event::InvalidationDropped(_) => tracing::error!("{event}"),
             Event::Disconnected(_)
+            | Event::Overloaded
             | Event::NearCacheDisabled
             | Event::InvalidationsQueued
             | Event::Forked

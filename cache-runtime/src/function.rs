@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
+use crate::announcing::Announcing;
 use crate::error::{Error, ErrorKind};
 use crate::event::Observer;
 use crate::group::Group;
@@ -107,6 +108,7 @@ pub(crate) struct State {
     /// The variants that the fleet knows, so that a pattern, and an invalidation by another
     /// release, can reach what is stored.
     announced: RwLock<HashSet<Box<str>>>,
+    pub(crate) announcing: Announcing,
     pub(crate) trouble: Trouble,
     set: Set,
     /// Another function has the name: nothing is cached.
@@ -164,6 +166,7 @@ impl State {
             current: Current::default(),
             counters: Counters::default(),
             announced: RwLock::default(),
+            announcing: Announcing::default(),
             trouble: Trouble::default(),
             set: Set::default(),
             refused,

@@ -4,6 +4,7 @@
 //! Use the facade. Arrows point downward: `cache` and `compute` → `lease`, `local`, `near`, `flight`,
 //! `store` → `key`, `entry`, `codec`, `policy`, `error`.
 
+mod announcing;
 mod background;
 pub mod blocking;
 mod builder;

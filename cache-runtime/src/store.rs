@@ -409,6 +409,24 @@ impl Session {
         }
     }
 
+    /// How long a caller waits for a value to be stored; `None` if that is done on the spot.
+    pub(crate) fn patience(&self) -> Option<Duration> {
+        match self {
+            Self::Memory(_) | Self::Here(_) => None,
+            Self::Redis(way) => Some(way.patience()),
+        }
+    }
+
+    /// Whether this call goes by another connection from now on, because of this error: the server
+    /// is well, and the one that it went by is not read in time.
+    pub(crate) fn moves(&self, error: &Error) -> bool {
+        match self {
+            Self::Memory(_) => false,
+            Self::Here(here) => here.way.moves(error),
+            Self::Redis(way) => way.moves(error),
+        }
+    }
+
     /// The whole patience with the server again: since the last exchange the call has waited
     /// for something else, or computed.
     pub(crate) fn refill(&self) {

@@ -15,8 +15,11 @@ pub(crate) struct Trouble(Mutex<Option<Instant>>);
 impl Trouble {
     /// A call was computed and not stored.
     pub(crate) fn arises(&self, observer: &Observer, function: &str, error: &Error) {
-        // That the server is away is told once for all functions.
-        if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout) {
+        // That the server is away, or too much is asked of it, is told once for all functions.
+        if matches!(
+            error.kind(),
+            ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Overloaded
+        ) {
             return;
         }
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);

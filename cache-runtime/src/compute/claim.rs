@@ -46,7 +46,7 @@ impl Request<'_> {
             // Nothing would tell of an invalidation: who comes from now on reads for itself.
             lead.leave();
         }
-        let token = UniqueId::fresh();
+        let mut token = UniqueId::fresh();
         let life = self.lease();
         let mut watch = self.session.watch(self.key);
         let mut pause = POLL.0;
@@ -78,8 +78,17 @@ impl Request<'_> {
             let mut watched = false;
             let asking = Asking::new(&self.session, self.key, token);
             let answer = self.session.claim(&claimed).await;
-            asking.answered();
+            if answer.is_ok() {
+                asking.answered();
+            } else {
+                // It may be granted all the same, or be on its way.
+                drop(asking);
+            }
             match answer {
+                Err(error) if self.session.moves(&error) => {
+                    watch = self.session.watch(self.key);
+                    token = UniqueId::fresh();
+                }
                 Ok(Claim::Granted) => {
                     let lease = Lease::keep(&self.session, self.key, token, life, lead.attend());
                     return Turn::Ours(lease, mark);
@@ -204,9 +213,9 @@ impl Request<'_> {
             respects_pause: reach == Reach::Normal,
         };
         let asking = Asking::new(&self.session, self.key, token);
-        let answer = self.session.claim(&claimed).await;
+        let answer = self.session.claim(&claimed).await?;
         asking.answered();
-        let granted = matches!(answer?, Claim::Granted);
+        let granted = matches!(answer, Claim::Granted);
         Ok(granted.then(|| Lease::keep(&self.session, self.key, token, life, lead.attend())))
     }
 
@@ -215,7 +224,10 @@ impl Request<'_> {
     pub(super) async fn announce(&self) -> Result<(), Error> {
         let variant = self.key.variant().unwrap_or_default();
         if !self.state.is_announced(variant) {
-            self.session.announce(&self.state.name, variant).await?;
+            let announce = || self.session.announce(&self.state.name, variant);
+            let patience = self.session.patience().unwrap_or(Duration::MAX);
+            let once = self.state.announcing.once(variant, patience, announce);
+            once.await?;
             self.state.announced(variant);
         }
         Ok(())

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Boxed, Request};
+use crate::background;
 #[cfg(debug_assertions)]
 use crate::codec::Codec;
 use crate::codec::guarded;
@@ -166,15 +167,31 @@ impl Request<'_> {
                 return Err(error);
             }
         };
-        let filled = lease.fill(entry, span.life, existing).await?;
+        let filled = match self.session.patience() {
+            None => lease.fill(entry, span.life, existing).await?,
+            Some(patience) => {
+                let (local, key) = (Arc::clone(&self.inner.local), self.key.clone());
+                let filling = async move {
+                    let filled = lease.fill(entry, span.life, existing).await;
+                    // A refresh replaces a copy of the old value, and our own push is still on its
+                    // way. The new one is kept when it is read: our write has ended what the server
+                    // tracks for us.
+                    local.call_changed(key.as_str());
+                    filled
+                };
+                match background::beside(patience, filling).await {
+                    Some(filled) => filled?,
+                    // It waits beside its caller for its turn.
+                    None => return Ok(()),
+                }
+            }
+        };
         let observer = &self.inner.local.observer;
         self.state.trouble.ends(observer, &self.state.name);
         if !self.session.is_typed() {
-            // A refresh replaces a copy of the old value, and our own push is still on its way.
-            // The new one is kept when it is read: our write has ended what the server tracks
-            // for us.
-            self.inner.local.call_changed(self.key.as_str());
-        } else if filled && self.state.is_still(self.policy) {
+            return Ok(());
+        }
+        if filled && self.state.is_still(self.policy) {
             lead.keep(|| self.set_current(mark.stamp()));
         } else if filled {
             // What a setting ends is swept out once, and this came in behind the broom.

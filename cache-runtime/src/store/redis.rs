@@ -1,5 +1,6 @@
 //! The tier in a Redis server. Connections, scripts and pushes stay in here.
 
+mod batcher;
 #[cfg(feature = "cluster")]
 mod cluster;
 mod database;
@@ -20,7 +21,6 @@ mod pool;
 mod primaries;
 mod probe;
 mod queue;
-mod reads;
 mod registry;
 mod scripts;
 mod seen;

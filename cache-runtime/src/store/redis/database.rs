@@ -1,10 +1,12 @@
 use std::time::Duration;
 
+use redis::RedisResult;
 use tokio::time::timeout;
 
 use super::Settings;
 use super::link::{Line, Up};
-use super::look::make;
+use super::scripts::SCRIPTS;
+use super::tier::millis;
 use crate::group::Group;
 use crate::unique_id::UniqueId;
 
@@ -34,4 +36,13 @@ impl Database {
             _ => false,
         }
     }
+}
+
+/// The generation of a group that had none, and whether something else stood there.
+async fn make(line: &mut Line, group: &Group) -> RedisResult<(Option<UniqueId>, bool)> {
+    let mut call = SCRIPTS.generation.key(group.key());
+    call.arg(&UniqueId::fresh().0)
+        .arg(group.life().map_or(0, millis));
+    let (made, damaged): (Vec<u8>, u8) = call.invoke_async(&mut line.connection).await?;
+    Ok((UniqueId::from_bytes(&made), damaged == 1))
 }

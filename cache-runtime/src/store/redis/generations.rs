@@ -81,6 +81,15 @@ impl Generations {
         known.epoch
     }
 
+    /// The generation of a group, if it is known.
+    pub(crate) fn nonce(&self, group: &Group) -> Option<UniqueId> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        match known.groups.get(&group.digest()) {
+            Some(Slot::Known(nonce)) => Some(*nonce),
+            _ => None,
+        }
+    }
+
     /// The stamp, if all groups are known.
     pub(crate) fn stamp(&self, groups: &[Group]) -> Option<Stamp> {
         Some(self.now(groups)?.0)

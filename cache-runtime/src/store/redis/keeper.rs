@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout};
 
 use super::Settings;
+use super::batcher::Batcher;
 use super::database::Database;
 use super::inbox::Inbox;
 use super::link::{HEARTBEAT, Link, Up};
 use super::pool::{Checkout, SILENT, Source, is_answer};
-use super::reads::Reads;
 use crate::error::{Error, ErrorKind};
 
 /// The longest pause between two attempts to connect.
@@ -23,7 +23,7 @@ pub(super) struct Alive {
     pub(super) link: Weak<Link>,
     pub(super) alive: Arc<AtomicBool>,
     pub(super) inbox: Arc<Inbox>,
-    pub(super) reads: Arc<Reads>,
+    pub(super) batcher: Arc<Batcher>,
 }
 
 impl Drop for Alive {
@@ -31,7 +31,7 @@ impl Drop for Alive {
         self.alive.store(false, Ordering::Release);
         // Nobody hears its pushes any more.
         self.inbox.forget_everything();
-        self.reads.close();
+        self.batcher.close();
         if let Some(link) = self.link.upgrade() {
             link.fall("its runtime has ended");
         }
@@ -158,7 +158,7 @@ async fn watch(
         link.hear(begun);
         // A call takes two exchanges at least: a server that is slower costs every call its
         // patience, and gives it nothing.
-        if !link.is_up() && took <= settings.command_timeout / 2 && !link.reads.is_stuck() {
+        if !link.is_up() && took <= settings.command_timeout / 2 && !link.batcher.is_stuck() {
             link.restore(up.clone());
         } else if inbox.is_unwatched() && link.is_up() {
             // One of several connections has gone and come back.

@@ -8,14 +8,26 @@ use redis::{RedisError, RedisResult};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
+use super::batcher::{self, Batcher, late_by};
 use super::health::unreachable;
 use super::keeper::{Alive, keep};
-use super::reads::{self, Reads, late_by};
 use super::{Settings, Way, names::Names, pool, queue::Queue, wire::Wire};
 use crate::background;
 use crate::error::Error;
 use crate::store::redis::generations::Epoch;
 use crate::store::redis::inbox::Inbox;
+
+/// In how many turns an answer to the question whether the server is there is waited for, and how
+/// long each takes at most.
+const TURNS: u32 = 4;
+const LONGEST_TURN: Duration = Duration::from_millis(250);
+
+/// How long a runtime may not come to read its connection before its calls go by another: where all
+/// of this machine is busy, that would help none of them.
+pub(super) const BUSY: Duration = Duration::from_millis(250);
+
+/// How long it is waited for on a machine that is too busy to tell.
+const LONGEST_DOUBT: Duration = Duration::from_secs(2);
 
 /// How often a quiet connection is asked whether it is still there.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -27,15 +39,16 @@ pub(crate) struct Link {
     pub(super) names: Arc<Names>,
     pub(super) queue: Arc<Queue>,
     pub(super) inbox: Arc<Inbox>,
-    pub(super) reads: Arc<Reads>,
+    pub(super) batcher: Arc<Batcher>,
     up: AtomicBool,
     /// Replies on its connection do not fit their requests.
     broken: AtomicBool,
     status: RwLock<Status>,
     changed: Notify,
     alive: Arc<AtomicBool>,
-    /// When that was asked which its connection has answered last.
     heard: Mutex<Instant>,
+    /// Wakes who waits for an answer.
+    heard_again: Notify,
     /// The link on our own runtime, unless this is it.
     pub(super) steady: Option<Arc<Link>>,
 }
@@ -51,6 +64,16 @@ pub(super) struct Up {
     pub(super) connection: Wire,
     pub(super) tracking: bool,
     pub(super) epoch: Epoch,
+}
+
+/// What is to be thought of a server that has not answered in time.
+pub(super) enum Verdict {
+    /// It does not answer: nothing is sent to it until it does.
+    Away,
+    /// It has answered what was asked since, by another connection: this one is not read.
+    Busy,
+    /// It has answered what was asked since.
+    Slow,
 }
 
 /// A connection to send on.
@@ -76,13 +99,14 @@ impl Link {
             names: Arc::clone(names),
             queue: Arc::clone(queue),
             inbox: Arc::new(inbox),
-            reads: Arc::new(Reads::new(settings.command_timeout)),
+            batcher: Arc::new(Batcher::new(settings.command_timeout)),
             up: AtomicBool::new(false),
             broken: AtomicBool::new(false),
             status: RwLock::new(Status::Connecting),
             changed: Notify::new(),
             alive: Arc::new(AtomicBool::new(true)),
             heard: Mutex::new(Instant::now()),
+            heard_again: Notify::new(),
             steady,
         });
         settings.health.watch(&link);
@@ -90,13 +114,16 @@ impl Link {
             link: Arc::downgrade(&link),
             alive: Arc::clone(&link.alive),
             inbox: Arc::clone(&link.inbox),
-            reads: Arc::clone(&link.reads),
+            batcher: Arc::clone(&link.batcher),
         };
         background::spawn_on(
             runtime,
-            reads::send(Arc::downgrade(&link), Arc::clone(&link.reads)),
+            batcher::send(Arc::downgrade(&link), Arc::clone(&link.batcher)),
         );
-        background::spawn(reads::watch(Arc::downgrade(&link), Arc::clone(&link.reads)));
+        background::spawn(batcher::watch(
+            Arc::downgrade(&link),
+            Arc::clone(&link.batcher),
+        ));
         let keep = keep(
             Arc::downgrade(&link),
             Arc::clone(&link.inbox),
@@ -112,8 +139,7 @@ impl Link {
     /// Nobody has heard of the connection for some heartbeats: the runtime that it lives on is
     /// blocked, and what it has read may have changed. It takes calls again when it answers.
     pub(super) fn give_up_if_deaf(&self) {
-        let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.is_up() && heard.elapsed() > HEARTBEAT * 3 {
+        if self.is_up() && self.heard().elapsed() > HEARTBEAT * 3 {
             self.fall("its runtime is blocked");
             self.inbox.forget_everything();
         }
@@ -121,12 +147,17 @@ impl Link {
 
     /// Whether its connection has answered what was asked after this moment.
     pub(super) fn was_heard_since(&self, since: Instant) -> bool {
-        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) > since
+        self.heard() > since
     }
 
     /// Its connection has answered what was asked at this moment.
     pub(super) fn hear(&self, asked: Instant) {
         *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = asked;
+        self.heard_again.notify_waiters();
+    }
+
+    fn heard(&self) -> Instant {
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether its runtime still runs.
@@ -160,17 +191,75 @@ impl Link {
         F: Future<Output = RedisResult<T>>,
     {
         // Pinned here, and not moved into its deadline.
-        let work = pin!(async {
+        let mut work = pin!(async {
             let line = self.line().await?;
             exchange(line).await.map_err(|error| self.error(&error))
         });
-        match background::timeout(limit, work)?.await {
-            Ok(outcome) => outcome,
-            Err(_) => {
-                self.overdue();
-                Err(late_by(limit))
+        let begun = Instant::now();
+        let half = limit / 2;
+        if let Ok(outcome) = background::timeout(half, work.as_mut())?.await {
+            return outcome;
+        }
+        self.ask_whether_it_answers();
+        if let Ok(outcome) = background::timeout(limit - half, work.as_mut())?.await {
+            return outcome;
+        }
+        match self.judge(begun).await {
+            Verdict::Away | Verdict::Slow => Err(late_by(limit)),
+            Verdict::Busy => {
+                let left = BUSY.saturating_sub(begun.elapsed());
+                if let Ok(outcome) = background::timeout(left, work)?.await {
+                    return outcome;
+                }
+                self.leave();
+                Err(late_by(limit).elsewhere())
             }
         }
+    }
+
+    /// A call has waited for half of its patience: is it the server, or this connection's reader?
+    /// The connection on our own runtime can tell.
+    pub(super) fn ask_whether_it_answers(&self) {
+        let steady = self.steady.as_deref().unwrap_or(self);
+        steady.inbox.doubt.notify_one();
+    }
+
+    /// Its runtime does not come to read it: calls go by another until it does.
+    pub(super) fn leave(&self) {
+        self.fall("its runtime is busy");
+        self.inbox.doubt.notify_one();
+    }
+
+    /// What was sent at this moment was not answered in time: nobody else shall wait in vain for it.
+    pub(super) async fn judge(&self, sent: Instant) -> Verdict {
+        let steady = self.steady.as_deref().unwrap_or(self);
+        self.ask_whether_it_answers();
+        let turn = (self.settings.command_timeout / TURNS).min(LONGEST_TURN);
+        let (begun, mut turns) = (Instant::now(), 0);
+        while turns < TURNS {
+            let turned = Instant::now();
+            let mut heard = pin!(steady.heard_again.notified());
+            heard.as_mut().enable();
+            if !steady.is_up() {
+                break;
+            }
+            if steady.was_heard_since(sent) {
+                if self.steady.is_none() {
+                    return Verdict::Slow;
+                }
+                return Verdict::Busy;
+            }
+            let Ok(heard) = background::timeout(turn, heard) else {
+                break;
+            };
+            let _ = heard.await;
+            // One that takes longer than it should says that it is this machine which is busy.
+            let is_ours = turned.elapsed() > turn * 3 / 2 && begun.elapsed() < LONGEST_DOUBT;
+            turns += u32::from(!is_ours);
+        }
+        self.doubt();
+        self.settings.health.suspect();
+        Verdict::Away
     }
 
     /// What a caller is told of it; if it may be the connection's end, that is looked into.
@@ -223,15 +312,18 @@ impl Link {
                 tracking: up.tracking,
                 epoch: up.epoch,
             })),
-            Status::Down(reason) => Some(Err(unreachable(reason))),
+            Status::Down(reason) => Some(Err(self.unreachable(reason))),
             Status::Connecting => None,
         }
     }
 
-    /// Nobody else shall wait for a server that has let one caller wait in vain.
-    pub(super) fn overdue(&self) {
-        self.doubt();
-        self.settings.health.suspect();
+    /// The error of who can't be sent by this link.
+    fn unreachable(&self, reason: &str) -> Error {
+        let error = unreachable(reason);
+        match self.steady.as_ref().is_some_and(|steady| steady.is_up()) {
+            true => error.elsewhere(),
+            false => error,
+        }
     }
 
     /// Takes no calls until the server has answered a ping.
@@ -270,7 +362,8 @@ impl Link {
         self.up
             .store(matches!(status, Status::Up(_)), Ordering::Release);
         let gathers = matches!(&status, Status::Up(up) if up.connection.is_one());
-        self.reads.set_open(gathers);
+        let change = reason.as_deref().unwrap_or("the connection is another");
+        self.batcher.set_open(gathers, || self.unreachable(change));
         let before = std::mem::replace(&mut *now, status);
         // Flights and observers have locks of their own: none is taken under ours.
         drop(now);
@@ -322,7 +415,7 @@ impl Link {
 impl Drop for Link {
     fn drop(&mut self) {
         self.fall("nobody uses it any more");
-        self.reads.close();
+        self.batcher.close();
         self.inbox.doubt.notify_one();
     }
 }

@@ -1,8 +1,7 @@
-use redis::{Cmd, RedisResult, cmd};
+use redis::{Cmd, RedisResult, Value, cmd};
 
 use super::Way;
-use super::link::Line;
-use super::scripts::SCRIPTS;
+use super::scripts::{SCRIPTS, call};
 use super::seen::{Seen, ask, bytes, is_wrong_type, seen};
 use super::tier::{foreign, millis};
 use crate::error::Error;
@@ -48,78 +47,104 @@ impl Way {
         key: Option<(&Key, Look)>,
     ) -> Result<Looked, Error> {
         let generations = &self.inbox.generations;
+        let line = match self.line_now() {
+            Some(line) => line?,
+            // It is still connecting.
+            None => self.exchange(|line| async move { Ok(line) }).await?,
+        };
+        let wanted = if line.tracking {
+            match generations.ask(groups, line.epoch) {
+                Some(wanted) => wanted,
+                // Once more, on the connection that came after.
+                None => return Ok(Looked::unsettled(Seen::default())),
+            }
+        } else {
+            (0..groups.len()).map(|place| (place, 0)).collect()
+        };
+        let generation = |(place, _): &(usize, u64)| {
+            let mut get = cmd("GET");
+            get.arg(groups[*place].key());
+            vec![get]
+        };
         let most = self.settings.largest_entry();
-        self.exchange(|mut line| async move {
-            let wanted = if line.tracking {
-                match generations.ask(groups, line.epoch) {
-                    Some(wanted) => wanted,
-                    // Once more, on the connection that came after.
-                    None => {
-                        let seen = Seen::default();
-                        return Ok(Looked { seen, stamp: None });
-                    }
-                }
-            } else {
-                (0..groups.len()).map(|place| (place, 0)).collect()
+        let mut parts: Vec<Vec<Cmd>> = wanted.iter().map(generation).collect();
+        if let Some((key, look)) = key {
+            parts.push(ask(key, look, most).collect());
+        }
+        let mut replies = self.commands(parts, 0, false).await?.into_iter();
+        let read = read_all(&mut replies, wanted.len(), key, most);
+        let (answers, seen) = read.map_err(|error| self.error(&error))?;
+        let mut nonces = Vec::with_capacity(answers.len());
+        for ((place, _), answer) in wanted.iter().zip(answers) {
+            let group = &groups[*place];
+            // Others may have made it meanwhile: one that is vouched for will do.
+            let answer = answer.or_else(|| match line.tracking {
+                true => generations.nonce(group),
+                false => None,
+            });
+            let nonce = match answer {
+                Some(nonce) => Some(nonce),
+                None => self.make(group).await?,
             };
-            let generation = |(place, _): &(usize, u64)| {
-                let mut get = cmd("GET");
-                get.arg(groups[*place].key());
-                vec![get]
-            };
-            let mut parts: Vec<Vec<Cmd>> = wanted.iter().map(generation).collect();
-            if let Some((key, look)) = key {
-                parts.push(ask(key, look, most).collect());
+            match nonce {
+                Some(nonce) => nonces.push(nonce),
+                None => return Ok(Looked::unsettled(seen)),
             }
-            let mut replies = line.connection.send_all(parts).await?.into_iter();
-            let mut answers = Vec::with_capacity(wanted.len());
-            for reply in replies.by_ref().take(wanted.len()) {
-                let known = match bytes(reply) {
-                    Err(error) if is_wrong_type(&error) => None,
-                    known => known?,
-                };
-                answers.push(known.and_then(|known| UniqueId::from_bytes(&known)));
-            }
-            let seen = match key {
-                Some((key, look)) => seen(&mut replies, key, look, most)?,
-                None => Seen::default(),
-            };
-            let mut nonces = Vec::with_capacity(answers.len());
-            for ((place, _), answer) in wanted.iter().zip(answers) {
-                let nonce = match answer {
-                    Some(nonce) => nonce,
-                    None => match make(&mut line, &groups[*place]).await? {
-                        (Some(nonce), damaged) => {
-                            if damaged {
-                                let function = groups[*place].function_name().unwrap_or("*");
-                                self.inbox
-                                    .listener
-                                    .damaged(function, foreign("a generation"));
-                            }
-                            nonce
-                        }
-                        (None, _) => return Ok(Looked { seen, stamp: None }),
-                    },
-                };
-                nonces.push(nonce);
-            }
-            let stamp = if line.tracking {
-                generations.settle(groups, &wanted, &nonces);
-                generations.stamp(groups)
-            } else {
-                Some(Stamp::of(nonces))
-            };
-            Ok(Looked { seen, stamp })
-        })
-        .await
+        }
+        let stamp = if line.tracking {
+            generations.settle(groups, &wanted, &nonces);
+            generations.stamp(groups)
+        } else {
+            Some(Stamp::of(nonces))
+        };
+        Ok(Looked { seen, stamp })
+    }
+
+    /// The generation of a group that had none, unless what the server says is none either.
+    async fn make(&self, group: &Group) -> Result<Option<UniqueId>, Error> {
+        let nonce = UniqueId::fresh().0;
+        let make = || {
+            let mut make = call(&SCRIPTS.generation, &[group.key()]);
+            make.arg(&nonce).arg(group.life().map_or(0, millis));
+            make
+        };
+        let reply = self.script(&SCRIPTS.generation, 0, make).await?;
+        let (made, damaged): (Vec<u8>, u8) =
+            redis::from_redis_value(reply).map_err(|error| self.error(&error.into()))?;
+        if damaged == 1 {
+            let function = group.function_name().unwrap_or("*");
+            self.inbox
+                .listener
+                .damaged(function, foreign("a generation"));
+        }
+        Ok(UniqueId::from_bytes(&made))
     }
 }
 
-/// The generation of a group that had none, and whether something else stood there.
-pub(super) async fn make(line: &mut Line, group: &Group) -> RedisResult<(Option<UniqueId>, bool)> {
-    let mut call = SCRIPTS.generation.key(group.key());
-    call.arg(&UniqueId::fresh().0)
-        .arg(group.life().map_or(0, millis));
-    let (made, damaged): (Vec<u8>, u8) = call.invoke_async(&mut line.connection).await?;
-    Ok((UniqueId::from_bytes(&made), damaged == 1))
+impl Looked {
+    fn unsettled(seen: Seen) -> Self {
+        Self { seen, stamp: None }
+    }
+}
+
+/// The replies about so many generations, and about an entry.
+fn read_all(
+    replies: &mut impl Iterator<Item = Value>,
+    generations: usize,
+    key: Option<(&Key, Look)>,
+    most: u64,
+) -> RedisResult<(Vec<Option<UniqueId>>, Seen)> {
+    let mut answers = Vec::with_capacity(generations);
+    for reply in replies.by_ref().take(generations) {
+        let known = match bytes(reply) {
+            Err(error) if is_wrong_type(&error) => None,
+            known => known?,
+        };
+        answers.push(known.and_then(|known| UniqueId::from_bytes(&known)));
+    }
+    let seen = match key {
+        Some((key, look)) => seen(replies, key, look, most)?,
+        None => Seen::default(),
+    };
+    Ok((answers, seen))
 }

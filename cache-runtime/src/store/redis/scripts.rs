@@ -1,6 +1,6 @@
 use std::sync::LazyLock;
 
-use redis::Script;
+use redis::{Cmd, Script, cmd};
 
 /// Scripts are sent as EVALSHA and loaded when the server does not know them.
 ///
@@ -34,6 +34,13 @@ pub(crate) struct Scripts {
     /// Changes what the fleet has set. KEYS: settings. ARGV: how many are
     /// set; each, and its value; those that are not set any more.
     pub(crate) set: Script,
+}
+
+/// The beginning of a script's call.
+pub(super) fn call(script: &Script, keys: &[&str]) -> Cmd {
+    let mut call = cmd("EVALSHA");
+    call.arg(script.get_hash()).arg(keys.len()).arg(keys);
+    call
 }
 
 /// The reply of the claim script, first element.

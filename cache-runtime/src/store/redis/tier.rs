@@ -4,7 +4,7 @@ use redis::{Cmd, Value, cmd};
 
 use super::Way;
 use super::look::Looked;
-use super::scripts::{SCRIPTS, claimed};
+use super::scripts::{SCRIPTS, call, claimed};
 use super::seen::life;
 use crate::entry::is_of_another_call;
 use crate::error::{Error, ErrorKind};
@@ -22,7 +22,11 @@ const LOOKS: usize = 5;
 impl Tier for Way {
     async fn read(&self, key: &Key, groups: &[Group], look: Look) -> Result<Read, Error> {
         for _ in 0..LOOKS {
-            let Looked { seen, stamp } = self.look(groups, Some((key, look))).await?;
+            let looked = match self.look(groups, Some((key, look))).await {
+                Err(error) if self.moves(&error) => continue,
+                looked => looked?,
+            };
+            let Looked { seen, stamp } = looked;
             if let Some(stamp) = stamp {
                 return Ok(Read {
                     entry: seen.entry.map(Stored::Encoded),
@@ -36,8 +40,12 @@ impl Tier for Way {
 
     async fn stamp(&self, groups: &[Group]) -> Result<Stamp, Error> {
         for _ in 0..LOOKS {
-            if let Some(stamp) = self.look(groups, None).await?.stamp {
-                return Ok(stamp);
+            match self.look(groups, None).await {
+                Ok(Looked {
+                    stamp: Some(stamp), ..
+                }) => return Ok(stamp),
+                Err(error) if !self.moves(&error) => return Err(error),
+                Ok(_) | Err(_) => {}
             }
         }
         Err(unsettled())
@@ -62,24 +70,26 @@ impl Tier for Way {
             true => -2,
             false => i64::try_from(millis(claimed.beyond)).unwrap_or(i64::MAX),
         };
+        let lease = claimed.key.lease();
         let mut replace = Vec::new();
         for _ in 0..LOOKS {
-            let (value, replaced) = (&value, &replace);
-            let reply: Vec<Value> = self
-                .exchange(|mut line| async move {
-                    let mut call = SCRIPTS.claim.key(claimed.key.as_str());
-                    call.key(claimed.key.lease())
-                        .arg(value)
-                        .arg(millis(claimed.life))
-                        .arg(claimed.mark.as_bytes())
-                        .arg(reach)
-                        .arg(replaced)
-                        .arg(beyond)
-                        .arg(self.settings.largest_entry())
-                        .arg(u8::from(claimed.respects_pause));
-                    call.invoke_async(&mut line.connection).await
-                })
-                .await?;
+            let claim = || {
+                let mut claim = call(&SCRIPTS.claim, &[claimed.key.as_str(), &lease]);
+                claim
+                    .arg(&value)
+                    .arg(millis(claimed.life))
+                    .arg(claimed.mark.as_bytes())
+                    .arg(reach)
+                    .arg(&replace)
+                    .arg(beyond)
+                    .arg(self.settings.largest_entry())
+                    .arg(u8::from(claimed.respects_pause));
+                claim
+            };
+            let reply = match self.script(&SCRIPTS.claim, 0, claim).await? {
+                Value::Array(reply) => reply,
+                _ => return Err(self.mixed_up()),
+            };
             let mut reply = reply.into_iter();
             match (reply.next(), reply.next()) {
                 (Some(Value::Int(claimed::GRANTED)), damaged) => {
@@ -123,12 +133,15 @@ impl Tier for Way {
 
     async fn renew(&self, key: &Key, token: UniqueId, life: Duration) -> Result<bool, Error> {
         self.refill();
-        self.exchange(|mut line| async move {
-            let mut call = SCRIPTS.renew.key(key.lease());
-            call.arg(&token.0).arg(millis(life));
-            call.invoke_async(&mut line.connection).await
-        })
-        .await
+        let lease = key.lease();
+        let renew = || {
+            let mut renew = call(&SCRIPTS.renew, &[&lease]);
+            renew.arg(&token.0).arg(millis(life));
+            renew
+        };
+        self.script(&SCRIPTS.renew, 0, renew)
+            .await
+            .and_then(|reply| self.is_one(&reply))
     }
 
     async fn fill(
@@ -147,101 +160,59 @@ impl Tier for Way {
             Existing::Keep { pause } if pause.as_millis() == 0 => (1, 0),
             Existing::Keep { pause } => (1, millis(pause)),
         };
-        self.exchange(|mut line| async move {
-            let mut call = SCRIPTS.fill.key(key.as_str());
-            call.key(key.lease())
-                .arg(&token.0)
-                .arg(entry)
+        let lease = key.lease();
+        let fill = || {
+            let mut fill = call(&SCRIPTS.fill, &[key.as_str(), &lease]);
+            fill.arg(&token.0)
+                .arg(&entry)
                 .arg(millis(life))
                 .arg(keep)
                 .arg(pause);
-            call.invoke_async(&mut line.connection).await
-        })
-        .await
+            fill
+        };
+        let filled = self.script(&SCRIPTS.fill, entry.len(), fill).await;
+        match filled {
+            // Twice does no harm: the second has no lease any more.
+            Err(error) if self.moves(&error) => {
+                let again = self.script(&SCRIPTS.fill, entry.len(), fill).await;
+                again.and_then(|reply| self.is_one(&reply))
+            }
+            filled => filled.and_then(|reply| self.is_one(&reply)),
+        }
     }
 
     async fn release(&self, key: &Key, token: UniqueId) -> Result<(), Error> {
-        self.exchange(|mut line| async move {
-            let mut call = SCRIPTS.release.key(key.lease());
-            call.arg(&token.0);
-            call.invoke_async(&mut line.connection).await
-        })
-        .await
+        let lease = key.lease();
+        let release = || {
+            let mut release = call(&SCRIPTS.release, &[&lease]);
+            release.arg(&token.0);
+            release
+        };
+        self.script(&SCRIPTS.release, 0, release).await.map(drop)
     }
 
     async fn pause(&self, key: &Key, token: UniqueId, pause: Duration) -> Result<(), Error> {
-        self.exchange(|mut line| async move {
-            let mut call = SCRIPTS.pause.key(key.lease());
+        let lease = key.lease();
+        let pause = || {
+            let mut call = call(&SCRIPTS.pause, &[&lease]);
             call.arg(&token.0).arg(millis(pause));
-            call.invoke_async(&mut line.connection).await
-        })
-        .await
+            call
+        };
+        self.script(&SCRIPTS.pause, 0, pause).await.map(drop)
     }
 
     async fn remove(&self, key: &Key) -> Result<u64, Error> {
-        // Our own variant at once: mostly there is no other.
-        let asked = self.ask_variants(key);
-        let is_asked = asked.is_some();
-        let parts = asked.map(|asked| vec![asked]).into_iter();
-        let parts = parts.chain([unlink(key)]).collect();
-        let mut replies = self
-            .exchange(|mut line| async move { line.connection.send_all(parts).await })
-            .await?;
-        let known = match is_asked {
-            true => replies.remove(0),
-            false => Value::Nil,
-        };
-        let mut removed = self.unlinked(replies)?;
-        let (others, lost) = self.other_variants(key, known);
-        if lost {
-            // There may be variants that nobody knows of any more.
-            let function = Group::function(&self.settings.namespace, key.name());
-            self.change(&[function]).await?;
+        match self.remove_once(key).await {
+            Err(error) if self.moves(&error) => self.remove_once(key).await,
+            removed => removed,
         }
-        if !others.is_empty() {
-            let parts = others.iter().map(unlink).collect();
-            let replies = self
-                .exchange(|mut line| async move { line.connection.send_all(parts).await })
-                .await?;
-            removed += self.unlinked(replies)?;
-        }
-        Ok(removed)
     }
 
     async fn change(&self, groups: &[Group]) -> Result<(), Error> {
-        let changed = self.exchange(|mut line| async move {
-            let change = |group: &Group| {
-                let mut change = match group.is_tag() {
-                    // The next reader makes one that lives as long as it needs.
-                    true => cmd("UNLINK"),
-                    false => cmd("SET"),
-                };
-                change.arg(group.key());
-                if !group.is_tag() {
-                    change.arg(&UniqueId::fresh().0);
-                }
-                vec![change]
-            };
-            let parts = groups.iter().map(change).collect();
-            let replies = line.connection.send_all(parts).await?;
-            let told = replies
-                .into_iter()
-                .try_for_each(|reply| reply.extract_error().map(drop));
-            match told {
-                // No room for another generation: with none at all, the next reader makes one.
-                Err(error) if error.code() == Some("OOM") => {
-                    let mut unlink = cmd("UNLINK");
-                    for group in groups {
-                        unlink.arg(group.key());
-                    }
-                    unlink.exec_async(&mut line.connection).await
-                }
-                told => told,
-            }
-        });
-        changed.await?;
-        self.names.changed(groups);
-        Ok(())
+        match self.change_once(groups).await {
+            Err(error) if self.moves(&error) => self.change_once(groups).await,
+            changed => changed,
+        }
     }
 
     async fn remove_matching(&self, pattern: &KeyPattern) -> Result<Removed, Error> {
@@ -286,6 +257,80 @@ fn unlink(key: &Key) -> Vec<Cmd> {
 }
 
 impl Way {
+    /// Whether a script has done what it was called for.
+    fn is_one(&self, reply: &Value) -> Result<bool, Error> {
+        match reply {
+            Value::Int(done) => Ok(*done == 1),
+            _ => Err(self.mixed_up()),
+        }
+    }
+
+    async fn remove_once(&self, key: &Key) -> Result<u64, Error> {
+        // Our own variant at once: mostly there is no other.
+        let asked = self.ask_variants(key);
+        let is_asked = asked.is_some();
+        let parts = asked.map(|asked| vec![asked]).into_iter();
+        let parts = parts.chain([unlink(key)]).collect();
+        let mut replies = self
+            .exchange(|mut line| async move { line.connection.send_all(parts).await })
+            .await?;
+        let known = match is_asked {
+            true => replies.remove(0),
+            false => Value::Nil,
+        };
+        let mut removed = self.unlinked(replies)?;
+        let (others, lost) = self.other_variants(key, known);
+        if lost {
+            // There may be variants that nobody knows of any more.
+            let function = Group::function(&self.settings.namespace, key.name());
+            self.change(&[function]).await?;
+        }
+        if !others.is_empty() {
+            let parts = others.iter().map(unlink).collect();
+            let replies = self
+                .exchange(|mut line| async move { line.connection.send_all(parts).await })
+                .await?;
+            removed += self.unlinked(replies)?;
+        }
+        Ok(removed)
+    }
+
+    async fn change_once(&self, groups: &[Group]) -> Result<(), Error> {
+        let changed = self.exchange(|mut line| async move {
+            let change = |group: &Group| {
+                let mut change = match group.is_tag() {
+                    // The next reader makes one that lives as long as it needs.
+                    true => cmd("UNLINK"),
+                    false => cmd("SET"),
+                };
+                change.arg(group.key());
+                if !group.is_tag() {
+                    change.arg(&UniqueId::fresh().0);
+                }
+                vec![change]
+            };
+            let parts = groups.iter().map(change).collect();
+            let replies = line.connection.send_all(parts).await?;
+            let told = replies
+                .into_iter()
+                .try_for_each(|reply| reply.extract_error().map(drop));
+            match told {
+                // No room for another generation: with none at all, the next reader makes one.
+                Err(error) if error.code() == Some("OOM") => {
+                    let mut unlink = cmd("UNLINK");
+                    for group in groups {
+                        unlink.arg(group.key());
+                    }
+                    unlink.exec_async(&mut line.connection).await
+                }
+                told => told,
+            }
+        });
+        changed.await?;
+        self.names.changed(groups);
+        Ok(())
+    }
+
     /// How many entries were removed, by the replies for leases and entries in turn.
     fn unlinked(&self, replies: Vec<Value>) -> Result<u64, Error> {
         let replies = Value::Array(replies).extract_error();

@@ -1,24 +1,30 @@
 use std::future::Future;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use coarsetime::Instant;
-use redis::RedisResult;
+use redis::{Cmd, RedisResult, Script, Value};
 
 use super::Link;
+use super::batcher::{Reply, Request, Sending, refused};
 use super::health::unreachable;
 use super::link::Line;
-use super::reads::Sending;
 use super::seen::{Seen, ask, seen};
 use crate::error::{Error, ErrorKind};
+use crate::event::Event;
 use crate::key::Key;
 use crate::store::Look;
 
+/// Exchanges of a call at most, before it computes.
+const EXCHANGES: u64 = 4;
+
 /// One call's way to the server: a link, and how long the call may still wait for it.
 pub(crate) struct Way {
-    link: Arc<Link>,
+    home: Arc<Link>,
+    /// It has left a link that was not read in time for the one on our own runtime.
+    moved: AtomicBool,
     /// Milliseconds.
     left: AtomicU64,
     /// Whether it goes ahead of invalidations that wait.
@@ -28,7 +34,8 @@ pub(crate) struct Way {
 impl Way {
     pub(crate) fn new(link: Arc<Link>) -> Self {
         let way = Self {
-            link,
+            home: link,
+            moved: AtomicBool::new(false),
             left: AtomicU64::new(0),
             ahead: false,
         };
@@ -49,7 +56,7 @@ impl Way {
     pub(crate) fn steady(&self) -> Self {
         Self {
             ahead: self.ahead,
-            ..Self::new(self.link.steady())
+            ..Self::new(self.home.steady())
         }
     }
 
@@ -60,7 +67,21 @@ impl Way {
     }
 
     pub(super) fn link(&self) -> &Arc<Link> {
-        &self.link
+        match &self.home.steady {
+            Some(steady) if self.moved.load(Ordering::Relaxed) => steady,
+            _ => &self.home,
+        }
+    }
+
+    /// Goes by the link on our own runtime from now on, if this error says that it would succeed
+    /// there; whether it does so now for the first time.
+    pub(crate) fn moves(&self, error: &Error) -> bool {
+        let moves = error.is_elsewhere() && self.home.steady.is_some();
+        if moves && !self.moved.swap(true, Ordering::Relaxed) {
+            self.refill();
+            return true;
+        }
+        false
     }
 
     /// The whole patience again: between two exchanges the call was busy with something else.
@@ -76,15 +97,18 @@ impl Way {
         let left = self.check()?;
         let begun = Instant::now();
         let limit = Duration::from_millis(left);
-        let outcome = self.link.exchange(limit, exchange).await;
-        self.spend(begun, left);
+        let outcome = self.link().exchange(limit, exchange).await;
+        let spent = Duration::from(begun.elapsed());
+        // Later than its deadline, it is our thread that has not come to the reply.
+        let is_ours = outcome.is_ok() && spent > limit;
+        self.spend(if is_ours { self.share() } else { spent }, left);
         outcome
     }
 
     /// What is left of the call's patience, if it may ask.
     fn check(&self) -> Result<u64, Error> {
         if !self.ahead {
-            self.link.queue.check()?;
+            self.home.queue.check()?;
         }
         match self.left.load(Ordering::Relaxed) {
             0 => Err(Error::new(ErrorKind::Timeout, "redis is too slow")),
@@ -92,47 +116,110 @@ impl Way {
         }
     }
 
-    fn spend(&self, begun: Instant, left: u64) {
-        let spent = begun.elapsed().as_millis();
+    fn spend(&self, spent: Duration, left: u64) {
+        let spent = u64::try_from(spent.as_millis()).unwrap_or(u64::MAX);
         self.left.store(left - spent.min(left), Ordering::Relaxed);
     }
 
-    /// The entry of `key` and its life, together with what others read at this moment.
+    /// The entry of `key` and its life.
     pub(super) async fn entry(&self, key: &Key, look: Look) -> Result<Seen, Error> {
-        let left = self.check()?;
-        let begun = Instant::now();
-        let sending = match left == self.whole() {
-            true => self.link.reads.begin(key, look, begun),
-            false => None,
-        };
-        let alone = match sending {
-            Some(Sending::Together(reply)) => {
-                let outcome = reply.await;
-                self.spend(begun, left);
-                return outcome.unwrap_or_else(|_| Err(unreachable("its runtime has ended")));
-            }
-            Some(Sending::Alone(alone)) => Some(alone),
-            None => None,
-        };
-        let outcome = Box::pin(self.entry_alone(key, look)).await;
-        drop(alone);
-        outcome
+        match self.ask(Request::Read(key.clone(), look), 0).await? {
+            Reply::Entry(seen) => Ok(seen),
+            Reply::Values(_) => Err(self.mixed_up()),
+        }
     }
 
-    async fn entry_alone(&self, key: &Key, look: Look) -> Result<Seen, Error> {
+    /// The replies to commands, those of each part about keys of one slot, and of so many
+    /// bytes; urgent ones go before others.
+    pub(super) async fn commands(
+        &self,
+        parts: Vec<Vec<Cmd>>,
+        bytes: usize,
+        urgent: bool,
+    ) -> Result<Vec<Value>, Error> {
+        match self.ask(Request::commands(parts, urgent), bytes).await? {
+            Reply::Values(values) => Ok(values),
+            Reply::Entry(_) => Err(self.mixed_up()),
+        }
+    }
+
+    /// Asks together with what others ask at this moment.
+    async fn ask(&self, request: Request, bytes: usize) -> Result<Reply, Error> {
+        let left = self.check()?;
+        match self.link().batcher.begin(request, bytes) {
+            Sending::Together(reply) => {
+                let outcome = reply.await;
+                let outcome = outcome.map_err(|_| unreachable("its runtime has ended"))?;
+                // As long as its thread may have taken to come to the reply is not the server's time.
+                self.spend(outcome.spent.min(self.share()), left);
+                outcome.reply
+            }
+            Sending::Alone(alone, request) => {
+                let reply = Box::pin(self.ask_alone(request)).await;
+                drop(alone);
+                reply
+            }
+            Sending::Refused { first } => {
+                if first {
+                    self.settings.health.observer().tell(&Event::Overloaded);
+                }
+                Err(refused())
+            }
+        }
+    }
+
+    async fn ask_alone(&self, request: Request) -> Result<Reply, Error> {
         let most = self.settings.largest_entry();
         self.exchange(|mut line| async move {
-            let replies = line
-                .connection
-                .send_all(vec![ask(key, look, most).collect()]);
-            seen(&mut replies.await?.into_iter(), key, look, most)
+            match request {
+                Request::Read(key, look) => {
+                    let parts = vec![ask(&key, look, most).collect()];
+                    let replies = line.connection.send_all(parts).await?;
+                    seen(&mut replies.into_iter(), &key, look, most).map(Reply::Entry)
+                }
+                Request::Commands { parts, .. } => {
+                    line.connection.send_all(parts).await.map(Reply::Values)
+                }
+            }
         })
         .await
     }
 
+    /// What a script says to a call of so many bytes. One that the server does not know is loaded.
+    pub(super) async fn script(
+        &self,
+        script: &Script,
+        bytes: usize,
+        call: impl Fn() -> Cmd,
+    ) -> Result<Value, Error> {
+        let replies = self.commands(vec![vec![call()]], bytes, true).await?;
+        let reply = replies.into_iter().next().unwrap_or(Value::Nil);
+        match reply.extract_error() {
+            Err(error) if error.code() == Some("NOSCRIPT") => {
+                self.exchange(|mut line| async move {
+                    script.load_async(&mut line.connection).await?;
+                    call().query_async(&mut line.connection).await
+                })
+                .await
+            }
+            reply => reply.map_err(|error| self.error(&error)),
+        }
+    }
+
+    /// What an exchange may cost.
+    fn share(&self) -> Duration {
+        Duration::from_millis(self.whole() / EXCHANGES)
+    }
+
+    /// A little longer than the server may take: whoever waits so long is not told why.
+    pub(crate) fn patience(&self) -> Duration {
+        let limit = self.home.settings.command_timeout;
+        limit.saturating_add(limit / 4)
+    }
+
     /// Milliseconds.
     fn whole(&self) -> u64 {
-        let limit = self.link.settings.command_timeout.as_millis();
+        let limit = self.home.settings.command_timeout.as_millis();
         u64::try_from(limit).unwrap_or(u64::MAX)
     }
 }
@@ -141,7 +228,8 @@ impl Clone for Way {
     fn clone(&self) -> Self {
         Self {
             ahead: self.ahead,
-            ..Self::new(Arc::clone(&self.link))
+            moved: AtomicBool::new(self.moved.load(Ordering::Relaxed)),
+            ..Self::new(Arc::clone(&self.home))
         }
     }
 }
@@ -150,6 +238,6 @@ impl Deref for Way {
     type Target = Link;
 
     fn deref(&self) -> &Link {
-        &self.link
+        self.link()
     }
 }

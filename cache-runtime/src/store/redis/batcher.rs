@@ -1,0 +1,543 @@
+//! What is asked of the server at one time goes to it as one pipeline: most of what a command
+//! costs a process is paid once for all of them. No more is sent than the server answers well
+//! within a call's patience; the rest waits here, where its patience does not run.
+
+mod batch;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::mem::{replace, take};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use coarsetime::Instant;
+use redis::{Cmd, Value};
+use tokio::sync::{Notify, oneshot};
+
+use super::link::{BUSY, Link, Verdict};
+use super::seen::Seen;
+use crate::error::{Error, ErrorKind};
+use crate::key::Key;
+use crate::store::Look;
+
+use batch::Batch;
+pub(super) use batch::send;
+
+/// Requests in one pipeline at most: all of them wait for the last reply.
+const MOST: usize = 64;
+
+/// Bytes that one pipeline has at most, unless it is one request.
+const MOST_BYTES: usize = 1 << 20;
+
+/// Requests that are sent and unanswered at most.
+const MOST_IN_FLIGHT: usize = 512;
+
+/// Bytes of them at most, unless it is one pipeline.
+const MOST_BYTES_IN_FLIGHT: usize = 4 << 20;
+
+/// Requests that wait to be sent at most.
+const MOST_WAITING: usize = 1 << 18;
+
+/// Bytes of them at most.
+const MOST_BYTES_WAITING: usize = 64 << 20;
+
+/// How long one waits to be sent at most.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+/// The requests of one link.
+pub(super) struct Batcher {
+    state: Mutex<State>,
+    /// Whether they are taken: the link is up.
+    open: AtomicBool,
+    /// Wakes who sends them.
+    asked: Notify,
+    /// Wakes who watches the clock.
+    begun: Notify,
+    limit: Duration,
+}
+
+#[derive(Default)]
+struct State {
+    /// What ends calls that have begun goes before what begins others: fewer leases are held.
+    urgent: VecDeque<Pending>,
+    others: VecDeque<Pending>,
+    waiting_bytes: usize,
+    sent: VecDeque<Arc<Batch>>,
+    /// In all that was sent.
+    in_flight: usize,
+    bytes_in_flight: usize,
+    /// When the last reply has come: patience is with silence.
+    heard: Option<Instant>,
+    /// The silence since then is our own: its reader has not come to what was answered.
+    ours: Option<Instant>,
+    /// Whether one is under way that was sent by its caller.
+    alone: bool,
+    /// Whether somebody watches the clock.
+    watched: bool,
+    /// Whoever sends them has not come to it in time: its thread is blocked.
+    stuck: bool,
+    /// The queue has been full, and is not half empty yet.
+    full: bool,
+    /// Nobody sends any more.
+    closed: bool,
+}
+
+/// What is asked of the server.
+pub(super) enum Request {
+    /// The entry of a call.
+    Read(Key, Look),
+    /// Commands: those of each part are about keys of one slot.
+    Commands {
+        parts: Vec<Vec<Cmd>>,
+        count: usize,
+        /// Whether it goes before what is not.
+        urgent: bool,
+    },
+}
+
+impl Request {
+    pub(super) fn commands(parts: Vec<Vec<Cmd>>, urgent: bool) -> Self {
+        let count = parts.iter().map(Vec::len).sum();
+        Self::Commands {
+            parts,
+            count,
+            urgent,
+        }
+    }
+
+    fn is_urgent(&self) -> bool {
+        matches!(self, Self::Commands { urgent: true, .. })
+    }
+}
+
+/// What it says: to commands, one value for each.
+pub(super) enum Reply {
+    Entry(Seen),
+    Values(Vec<Value>),
+}
+
+/// What has become of a request, and how long its call has waited for the server.
+pub(super) struct Outcome {
+    pub(super) reply: Result<Reply, Error>,
+    pub(super) spent: Duration,
+}
+
+/// A request that is to be sent.
+struct Pending {
+    request: Request,
+    bytes: usize,
+    asked: Instant,
+    reply: oneshot::Sender<Outcome>,
+}
+
+/// That nothing has been heard of the server.
+#[derive(Clone, Copy)]
+struct Silence {
+    since: Instant,
+    is_ours: bool,
+}
+
+/// How a request is sent.
+pub(super) enum Sending<'a> {
+    /// By its caller: nothing else is under way, and another task would only cost time; or the
+    /// link can't.
+    Alone(Option<Alone<'a>>, Request),
+    /// With others: here comes the reply.
+    Together(oneshot::Receiver<Outcome>),
+    /// Not at all: too many wait.
+    Refused {
+        /// Whether it is the first.
+        first: bool,
+    },
+}
+
+/// The one request under way that was sent by its caller.
+pub(super) struct Alone<'a>(&'a Batcher);
+
+impl Drop for Alone<'_> {
+    fn drop(&mut self) {
+        self.0.state().alone = false;
+    }
+}
+
+impl Pending {
+    fn answer(self, reply: Result<Reply, Error>, spent: Duration) {
+        let _ = self.reply.send(Outcome { reply, spent });
+    }
+
+    /// Whether nobody waits for it.
+    fn is_over(&self) -> bool {
+        self.reply.is_closed()
+    }
+}
+
+impl Batcher {
+    pub(super) fn new(limit: Duration) -> Self {
+        Self {
+            state: Mutex::default(),
+            open: AtomicBool::new(false),
+            asked: Notify::new(),
+            begun: Notify::new(),
+            limit,
+        }
+    }
+
+    /// Takes requests from now on, or none; those that wait are given the reason.
+    pub(super) fn set_open(&self, open: bool, reason: impl Fn() -> Error) {
+        self.open.store(open, Ordering::Release);
+        if open {
+            return;
+        }
+        let waiting = self.state().drain();
+        for pending in waiting {
+            pending.answer(Err(reason()), Duration::ZERO);
+        }
+    }
+
+    /// How a request of so many bytes is to be sent.
+    pub(super) fn begin(&self, request: Request, bytes: usize) -> Sending<'_> {
+        if !self.open.load(Ordering::Acquire) {
+            return Sending::Alone(None, request);
+        }
+        let mut state = self.state();
+        if state.closed {
+            return Sending::Alone(None, request);
+        }
+        if state.is_idle() {
+            state.alone = true;
+            return Sending::Alone(Some(Alone(self)), request);
+        }
+        let waiting = state.waiting();
+        if waiting >= MOST_WAITING
+            || state.waiting_bytes.saturating_add(bytes) > MOST_BYTES_WAITING && waiting > 0
+        {
+            let first = !replace(&mut state.full, true);
+            return Sending::Refused { first };
+        }
+        let (reply, replied) = oneshot::channel();
+        state.waiting_bytes += bytes;
+        let queue = match request.is_urgent() {
+            true => &mut state.urgent,
+            false => &mut state.others,
+        };
+        queue.push_back(Pending {
+            request,
+            bytes,
+            asked: Instant::now(),
+            reply,
+        });
+        let first = waiting == 0;
+        let watched = replace(&mut state.watched, true);
+        drop(state);
+        if first {
+            self.asked.notify_one();
+        }
+        if !watched {
+            self.begun.notify_one();
+        }
+        Sending::Together(replied)
+    }
+
+    /// Nobody sends them any more.
+    pub(super) fn close(&self) {
+        let mut state = self.state();
+        state.closed = true;
+        let mut left = state.drain();
+        while let Some(sent) = state.pop() {
+            left.append(&mut sent.pending());
+        }
+        drop(state);
+        // Whoever waits is woken by that.
+        drop(left);
+        self.asked.notify_one();
+        self.begun.notify_one();
+    }
+
+    /// The next ones to send, as far as there is room for them on the way.
+    fn next(&self) -> Option<Arc<Batch>> {
+        let mut state = self.state();
+        state.stuck = false;
+        // Room for a whole pipeline, or else each reply would make room for a very short one.
+        let next = state.waiting().min(MOST);
+        if state.in_flight + next > MOST_IN_FLIGHT || state.bytes_in_flight >= MOST_BYTES_IN_FLIGHT
+        {
+            return None;
+        }
+        let (mut batch, mut bytes) = (Vec::with_capacity(state.waiting().min(MOST)), 0);
+        // What is dropped is so after the lock is free.
+        let mut over = Vec::new();
+        while batch.len() < MOST
+            && let Some(next) = state.next()
+            && (batch.is_empty() || bytes + next.bytes <= MOST_BYTES)
+            && let Some(next) = state.take_first()
+        {
+            match next.is_over() {
+                true => over.push(next),
+                false => {
+                    bytes += next.bytes;
+                    batch.push(next);
+                }
+            }
+        }
+        let sent = (!batch.is_empty()).then(|| Arc::new(Batch::new(batch, bytes, self.limit)));
+        if let Some(sent) = &sent {
+            state.in_flight += sent.count;
+            state.bytes_in_flight += bytes;
+            state.sent.push_back(Arc::clone(sent));
+        }
+        if state.waiting() < MOST_WAITING / 2 && state.waiting_bytes < MOST_BYTES_WAITING / 2 {
+            state.full = false;
+        }
+        drop(state);
+        drop(over);
+        sent
+    }
+
+    fn done(&self, done: &Arc<Batch>) {
+        let mut state = self.state();
+        let place = state.sent.iter().position(|sent| Arc::ptr_eq(sent, done));
+        if let Some(sent) = place.and_then(|place| state.sent.remove(place)) {
+            state.subtract(&sent);
+            state.heard = Some(Instant::now());
+        }
+        let waits = state.waiting() > 0;
+        drop(state);
+        if waits {
+            // There is room now.
+            self.asked.notify_one();
+        }
+    }
+
+    /// How long until one has to be looked after; `None` if there is none, and nobody watches from
+    /// now on.
+    fn due(&self) -> Option<Duration> {
+        let mut state = self.state();
+        let sent = state.sent.front().map(|sent| sent.due(state.silence(sent)));
+        let unsent = state.oldest().map(|asked| {
+            // With nothing on the way, whoever sends them should have come to it.
+            let longest = match state.sent.is_empty() {
+                true => self.limit,
+                false => LONGEST_WAIT.max(self.limit),
+            };
+            longest.saturating_sub(asked.elapsed().into())
+        });
+        state.watched = sent.is_some() || unsent.is_some();
+        match (sent, unsent) {
+            (Some(sent), Some(unsent)) => Some(sent.min(unsent)),
+            (sent, unsent) => sent.or(unsent),
+        }
+    }
+
+    /// Since when the server, or whoever sends, has let requests wait that are overdue now, and
+    /// that somebody still waits for.
+    fn overdue_since(&self) -> Option<Instant> {
+        let mut state = self.state();
+        while let Some(sent) = state.sent.front()
+            && sent.is_late(state.silence(sent))
+        {
+            if !sent.is_over() {
+                return Some(state.silence(sent).since);
+            }
+            state.pop();
+        }
+        let oldest = state.oldest()?;
+        let is_stuck = state.sent.is_empty() && is_older_than(oldest, self.limit);
+        is_stuck.then_some(oldest)
+    }
+
+    /// Those that are overdue.
+    fn overdue(&self) -> Vec<Pending> {
+        let mut state = self.state();
+        let mut late = Vec::new();
+        while let Some(sent) = state.sent.front()
+            && sent.is_late(state.silence(sent))
+            && let Some(sent) = state.pop()
+        {
+            late.append(&mut sent.pending());
+        }
+        if state.sent.is_empty() && late.is_empty() {
+            // Whoever sends has not come to it.
+            late = state.take_older_than(self.limit);
+            state.stuck |= !late.is_empty();
+        }
+        late
+    }
+
+    /// Those that have waited too long to be sent.
+    fn unsent(&self) -> Vec<Pending> {
+        self.state().take_older_than(LONGEST_WAIT.max(self.limit))
+    }
+
+    /// Whether the first of what was sent has waited for half of its patience, for the first time
+    /// that this is asked.
+    fn is_slow(&self) -> bool {
+        let state = self.state();
+        let first = state.sent.front();
+        first.is_some_and(|sent| sent.is_slow(state.silence(sent)))
+    }
+
+    /// Whether those who ask would wait in vain, though the server answers.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.state().stuck
+    }
+
+    fn is_closed(&self) -> bool {
+        self.state().closed
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn is_idle(&self) -> bool {
+        !self.alone && self.waiting() == 0 && self.sent.is_empty()
+    }
+
+    /// How the server is silent to who waits for this.
+    fn silence(&self, sent: &Batch) -> Silence {
+        let since = self.heard.map_or(sent.at, |heard| heard.max(sent.at));
+        Silence {
+            since,
+            is_ours: self.ours == Some(since),
+        }
+    }
+
+    fn waiting(&self) -> usize {
+        self.urgent.len() + self.others.len()
+    }
+
+    /// Since when the first has waited.
+    fn oldest(&self) -> Option<Instant> {
+        let queues = [&self.urgent, &self.others].into_iter();
+        queues.filter_map(|queue| Some(queue.front()?.asked)).min()
+    }
+
+    fn next(&self) -> Option<&Pending> {
+        self.urgent.front().or(self.others.front())
+    }
+
+    fn take_first(&mut self) -> Option<Pending> {
+        let first = self
+            .urgent
+            .pop_front()
+            .or_else(|| self.others.pop_front())?;
+        self.waiting_bytes -= first.bytes;
+        Some(first)
+    }
+
+    fn take_older_than(&mut self, age: Duration) -> Vec<Pending> {
+        let mut old = Vec::new();
+        for queue in [&mut self.urgent, &mut self.others] {
+            let is_old = |pending: &&Pending| is_older_than(pending.asked, age);
+            let count = queue.iter().take_while(is_old).count();
+            old.extend(queue.drain(..count));
+        }
+        self.waiting_bytes -= old.iter().map(|pending| pending.bytes).sum::<usize>();
+        old
+    }
+
+    fn drain(&mut self) -> Vec<Pending> {
+        self.waiting_bytes = 0;
+        self.full = false;
+        let mut all = Vec::from(take(&mut self.urgent));
+        all.extend(take(&mut self.others));
+        all
+    }
+
+    fn pop(&mut self) -> Option<Arc<Batch>> {
+        let sent = self.sent.pop_front()?;
+        self.subtract(&sent);
+        Some(sent)
+    }
+
+    fn subtract(&mut self, sent: &Batch) {
+        self.in_flight -= sent.count;
+        self.bytes_in_flight -= sent.bytes;
+    }
+}
+
+fn is_older_than(asked: Instant, age: Duration) -> bool {
+    Duration::from(asked.elapsed()) >= age
+}
+
+/// How often the reader has its turn before what it has not delivered is late.
+const TURNS: usize = 3;
+
+/// Fails what is overdue; on our own runtime, because the link's may be blocked.
+pub(super) async fn watch(link: Weak<Link>, batcher: Arc<Batcher>) {
+    loop {
+        batcher.begun.notified().await;
+        while let Some(due) = batcher.due() {
+            tokio::time::sleep(due).await;
+            for _ in 0..TURNS {
+                // Where the reader is on this thread, the reply may be there already.
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            if batcher.is_slow()
+                && let Some(link) = link.upgrade()
+            {
+                link.ask_whether_it_answers();
+            }
+            for pending in batcher.unsent() {
+                pending.answer(Err(unsent()), Duration::ZERO);
+            }
+            let Some(sent) = batcher.overdue_since() else {
+                continue;
+            };
+            let silent = Duration::from(sent.elapsed());
+            let since = std::time::Instant::now().checked_sub(silent);
+            let verdict = match (link.upgrade(), since) {
+                (Some(link), Some(since)) => link.judge(since).await,
+                _ => Verdict::Away,
+            };
+            let elsewhere = matches!(verdict, Verdict::Busy);
+            if elsewhere && silent < BUSY {
+                batcher.state().ours = Some(sent);
+                continue;
+            }
+            if elsewhere && let Some(link) = link.upgrade() {
+                link.leave();
+            }
+            for pending in batcher.overdue() {
+                let error = late_by(batcher.limit);
+                let error = match elsewhere {
+                    true => error.elsewhere(),
+                    false => error,
+                };
+                pending.answer(Err(error), batcher.limit);
+            }
+        }
+        if batcher.is_closed() {
+            return;
+        }
+    }
+}
+
+/// The error of one that was not answered in time.
+pub(super) fn late_by(limit: Duration) -> Error {
+    Error::new(
+        ErrorKind::Timeout,
+        format!("redis did not answer within {limit:?}"),
+    )
+}
+
+/// The error of one that has waited too long to be sent.
+fn unsent() -> Error {
+    let text = format!("it has waited in this process for {LONGEST_WAIT:?} to be sent to redis");
+    Error::new(ErrorKind::Overloaded, text)
+}
+
+/// The error of one that finds too many before it.
+pub(super) fn refused() -> Error {
+    Error::new(
+        ErrorKind::Overloaded,
+        format!(
+            "{MOST_WAITING} commands, or {} MiB, wait in this process to be sent to redis",
+            MOST_BYTES_WAITING >> 20
+        ),
+    )
+}

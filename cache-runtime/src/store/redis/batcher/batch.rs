@@ -1,0 +1,184 @@
+use std::future::{Future, poll_fn};
+use std::mem::take;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::Poll;
+use std::time::Duration;
+
+use coarsetime::Instant;
+use redis::aio::ConnectionLike;
+use redis::{Cmd, Pipeline, RedisResult, Value};
+use tokio::time::timeout;
+
+use super::super::link::Link;
+use super::super::seen::{ask, seen};
+use super::{BUSY, Batcher, LONGEST_WAIT, Pending, Reply, Request, Silence};
+use crate::background::yielded;
+
+/// A pipeline under way.
+pub(super) struct Batch {
+    pub(super) at: Instant,
+    pub(super) count: usize,
+    pub(super) bytes: usize,
+    limit: Duration,
+    asked_for: AtomicBool,
+    pending: Mutex<Vec<Pending>>,
+}
+
+impl Batch {
+    pub(super) fn new(pending: Vec<Pending>, bytes: usize, limit: Duration) -> Self {
+        Self {
+            at: Instant::now(),
+            count: pending.len(),
+            bytes,
+            limit,
+            asked_for: AtomicBool::new(false),
+            pending: Mutex::new(pending),
+        }
+    }
+
+    pub(super) fn pending(&self) -> MutexGuard<'_, Vec<Pending>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How long until it is slow, or late, if the server stays silent.
+    pub(super) fn due(&self, silence: Silence) -> Duration {
+        let after = match self.asked_for.load(Ordering::Relaxed) {
+            true => self.patience(silence),
+            false => self.limit / 2,
+        };
+        after.saturating_sub(silence.since.elapsed().into())
+    }
+
+    /// Whether it has waited for half of its patience, for the first time that this is asked.
+    pub(super) fn is_slow(&self, silence: Silence) -> bool {
+        Duration::from(silence.since.elapsed()) >= self.limit / 2
+            && !self.asked_for.swap(true, Ordering::Relaxed)
+    }
+
+    fn patience(&self, silence: Silence) -> Duration {
+        match silence.is_ours {
+            true => self.limit.max(BUSY),
+            false => self.limit,
+        }
+    }
+
+    /// Whether nobody waits for any of it.
+    pub(super) fn is_over(&self) -> bool {
+        self.pending().iter().all(Pending::is_over)
+    }
+
+    pub(super) fn is_late(&self, silence: Silence) -> bool {
+        Duration::from(silence.since.elapsed()) >= self.patience(silence)
+            || Duration::from(self.at.elapsed()) >= LONGEST_WAIT.max(self.limit)
+    }
+
+    /// As one pipeline, for one server.
+    fn pipeline(&self, most: u64) -> Pipeline {
+        let mut pending = self.pending();
+        let mut pipeline = Pipeline::with_capacity(pending.len());
+        for Pending { request, .. } in &mut *pending {
+            match request {
+                Request::Read(key, look) => {
+                    for command in ask(key, *look, most) {
+                        pipeline.add_command(command);
+                    }
+                }
+                Request::Commands { parts, .. } => {
+                    for command in take(parts).into_iter().flatten() {
+                        pipeline.add_command(command);
+                    }
+                }
+            }
+        }
+        pipeline
+    }
+
+    /// In parts, each for one node of a cluster.
+    fn parts(&self, most: u64) -> Vec<Vec<Cmd>> {
+        let mut pending = self.pending();
+        let mut all = Vec::with_capacity(pending.len());
+        for Pending { request, .. } in &mut *pending {
+            match request {
+                Request::Read(key, look) => all.push(ask(key, *look, most).collect()),
+                Request::Commands { parts, .. } => all.append(parts),
+            }
+        }
+        all
+    }
+
+    /// Gives each its reply, unless it has one: it was overdue.
+    fn reply(&self, link: &Link, replies: RedisResult<Vec<Value>>) {
+        let pending = take(&mut *self.pending());
+        let most = link.settings.largest_entry();
+        let spent = self.at.elapsed().into();
+        let mut replies = replies.map(Vec::into_iter);
+        for pending in pending {
+            let reply = match &mut replies {
+                Ok(replies) => reply_to(&pending.request, replies, most),
+                Err(error) => Err(error.clone()),
+            };
+            pending.answer(reply.map_err(|error| link.error(&error)), spent);
+        }
+    }
+}
+
+fn reply_to(
+    request: &Request,
+    replies: &mut impl Iterator<Item = Value>,
+    most: u64,
+) -> RedisResult<Reply> {
+    match request {
+        Request::Read(key, look) => seen(replies, key, *look, most).map(Reply::Entry),
+        Request::Commands { count, .. } => {
+            Ok(Reply::Values(replies.by_ref().take(*count).collect()))
+        }
+    }
+}
+
+/// Sends what is asked for; on the link's runtime, and ends with its link.
+pub(in crate::store::redis) async fn send(link: Weak<Link>, batcher: Arc<Batcher>) {
+    loop {
+        batcher.asked.notified().await;
+        yielded().await;
+        let Some(link) = link.upgrade() else { return };
+        while let Some(batch) = batcher.next() {
+            let run = run(Arc::clone(&link), Arc::clone(&batcher), batch);
+            let mut run: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(run);
+            // Sent in here: another task's turn may be far off.
+            if poll_fn(|cx| Poll::Ready(run.as_mut().poll(cx).is_pending())).await {
+                tokio::spawn(run);
+            }
+        }
+        if batcher.is_closed() {
+            return;
+        }
+    }
+}
+
+async fn run(link: Arc<Link>, batcher: Arc<Batcher>, batch: Arc<Batch>) {
+    let outcome = match link.line_now() {
+        Some(Ok(mut line)) => {
+            let most = link.settings.largest_entry();
+            let exchanged = async {
+                if line.connection.is_one() {
+                    let pipeline = batch.pipeline(most);
+                    let count = pipeline.len();
+                    let replies = line.connection.req_packed_commands(&pipeline, 0, count);
+                    return replies.await;
+                }
+                line.connection.send_all(batch.parts(most)).await
+            };
+            match timeout(LONGEST_WAIT.max(batcher.limit), exchanged).await {
+                Ok(replies) => replies,
+                // Whoever watches the clock tells those who wait.
+                Err(_) => return,
+            }
+        }
+        // It has fallen since: whoever comes now is told why.
+        _ => Err((redis::ErrorKind::Io, "the connection was lost").into()),
+    };
+    batcher.done(&batch);
+    batch.reply(&link, outcome);
+}
