@@ -126,8 +126,14 @@ async fn misses(server: &Server) {
     report("network_misses", &table);
 }
 
-#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
-async fn main() {
+fn main() {
+    recached_benches::network::stand_between();
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(2).enable_all().build();
+    runtime.expect("it starts").block_on(measure());
+}
+
+async fn measure() {
     let server = Server::start();
     let mut table = String::from(
         "| each way | tasks | by hand, `TCP_NODELAY` | by hand, the driver's default | recached | of the first |\n|---|---|---|---|---|---|\n",
@@ -158,7 +164,8 @@ async fn main() {
                 let connection = fast.clone();
                 hand.push(run(tasks, each, move |id| by_hand(connection.clone(), id % 100)).await);
                 let connection = slow.clone();
-                default.push(run(tasks, each, move |id| by_hand(connection.clone(), id % 100)).await);
+                default
+                    .push(run(tasks, each, move |id| by_hand(connection.clone(), id % 100)).await);
                 ours.push(run(tasks, each, move |id| page(cache, id % 100)).await);
             }
             let share: Vec<f64> = ours.iter().zip(&hand).map(|(a, b)| a / b).collect();

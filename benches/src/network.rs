@@ -1,40 +1,78 @@
 //! A server that is further away than loopback.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Delays what passes by a fixed time each way, and limits no rate. Lives as long as the process.
+/// Delays what passes by a fixed time each way, and limits no rate. A process of its own, as a
+/// network takes no time of this one; it ends with this.
 pub struct Distance {
+    process: Child,
     port: u16,
 }
 
+/// What the process is told: the server's port, and microseconds each way.
+const TOLD: &str = "RECACHED_BENCH_DISTANCE";
+
 impl Distance {
-    /// In front of the server at this port of this machine.
+    /// In front of the server at this port of this machine. The program calls
+    /// [`stand_between`] first of all.
     pub fn to(server: u16, each_way: Duration) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a port");
-        let port = listener.local_addr().expect("it is bound").port();
-        thread::spawn(move || {
-            for client in listener.incoming().flatten() {
-                let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, server)) else {
-                    continue;
-                };
-                for stream in [&client, &server] {
-                    stream.set_nodelay(true).expect("it can be set");
-                }
-                let again = |stream: &TcpStream| stream.try_clone().expect("it is open");
-                pass(again(&client), again(&server), each_way);
-                pass(server, client, each_way);
-            }
-        });
-        Self { port }
+        let this = std::env::current_exe().expect("the system tells");
+        let mut process = Command::new(this)
+            .env(TOLD, format!("{server} {}", each_way.as_micros()))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let out = process.stdout.take().expect("it is piped");
+        let mut port = String::new();
+        BufReader::new(out).read_line(&mut port).expect("it tells");
+        let port = port.trim().parse().expect("it tells its port");
+        Self { process, port }
     }
 
     /// The url of the server behind it.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/", self.port)
+    }
+}
+
+impl Drop for Distance {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Does nothing, unless this process is there to be the [`Distance`] of another.
+pub fn stand_between() {
+    let Ok(told) = std::env::var(TOLD) else {
+        return;
+    };
+    let (server, micros) = told.split_once(' ').expect("two numbers");
+    let server: u16 = server.parse().expect("a port");
+    let each_way = Duration::from_micros(micros.parse().expect("microseconds"));
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a port");
+    println!("{}", listener.local_addr().expect("it is bound").port());
+    thread::spawn(|| {
+        // Whoever has started it is gone when this ends.
+        let _ = std::io::stdin().read(&mut [0]);
+        std::process::exit(0);
+    });
+    for client in listener.incoming().flatten() {
+        let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, server)) else {
+            continue;
+        };
+        for stream in [&client, &server] {
+            stream.set_nodelay(true).expect("it can be set");
+        }
+        let again = |stream: &TcpStream| stream.try_clone().expect("it is open");
+        pass(again(&client), again(&server), each_way);
+        pass(server, client, each_way);
     }
 }
 
