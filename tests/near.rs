@@ -558,6 +558,15 @@ async fn a_function_that_misses_asks_for_leases_at_once_until_it_hits() {
     let own = stats.function("near.cold");
     assert_eq!((own.computations, own.redis_hits), (100, 300), "{stats}");
     assert!(looks() - after > 250, "{}", looks() - after);
+    // A call that was just invalidated here is not looked for.
+    let before = looks();
+    for id in 0..20 {
+        let told = cold_entry(&cache, id).invalidate().await;
+        assert_eq!(told.expect("the store works").entries, 1);
+        assert_eq!(cold(&cache, id).await, id);
+    }
+    assert_eq!(looks(), before);
+    assert_eq!(cache.stats().function("near.cold").computations, 120);
     // An invalidation of a function whose copies are served is as good as eight misses.
     let calls = async || {
         let function = cache.stats().function("near.doubled");

@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorKind};
 use crate::event::{Event, Observer};
 use crate::flight::Flights;
 use crate::function::Registry;
+use crate::just_invalidated::JustInvalidated;
 use crate::local::Local;
 use crate::near::Near;
 use crate::rules::Rules;
@@ -353,6 +354,7 @@ impl Builder {
             own,
             registry: Registry::new(&self.namespace, &self.observer, rules, off),
             seals: Seals::default(),
+            just_invalidated: JustInvalidated::default(),
             observer: self.observer.clone(),
             near_in_outage: self.near_in_outage,
         })

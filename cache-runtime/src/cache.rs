@@ -673,6 +673,7 @@ impl Inner {
         let removed = self.delivered(removed, || vec![Undelivered::Call(key.to_string())]);
         let own = self.local.remove_own(key.as_str());
         self.forget_call(key);
+        self.local.just_invalidated.add(key.fingerprint());
         Ok(match removed? {
             Some(entries) => InvalidationReport::of_call(key.name(), entries + own),
             None => InvalidationReport::queued(),

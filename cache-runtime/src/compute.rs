@@ -277,8 +277,13 @@ impl<'a> Request<'a> {
     fn claims_first(&self) -> bool {
         !self.session.is_typed()
             && !self.policy.ages()
-            && self.state.outlook.expects_miss()
+            && self.expects_miss()
             && !computation::is_within(self.calling())
+    }
+
+    fn expects_miss(&self) -> bool {
+        let just_invalidated = &self.inner.local.just_invalidated;
+        just_invalidated.take(self.key.fingerprint()) || self.state.outlook.expects_miss()
     }
 
     async fn lead_by_claim(&self, lead: Lead, deadline: Instant) -> Sought {

@@ -40,6 +40,11 @@ impl Fingerprint {
         Self::sum(head, u128::from_le_bytes(arguments))
     }
 
+    /// Half of it, for a guess.
+    pub(crate) fn word(&self) -> u64 {
+        self.low ^ self.high
+    }
+
     // Not crossed: that would be done in a vector, which waits for the two words that the
     // arguments have been written in.
     #[inline]

@@ -31,6 +31,7 @@ mod function;
 pub mod fuzz;
 mod group;
 mod invalidation_report;
+mod just_invalidated;
 mod key;
 mod lease;
 mod local;

@@ -7,6 +7,7 @@ use crate::event::{Event, Observer};
 use crate::flight::Flights;
 use crate::function::Registry;
 use crate::group::is_tag;
+use crate::just_invalidated::JustInvalidated;
 use crate::near::Near;
 use crate::pattern::KeyPattern;
 use crate::rules::MOST;
@@ -28,6 +29,7 @@ pub(crate) struct Local {
     pub(crate) registry: Registry,
     /// What vouches for the copies of calls with tags.
     pub(crate) seals: Seals,
+    pub(crate) just_invalidated: JustInvalidated,
     pub(crate) observer: Observer,
     /// How long copies are served after the connection that vouched for them was lost.
     pub(crate) near_in_outage: Duration,
@@ -211,6 +213,7 @@ mod tests {
                 own: None,
                 registry: Registry::new("ns", &observer, Rules::default(), false),
                 seals: Seals::default(),
+                just_invalidated: JustInvalidated::default(),
                 observer,
                 near_in_outage,
             };
