@@ -3,20 +3,20 @@
 //! within a call's patience; the rest waits here, where its patience does not run.
 
 mod batch;
+mod queue;
 #[cfg(test)]
 mod tests;
+mod watch;
 
-use std::collections::VecDeque;
-use std::mem::{replace, take};
+use std::mem::replace;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use coarsetime::Instant;
 use redis::{Cmd, Value};
 use tokio::sync::{Notify, oneshot};
 
-use super::link::{BUSY, Link, Verdict};
 use super::seen::Seen;
 use crate::error::{Error, ErrorKind};
 use crate::key::Key;
@@ -24,6 +24,8 @@ use crate::store::Look;
 
 use batch::Batch;
 pub(super) use batch::send;
+use queue::{Pending, Silence, State, is_older_than};
+pub(super) use watch::watch;
 
 /// Requests in one pipeline at most: all of them wait for the last reply.
 const MOST: usize = 64;
@@ -56,32 +58,6 @@ pub(super) struct Batcher {
     /// Wakes who watches the clock.
     begun: Notify,
     limit: Duration,
-}
-
-#[derive(Default)]
-struct State {
-    /// What ends calls that have begun goes before what begins others: fewer leases are held.
-    urgent: VecDeque<Pending>,
-    others: VecDeque<Pending>,
-    waiting_bytes: usize,
-    sent: VecDeque<Arc<Batch>>,
-    /// In all that was sent.
-    in_flight: usize,
-    bytes_in_flight: usize,
-    /// When the last reply has come: patience is with silence.
-    heard: Option<Instant>,
-    /// The silence since then is our own: its reader has not come to what was answered.
-    ours: Option<Instant>,
-    /// Whether one is under way that was sent by its caller.
-    alone: bool,
-    /// Whether somebody watches the clock.
-    watched: bool,
-    /// Whoever sends them has not come to it in time: its thread is blocked.
-    stuck: bool,
-    /// The queue has been full, and is not half empty yet.
-    full: bool,
-    /// Nobody sends any more.
-    closed: bool,
 }
 
 /// What is asked of the server.
@@ -124,21 +100,6 @@ pub(super) struct Outcome {
     pub(super) spent: Duration,
 }
 
-/// A request that is to be sent.
-struct Pending {
-    request: Request,
-    bytes: usize,
-    asked: Instant,
-    reply: oneshot::Sender<Outcome>,
-}
-
-/// That nothing has been heard of the server.
-#[derive(Clone, Copy)]
-struct Silence {
-    since: Instant,
-    is_ours: bool,
-}
-
 /// How a request is sent.
 pub(super) enum Sending<'a> {
     /// By its caller: nothing else is under way, and another task would only cost time; or the
@@ -159,17 +120,6 @@ pub(super) struct Alone<'a>(&'a Batcher);
 impl Drop for Alone<'_> {
     fn drop(&mut self) {
         self.0.state().alone = false;
-    }
-}
-
-impl Pending {
-    fn answer(self, reply: Result<Reply, Error>, spent: Duration) {
-        let _ = self.reply.send(Outcome { reply, spent });
-    }
-
-    /// Whether nobody waits for it.
-    fn is_over(&self) -> bool {
-        self.reply.is_closed()
     }
 }
 
@@ -389,131 +339,6 @@ impl Batcher {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn is_idle(&self) -> bool {
-        !self.alone && self.waiting() == 0 && self.sent.is_empty()
-    }
-
-    /// How the server is silent to who waits for this.
-    fn silence(&self, sent: &Batch) -> Silence {
-        let since = self.heard.map_or(sent.at, |heard| heard.max(sent.at));
-        Silence {
-            since,
-            is_ours: self.ours == Some(since),
-        }
-    }
-
-    fn waiting(&self) -> usize {
-        self.urgent.len() + self.others.len()
-    }
-
-    /// Since when the first has waited.
-    fn oldest(&self) -> Option<Instant> {
-        let queues = [&self.urgent, &self.others].into_iter();
-        queues.filter_map(|queue| Some(queue.front()?.asked)).min()
-    }
-
-    fn next(&self) -> Option<&Pending> {
-        self.urgent.front().or(self.others.front())
-    }
-
-    fn take_first(&mut self) -> Option<Pending> {
-        let first = self
-            .urgent
-            .pop_front()
-            .or_else(|| self.others.pop_front())?;
-        self.waiting_bytes -= first.bytes;
-        Some(first)
-    }
-
-    fn take_older_than(&mut self, age: Duration) -> Vec<Pending> {
-        let mut old = Vec::new();
-        for queue in [&mut self.urgent, &mut self.others] {
-            let is_old = |pending: &&Pending| is_older_than(pending.asked, age);
-            let count = queue.iter().take_while(is_old).count();
-            old.extend(queue.drain(..count));
-        }
-        self.waiting_bytes -= old.iter().map(|pending| pending.bytes).sum::<usize>();
-        old
-    }
-
-    fn drain(&mut self) -> Vec<Pending> {
-        self.waiting_bytes = 0;
-        self.full = false;
-        let mut all = Vec::from(take(&mut self.urgent));
-        all.extend(take(&mut self.others));
-        all
-    }
-
-    fn pop(&mut self) -> Option<Arc<Batch>> {
-        let sent = self.sent.pop_front()?;
-        self.subtract(&sent);
-        Some(sent)
-    }
-
-    fn subtract(&mut self, sent: &Batch) {
-        self.in_flight -= sent.count;
-        self.bytes_in_flight -= sent.bytes;
-    }
-}
-
-fn is_older_than(asked: Instant, age: Duration) -> bool {
-    Duration::from(asked.elapsed()) >= age
-}
-
-/// How often the reader has its turn before what it has not delivered is late.
-const TURNS: usize = 3;
-
-/// Fails what is overdue; on our own runtime, because the link's may be blocked.
-pub(super) async fn watch(link: Weak<Link>, batcher: Arc<Batcher>) {
-    loop {
-        batcher.begun.notified().await;
-        while let Some(due) = batcher.due() {
-            tokio::time::sleep(due).await;
-            for _ in 0..TURNS {
-                // Where the reader is on this thread, the reply may be there already.
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-            if batcher.is_slow()
-                && let Some(link) = link.upgrade()
-            {
-                link.ask_whether_it_answers();
-            }
-            for pending in batcher.unsent() {
-                pending.answer(Err(unsent()), Duration::ZERO);
-            }
-            let Some(sent) = batcher.overdue_since() else {
-                continue;
-            };
-            let silent = Duration::from(sent.elapsed());
-            let since = std::time::Instant::now().checked_sub(silent);
-            let verdict = match (link.upgrade(), since) {
-                (Some(link), Some(since)) => link.judge(since).await,
-                _ => Verdict::Away,
-            };
-            let elsewhere = matches!(verdict, Verdict::Busy);
-            if elsewhere && silent < BUSY {
-                batcher.state().ours = Some(sent);
-                continue;
-            }
-            if elsewhere && let Some(link) = link.upgrade() {
-                link.leave();
-            }
-            for pending in batcher.overdue() {
-                let error = late_by(batcher.limit);
-                let error = match elsewhere {
-                    true => error.elsewhere(),
-                    false => error,
-                };
-                pending.answer(Err(error), batcher.limit);
-            }
-        }
-        if batcher.is_closed() {
-            return;
-        }
     }
 }
 

@@ -11,9 +11,9 @@ use redis::aio::ConnectionLike;
 use redis::{Cmd, Pipeline, RedisResult, Value};
 use tokio::time::timeout;
 
-use super::super::link::Link;
+use super::super::link::{BUSY, Link};
 use super::super::seen::{ask, seen};
-use super::{BUSY, Batcher, LONGEST_WAIT, Pending, Reply, Request, Silence};
+use super::{Batcher, LONGEST_WAIT, Pending, Reply, Request, Silence};
 use crate::background::yielded;
 
 /// A pipeline under way.

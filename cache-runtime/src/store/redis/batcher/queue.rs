@@ -1,0 +1,136 @@
+use std::collections::VecDeque;
+use std::mem::take;
+use std::sync::Arc;
+use std::time::Duration;
+
+use coarsetime::Instant;
+use tokio::sync::oneshot;
+
+use super::batch::Batch;
+use super::{Outcome, Reply, Request};
+use crate::error::Error;
+
+/// What waits to be sent, and what is on the way.
+#[derive(Default)]
+pub(super) struct State {
+    /// What ends calls that have begun goes before what begins others: fewer leases are held.
+    pub(super) urgent: VecDeque<Pending>,
+    pub(super) others: VecDeque<Pending>,
+    pub(super) waiting_bytes: usize,
+    pub(super) sent: VecDeque<Arc<Batch>>,
+    /// In all that was sent.
+    pub(super) in_flight: usize,
+    pub(super) bytes_in_flight: usize,
+    /// When the last reply has come: patience is with silence.
+    pub(super) heard: Option<Instant>,
+    /// The silence since then is our own: its reader has not come to what was answered.
+    pub(super) ours: Option<Instant>,
+    /// Whether one is under way that was sent by its caller.
+    pub(super) alone: bool,
+    /// Whether somebody watches the clock.
+    pub(super) watched: bool,
+    /// Whoever sends them has not come to it in time: its thread is blocked.
+    pub(super) stuck: bool,
+    /// The queue has been full, and is not half empty yet.
+    pub(super) full: bool,
+    /// Nobody sends any more.
+    pub(super) closed: bool,
+}
+
+/// A request that is to be sent.
+pub(super) struct Pending {
+    pub(super) request: Request,
+    pub(super) bytes: usize,
+    pub(super) asked: Instant,
+    pub(super) reply: oneshot::Sender<Outcome>,
+}
+
+/// That nothing has been heard of the server.
+#[derive(Clone, Copy)]
+pub(super) struct Silence {
+    pub(super) since: Instant,
+    pub(super) is_ours: bool,
+}
+
+impl Pending {
+    pub(super) fn answer(self, reply: Result<Reply, Error>, spent: Duration) {
+        let _ = self.reply.send(Outcome { reply, spent });
+    }
+
+    /// Whether nobody waits for it.
+    pub(super) fn is_over(&self) -> bool {
+        self.reply.is_closed()
+    }
+}
+
+impl State {
+    pub(super) fn is_idle(&self) -> bool {
+        !self.alone && self.waiting() == 0 && self.sent.is_empty()
+    }
+
+    /// How the server is silent to who waits for this.
+    pub(super) fn silence(&self, sent: &Batch) -> Silence {
+        let since = self.heard.map_or(sent.at, |heard| heard.max(sent.at));
+        Silence {
+            since,
+            is_ours: self.ours == Some(since),
+        }
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.urgent.len() + self.others.len()
+    }
+
+    /// Since when the first has waited.
+    pub(super) fn oldest(&self) -> Option<Instant> {
+        let queues = [&self.urgent, &self.others].into_iter();
+        queues.filter_map(|queue| Some(queue.front()?.asked)).min()
+    }
+
+    pub(super) fn next(&self) -> Option<&Pending> {
+        self.urgent.front().or(self.others.front())
+    }
+
+    pub(super) fn take_first(&mut self) -> Option<Pending> {
+        let first = self
+            .urgent
+            .pop_front()
+            .or_else(|| self.others.pop_front())?;
+        self.waiting_bytes -= first.bytes;
+        Some(first)
+    }
+
+    pub(super) fn take_older_than(&mut self, age: Duration) -> Vec<Pending> {
+        let mut old = Vec::new();
+        for queue in [&mut self.urgent, &mut self.others] {
+            let is_old = |pending: &&Pending| is_older_than(pending.asked, age);
+            let count = queue.iter().take_while(is_old).count();
+            old.extend(queue.drain(..count));
+        }
+        self.waiting_bytes -= old.iter().map(|pending| pending.bytes).sum::<usize>();
+        old
+    }
+
+    pub(super) fn drain(&mut self) -> Vec<Pending> {
+        self.waiting_bytes = 0;
+        self.full = false;
+        let mut all = Vec::from(take(&mut self.urgent));
+        all.extend(take(&mut self.others));
+        all
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Arc<Batch>> {
+        let sent = self.sent.pop_front()?;
+        self.subtract(&sent);
+        Some(sent)
+    }
+
+    pub(super) fn subtract(&mut self, sent: &Batch) {
+        self.in_flight -= sent.count;
+        self.bytes_in_flight -= sent.bytes;
+    }
+}
+
+pub(super) fn is_older_than(asked: Instant, age: Duration) -> bool {
+    Duration::from(asked.elapsed()) >= age
+}
