@@ -2,10 +2,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::background;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::flight::Attendant;
 use crate::key::Key;
-use crate::store::{Existing, Session, Stored, Tier};
+use crate::store::{Claim, Existing, Session, Stored, Tier};
 use crate::unique_id::UniqueId;
 use crate::warden::{self, Duty, Ward};
 
@@ -126,8 +126,10 @@ impl<'a> Asking<'a> {
         }
     }
 
-    pub(crate) fn answered(mut self) {
-        self.answered = true;
+    /// One that was not answered in time may be granted all the same, or be on its way.
+    pub(crate) fn ended(mut self, answer: &Result<Claim, Error>) {
+        let is_open = |error: &Error| error.kind() == ErrorKind::Timeout;
+        self.answered = !answer.as_ref().is_err_and(is_open);
     }
 }
 

@@ -78,12 +78,7 @@ impl Request<'_> {
             let mut watched = false;
             let asking = Asking::new(&self.session, self.key, token);
             let answer = self.session.claim(&claimed).await;
-            if answer.is_ok() {
-                asking.answered();
-            } else {
-                // It may be granted all the same, or be on its way.
-                drop(asking);
-            }
+            asking.ended(&answer);
             match answer {
                 Err(error) if self.session.moves(&error) => {
                     watch = self.session.watch(self.key);
@@ -213,9 +208,9 @@ impl Request<'_> {
             respects_pause: reach == Reach::Normal,
         };
         let asking = Asking::new(&self.session, self.key, token);
-        let answer = self.session.claim(&claimed).await?;
-        asking.answered();
-        let granted = matches!(answer, Claim::Granted);
+        let answer = self.session.claim(&claimed).await;
+        asking.ended(&answer);
+        let granted = matches!(answer?, Claim::Granted);
         Ok(granted.then(|| Lease::keep(&self.session, self.key, token, life, lead.attend())))
     }
 

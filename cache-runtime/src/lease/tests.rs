@@ -175,10 +175,17 @@ fn a_claim_that_nobody_waits_for_any_more_leaves_no_lease() {
     assert!(matches!(bed.claim(token, false), Claim::Granted));
     drop(asking);
     assert!(bed.is_free());
+    // The answer is late: it may come to nobody.
+    pollster::block_on(bed.session.remove(&bed.key)).expect("it answers");
+    let late = Err(Error::new(ErrorKind::Timeout, "on purpose"));
+    let asking = Asking::new(&bed.session, &bed.key, token);
+    assert!(matches!(bed.claim(token, false), Claim::Granted));
+    asking.ended(&late);
+    assert!(bed.is_free());
     pollster::block_on(bed.session.remove(&bed.key)).expect("it answers");
     let asking = Asking::new(&bed.session, &bed.key, token);
     assert!(matches!(bed.claim(token, false), Claim::Granted));
-    asking.answered();
+    asking.ended(&Ok(Claim::Granted));
     // Whatever is to be done for it has been done by then.
     let other = Key::of("ns:user:2");
     release(bed.session.clone(), other, token);
