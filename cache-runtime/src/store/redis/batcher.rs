@@ -159,6 +159,8 @@ impl Batcher {
             state.alone = true;
             return Sending::Alone(Some(Alone(self)), request);
         }
+        // Dropped after the lock is free.
+        let left = state.take_left();
         let waiting = state.waiting();
         if waiting >= MOST_WAITING
             || state.waiting_bytes.saturating_add(bytes) > MOST_BYTES_WAITING && waiting > 0
@@ -181,6 +183,7 @@ impl Batcher {
         let first = waiting == 0;
         let watched = replace(&mut state.watched, true);
         drop(state);
+        drop(left);
         if first {
             self.asked.notify_one();
         }
@@ -294,6 +297,7 @@ impl Batcher {
         }
         let oldest = state.oldest()?;
         let is_stuck = state.sent.is_empty() && is_older_than(oldest, self.limit);
+        state.stuck |= is_stuck;
         is_stuck.then_some(oldest)
     }
 
@@ -310,7 +314,6 @@ impl Batcher {
         if state.sent.is_empty() && late.is_empty() {
             // Whoever sends has not come to it.
             late = state.take_older_than(self.limit);
-            state.stuck |= !late.is_empty();
         }
         late
     }

@@ -1,3 +1,4 @@
+use std::ops::Deref;
 use std::sync::LazyLock;
 
 use redis::{Cmd, Script, cmd};
@@ -14,30 +15,59 @@ use redis::{Cmd, Script, cmd};
 pub(crate) struct Scripts {
     /// The generation of a group, and whether something else stood there. Made if there is none,
     /// or what is there is none. KEYS: group. ARGV: a fresh one, its life in ms or 0.
-    pub(crate) generation: Script,
+    pub(crate) generation: LuaScript,
     /// KEYS: entry, lease. ARGV: token and stamp, life ms, mark, reach, lease we may replace,
     /// ms that an entry of use lives longer than, bytes it has at most, 1 if a pause is respected.
-    pub(crate) claim: Script,
+    pub(crate) claim: LuaScript,
     /// KEYS: lease. ARGV: token, life ms.
-    pub(crate) renew: Script,
+    pub(crate) renew: LuaScript,
     /// KEYS: entry, lease. ARGV: token, entry, life ms, 1 if an entry of this mark is kept, ms of
     /// the pause then.
-    pub(crate) fill: Script,
+    pub(crate) fill: LuaScript,
     /// KEYS: lease. ARGV: token.
-    pub(crate) release: Script,
+    pub(crate) release: LuaScript,
     /// Replaces a lease by a pause. KEYS: lease. ARGV: token, ms.
-    pub(crate) pause: Script,
+    pub(crate) pause: LuaScript,
     /// Adds functions and their variants to the registry. KEYS: registry. ARGV: how many names
     /// it holds at most, bytes of variants that a function has at most, the mark of this
     /// restoration, or nothing if they were not there before, then name and variant of each.
-    pub(crate) announce: Script,
+    pub(crate) announce: LuaScript,
     /// Changes what the fleet has set. KEYS: settings. ARGV: how many are
     /// set; each, and its value; those that are not set any more.
-    pub(crate) set: Script,
+    pub(crate) set: LuaScript,
+}
+
+/// A script, and its text.
+pub(crate) struct LuaScript {
+    script: Script,
+    code: &'static str,
+}
+
+impl LuaScript {
+    fn new(code: &'static str) -> Self {
+        let script = Script::new(code);
+        Self { script, code }
+    }
+
+    /// Loads it. Whatever the server says to that: the driver's own panics, in debug builds, at a
+    /// reply that is another's.
+    pub(super) fn load(&self) -> Cmd {
+        let mut load = cmd("SCRIPT");
+        load.arg("LOAD").arg(self.code);
+        load
+    }
+}
+
+impl Deref for LuaScript {
+    type Target = Script;
+
+    fn deref(&self) -> &Script {
+        &self.script
+    }
 }
 
 /// The beginning of a script's call.
-pub(super) fn call(script: &Script, keys: &[&str]) -> Cmd {
+pub(super) fn call(script: &LuaScript, keys: &[&str]) -> Cmd {
     let mut call = cmd("EVALSHA");
     call.arg(script.get_hash()).arg(keys.len()).arg(keys);
     call
@@ -53,7 +83,7 @@ pub(crate) mod claimed {
 }
 
 pub(crate) static SCRIPTS: LazyLock<Scripts> = LazyLock::new(|| Scripts {
-    generation: Script::new(
+    generation: LuaScript::new(
         r"local known = redis.pcall('GET', KEYS[1])
 if type(known) == 'string' and #known == 16 then return {known, 0} end
 if ARGV[2] == '0' then
@@ -63,7 +93,7 @@ else
 end
 return {redis.call('GET', KEYS[1]), known and 1 or 0}",
     ),
-    claim: Script::new(
+    claim: LuaScript::new(
         r"local damaged, taken, beyond = 0, false, tonumber(ARGV[6])
 if ARGV[4] == 'normal' then
   local entry = redis.pcall('GETEX', KEYS[1])
@@ -103,14 +133,14 @@ end
 redis.call('PTTL', KEYS[2])
 return {0, damaged}",
     ),
-    renew: Script::new(
+    renew: LuaScript::new(
         r"local held = redis.pcall('GET', KEYS[1])
 if type(held) == 'string' and string.sub(held, 1, 16) == ARGV[1] then
   return redis.call('PEXPIRE', KEYS[1], ARGV[2])
 end
 return 0",
     ),
-    fill: Script::new(
+    fill: LuaScript::new(
         r"local held = redis.pcall('GET', KEYS[2])
 if type(held) ~= 'string' or string.sub(held, 1, 16) ~= ARGV[1] then return 0 end
 if ARGV[4] == '1' then
@@ -129,12 +159,12 @@ redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 redis.call('DEL', KEYS[2])
 return 1",
     ),
-    release: Script::new(
+    release: LuaScript::new(
         r"local held = redis.pcall('GET', KEYS[1])
 if type(held) == 'string' and string.sub(held, 1, 16) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0",
     ),
-    pause: Script::new(
+    pause: LuaScript::new(
         r"local held = redis.pcall('GET', KEYS[1])
 if type(held) == 'string' and string.sub(held, 1, 16) == ARGV[1] then
   redis.call('SET', KEYS[1], string.rep('\0', 16) .. string.sub(held, 17, 32) .. ARGV[2], 'PX', ARGV[2])
@@ -142,14 +172,14 @@ if type(held) == 'string' and string.sub(held, 1, 16) == ARGV[1] then
 end
 return 0",
     ),
-    set: Script::new(
+    set: LuaScript::new(
         r"local count = tonumber(ARGV[1])
 if type(redis.pcall('HLEN', KEYS[1])) == 'table' then redis.call('DEL', KEYS[1]) end
 for i = 2, 2 * count, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
 for i = 2 * count + 2, #ARGV do redis.call('HDEL', KEYS[1], ARGV[i]) end
 return 1",
     ),
-    announce: Script::new(
+    announce: LuaScript::new(
         r"if type(redis.pcall('HLEN', KEYS[1])) == 'table' then redis.call('DEL', KEYS[1]) end
 local function join(a, b)
   if a == '' or b == '' then return a .. b end

@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use coarsetime::Instant;
-use redis::{Cmd, RedisResult, Script, Value};
+use redis::{Cmd, RedisResult, Value};
 
 use super::Link;
 use super::batcher::{Reply, Request, Sending, refused};
 use super::health::unreachable;
 use super::link::Line;
+use super::scripts::LuaScript;
 use super::seen::{Seen, ask, seen};
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
@@ -188,7 +189,7 @@ impl Way {
     /// What a script says to a call of so many bytes. One that the server does not know is loaded.
     pub(super) async fn script(
         &self,
-        script: &Script,
+        script: &LuaScript,
         bytes: usize,
         call: impl Fn() -> Cmd,
     ) -> Result<Value, Error> {
@@ -197,7 +198,7 @@ impl Way {
         match reply.extract_error() {
             Err(error) if error.code() == Some("NOSCRIPT") => {
                 self.exchange(|mut line| async move {
-                    script.load_async(&mut line.connection).await?;
+                    script.load().exec_async(&mut line.connection).await?;
                     call().query_async(&mut line.connection).await
                 })
                 .await

@@ -10,6 +10,9 @@ use super::batch::Batch;
 use super::{Outcome, Reply, Request};
 use crate::error::Error;
 
+/// So many may wait with nobody who looks for those who have left.
+const LEAST_CROWD: usize = 1_024;
+
 /// What waits to be sent, and what is on the way.
 #[derive(Default)]
 pub(super) struct State {
@@ -17,6 +20,8 @@ pub(super) struct State {
     pub(super) urgent: VecDeque<Pending>,
     pub(super) others: VecDeque<Pending>,
     pub(super) waiting_bytes: usize,
+    /// How many wait before it is seen who has left.
+    crowd: usize,
     pub(super) sent: VecDeque<Arc<Batch>>,
     /// In all that was sent.
     pub(super) in_flight: usize,
@@ -89,6 +94,24 @@ impl State {
 
     pub(super) fn next(&self) -> Option<&Pending> {
         self.urgent.front().or(self.others.front())
+    }
+
+    /// Those that nobody waits for any more, if so many wait that it is worth a look: twice as many
+    /// as were left by the last one.
+    pub(super) fn take_left(&mut self) -> Vec<Pending> {
+        let mut left = Vec::new();
+        if self.waiting() < self.crowd.max(LEAST_CROWD) {
+            return left;
+        }
+        for queue in [&mut self.urgent, &mut self.others] {
+            let (over, stay): (Vec<_>, Vec<_>) =
+                take(queue).into_iter().partition(Pending::is_over);
+            *queue = stay.into();
+            left.extend(over);
+        }
+        self.waiting_bytes -= left.iter().map(|pending| pending.bytes).sum::<usize>();
+        self.crowd = 2 * self.waiting();
+        left
     }
 
     pub(super) fn take_first(&mut self) -> Option<Pending> {

@@ -82,6 +82,19 @@ fn who_has_left_is_not_sent() {
 }
 
 #[test]
+fn those_who_have_left_take_no_room() {
+    let batcher = open();
+    let _alone = ask(&batcher, false, 0);
+    let _reply = together(&batcher, true);
+    for _ in 0..100_000 {
+        drop(together(&batcher, false));
+    }
+    let waiting = batcher.state().waiting();
+    assert!(waiting < 2_000, "{waiting} wait");
+    assert_eq!(batcher.next().expect("one waits").count, 1);
+}
+
+#[test]
 fn beyond_its_bounds_it_refuses_and_says_so_once() {
     let batcher = open();
     let _alone = ask(&batcher, false, 0);
