@@ -25,9 +25,10 @@ pub(in crate::store::redis) async fn watch(link: Weak<Link>, batcher: Arc<Batche
             for pending in batcher.unsent() {
                 pending.answer(Err(unsent()), Duration::ZERO);
             }
-            let Some(sent) = batcher.overdue_since() else {
-                continue;
-            };
+            let overdue = batcher.overdue_since();
+            // What is given up makes room on the way.
+            batcher.asked.notify_one();
+            let Some(sent) = overdue else { continue };
             let silent = Duration::from(sent.elapsed());
             let since = std::time::Instant::now().checked_sub(silent);
             let verdict = match (link.upgrade(), since) {
@@ -50,6 +51,7 @@ pub(in crate::store::redis) async fn watch(link: Weak<Link>, batcher: Arc<Batche
                 };
                 pending.answer(Err(error), batcher.limit);
             }
+            batcher.asked.notify_one();
         }
         if batcher.is_closed() {
             return;
