@@ -8,6 +8,7 @@ mod fleet;
 mod generations;
 mod given;
 mod greeting;
+mod hash;
 mod health;
 mod inbox;
 mod keeper;

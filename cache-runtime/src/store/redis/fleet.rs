@@ -1,14 +1,10 @@
 //! What is set of the fleet's functions.
 
-use redis::cmd;
-
 use super::Way;
+use super::hash::ENDS;
 use super::scripts::SCRIPTS;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::rules::MOST;
-
-/// Fields in one piece.
-const BATCH: usize = 1_000;
 
 impl Way {
     /// What the fleet has set, all of it: read in pieces, each with its own patience, and no more
@@ -17,31 +13,22 @@ impl Way {
         let key = self.settings.settings_key();
         let key = key.as_str();
         let mut all = Vec::new();
-        let mut cursor = b"0".to_vec();
+        let mut cursor = ENDS.to_vec();
         loop {
-            self.refill();
-            let from = cursor;
-            let piece = self.exchange(|mut line| async move {
-                let mut scan = cmd("HSCAN");
-                scan.arg(key).arg(from).arg("COUNT").arg(BATCH);
-                scan.query_async::<(Vec<u8>, Vec<Vec<u8>>)>(&mut line.connection)
-                    .await
-            });
-            let (next, fields) = match piece.await {
+            let (next, fields) = match self.piece_of_hash(key, cursor).await? {
                 Ok(piece) => piece,
-                // Something else stands there: nothing is set.
-                Err(error) if error.kind() == ErrorKind::Server && !error.is_passing() => {
+                // Nothing is set.
+                Err(error) => {
                     tracing::warn!(%error, "the overrides of the fleet can't be read");
                     return Ok(all);
                 }
-                Err(error) => return Err(error),
             };
             for pair in fields.chunks_exact(2) {
                 let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
                 // One that is no text is told of as one that can't be read.
                 all.push((text(&pair[0]), text(&pair[1])));
             }
-            if next == b"0" || all.len() > MOST {
+            if next == ENDS || all.len() > MOST {
                 all.truncate(MOST + 1);
                 return Ok(all);
             }

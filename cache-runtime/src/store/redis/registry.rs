@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use redis::{Cmd, Value, cmd};
 
 use super::Way;
+use super::hash::ENDS;
 use super::scripts::SCRIPTS;
 use crate::error::{Error, ErrorKind};
 use crate::key::Key;
@@ -78,25 +79,15 @@ impl Way {
         let mut known = KnownNames::default();
         let mut missing: HashSet<String> = self.names.announced().into_iter().map(first).collect();
         let (mut read, mut unreadable) = (0, 0);
-        let mut cursor = b"0".to_vec();
+        let mut cursor = ENDS.to_vec();
         loop {
-            self.refill();
-            let from = cursor;
-            let piece = self.exchange(|mut line| async move {
-                let mut scan = cmd("HSCAN");
-                scan.arg(key).arg(from).arg("COUNT").arg(BATCH);
-                scan.query_async::<(Vec<u8>, Vec<Vec<u8>>)>(&mut line.connection)
-                    .await
-            });
-            let (next, fields) = match piece.await {
+            let (next, fields) = match self.piece_of_hash(key, cursor).await? {
                 Ok(piece) => piece,
-                // Something else stands there, and nothing is known.
-                Err(error) if error.kind() == ErrorKind::Server && !error.is_passing() => {
+                Err(error) => {
                     tracing::warn!(%error, "the functions of the fleet can't be read");
                     known.incomplete = true;
                     return Ok(known);
                 }
-                Err(error) => return Err(error),
             };
             let mut fields = fields.into_iter();
             while let (Some(name), Some(value)) = (fields.next(), fields.next()) {
@@ -113,7 +104,7 @@ impl Way {
                     unreadable += 1;
                 }
             }
-            let has_ended = next == b"0";
+            let has_ended = next == ENDS;
             if has_ended || read >= 2 * MOST_NAMES {
                 // What has lost one of ours has lost others' as well.
                 known.incomplete |= !has_ended || !missing.is_empty();
