@@ -9,7 +9,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use recached::{Cache, Policy};
-use recached_tests::{PATIENCE, Server, cache_on, in_time, resident, until};
+use recached_tests::{Cluster, PATIENCE, Server, cache_on, in_time, resident, until};
 
 const TASKS: u64 = 300;
 
@@ -62,6 +62,26 @@ async fn each_of_those_who_read_together_has_its_own_value() {
         let cache = cache_on(&server.url(), "together");
         assert_eq!(read_all(&cache).await, TASKS as usize);
         for _ in 0..20 {
+            assert_eq!(read_all(&cache).await, 0);
+        }
+        assert_eq!(cache.stats().total.errors, 0);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_a_cluster_each_has_its_own_value_though_slots_have_moved() {
+    in_time(async {
+        let cluster = Cluster::start();
+        let cache = cache_on(&cluster.url(), "together");
+        until("it is reached", || async {
+            cache.exists("together:0").await.is_ok()
+        })
+        .await;
+        assert_eq!(read_all(&cache).await, TASKS as usize);
+        for round in 0..20 {
+            let moved = format!("together:together:{round}");
+            cluster.move_slot(cluster.slot_of(&moved));
             assert_eq!(read_all(&cache).await, 0);
         }
         assert_eq!(cache.stats().total.errors, 0);

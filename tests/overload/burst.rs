@@ -1,10 +1,11 @@
 //! A burst of our own is no outage: it waits to be sent, and is stored.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use recached::{Cache, Policy, cached};
-use recached_tests::{Server, in_time, reaches, until};
+use recached_tests::{Backend, in_time, reaches, until};
 
 const CALLS: u64 = 10_000;
 
@@ -14,17 +15,18 @@ async fn page(cache: &Cache, id: u64) -> String {
 }
 
 /// How many of the calls are stored.
-fn stored(server: &Server) -> usize {
-    let keys: Vec<String> = server.ask(&["KEYS", "*page*"]);
+fn stored(backend: &Backend) -> usize {
+    let keys = backend.tell::<Vec<String>>(&["KEYS", "*page*"]);
+    // Replicas have them too.
+    let keys: HashSet<String> = keys.into_iter().flatten().collect();
     let is_entry = |key: &&String| !key.contains(":gen:") && !key.ends_with(":lease");
     keys.iter().filter(is_entry).count()
 }
 
-async fn all_are_stored(spawned: bool) {
-    let server = Server::start();
+async fn all_are_stored(backend: Backend, spawned: bool) {
     let events = Arc::new(Mutex::new(Vec::new()));
     let cache = Cache::builder()
-        .redis(server.url())
+        .redis(backend.url())
         .namespace("burst")
         .command_timeout(Duration::from_secs(1))
         .observer({
@@ -53,7 +55,7 @@ async fn all_are_stored(spawned: bool) {
         futures_util::future::join_all(calls).await;
     }
     until("the last ones are stored", || async {
-        stored(&server) as u64 == CALLS
+        stored(&backend) as u64 == CALLS
     })
     .await;
     assert!(events.lock().expect("no panic").is_empty(), "{events:?}");
@@ -63,15 +65,20 @@ async fn all_are_stored(spawned: bool) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_cold_calls_of_one_task_are_all_stored_and_nobody_is_told() {
-    in_time(all_are_stored(false)).await;
+    in_time(all_are_stored(Backend::server(), false)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_cold_calls_of_as_many_tasks_are_all_stored_and_nobody_is_told() {
-    in_time(all_are_stored(true)).await;
+    in_time(all_are_stored(Backend::server(), true)).await;
 }
 
 #[tokio::test]
 async fn ten_thousand_cold_calls_of_a_current_thread_are_all_stored_and_nobody_is_told() {
-    in_time(all_are_stored(true)).await;
+    in_time(all_are_stored(Backend::server(), true)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_cold_calls_on_a_cluster_are_all_stored_and_nobody_is_told() {
+    in_time(all_are_stored(Backend::own_cluster(), true)).await;
 }

@@ -12,6 +12,7 @@ mod hash;
 mod health;
 mod inbox;
 mod keeper;
+mod lanes;
 mod link;
 mod look;
 #[cfg(feature = "sentinel")]
@@ -31,6 +32,7 @@ mod sweep;
 mod target;
 mod tcp;
 mod tier;
+mod topology;
 mod url;
 mod way;
 mod wire;

@@ -14,10 +14,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use coarsetime::Instant;
+#[cfg(feature = "cluster")]
+use redis::cluster_routing::Slot;
 use redis::{Cmd, Value};
 use tokio::sync::{Notify, oneshot};
 
 use super::seen::Seen;
+#[cfg(feature = "cluster")]
+use super::topology::slot_of;
 use crate::error::{Error, ErrorKind};
 use crate::key::Key;
 use crate::store::Look;
@@ -48,7 +52,7 @@ const MOST_BYTES_WAITING: usize = 64 << 20;
 /// How long one waits to be sent at most.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// The requests of one link.
+/// The requests of one link to one server.
 pub(super) struct Batcher {
     state: Mutex<State>,
     /// Whether they are taken: the link is up.
@@ -64,7 +68,7 @@ pub(super) struct Batcher {
 pub(super) enum Request {
     /// The entry of a call.
     Read(Key, Look),
-    /// Commands: those of each part are about keys of one slot.
+    /// Commands: those of each part are about keys of one slot. On a cluster there is one part.
     Commands {
         parts: Vec<Vec<Cmd>>,
         count: usize,
@@ -80,6 +84,15 @@ impl Request {
             parts,
             count,
             urgent,
+        }
+    }
+
+    /// The slot on a cluster that it is about.
+    #[cfg(feature = "cluster")]
+    pub(super) fn slot(&self) -> Option<Slot> {
+        match self {
+            Self::Read(key, _) => Some(Slot::for_key(key.as_str())),
+            Self::Commands { parts, .. } => slot_of(parts.first()?.first()?),
         }
     }
 
@@ -101,10 +114,10 @@ pub(super) struct Outcome {
 }
 
 /// How a request is sent.
-pub(super) enum Sending<'a> {
+pub(super) enum Sending {
     /// By its caller: nothing else is under way, and another task would only cost time; or the
     /// link can't.
-    Alone(Option<Alone<'a>>, Request),
+    Alone(Option<Alone>, Request),
     /// With others: here comes the reply.
     Together(oneshot::Receiver<Outcome>),
     /// Not at all: too many wait.
@@ -115,9 +128,9 @@ pub(super) enum Sending<'a> {
 }
 
 /// The one request under way that was sent by its caller.
-pub(super) struct Alone<'a>(&'a Batcher);
+pub(super) struct Alone(Arc<Batcher>);
 
-impl Drop for Alone<'_> {
+impl Drop for Alone {
     fn drop(&mut self) {
         self.0.state().alone = false;
     }
@@ -147,7 +160,7 @@ impl Batcher {
     }
 
     /// How a request of so many bytes is to be sent.
-    pub(super) fn begin(&self, request: Request, bytes: usize) -> Sending<'_> {
+    pub(super) fn begin(self: &Arc<Self>, request: Request, bytes: usize) -> Sending {
         if !self.open.load(Ordering::Acquire) {
             return Sending::Alone(None, request);
         }
@@ -157,7 +170,7 @@ impl Batcher {
         }
         if state.is_idle() {
             state.alone = true;
-            return Sending::Alone(Some(Alone(self)), request);
+            return Sending::Alone(Some(Alone(Arc::clone(self))), request);
         }
         // Dropped after the lock is free.
         let left = state.take_left();

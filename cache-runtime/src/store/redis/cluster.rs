@@ -1,5 +1,6 @@
 //! A cluster's connections: routed by the driver, tracked by us.
 
+use std::iter;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -10,7 +11,7 @@ use futures_util::future::join_all;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::ClusterClientBuilder;
 use redis::cluster_async::{ClusterConnection, Connect};
-use redis::cluster_routing::{RoutingInfo, SingleNodeRoutingInfo};
+use redis::cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr};
 use redis::io::AsyncDNSResolver;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionInfo, IntoConnectionInfo, Pipeline,
@@ -22,7 +23,8 @@ use super::inbox::Inbox;
 use super::pool::{hears, is_refusal};
 use super::primaries::primaries;
 use super::tcp;
-use super::wire::{Place, pipe};
+use super::topology::{Topology, slot_of};
+use super::wire::Replies;
 
 pub(super) type Connection = ClusterConnection<Node>;
 
@@ -46,20 +48,20 @@ pub(super) async fn connect(
     nodes: &[ConnectionInfo],
     settings: &Settings,
     inbox: &Arc<Inbox>,
-) -> RedisResult<(Connection, Vec<Place>, bool)> {
+) -> RedisResult<(Connection, Topology, bool)> {
     let told = Arc::new(Scope {
         inbox: Some(Arc::clone(inbox)),
         refused: AtomicBool::new(false),
     });
     match open(nodes, settings, &told).await {
-        Ok((connection, places)) => Ok((connection, places, true)),
+        Ok((connection, topology)) => Ok((connection, topology, true)),
         Err(_) if told.refused.load(Ordering::Acquire) => {
             let untold = Arc::new(Scope {
                 inbox: None,
                 refused: AtomicBool::new(false),
             });
-            let (connection, places) = open(nodes, settings, &untold).await?;
-            Ok((connection, places, false))
+            let (connection, topology) = open(nodes, settings, &untold).await?;
+            Ok((connection, topology, false))
         }
         Err(error) => Err(error),
     }
@@ -69,7 +71,7 @@ async fn open(
     nodes: &[ConnectionInfo],
     settings: &Settings,
     scope: &Arc<Scope>,
-) -> RedisResult<(Connection, Vec<Place>)> {
+) -> RedisResult<(Connection, Topology)> {
     let protocol = match scope.inbox {
         Some(_) => ProtocolVersion::RESP3,
         None => ProtocolVersion::RESP2,
@@ -95,8 +97,8 @@ async fn open(
         .build()?;
     let mut connection = client.get_async_generic_connection::<Node>().await?;
     // Up only when all of it is: who can't reach some keys would wait for them at each call.
-    let places = primaries(&mut connection).await?;
-    Ok((connection, places))
+    let topology = primaries(&mut connection).await?;
+    Ok((connection, topology))
 }
 
 /// Sends each part to the node of its slot.
@@ -104,38 +106,68 @@ pub(super) async fn send_all<C: Routed>(
     connection: &ClusterConnection<C>,
     parts: Vec<Vec<Cmd>>,
 ) -> RedisResult<Vec<Value>> {
-    let sent = parts.into_iter().map(|part| send(connection.clone(), part));
-    let replies: RedisResult<Vec<_>> = join_all(sent).await.into_iter().collect();
-    Ok(replies?.into_iter().flatten().collect())
-}
-
-/// The driver follows redirections of single commands, and of none in a pipeline.
-async fn send<C: Routed>(
-    mut connection: ClusterConnection<C>,
-    part: Vec<Cmd>,
-) -> RedisResult<Vec<Value>> {
-    if part.len() > 1 {
-        let replies = pipe(&mut connection, part.iter().cloned()).await?;
-        if !replies.iter().any(is_redirection) {
-            return Ok(replies);
+    let sent = parts
+        .into_iter()
+        .map(|part| send_together(connection, part));
+    let mut all = Vec::new();
+    for replies in join_all(sent).await {
+        for reply in replies?.0 {
+            all.push(reply?);
         }
     }
-    let mut replies = Vec::with_capacity(part.len());
-    for command in part {
-        replies.push(connection.req_packed_command(&command).await?);
-    }
-    Ok(replies)
+    Ok(all)
 }
 
-fn is_redirection(reply: &Value) -> bool {
+/// Sends commands to the node of the first one's slot; and whether it has sent some elsewhere.
+///
+/// The driver follows redirections of single commands. Of a pipeline it sends all where one was
+/// sent, and gives up when another is sent back: then they go one by one. Those that were done
+/// already are done twice, which the scripts bear.
+pub(super) async fn send_together<C: Routed>(
+    connection: &ClusterConnection<C>,
+    commands: Vec<Cmd>,
+) -> RedisResult<(Replies, bool)> {
+    let mut connection = connection.clone();
+    let slot = match &*commands {
+        [] => return Ok((Box::new(iter::empty()), false)),
+        [only] => {
+            let reply = connection.req_packed_command(only).await?;
+            return Ok((Box::new(iter::once(Ok(reply))), false));
+        }
+        [first, ..] => slot_of(first),
+    };
+    let Some(slot) = slot else {
+        let text = "a command about no key can't be sent with others";
+        return Err((redis::ErrorKind::Client, text).into());
+    };
+    let mut pipeline = Pipeline::with_capacity(commands.len());
+    for command in &commands {
+        pipeline.add_command(command.clone());
+    }
+    let route = SingleNodeRoutingInfo::SpecificNode(Route::with_slot(slot, SlotAddr::Master));
+    let sent = connection.route_pipeline(pipeline, 0, commands.len(), route);
+    match sent.await {
+        Ok(replies) => return Ok((Box::new(replies.into_iter().map(Ok)), false)),
+        Err(error) if !is_of_topology(&error) => return Err(error),
+        Err(_) => {}
+    }
+    let each = commands.into_iter().map(|command| {
+        let mut connection = connection.clone();
+        async move { connection.req_packed_command(&command).await }
+    });
+    let each: Vec<_> = each.collect();
+    Ok((Box::new(join_all(each).await.into_iter()), true))
+}
+
+/// Whether a node says that keys are elsewhere, or on their way.
+fn is_of_topology(error: &RedisError) -> bool {
     use redis::ServerErrorKind::{Ask, ClusterDown, MasterDown, Moved, ReadOnly, TryAgain};
-    let kind = match reply {
-        Value::ServerError(error) => error.kind(),
-        _ => None,
+    let redis::ErrorKind::Server(kind) = error.kind() else {
+        return false;
     };
     matches!(
         kind,
-        Some(Moved | Ask | TryAgain | ClusterDown | MasterDown | ReadOnly)
+        Moved | Ask | TryAgain | ClusterDown | MasterDown | ReadOnly
     )
 }
 

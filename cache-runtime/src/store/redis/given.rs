@@ -6,7 +6,7 @@ use super::pool::{Checkout, error_of, error_of_pool};
 #[cfg(feature = "sentinel")]
 use super::pool::{error_of_attempt, is_answer};
 #[cfg(feature = "sentinel")]
-use super::wire::Place;
+use super::topology::Topology;
 use super::wire::Wire;
 use crate::error::Error;
 #[cfg(feature = "sentinel")]
@@ -64,8 +64,8 @@ impl Given {
             #[cfg(feature = "sentinel")]
             Kind::Sentinel(pool) => return watched(pool).await,
         };
-        let places = wire.places().await.map_err(|error| error_of(&error))?;
-        Ok(Checkout::lent(wire, places, lent))
+        let topology = wire.topology().await.map_err(|error| error_of(&error))?;
+        Ok(Checkout::lent(wire, topology, lent))
     }
 }
 
@@ -93,7 +93,7 @@ async fn watched(pool: &deadpool_redis::sentinel::Pool) -> Result<Checkout, Erro
             Err(error) if is_answer(&error) && is_there => {}
             _ => continue,
         }
-        let mut checkout = Checkout::lent(wire, vec![Place::Here], lent);
+        let mut checkout = Checkout::lent(wire, Topology::one(), lent);
         checkout.lookout = lookout;
         return Ok(checkout);
     }

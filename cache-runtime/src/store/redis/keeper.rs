@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout};
 
 use super::Settings;
-use super::batcher::Batcher;
 use super::database::Database;
 use super::inbox::Inbox;
+use super::lanes::Lanes;
 use super::link::{HEARTBEAT, Link, Up};
 use super::pool::{Checkout, SILENT, Source, is_answer};
 use crate::error::{Error, ErrorKind};
@@ -23,7 +23,7 @@ pub(super) struct Alive {
     pub(super) link: Weak<Link>,
     pub(super) alive: Arc<AtomicBool>,
     pub(super) inbox: Arc<Inbox>,
-    pub(super) batcher: Arc<Batcher>,
+    pub(super) lanes: Arc<Lanes>,
 }
 
 impl Drop for Alive {
@@ -31,7 +31,7 @@ impl Drop for Alive {
         self.alive.store(false, Ordering::Release);
         // Nobody hears its pushes any more.
         self.inbox.forget_everything();
-        self.batcher.close();
+        self.lanes.close();
         if let Some(link) = self.link.upgrade() {
             link.fall("its runtime has ended");
         }
@@ -56,6 +56,7 @@ pub(super) async fn keep(link: Weak<Link>, inbox: Arc<Inbox>, settings: Arc<Sett
                 };
                 link.hear(Instant::now());
                 link.renewed();
+                link.part(&checkout.topology);
                 settings.health.arrive(&link, checkout.place());
                 link.restore(up.clone());
                 let steady = link.steady.is_none();
@@ -133,8 +134,11 @@ async fn watch(
         let ping = up.connection.ping(settings.target.moves());
         match timeout(settings.connect_timeout, ping).await {
             // Nobody vouches any more for what was read from one that is a primary no more.
-            Ok(Ok(places)) if checkout.places.iter().all(|place| places.contains(place)) => {
-                checkout.places = places;
+            Ok(Ok(now)) if checkout.topology.is_within(&now) => {
+                if let Some(link) = link.upgrade() {
+                    link.part(&now);
+                }
+                checkout.topology = now;
             }
             // It answers, if only that it can't write or is busy.
             Ok(Err(error)) if is_answer(&error) => {}
@@ -158,7 +162,7 @@ async fn watch(
         link.hear(begun);
         // A call takes two exchanges at least: a server that is slower costs every call its
         // patience, and gives it nothing.
-        if !link.is_up() && took <= settings.command_timeout / 2 && !link.batcher.is_stuck() {
+        if !link.is_up() && took <= settings.command_timeout / 2 && !link.lanes.is_stuck() {
             link.restore(up.clone());
         } else if inbox.is_unwatched() && link.is_up() {
             // One of several connections has gone and come back.

@@ -11,6 +11,8 @@ use tokio::sync::Notify;
 use super::batcher::{self, Batcher, late_by};
 use super::health::unreachable;
 use super::keeper::{Alive, keep};
+use super::lanes::Lanes;
+use super::topology::Topology;
 use super::{Settings, Way, names::Names, pool, queue::Queue, wire::Wire};
 use crate::background;
 use crate::error::Error;
@@ -39,7 +41,7 @@ pub(crate) struct Link {
     pub(super) names: Arc<Names>,
     pub(super) queue: Arc<Queue>,
     pub(super) inbox: Arc<Inbox>,
-    pub(super) batcher: Arc<Batcher>,
+    pub(super) lanes: Arc<Lanes>,
     up: AtomicBool,
     /// Replies on its connection do not fit their requests.
     broken: AtomicBool,
@@ -99,7 +101,7 @@ impl Link {
             names: Arc::clone(names),
             queue: Arc::clone(queue),
             inbox: Arc::new(inbox),
-            batcher: Arc::new(Batcher::new(settings.command_timeout)),
+            lanes: Arc::new(Lanes::new(settings.command_timeout)),
             up: AtomicBool::new(false),
             broken: AtomicBool::new(false),
             status: RwLock::new(Status::Connecting),
@@ -114,16 +116,9 @@ impl Link {
             link: Arc::downgrade(&link),
             alive: Arc::clone(&link.alive),
             inbox: Arc::clone(&link.inbox),
-            batcher: Arc::clone(&link.batcher),
+            lanes: Arc::clone(&link.lanes),
         };
-        background::spawn_on(
-            runtime,
-            batcher::send(Arc::downgrade(&link), Arc::clone(&link.batcher)),
-        );
-        background::spawn(batcher::watch(
-            Arc::downgrade(&link),
-            Arc::clone(&link.batcher),
-        ));
+        link.drive(link.lanes.first(), runtime);
         let keep = keep(
             Arc::downgrade(&link),
             Arc::clone(&link.inbox),
@@ -134,6 +129,27 @@ impl Link {
             keep.await;
         });
         link
+    }
+
+    /// Has somebody send what this lane takes, on the link's own runtime, and somebody watch over
+    /// it.
+    fn drive(self: &Arc<Self>, lane: &Arc<Batcher>, runtime: &Handle) {
+        let send = batcher::send(Arc::downgrade(self), Arc::clone(lane));
+        background::spawn_on(runtime, send);
+        background::spawn(batcher::watch(Arc::downgrade(self), Arc::clone(lane)));
+    }
+
+    /// Keys are on these servers: a lane for each. On the link's own runtime.
+    pub(super) fn part(self: &Arc<Self>, topology: &Topology) {
+        #[cfg(feature = "cluster")]
+        {
+            let limit = self.settings.command_timeout;
+            for lane in self.lanes.part(&topology.slots, limit) {
+                self.drive(&lane, &Handle::current());
+            }
+        }
+        #[cfg(not(feature = "cluster"))]
+        let _ = topology;
     }
 
     /// Nobody has heard of the connection for some heartbeats: the runtime that it lives on is
@@ -359,11 +375,10 @@ impl Link {
             Status::Connecting | Status::Up(_) => None,
         };
         let mut now = self.status.write().unwrap_or_else(PoisonError::into_inner);
-        self.up
-            .store(matches!(status, Status::Up(_)), Ordering::Release);
-        let gathers = matches!(&status, Status::Up(up) if up.connection.is_one());
+        let up = matches!(status, Status::Up(_));
+        self.up.store(up, Ordering::Release);
         let change = reason.as_deref().unwrap_or("the connection is another");
-        self.batcher.set_open(gathers, || self.unreachable(change));
+        self.lanes.set_open(up, || self.unreachable(change));
         let before = std::mem::replace(&mut *now, status);
         // Flights and observers have locks of their own: none is taken under ours.
         drop(now);
@@ -415,7 +430,7 @@ impl Link {
 impl Drop for Link {
     fn drop(&mut self) {
         self.fall("nobody uses it any more");
-        self.batcher.close();
+        self.lanes.close();
         self.inbox.doubt.notify_one();
     }
 }

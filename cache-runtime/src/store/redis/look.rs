@@ -71,7 +71,8 @@ impl Way {
         if let Some((key, look)) = key {
             parts.push(ask(key, look, most).collect());
         }
-        let mut replies = self.commands(parts, 0, false).await?.into_iter();
+        let replies = self.commands(parts, 0, false).await?;
+        let mut replies = replies.into_iter().map(Ok);
         let read = read_all(&mut replies, wanted.len(), key, most);
         let (answers, seen) = read.map_err(|error| self.error(&error))?;
         let mut nonces = Vec::with_capacity(answers.len());
@@ -129,14 +130,14 @@ impl Looked {
 
 /// The replies about so many generations, and about an entry.
 fn read_all(
-    replies: &mut impl Iterator<Item = Value>,
+    replies: &mut impl Iterator<Item = RedisResult<Value>>,
     generations: usize,
     key: Option<(&Key, Look)>,
     most: u64,
 ) -> RedisResult<(Vec<Option<UniqueId>>, Seen)> {
     let mut answers = Vec::with_capacity(generations);
     for reply in replies.by_ref().take(generations) {
-        let known = match bytes(reply) {
+        let known = match bytes(reply?) {
             Err(error) if is_wrong_type(&error) => None,
             known => known?,
         };

@@ -14,8 +14,9 @@ use super::inbox::Inbox;
 #[cfg(feature = "sentinel")]
 use super::lookout::Lookout;
 use super::target::Target;
+use super::topology::Topology;
 use super::url::unusable;
-use super::wire::{Place, Wire};
+use super::wire::Wire;
 use crate::error::{Error, ErrorKind};
 
 /// Requests on their way to one connection's writer at most; more wait their turn.
@@ -39,10 +40,10 @@ impl Checkout {
     }
 
     /// One whose server tells of nothing.
-    pub(super) fn lent(wire: Wire, places: Vec<Place>, lent: Lent) -> Self {
+    pub(super) fn lent(wire: Wire, topology: Topology, lent: Lent) -> Self {
         Self {
             wire,
-            places,
+            topology,
             tracking: false,
             #[cfg(feature = "sentinel")]
             lookout: None,
@@ -55,7 +56,7 @@ impl Checkout {
 pub(super) struct Checkout {
     pub(super) wire: Wire,
     /// Where its servers are.
-    pub(super) places: Vec<Place>,
+    pub(super) topology: Topology,
     pub(super) tracking: bool,
     #[cfg(feature = "sentinel")]
     pub(super) lookout: Option<Lookout>,
@@ -105,11 +106,11 @@ impl Source {
             #[cfg(feature = "cluster")]
             Target::Cluster(nodes) => {
                 let connected = cluster::connect(nodes, &self.settings, &self.inbox).await;
-                let (connection, places, tracking) =
+                let (connection, topology, tracking) =
                     connected.map_err(|error| error_of_attempt(&error))?;
                 Ok(Checkout {
                     wire: Wire::Cluster(connection),
-                    places,
+                    topology,
                     tracking,
                     #[cfg(feature = "sentinel")]
                     lookout: None,
@@ -211,7 +212,7 @@ fn checkout(connection: Connection, tracking: bool) -> Checkout {
     let wire = Wire::One((*connection).clone());
     Checkout {
         tracking,
-        ..Checkout::lent(wire, vec![Place::Here], Lent::from(connection))
+        ..Checkout::lent(wire, Topology::one(), Lent::from(connection))
     }
 }
 

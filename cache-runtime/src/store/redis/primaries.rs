@@ -6,7 +6,7 @@ use redis::cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo, SingleNodeRou
 use redis::{ErrorKind, RedisResult, Value};
 
 use super::cluster::Routed;
-use super::wire::Place;
+use super::topology::{Place, Slots, Topology};
 
 /// Those that the driver routes to, if all of them answer and the cluster names the same ones.
 ///
@@ -15,12 +15,20 @@ use super::wire::Place;
 /// it hears of them itself.
 pub(super) async fn primaries<C: Routed>(
     connection: &mut ClusterConnection<C>,
-) -> RedisResult<Vec<Place>> {
+) -> RedisResult<Topology> {
     let mut other = connection.clone();
     let (answering, named) = join(answering(connection), named(&mut other)).await;
-    let (answering, named) = (answering?, named?);
-    compare(&answering, &named)?;
-    Ok(answering)
+    let (mut places, named) = (answering?, named?);
+    compare(&places, &named)?;
+    // In the same order each time: each has a queue of its own.
+    places.sort();
+    let mut slots = Slots::default();
+    for one in &named {
+        if let Some(place) = places.iter().position(|place| one.is(place)) {
+            slots.add(one.first, one.last, place);
+        }
+    }
+    Ok(Topology { places, slots })
 }
 
 /// Returns an error unless the nodes that answer are the primaries that the cluster names.
@@ -66,8 +74,10 @@ async fn answering<C: Routed>(connection: &mut ClusterConnection<C>) -> RedisRes
     Ok(places)
 }
 
-/// A primary as one of the nodes has it.
+/// A primary as one of the nodes has it, and some slots that are on it.
 struct Named {
+    first: u16,
+    last: u16,
     /// Nothing where the node does not know or does not tell.
     host: String,
     port: i64,
@@ -92,8 +102,13 @@ async fn named<C: Routed>(connection: &mut ClusterConnection<C>) -> RedisResult<
     let mut primaries = Vec::new();
     // Each: first slot, last slot, primary, replicas; a node: host, port, id, more.
     for range in slots.extract_error()?.into_sequence().unwrap_or_default() {
-        let range = range.into_sequence().unwrap_or_default();
-        let Some(node) = range.into_iter().nth(2) else {
+        let mut range = range.into_sequence().unwrap_or_default().into_iter();
+        let (Some(Value::Int(first)), Some(Value::Int(last)), Some(node)) =
+            (range.next(), range.next(), range.next())
+        else {
+            continue;
+        };
+        let (Ok(first), Ok(last)) = (first.try_into(), last.try_into()) else {
             continue;
         };
         let mut node = node.into_sequence().unwrap_or_default().into_iter();
@@ -103,7 +118,12 @@ async fn named<C: Routed>(connection: &mut ClusterConnection<C>) -> RedisResult<
         let host: Option<String> = redis::from_redis_value(host)?;
         let known = |host: &String| !matches!(host.as_str(), "?" | "0.0.0.0" | "::");
         let host = host.filter(known).unwrap_or_default();
-        primaries.push(Named { host, port });
+        primaries.push(Named {
+            first,
+            last,
+            host,
+            port,
+        });
     }
     Ok(primaries)
 }
@@ -115,6 +135,8 @@ mod tests {
     fn agree(answering: &[(&str, u16)], named: &[(&str, i64)]) -> bool {
         let there = |(host, port): &(&str, u16)| Place::There((*host).to_owned(), *port);
         let name = |(host, port): &(&str, i64)| Named {
+            first: 0,
+            last: 0,
             host: (*host).to_owned(),
             port: *port,
         };

@@ -4,7 +4,7 @@ use redis::{Cmd, RedisError, Value, cmd};
 
 use super::Way;
 use super::target::Target;
-use super::wire::Place;
+use super::topology::Place;
 use crate::error::Error;
 
 /// Round trips of which the median is taken.
@@ -114,8 +114,8 @@ impl Way {
 
     async fn places(&self) -> Result<Vec<Place>, Error> {
         self.refill();
-        self.exchange(|mut line| async move { line.connection.places().await })
-            .await
+        let topology = self.exchange(|mut line| async move { line.connection.topology().await });
+        Ok(topology.await?.places)
     }
 
     /// Sends one command; what the server answers to it is no error of the connection.

@@ -12,6 +12,8 @@ use redis::{Cmd, Script, cmd};
 /// what a script reads is tracked with all its keys: the claim looks at the entry with GETEX,
 /// which counts as a write, or else it would hear of its own lease, and end its own flight; and where
 /// an entry may be too old to be of use, the lease is taken before the entry's life is read.
+/// All of them may be sent twice, where a driver does not know whether they have arrived: a claim
+/// is granted again.
 pub(crate) struct Scripts {
     /// The generation of a group, and whether something else stood there. Made if there is none,
     /// or what is there is none. KEYS: group. ARGV: a fresh one, its life in ms or 0.
@@ -117,7 +119,7 @@ if ARGV[4] == 'force' or not (taken or redis.call('SET', KEYS[2], ARGV[1], 'NX',
     else
       local left = redis.call('PTTL', KEYS[2])
       local life = math.max(tonumber(ARGV[2]), tonumber(string.sub(held, 33)) or 0)
-      if left >= 0 and left <= life + 1000 then
+      if left >= 0 and left <= life + 1000 and held ~= ARGV[1] then
         if string.sub(held, 17, 32) ~= string.sub(ARGV[1], 17, 32) then
           if held ~= ARGV[5] then return {3, held} end
         elseif string.sub(held, 1, 16) ~= string.rep('\0', 16) then

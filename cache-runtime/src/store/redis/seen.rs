@@ -28,21 +28,26 @@ pub(super) fn ask(key: &Key, look: Look, most: u64) -> impl Iterator<Item = Cmd>
 
 /// The replies to [`ask`].
 pub(super) fn seen(
-    replies: &mut impl Iterator<Item = Value>,
+    replies: &mut impl Iterator<Item = RedisResult<Value>>,
     key: &Key,
     look: Look,
     most: u64,
 ) -> RedisResult<Seen> {
-    let entry = replies.next().map(|reply| entry(reply, key, most));
+    // Both are taken, whatever they are: what comes after them is another's.
+    let entry = replies.next();
     let left = match look {
         Look::Entry => None,
         Look::WithLife => replies.next(),
     };
-    let left = left.map(Value::extract_error).transpose()?;
-    Ok(Seen {
-        entry: entry.transpose()?.flatten(),
-        left: left.and_then(life),
-    })
+    let entry = match entry {
+        Some(reply) => self::entry(reply?, key, most)?,
+        None => None,
+    };
+    let left = match left {
+        Some(reply) => life(reply?.extract_error()?),
+        None => None,
+    };
+    Ok(Seen { entry, left })
 }
 
 /// What GETRANGE says: nothing where there is none, and more than `most` of one too large.

@@ -1,7 +1,7 @@
 use redis::cmd;
 
 use super::Way;
-use super::wire::Place;
+use super::topology::Place;
 use crate::error::Error;
 use crate::key::Key;
 use crate::pattern::KeyPattern;
@@ -20,8 +20,8 @@ impl Way {
     /// One sweep over the keys that match, on all servers: leases or entries.
     pub(super) async fn sweep(&self, pattern: &KeyPattern, leases: bool) -> Result<Removed, Error> {
         self.refill();
-        let places = self.exchange(|mut line| async move { line.connection.places().await });
-        let places = places.await?;
+        let topology = self.exchange(|mut line| async move { line.connection.topology().await });
+        let places = topology.await?.places;
         let mut removed = Removed::default();
         for place in there_and_back(&places) {
             removed.add(self.sweep_at(place, pattern, leases).await?);

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use coarsetime::Instant;
+#[cfg(feature = "cluster")]
+use futures_util::future::try_join_all;
 use redis::{Cmd, RedisResult, Value};
 
 use super::Link;
@@ -138,6 +140,14 @@ impl Way {
         bytes: usize,
         urgent: bool,
     ) -> Result<Vec<Value>, Error> {
+        #[cfg(feature = "cluster")]
+        if parts.len() > 1 && self.lanes.is_parted() {
+            let asked = parts
+                .into_iter()
+                .map(|part| Box::pin(self.commands(vec![part], bytes, urgent)));
+            let replies = try_join_all(asked).await?;
+            return Ok(replies.into_iter().flatten().collect());
+        }
         match self.ask(Request::commands(parts, urgent), bytes).await? {
             Reply::Values(values) => Ok(values),
             Reply::Entry(_) => Err(self.mixed_up()),
@@ -147,7 +157,7 @@ impl Way {
     /// Asks together with what others ask at this moment.
     async fn ask(&self, request: Request, bytes: usize) -> Result<Reply, Error> {
         let left = self.check()?;
-        match self.link().batcher.begin(request, bytes) {
+        match self.link().lanes.begin(request, bytes) {
             Sending::Together(reply) => {
                 let outcome = reply.await;
                 let outcome = outcome.map_err(|_| unreachable("its runtime has ended"))?;
@@ -176,7 +186,7 @@ impl Way {
                 Request::Read(key, look) => {
                     let parts = vec![ask(&key, look, most).collect()];
                     let replies = line.connection.send_all(parts).await?;
-                    seen(&mut replies.into_iter(), &key, look, most).map(Reply::Entry)
+                    seen(&mut replies.into_iter().map(Ok), &key, look, most).map(Reply::Entry)
                 }
                 Request::Commands { parts, .. } => {
                     line.connection.send_all(parts).await.map(Reply::Values)

@@ -1,8 +1,12 @@
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{Cmd, Pipeline, RedisFuture, RedisResult, Value};
 
+use super::topology::{Place, Topology};
 #[cfg(feature = "cluster")]
 use super::{cluster, primaries::primaries};
+
+/// What is said to commands that were sent together.
+pub(super) type Replies = Box<dyn Iterator<Item = RedisResult<Value>> + Send>;
 
 /// What commands are sent on: a connection to one server, or one to each of a cluster's, behind
 /// the driver's routing. Cheap to clone; all clones are multiplexed.
@@ -36,10 +40,28 @@ impl Wire {
         }
     }
 
-    /// The servers that keys are scanned on: all of a cluster's primaries.
-    pub(super) async fn places(&mut self) -> RedisResult<Vec<Place>> {
+    /// Sends commands whose keys are on one server as one pipeline; the replies come in their
+    /// order. And whether that server has sent some of them elsewhere.
+    pub(super) async fn send_together(
+        &mut self,
+        commands: Vec<Cmd>,
+    ) -> RedisResult<(Replies, bool)> {
         match self {
-            Self::One(_) => Ok(vec![Place::Here]),
+            Self::One(connection) => {
+                let replies = pipe(connection, commands).await?;
+                Ok((Box::new(replies.into_iter().map(Ok)), false))
+            }
+            #[cfg(feature = "cluster")]
+            Self::Cluster(connection) => cluster::send_together(connection, commands).await,
+            #[cfg(feature = "cluster")]
+            Self::Lent(connection) => cluster::send_together(connection, commands).await,
+        }
+    }
+
+    /// The servers that keys are scanned on: all of a cluster's primaries.
+    pub(super) async fn topology(&mut self) -> RedisResult<Topology> {
+        match self {
+            Self::One(_) => Ok(Topology::one()),
             #[cfg(feature = "cluster")]
             Self::Cluster(connection) => primaries(connection).await,
             #[cfg(feature = "cluster")]
@@ -64,27 +86,27 @@ impl Wire {
 
     /// Where the servers are, if all answer; and if it must be the one that takes writes, whether
     /// it is.
-    pub(super) async fn ping(&mut self, primary: bool) -> RedisResult<Vec<Place>> {
+    pub(super) async fn ping(&mut self, primary: bool) -> RedisResult<Topology> {
         match self {
             Self::One(connection) if primary => {
                 let role: Vec<Value> = redis::cmd("ROLE").query_async(connection).await?;
                 match role.first() {
-                    Some(Value::BulkString(role)) if role == b"master" => Ok(vec![Place::Here]),
+                    Some(Value::BulkString(role)) if role == b"master" => Ok(Topology::one()),
                     _ => Err((redis::ErrorKind::Io, "it is a replica now").into()),
                 }
             }
             Self::One(connection) => {
                 redis::cmd("PING").exec_async(connection).await?;
-                Ok(vec![Place::Here])
+                Ok(Topology::one())
             }
             #[cfg(feature = "cluster")]
-            Self::Cluster(_) | Self::Lent(_) => self.places().await,
+            Self::Cluster(_) | Self::Lent(_) => self.topology().await,
         }
     }
 }
 
 /// Sends commands as one pipeline; one alone costs less without.
-pub(super) async fn pipe(
+async fn pipe(
     connection: &mut impl ConnectionLike,
     commands: impl IntoIterator<Item = Cmd>,
 ) -> RedisResult<Vec<Value>> {
@@ -102,14 +124,6 @@ pub(super) async fn pipe(
     }
     let count = pipeline.len();
     connection.req_packed_commands(&pipeline, 0, count).await
-}
-
-/// One of the servers that keys are on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    Here,
-    #[cfg(feature = "cluster")]
-    There(String, u16),
 }
 
 impl ConnectionLike for Wire {

@@ -7,12 +7,12 @@ use std::task::Poll;
 use std::time::Duration;
 
 use coarsetime::Instant;
-use redis::aio::ConnectionLike;
-use redis::{Cmd, Pipeline, RedisResult, Value};
+use redis::{Cmd, RedisResult};
 use tokio::time::timeout;
 
 use super::super::link::{BUSY, Link};
 use super::super::seen::{ask, seen};
+use super::super::wire::Replies;
 use super::{Batcher, LONGEST_WAIT, Pending, Reply, Request, Silence};
 use crate::background::yielded;
 
@@ -74,46 +74,25 @@ impl Batch {
             || Duration::from(self.at.elapsed()) >= LONGEST_WAIT.max(self.limit)
     }
 
-    /// As one pipeline, for one server.
-    fn pipeline(&self, most: u64) -> Pipeline {
+    fn commands(&self, most: u64) -> Vec<Cmd> {
         let mut pending = self.pending();
-        let mut pipeline = Pipeline::with_capacity(pending.len());
+        let mut commands = Vec::with_capacity(pending.len());
         for Pending { request, .. } in &mut *pending {
             match request {
-                Request::Read(key, look) => {
-                    for command in ask(key, *look, most) {
-                        pipeline.add_command(command);
-                    }
-                }
+                Request::Read(key, look) => commands.extend(ask(key, *look, most)),
                 Request::Commands { parts, .. } => {
-                    for command in take(parts).into_iter().flatten() {
-                        pipeline.add_command(command);
-                    }
+                    commands.extend(take(parts).into_iter().flatten());
                 }
             }
         }
-        pipeline
-    }
-
-    /// In parts, each for one node of a cluster.
-    fn parts(&self, most: u64) -> Vec<Vec<Cmd>> {
-        let mut pending = self.pending();
-        let mut all = Vec::with_capacity(pending.len());
-        for Pending { request, .. } in &mut *pending {
-            match request {
-                Request::Read(key, look) => all.push(ask(key, *look, most).collect()),
-                Request::Commands { parts, .. } => all.append(parts),
-            }
-        }
-        all
+        commands
     }
 
     /// Gives each its reply, unless it has one: it was overdue.
-    fn reply(&self, link: &Link, replies: RedisResult<Vec<Value>>) {
+    fn reply(&self, link: &Link, mut replies: RedisResult<Replies>) {
         let pending = take(&mut *self.pending());
         let most = link.settings.largest_entry();
         let spent = self.at.elapsed().into();
-        let mut replies = replies.map(Vec::into_iter);
         for pending in pending {
             let reply = match &mut replies {
                 Ok(replies) => reply_to(&pending.request, replies, most),
@@ -124,15 +103,14 @@ impl Batch {
     }
 }
 
-fn reply_to(
-    request: &Request,
-    replies: &mut impl Iterator<Item = Value>,
-    most: u64,
-) -> RedisResult<Reply> {
+fn reply_to(request: &Request, replies: &mut Replies, most: u64) -> RedisResult<Reply> {
     match request {
         Request::Read(key, look) => seen(replies, key, *look, most).map(Reply::Entry),
         Request::Commands { count, .. } => {
-            Ok(Reply::Values(replies.by_ref().take(*count).collect()))
+            // All of them are taken: what comes after them is another's.
+            let replies: Vec<_> = replies.by_ref().take(*count).collect();
+            let replies: RedisResult<_> = replies.into_iter().collect();
+            replies.map(Reply::Values)
         }
     }
 }
@@ -161,17 +139,15 @@ async fn run(link: Arc<Link>, batcher: Arc<Batcher>, batch: Arc<Batch>) {
     let outcome = match link.line_now() {
         Some(Ok(mut line)) => {
             let most = link.settings.largest_entry();
-            let exchanged = async {
-                if line.connection.is_one() {
-                    let pipeline = batch.pipeline(most);
-                    let count = pipeline.len();
-                    let replies = line.connection.req_packed_commands(&pipeline, 0, count);
-                    return replies.await;
-                }
-                line.connection.send_all(batch.parts(most)).await
-            };
+            let exchanged = line.connection.send_together(batch.commands(most));
             match timeout(LONGEST_WAIT.max(batcher.limit), exchanged).await {
-                Ok(replies) => replies,
+                Ok(replies) => replies.map(|(replies, moved)| {
+                    if moved {
+                        // Their slots are looked up again.
+                        link.inbox.doubt.notify_one();
+                    }
+                    replies
+                }),
                 // Whoever watches the clock tells those who wait.
                 Err(_) => return,
             }

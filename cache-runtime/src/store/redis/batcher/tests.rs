@@ -4,18 +4,18 @@ use redis::cmd;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
-fn open() -> Batcher {
-    let batcher = Batcher::new(LIMIT);
+fn open() -> Arc<Batcher> {
+    let batcher = Arc::new(Batcher::new(LIMIT));
     batcher.set_open(true, || unreachable!("it is open"));
     batcher
 }
 
-fn ask(batcher: &Batcher, urgent: bool, bytes: usize) -> Sending<'_> {
+fn ask(batcher: &Arc<Batcher>, urgent: bool, bytes: usize) -> Sending {
     batcher.begin(Request::commands(vec![vec![cmd("PING")]], urgent), bytes)
 }
 
 /// One that waits with others.
-fn together(batcher: &Batcher, urgent: bool) -> oneshot::Receiver<Outcome> {
+fn together(batcher: &Arc<Batcher>, urgent: bool) -> oneshot::Receiver<Outcome> {
     match ask(batcher, urgent, 0) {
         Sending::Together(reply) => reply,
         _ => panic!("it does not wait with others"),

@@ -178,6 +178,18 @@ fn a_claim_leaves_a_live_lease_to_its_holder() {
 }
 
 #[test]
+fn a_claim_that_is_sent_twice_is_granted_twice() {
+    let (_server, mut server) = Server::start();
+    for _ in 0..2 {
+        assert_eq!(CLAIM.answer(&mut server), claimed::GRANTED);
+        assert_eq!(
+            ask::<String>(&mut server, &["GET", "lease"]),
+            lease(OURS, STAMP, LIFE)
+        );
+    }
+}
+
+#[test]
 fn a_claim_takes_over_a_lease_of_another_stamp_only_by_its_value() {
     let (_server, mut server) = Server::start();
     let theirs = lease(THEIRS, OTHER_STAMP, LIFE);

@@ -1,0 +1,151 @@
+//! What one link sends, by the server that it goes to: one that is slow holds up nobody else's.
+
+#[cfg(feature = "cluster")]
+use std::collections::HashMap;
+use std::sync::Arc;
+#[cfg(feature = "cluster")]
+use std::sync::atomic::{AtomicBool, Ordering};
+#[cfg(feature = "cluster")]
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+#[cfg(feature = "cluster")]
+use quick_cache::DefaultHashBuilder;
+#[cfg(feature = "cluster")]
+use redis::cluster_routing::Slot;
+
+use super::batcher::{Batcher, Request, Sending};
+#[cfg(feature = "cluster")]
+use super::topology::Slots;
+use crate::error::Error;
+
+/// The batchers of one link: one for each server that keys are on.
+pub(super) struct Lanes {
+    first: Arc<Batcher>,
+    #[cfg(feature = "cluster")]
+    cluster: Cluster,
+}
+
+/// The lanes beside the first.
+#[cfg(feature = "cluster")]
+#[derive(Default)]
+struct Cluster {
+    /// There are slots.
+    parted: AtomicBool,
+    parts: RwLock<Parts>,
+}
+
+#[cfg(feature = "cluster")]
+#[derive(Default)]
+struct Parts {
+    others: Vec<Arc<Batcher>>,
+    known: Slots,
+    lane_of: HashMap<Slot, usize, DefaultHashBuilder>,
+    open: bool,
+    closed: bool,
+}
+
+impl Lanes {
+    pub(super) fn new(limit: Duration) -> Self {
+        Self {
+            first: Arc::new(Batcher::new(limit)),
+            #[cfg(feature = "cluster")]
+            cluster: Cluster::default(),
+        }
+    }
+
+    pub(super) fn first(&self) -> &Arc<Batcher> {
+        &self.first
+    }
+
+    /// How a request of so many bytes is to be sent.
+    pub(super) fn begin(&self, request: Request, bytes: usize) -> Sending {
+        #[cfg(feature = "cluster")]
+        if self.is_parted() {
+            let parts = self.read();
+            let lane = request.slot().and_then(|slot| parts.lane_of.get(&slot));
+            let lane = lane.and_then(|lane| parts.others.get(lane.checked_sub(1)?));
+            return lane.unwrap_or(&self.first).begin(request, bytes);
+        }
+        self.first.begin(request, bytes)
+    }
+
+    /// Takes requests from now on, or none; those that wait are given the reason.
+    pub(super) fn set_open(&self, open: bool, reason: impl Fn() -> Error) {
+        self.first.set_open(open, &reason);
+        #[cfg(feature = "cluster")]
+        {
+            let mut parts = self.write();
+            parts.open = open;
+            let others = parts.others.clone();
+            drop(parts);
+            others.iter().for_each(|lane| lane.set_open(open, &reason));
+        }
+    }
+
+    /// Nobody sends any more.
+    pub(super) fn close(&self) {
+        self.first.close();
+        #[cfg(feature = "cluster")]
+        {
+            let mut parts = self.write();
+            parts.closed = true;
+            let others = parts.others.clone();
+            drop(parts);
+            others.iter().for_each(|lane| lane.close());
+        }
+    }
+
+    /// Whether those who ask would wait in vain, though the servers answer.
+    pub(super) fn is_stuck(&self) -> bool {
+        #[cfg(feature = "cluster")]
+        if self.read().others.iter().any(|lane| lane.is_stuck()) {
+            return true;
+        }
+        self.first.is_stuck()
+    }
+}
+
+#[cfg(feature = "cluster")]
+impl Lanes {
+    /// Whether keys are on several servers.
+    pub(super) fn is_parted(&self) -> bool {
+        self.cluster.parted.load(Ordering::Acquire)
+    }
+
+    /// Slots are on these servers now. Gives the lanes that are new: somebody must send for them.
+    pub(super) fn part(&self, slots: &Slots, limit: Duration) -> Vec<Arc<Batcher>> {
+        if self.read().known == *slots {
+            return Vec::new();
+        }
+        let lane_of: HashMap<_, _, _> = slots.each().collect();
+        let count = lane_of.values().max().map_or(0, |last| last + 1);
+        let mut parts = self.write();
+        parts.known = slots.clone();
+        parts.lane_of = lane_of;
+        let mut new = Vec::new();
+        while parts.others.len() + 1 < count {
+            let lane = Arc::new(Batcher::new(limit));
+            lane.set_open(parts.open, || super::health::unreachable("it is new"));
+            if parts.closed {
+                lane.close();
+            }
+            new.push(Arc::clone(&lane));
+            parts.others.push(lane);
+        }
+        self.cluster
+            .parted
+            .store(!slots.is_empty(), Ordering::Release);
+        new
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Parts> {
+        let parts = self.cluster.parts.read();
+        parts.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Parts> {
+        let parts = self.cluster.parts.write();
+        parts.unwrap_or_else(PoisonError::into_inner)
+    }
+}
