@@ -23,6 +23,7 @@ mod pool;
 mod primaries;
 mod probe;
 mod queue;
+mod redirected;
 mod registry;
 mod scripts;
 mod seen;
@@ -37,7 +38,8 @@ mod url;
 mod way;
 mod wire;
 
-use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::mem::take;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Handle, Id, RuntimeFlavor};
@@ -59,8 +61,16 @@ pub(crate) use queue::Undelivered;
 pub(crate) use target::Target;
 pub(crate) use way::Way;
 
-/// Runtimes that get a connection of their own; callers from further ones share ours.
-const MOST_HOMES: usize = 4;
+/// Runtimes that get a connection of their own at least; callers from further ones share ours.
+const LEAST_HOMES: usize = 4;
+
+/// Calls within this time after which a runtime with one thread gets one: most live for a test, or
+/// for one call of a program that has none.
+const BUSY_CALLS: u32 = 500;
+const BUSY_TIME: Duration = Duration::from_secs(10);
+
+/// Runtimes with one thread whose calls are counted.
+const MOST_COUNTED: usize = 64;
 
 /// How a cache reaches its server.
 pub(crate) struct Settings {
@@ -96,8 +106,8 @@ impl Settings {
     }
 }
 
-/// The links of one cache: one on our own runtime, and one on each multi-threaded runtime that
-/// calls, where a reply needs no change of thread.
+/// The links of one cache: one on our own runtime, and one on each runtime that calls (often, if
+/// it has one thread), where a reply needs no change of thread.
 pub(crate) struct Redis {
     settings: Arc<Settings>,
     names: Arc<Names>,
@@ -105,6 +115,14 @@ pub(crate) struct Redis {
     listener: Arc<dyn Listener>,
     steady: Arc<Link>,
     homes: Arc<Homes>,
+    counted: Mutex<Vec<Counted>>,
+}
+
+/// How often a runtime has called, since when.
+struct Counted {
+    runtime: Id,
+    since: Instant,
+    calls: u32,
 }
 
 /// The links on callers' runtimes.
@@ -136,7 +154,7 @@ async fn look_after(homes: Weak<Homes>, steady: Weak<Link>, listener: Arc<dyn Li
         if now.duration_since(before) > GAP {
             listener.trust(Duration::ZERO);
             gap = Some(now);
-            all().for_each(|link| link.inbox.doubt.notify_one());
+            all().for_each(|link| link.doubt.notify_one());
         }
         before = now;
         if let Some(since) = gap
@@ -147,6 +165,17 @@ async fn look_after(homes: Weak<Homes>, steady: Weak<Link>, listener: Arc<dyn Li
         if now.duration_since(heartbeat) >= link::HEARTBEAT {
             heartbeat = now;
             links.iter().for_each(|(_, link)| link.give_up_if_deaf());
+            // A runtime with one thread that runs now and then is better served by ours.
+            let is_of_use = |link: &Link| !(link.redirected && link.is_alive() && link.is_deaf());
+            if !links.iter().all(|(_, link)| is_of_use(link)) {
+                let mut homes = homes.write().unwrap_or_else(PoisonError::into_inner);
+                let (stay, gone): (Vec<_>, Vec<_>) = take(&mut *homes)
+                    .into_iter()
+                    .partition(|(_, link)| is_of_use(link));
+                *homes = stay;
+                drop(homes);
+                drop(gone);
+            }
         }
     }
 }
@@ -182,6 +211,7 @@ impl Redis {
             listener,
             steady,
             homes,
+            counted: Mutex::default(),
         })
     }
 
@@ -194,7 +224,7 @@ impl Redis {
     /// The server could not be told: it will be before it is believed again.
     pub(crate) fn queue(&self, new: impl IntoIterator<Item = Undelivered>) {
         self.queue.push(new);
-        self.steady.inbox.doubt.notify_one();
+        self.steady.doubt.notify_one();
     }
 
     /// The link for a call from here.
@@ -203,53 +233,94 @@ impl Redis {
         if caller == Caller::Blocking {
             return Arc::clone(&self.steady);
         }
-        match Handle::try_current() {
+        let home = match Handle::try_current() {
             Ok(runtime) if runtime.runtime_flavor() == RuntimeFlavor::MultiThread => {
-                let home = self.home(&runtime);
-                if home.is_alive() && home.is_up() {
-                    home
-                } else {
-                    Arc::clone(&self.steady)
-                }
+                self.home(&runtime)
             }
+            Ok(runtime) if self.settings.target.can_redirect() => self.home_of_one_thread(&runtime),
+            _ => None,
+        };
+        match home {
+            Some(home) if home.is_alive() && home.is_up() => home,
             _ => Arc::clone(&self.steady),
         }
     }
 
-    fn home(&self, runtime: &Handle) -> Arc<Link> {
-        let find = |homes: &Vec<(Id, Arc<Link>)>| {
-            let home = homes.iter().find(|(id, _)| *id == runtime.id())?;
-            Some(Arc::clone(&home.1))
-        };
-        if let Some(link) = find(&self.homes.read().unwrap_or_else(PoisonError::into_inner)) {
-            return link;
+    fn known_home(&self, runtime: &Handle) -> Option<Arc<Link>> {
+        let homes = self.homes.read().unwrap_or_else(PoisonError::into_inner);
+        let home = homes.iter().find(|(id, _)| *id == runtime.id())?;
+        Some(Arc::clone(&home.1))
+    }
+
+    fn home(&self, runtime: &Handle) -> Option<Arc<Link>> {
+        if let Some(home) = self.known_home(runtime) {
+            return Some(home);
         }
+        self.new_home(runtime, || {
+            let inbox = Inbox::new(
+                &self.settings.namespace,
+                &self.settings.names_key(),
+                Arc::clone(&self.listener),
+            );
+            let steady = Some(Arc::clone(&self.steady));
+            Link::start(
+                &self.settings,
+                &self.names,
+                &self.queue,
+                inbox,
+                runtime,
+                steady,
+            )
+        })
+    }
+
+    /// As [`home`](Self::home), of a runtime that calls often.
+    fn home_of_one_thread(&self, runtime: &Handle) -> Option<Arc<Link>> {
+        if let Some(home) = self.known_home(runtime) {
+            return Some(home);
+        }
+        if background::is_here() || !self.calls_often(runtime.id()) {
+            return None;
+        }
+        self.new_home(runtime, || Link::start_redirected(&self.steady, runtime))
+    }
+
+    fn calls_often(&self, runtime: Id) -> bool {
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(place) = counted.iter().position(|known| known.runtime == runtime) else {
+            if counted.len() >= MOST_COUNTED {
+                counted.remove(0);
+            }
+            counted.push(Counted {
+                runtime,
+                since: Instant::now(),
+                calls: 1,
+            });
+            return false;
+        };
+        counted[place].calls += 1;
+        if counted[place].calls < BUSY_CALLS {
+            return false;
+        }
+        let known = counted.swap_remove(place);
+        known.since.elapsed() < BUSY_TIME
+    }
+
+    fn new_home(&self, runtime: &Handle, start: impl FnOnce() -> Arc<Link>) -> Option<Arc<Link>> {
         let mut homes = self.homes.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(link) = find(&homes) {
-            return link;
+        if let Some((_, home)) = homes.iter().find(|(id, _)| *id == runtime.id()) {
+            return Some(Arc::clone(home));
         }
         // A link that has died on a runtime that still runs found no drivers there: it stays,
         // so that it is not tried again.
         homes.retain(|(_, link)| link.is_alive());
-        if homes.len() >= MOST_HOMES {
-            return Arc::clone(&self.steady);
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        if homes.len() >= processors.max(LEAST_HOMES) {
+            return None;
         }
-        let inbox = Inbox::new(
-            &self.settings.namespace,
-            &self.settings.names_key(),
-            Arc::clone(&self.listener),
-        );
-        let steady = Some(Arc::clone(&self.steady));
-        let link = Link::start(
-            &self.settings,
-            &self.names,
-            &self.queue,
-            inbox,
-            runtime,
-            steady,
-        );
+        let link = start();
         homes.push((runtime.id(), Arc::clone(&link)));
-        link
+        Some(link)
     }
 
     /// What this process has changed itself, none of its connections may go on believing until

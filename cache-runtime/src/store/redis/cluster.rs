@@ -211,7 +211,7 @@ struct End(Arc<Scope>);
 impl Drop for End {
     fn drop(&mut self) {
         if let Some(inbox) = &self.0.inbox {
-            inbox.node_lost();
+            inbox.one_lost();
         }
     }
 }

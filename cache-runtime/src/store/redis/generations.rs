@@ -81,6 +81,12 @@ impl Generations {
         known.epoch
     }
 
+    /// Whether they are those of this connection.
+    pub(crate) fn is_of(&self, epoch: Epoch) -> bool {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.epoch == epoch
+    }
+
     /// The generation of a group, if it is known.
     pub(crate) fn nonce(&self, group: &Group) -> Option<UniqueId> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);

@@ -66,6 +66,14 @@ impl Health {
         }
     }
 
+    /// All links look after their connections now.
+    pub(super) fn look_again(&self) {
+        let known = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        for link in known.iter().filter_map(Weak::upgrade) {
+            link.doubt.notify_one();
+        }
+    }
+
     /// This link will take calls at this place. None of the others does so at another any more:
     /// what is told at the one is not heard of at the other.
     pub(super) fn arrive(&self, arrived: &Arc<Link>, at: Option<&Place>) {
@@ -80,7 +88,7 @@ impl Health {
         let elsewhere = |link: &&Arc<Link>| !Arc::ptr_eq(link, arrived) && link.is_up();
         for link in links.iter().filter(elsewhere) {
             link.fall("the sentinels name another server");
-            link.inbox.doubt.notify_one();
+            link.doubt.notify_one();
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use redis::{PushInfo, PushKind, Value};
 use tokio::sync::Notify;
 
-use super::generations::Generations;
+use super::generations::{Epoch, Generations};
 use crate::key::Key;
 use crate::store::Listener;
 use crate::store::watch::Watchers;
@@ -18,7 +18,7 @@ pub(crate) struct Inbox {
     pub(crate) generations: Generations,
     pub(crate) watchers: Arc<Watchers>,
     /// The connection may be gone, or the fleet's names: look.
-    pub(crate) doubt: Notify,
+    pub(crate) doubt: Arc<Notify>,
     names_changed: AtomicBool,
     /// How often that was so.
     names_changes: AtomicU64,
@@ -36,7 +36,7 @@ impl Inbox {
             listener,
             generations: Generations::default(),
             watchers: Arc::default(),
-            doubt: Notify::new(),
+            doubt: Arc::default(),
             names_changed: AtomicBool::new(false),
             names_changes: AtomicU64::new(0),
             settings_changed: AtomicBool::new(true),
@@ -90,9 +90,13 @@ impl Inbox {
         self.unwatched.load(Ordering::Acquire)
     }
 
-    /// One of a cluster's connections is gone, and what its node watched over for us.
-    #[cfg(feature = "cluster")]
-    pub(crate) fn node_lost(&self) {
+    /// Whether what was read since this connection began is watched over.
+    pub(crate) fn watches_since(&self, epoch: Epoch) -> bool {
+        !self.is_unwatched() && self.generations.is_of(epoch)
+    }
+
+    /// One of several connections is gone, and what its server watched over for us.
+    pub(crate) fn one_lost(&self) {
         self.lost();
         self.doubt.notify_one();
     }

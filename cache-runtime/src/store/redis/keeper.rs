@@ -23,6 +23,7 @@ pub(super) struct Alive {
     pub(super) link: Weak<Link>,
     pub(super) alive: Arc<AtomicBool>,
     pub(super) inbox: Arc<Inbox>,
+    pub(super) redirected: bool,
     pub(super) lanes: Arc<Lanes>,
 }
 
@@ -30,7 +31,10 @@ impl Drop for Alive {
     fn drop(&mut self) {
         self.alive.store(false, Ordering::Release);
         // Nobody hears its pushes any more.
-        self.inbox.forget_everything();
+        match self.redirected {
+            true => self.inbox.one_lost(),
+            false => self.inbox.forget_everything(),
+        }
         self.lanes.close();
         if let Some(link) = self.link.upgrade() {
             link.fall("its runtime has ended");
@@ -43,7 +47,7 @@ pub(super) async fn keep(link: Weak<Link>, inbox: Arc<Inbox>, settings: Arc<Sett
     let mut source = None;
     let mut pause = Duration::from_millis(20);
     loop {
-        let connected = connect(&mut source, &settings, &inbox).await;
+        let connected = connect(&mut source, &settings, &inbox, None).await;
         let Some(link) = link.upgrade() else { return };
         match connected {
             Ok(mut checkout) => {
@@ -53,6 +57,7 @@ pub(super) async fn keep(link: Weak<Link>, inbox: Arc<Inbox>, settings: Arc<Sett
                     connection: checkout.wire.clone(),
                     tracking: checkout.tracking,
                     epoch: inbox.generations.begin(),
+                    id: checkout.id,
                 };
                 link.hear(Instant::now());
                 link.renewed();
@@ -86,10 +91,12 @@ pub(super) async fn keep(link: Weak<Link>, inbox: Arc<Inbox>, settings: Arc<Sett
     }
 }
 
-async fn connect(
+/// A connection, whose pushes go to another if that is named.
+pub(super) async fn connect(
     source: &mut Option<Source>,
     settings: &Arc<Settings>,
     inbox: &Arc<Inbox>,
+    redirect: Option<i64>,
 ) -> Result<Checkout, Error> {
     let source = match source {
         Some(source) => source,
@@ -101,7 +108,7 @@ async fn connect(
         Error::new(ErrorKind::Timeout, text)
     })??;
     let limit = settings.connect_timeout;
-    timeout(limit, source.connect(&target))
+    timeout(limit, source.connect(&target, redirect))
         .await
         .unwrap_or_else(|_| {
             let text = format!("no connection within {limit:?}; {SILENT}");

@@ -13,7 +13,7 @@ use super::health::unreachable;
 use super::keeper::{Alive, keep};
 use super::lanes::Lanes;
 use super::topology::Topology;
-use super::{Settings, Way, names::Names, pool, queue::Queue, wire::Wire};
+use super::{Settings, Way, names::Names, pool, queue::Queue, redirected, wire::Wire};
 use crate::background;
 use crate::error::Error;
 use crate::store::redis::generations::Epoch;
@@ -40,7 +40,12 @@ pub(crate) struct Link {
     pub(super) settings: Arc<Settings>,
     pub(super) names: Arc<Names>,
     pub(super) queue: Arc<Queue>,
+    /// Where pushes about what is read on it arrive.
     pub(super) inbox: Arc<Inbox>,
+    /// They arrive on the steady link's connection.
+    pub(super) redirected: bool,
+    /// Its connection may be gone: look.
+    pub(super) doubt: Arc<Notify>,
     pub(super) lanes: Arc<Lanes>,
     up: AtomicBool,
     /// Replies on its connection do not fit their requests.
@@ -66,6 +71,8 @@ pub(super) struct Up {
     pub(super) connection: Wire,
     pub(super) tracking: bool,
     pub(super) epoch: Epoch,
+    /// What the server calls it, where others may have their pushes sent to it.
+    pub(super) id: Option<i64>,
 }
 
 /// What is to be thought of a server that has not answered in time.
@@ -96,11 +103,50 @@ impl Link {
         runtime: &Handle,
         steady: Option<Arc<Self>>,
     ) -> Arc<Self> {
+        let inbox = Arc::new(inbox);
+        let doubt = Arc::clone(&inbox.doubt);
+        let link = Self::new(settings, names, queue, inbox, doubt, false, steady);
+        let keep = keep(
+            Arc::downgrade(&link),
+            Arc::clone(&link.inbox),
+            Arc::clone(settings),
+        );
+        link.run(runtime, keep);
+        link
+    }
+
+    /// A link on `runtime` whose pushes come to the steady one: for a runtime that has one thread,
+    /// which may be busy for long.
+    pub(super) fn start_redirected(steady: &Arc<Self>, runtime: &Handle) -> Arc<Self> {
+        let link = Self::new(
+            &steady.settings,
+            &steady.names,
+            &steady.queue,
+            Arc::clone(&steady.inbox),
+            Arc::default(),
+            true,
+            Some(Arc::clone(steady)),
+        );
+        link.run(runtime, redirected::keep(Arc::downgrade(&link)));
+        link
+    }
+
+    fn new(
+        settings: &Arc<Settings>,
+        names: &Arc<Names>,
+        queue: &Arc<Queue>,
+        inbox: Arc<Inbox>,
+        doubt: Arc<Notify>,
+        redirected: bool,
+        steady: Option<Arc<Self>>,
+    ) -> Arc<Self> {
         let link = Arc::new(Self {
             settings: Arc::clone(settings),
             names: Arc::clone(names),
             queue: Arc::clone(queue),
-            inbox: Arc::new(inbox),
+            inbox,
+            redirected,
+            doubt,
             lanes: Arc::new(Lanes::new(settings.command_timeout)),
             up: AtomicBool::new(false),
             broken: AtomicBool::new(false),
@@ -112,23 +158,23 @@ impl Link {
             steady,
         });
         settings.health.watch(&link);
+        link
+    }
+
+    /// Runs what keeps its connection, and what sends on it.
+    fn run(self: &Arc<Self>, runtime: &Handle, keep: impl Future<Output = ()> + Send + 'static) {
         let alive = Alive {
-            link: Arc::downgrade(&link),
-            alive: Arc::clone(&link.alive),
-            inbox: Arc::clone(&link.inbox),
-            lanes: Arc::clone(&link.lanes),
+            link: Arc::downgrade(self),
+            alive: Arc::clone(&self.alive),
+            inbox: Arc::clone(&self.inbox),
+            redirected: self.redirected,
+            lanes: Arc::clone(&self.lanes),
         };
-        link.drive(link.lanes.first(), runtime);
-        let keep = keep(
-            Arc::downgrade(&link),
-            Arc::clone(&link.inbox),
-            Arc::clone(settings),
-        );
+        self.drive(self.lanes.first(), runtime);
         background::spawn_on(runtime, async move {
             let _alive = alive;
             keep.await;
         });
-        link
     }
 
     /// Has somebody send what this lane takes, on the link's own runtime, and somebody watch over
@@ -155,10 +201,14 @@ impl Link {
     /// Nobody has heard of the connection for some heartbeats: the runtime that it lives on is
     /// blocked, and what it has read may have changed. It takes calls again when it answers.
     pub(super) fn give_up_if_deaf(&self) {
-        if self.is_up() && self.heard().elapsed() > HEARTBEAT * 3 {
+        if self.is_up() && self.is_deaf() {
             self.fall("its runtime is blocked");
             self.inbox.forget_everything();
         }
+    }
+
+    pub(super) fn is_deaf(&self) -> bool {
+        self.heard().elapsed() > HEARTBEAT * 3
     }
 
     /// Whether its connection has answered what was asked after this moment.
@@ -237,13 +287,13 @@ impl Link {
     /// The connection on our own runtime can tell.
     pub(super) fn ask_whether_it_answers(&self) {
         let steady = self.steady.as_deref().unwrap_or(self);
-        steady.inbox.doubt.notify_one();
+        steady.doubt.notify_one();
     }
 
     /// Its runtime does not come to read it: calls go by another until it does.
     pub(super) fn leave(&self) {
         self.fall("its runtime is busy");
-        self.inbox.doubt.notify_one();
+        self.doubt.notify_one();
     }
 
     /// What was sent at this moment was not answered in time: nobody else shall wait in vain for it.
@@ -284,7 +334,7 @@ impl Link {
             return self.mixed_up();
         }
         if error.is_unrecoverable_error() || error.is_io_error() {
-            self.inbox.doubt.notify_one();
+            self.doubt.notify_one();
         }
         pool::error_of(error)
     }
@@ -297,7 +347,7 @@ impl Link {
             self.fall(text);
             self.inbox.forget_everything();
         }
-        self.inbox.doubt.notify_one();
+        self.doubt.notify_one();
         unreachable(text)
     }
 
@@ -323,6 +373,9 @@ impl Link {
     /// `None` while the first attempt to connect is under way.
     pub(super) fn line_now(&self) -> Option<Result<Line, Error>> {
         match &*self.status.read().unwrap_or_else(PoisonError::into_inner) {
+            Status::Up(up) if self.redirected && !self.inbox.watches_since(up.epoch) => {
+                Some(Err(self.unreachable("its pushes have nowhere to go")))
+            }
             Status::Up(up) => Some(Ok(Line {
                 connection: up.connection.clone(),
                 tracking: up.tracking,
@@ -347,7 +400,7 @@ impl Link {
         if !self.is_down() {
             self.fall("it did not answer in time");
         }
-        self.inbox.doubt.notify_one();
+        self.doubt.notify_one();
     }
 
     /// Its connection is a new one.
@@ -357,6 +410,10 @@ impl Link {
 
     /// Takes calls; what began while it took none may have missed an invalidation.
     pub(super) fn restore(&self, up: Up) {
+        if self.redirected {
+            self.turn(Status::Up(up));
+            return;
+        }
         // What outlived the connection must not outlive the outage.
         self.inbox.found();
         if matches!(self.turn(Status::Up(up)), Status::Down(_)) {
@@ -385,7 +442,21 @@ impl Link {
         self.changed.notify_waiters();
         let was = matches!(before, Status::Up(_));
         self.settings.health.turned(was, reason.as_ref());
+        if self.steady.is_none() {
+            // Pushes of others come to its connection.
+            self.settings.health.look_again();
+        }
         before
+    }
+
+    /// Where others may have their pushes sent: what the server calls its connection, and which of
+    /// its connections that is.
+    pub(super) fn hears(&self) -> Option<(i64, Epoch)> {
+        let status = self.status.read().unwrap_or_else(PoisonError::into_inner);
+        match &*status {
+            Status::Up(up) if up.tracking => Some((up.id?, up.epoch)),
+            _ => None,
+        }
     }
 
     fn is_down(&self) -> bool {
@@ -401,7 +472,7 @@ impl Link {
                 if !self.inbox.listener.settings(told, all) {
                     // A change of our own was told meanwhile.
                     self.inbox.keep_settings_changed();
-                    self.inbox.doubt.notify_one();
+                    self.doubt.notify_one();
                 }
             }
             Err(error) => {
@@ -431,6 +502,6 @@ impl Drop for Link {
     fn drop(&mut self) {
         self.fall("nobody uses it any more");
         self.lanes.close();
-        self.inbox.doubt.notify_one();
+        self.doubt.notify_one();
     }
 }

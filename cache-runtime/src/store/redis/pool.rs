@@ -2,7 +2,9 @@ use std::sync::Arc;
 
 use deadpool_redis::{Connection, Manager, Pool, PoolError, Runtime, TimeoutType};
 use redis::aio::AsyncPushSender;
-use redis::{AsyncConnectionConfig, ConnectionInfo, ProtocolVersion, PushInfo, RedisError};
+use redis::{
+    AsyncConnectionConfig, Cmd, ConnectionInfo, ProtocolVersion, PushInfo, RedisError, Value,
+};
 
 use super::Settings;
 #[cfg(feature = "cluster")]
@@ -45,6 +47,7 @@ impl Checkout {
             wire,
             topology,
             tracking: false,
+            id: None,
             #[cfg(feature = "sentinel")]
             lookout: None,
             _lent: Some(lent),
@@ -58,6 +61,8 @@ pub(super) struct Checkout {
     /// Where its servers are.
     pub(super) topology: Topology,
     pub(super) tracking: bool,
+    /// What the server calls it, if pushes come to it.
+    pub(super) id: Option<i64>,
     #[cfg(feature = "sentinel")]
     pub(super) lookout: Option<Lookout>,
     _lent: Option<Lent>,
@@ -79,13 +84,18 @@ impl Source {
         })
     }
 
-    /// A fresh connection to where [`target`](Self::target) leads.
-    pub(super) async fn connect(&self, target: &Target) -> Result<Checkout, Error> {
+    /// A fresh connection to where [`target`](Self::target) leads. Its pushes go to another one, if
+    /// that is named; where they can't, it is an error.
+    pub(super) async fn connect(
+        &self,
+        target: &Target,
+        redirect: Option<i64>,
+    ) -> Result<Checkout, Error> {
         match target {
             Target::One(server) => {
                 let connected = match &self.pools {
-                    Some(pools) => pools.connect().await,
-                    None => self.pools(server)?.connect().await,
+                    Some(pools) => pools.connect(redirect).await,
+                    None => self.pools(server)?.connect(redirect).await,
                 };
                 match connected {
                     Err(error) if error.kind() != ErrorKind::Server => {
@@ -97,7 +107,7 @@ impl Source {
             #[cfg(feature = "sentinel")]
             Target::Sentinel(watched) => {
                 let (server, lookout) = watched.find().await?;
-                let checkout = self.pools(&server)?.connect().await?;
+                let checkout = self.pools(&server)?.connect(redirect).await?;
                 Ok(Checkout {
                     lookout,
                     ..checkout
@@ -112,6 +122,7 @@ impl Source {
                     wire: Wire::Cluster(connection),
                     topology,
                     tracking,
+                    id: None,
                     #[cfg(feature = "sentinel")]
                     lookout: None,
                     _lent: None,
@@ -185,15 +196,25 @@ impl Pools {
         })
     }
 
-    async fn connect(&self) -> Result<Checkout, Error> {
+    async fn connect(&self, redirect: Option<i64>) -> Result<Checkout, Error> {
+        if let Some(to) = redirect {
+            let mut connection = self.resp3.get().await.map_err(error_of_pool)?;
+            let mut tracking = tracking();
+            tracking.arg("REDIRECT").arg(to);
+            let tracked = tracking.query_async::<()>(&mut connection).await;
+            tracked.map_err(|error| error_of(&error))?;
+            return Ok(checkout(connection, true));
+        }
         let connection = match self.resp3.get().await {
             Ok(mut connection) => {
                 // Without NOLOOP: under it a server is silent too about keys that expire or are
                 // evicted while it runs a command of ours.
-                let mut tracking = redis::cmd("CLIENT");
-                tracking.arg("TRACKING").arg("ON");
-                match tracking.query_async::<()>(&mut connection).await {
-                    Ok(()) => return Ok(checkout(connection, true)),
+                match tracking().query_async::<()>(&mut connection).await {
+                    Ok(()) => {
+                        let id = id(&mut connection).await;
+                        let checkout = checkout(connection, true);
+                        return Ok(Checkout { id, ..checkout });
+                    }
                     Err(error) if is_refusal(&error) => return Ok(checkout(connection, false)),
                     Err(error) => return Err(error_of(&error)),
                 }
@@ -206,6 +227,37 @@ impl Pools {
             Err(error) => Err(error_of_pool(error)),
         }
     }
+}
+
+fn tracking() -> Cmd {
+    let mut tracking = redis::cmd("CLIENT");
+    tracking.arg("TRACKING").arg("ON");
+    tracking
+}
+
+/// What the server calls this connection. HELLO tells, which takes no right of its own.
+async fn id(connection: &mut Connection) -> Option<i64> {
+    let hello = redis::cmd("HELLO").query_async::<Value>(connection).await;
+    field(hello.ok()?, "id")
+}
+
+/// A number in what HELLO says.
+pub(super) fn field(hello: Value, name: &str) -> Option<i64> {
+    let pairs = match hello {
+        Value::Map(pairs) => pairs,
+        Value::Array(flat) => {
+            let mut flat = flat.into_iter();
+            std::iter::from_fn(|| Some((flat.next()?, flat.next()?))).collect()
+        }
+        _ => return None,
+    };
+    pairs
+        .into_iter()
+        .find_map(|(key, value)| match (key, value) {
+            (Value::BulkString(key), Value::Int(value)) if key == name.as_bytes() => Some(value),
+            (Value::SimpleString(key), Value::Int(value)) if key == name => Some(value),
+            _ => None,
+        })
 }
 
 fn checkout(connection: Connection, tracking: bool) -> Checkout {

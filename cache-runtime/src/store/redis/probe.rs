@@ -3,6 +3,7 @@ use std::time::{Duration, Instant};
 use redis::{Cmd, RedisError, Value, cmd};
 
 use super::Way;
+use super::pool::field;
 use super::target::Target;
 use super::topology::Place;
 use crate::error::Error;
@@ -78,7 +79,7 @@ impl Way {
             lent: matches!(self.settings.target, Target::Given(_)),
         };
         if let Ok(hello) = self.say(cmd("HELLO")).await? {
-            facts.protocol = protocol(hello).unwrap_or(2);
+            facts.protocol = field(hello, "proto").unwrap_or(2);
         }
         for place in &places {
             let mut info = cmd("INFO");
@@ -205,23 +206,4 @@ fn tracking(how: &str) -> Cmd {
     let mut tracking = cmd("CLIENT");
     tracking.arg("TRACKING").arg(how);
     tracking
-}
-
-/// What HELLO says.
-fn protocol(hello: Value) -> Option<i64> {
-    let pairs = match hello {
-        Value::Map(pairs) => pairs,
-        Value::Array(flat) => {
-            let mut flat = flat.into_iter();
-            std::iter::from_fn(|| Some((flat.next()?, flat.next()?))).collect()
-        }
-        _ => return None,
-    };
-    pairs
-        .into_iter()
-        .find_map(|(name, value)| match (name, value) {
-            (Value::BulkString(name), Value::Int(value)) if name == b"proto" => Some(value),
-            (Value::SimpleString(name), Value::Int(value)) if name == "proto" => Some(value),
-            _ => None,
-        })
 }

@@ -48,6 +48,19 @@ impl Target {
         }
     }
 
+    /// Whether one connection's pushes may be sent to another: those of a cluster's nodes would have
+    /// to go node by node, and a program's own pool is tracked by nobody.
+    pub(super) fn can_redirect(&self) -> bool {
+        match self {
+            Self::One(_) => true,
+            #[cfg(feature = "sentinel")]
+            Self::Sentinel(_) => true,
+            #[cfg(feature = "cluster")]
+            Self::Cluster(_) => false,
+            Self::Given(_) => false,
+        }
+    }
+
     /// With this login.
     pub(super) fn logged_in(&self, credentials: &Credentials) -> Self {
         let login = |info: &ConnectionInfo| login(info, credentials);
