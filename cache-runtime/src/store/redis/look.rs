@@ -105,7 +105,7 @@ impl Way {
     async fn make(&self, group: &Group) -> Result<Option<UniqueId>, Error> {
         let nonce = UniqueId::fresh().0;
         let make = || {
-            let mut make = call(&SCRIPTS.generation, &[group.key()]);
+            let mut make = call(&SCRIPTS.generation, &[group.key()], 0);
             make.arg(&nonce).arg(group.life().map_or(0, millis));
             make
         };

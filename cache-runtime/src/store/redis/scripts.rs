@@ -18,13 +18,14 @@ pub(crate) struct Scripts {
     /// The generation of a group, and whether something else stood there. Made if there is none,
     /// or what is there is none. KEYS: group. ARGV: a fresh one, its life in ms or 0.
     pub(crate) generation: LuaScript,
-    /// KEYS: entry, lease. ARGV: token and stamp, life ms, mark, reach, lease we may replace,
-    /// ms that an entry of use lives longer than, bytes it has at most, 1 if a pause is respected.
+    /// KEYS: entry, lease. ARGV: token and stamp, life ms, mark, reach; ms that an entry of use
+    /// lives longer than, bytes it has at most, 1 if a pause is respected, as one text, because
+    /// each argument of a script costs and these are seldom looked at; a lease we may replace.
     pub(crate) claim: LuaScript,
     /// KEYS: lease. ARGV: token, life ms.
     pub(crate) renew: LuaScript,
-    /// KEYS: entry, lease. ARGV: token, entry, life ms, 1 if an entry of this mark is kept, ms of
-    /// the pause then.
+    /// KEYS: entry, lease. ARGV: token, entry, life ms; if an entry of this mark is kept, ms of the
+    /// pause then, or 0.
     pub(crate) fill: LuaScript,
     /// KEYS: lease. ARGV: token.
     pub(crate) release: LuaScript,
@@ -68,14 +69,23 @@ impl Deref for LuaScript {
     }
 }
 
-/// The beginning of a script's call.
-pub(super) fn call(script: &LuaScript, keys: &[&str]) -> Cmd {
-    let mut call = cmd("EVALSHA");
-    call.arg(script.get_hash()).arg(keys.len()).arg(keys);
+/// Arguments of a script's call, with the digest and the number of keys, and their bytes, an entry
+/// aside: room for them is made once.
+const ARGUMENTS: usize = 12;
+const BYTES: usize = 256;
+
+/// The beginning of a script's call, with so many bytes to come.
+pub(super) fn call(script: &LuaScript, keys: &[&str], bytes: usize) -> Cmd {
+    let keys_bytes: usize = keys.iter().map(|key| key.len()).sum();
+    let mut call = Cmd::with_capacity(ARGUMENTS, BYTES + keys_bytes + bytes);
+    call.arg("EVALSHA")
+        .arg(script.get_hash())
+        .arg(keys.len())
+        .arg(keys);
     call
 }
 
-/// The reply of the claim script, first element.
+/// The reply of the claim script, or its first element.
 pub(crate) mod claimed {
     pub(crate) const GRANTED: i64 = 0;
     pub(crate) const FOUND: i64 = 1;
@@ -96,13 +106,15 @@ end
 return {redis.call('GET', KEYS[1]), known and 1 or 0}",
     ),
     claim: LuaScript::new(
-        r"local damaged, taken, beyond = 0, false, tonumber(ARGV[6])
-if ARGV[4] == 'normal' then
-  local entry = redis.pcall('GETEX', KEYS[1])
+        r"local entry, damaged = ARGV[4] == 'normal' and redis.pcall('GETEX', KEYS[1]), 0
+local taken = ARGV[4] ~= 'force' and not entry and redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2])
+if not taken then
+  local beyond, most, pauses = string.match(ARGV[5], '(%S+) (%S+) (%S+)')
   if type(entry) == 'table' then
     damaged = 1
-  elseif entry and #entry <= tonumber(ARGV[7]) and string.sub(entry, 1, 3) == string.sub(ARGV[3], 1, 3)
+  elseif entry and #entry <= tonumber(most) and string.sub(entry, 1, 3) == string.sub(ARGV[3], 1, 3)
     and string.sub(entry, 5, #ARGV[3]) == string.sub(ARGV[3], 5) then
+    beyond = tonumber(beyond)
     taken = beyond > 0 and redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2])
     local left = redis.call('PTTL', KEYS[1])
     if left > beyond then
@@ -110,30 +122,31 @@ if ARGV[4] == 'normal' then
       return {1, entry, left}
     end
   end
-end
-if ARGV[4] == 'force' or not (taken or redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2])) then
-  if ARGV[4] ~= 'force' then
-    local held = redis.pcall('GET', KEYS[2])
-    if type(held) ~= 'string' or #held < 32 then
-      damaged = 1
-    else
-      local left = redis.call('PTTL', KEYS[2])
-      local life = math.max(tonumber(ARGV[2]), tonumber(string.sub(held, 33)) or 0)
-      if left >= 0 and left <= life + 1000 and held ~= ARGV[1] then
-        if string.sub(held, 17, 32) ~= string.sub(ARGV[1], 17, 32) then
-          if held ~= ARGV[5] then return {3, held} end
-        elseif string.sub(held, 1, 16) ~= string.rep('\0', 16) then
-          return {2, left}
-        elseif ARGV[8] == '1' then
-          return {4}
+  if ARGV[4] == 'force' or not (taken or redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2])) then
+    if ARGV[4] ~= 'force' then
+      local held = redis.pcall('GET', KEYS[2])
+      if type(held) ~= 'string' or #held < 32 then
+        damaged = 1
+      else
+        local left = redis.call('PTTL', KEYS[2])
+        local life = math.max(tonumber(ARGV[2]), tonumber(string.sub(held, 33)) or 0)
+        if left >= 0 and left <= life + 1000 and held ~= ARGV[1] then
+          if string.sub(held, 17, 32) ~= string.sub(ARGV[1], 17, 32) then
+            if held ~= ARGV[6] then return {3, held} end
+          elseif string.sub(held, 1, 16) ~= string.rep('\0', 16) then
+            return {2, left}
+          elseif pauses == '1' then
+            return {4}
+          end
         end
       end
     end
+    redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
   end
-  redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
 end
 redis.call('PTTL', KEYS[2])
-return {0, damaged}",
+if damaged == 1 then return {0, 1} end
+return 0",
     ),
     renew: LuaScript::new(
         r"local held = redis.pcall('GET', KEYS[1])
@@ -143,16 +156,16 @@ end
 return 0",
     ),
     fill: LuaScript::new(
-        r"local held = redis.pcall('GET', KEYS[2])
-if type(held) ~= 'string' or string.sub(held, 1, 16) ~= ARGV[1] then return 0 end
-if ARGV[4] == '1' then
+        r"if redis.pcall('GETRANGE', KEYS[2], 0, 15) ~= ARGV[1] then return 0 end
+if ARGV[4] then
   local mark = redis.pcall('GETRANGE', KEYS[1], 0, 35)
   if type(mark) == 'string' and string.sub(mark, 1, 3) == string.sub(ARGV[2], 1, 3)
     and string.sub(mark, 5) == string.sub(ARGV[2], 5, 36) then
-    if ARGV[5] == '0' then
+    if ARGV[4] == '0' then
       redis.call('DEL', KEYS[2])
     else
-      redis.call('SET', KEYS[2], string.rep('\0', 16) .. string.sub(held, 17, 32) .. ARGV[5], 'PX', ARGV[5])
+      local stamp = redis.call('GETRANGE', KEYS[2], 16, 31)
+      redis.call('SET', KEYS[2], string.rep('\0', 16) .. stamp .. ARGV[4], 'PX', ARGV[4])
     end
     return 0
   end

@@ -70,34 +70,38 @@ impl Tier for Way {
             true => -2,
             false => i64::try_from(millis(claimed.beyond)).unwrap_or(i64::MAX),
         };
+        let rest = format!(
+            "{beyond} {} {}",
+            self.settings.largest_entry(),
+            u8::from(claimed.respects_pause)
+        );
         let lease = claimed.key.lease();
         let mut replace = Vec::new();
         for _ in 0..LOOKS {
             let claim = || {
-                let mut claim = call(&SCRIPTS.claim, &[claimed.key.as_str(), &lease]);
+                let mut claim = call(&SCRIPTS.claim, &[claimed.key.as_str(), &lease], 0);
                 claim
                     .arg(&value)
                     .arg(millis(claimed.life))
                     .arg(claimed.mark.as_bytes())
                     .arg(reach)
-                    .arg(&replace)
-                    .arg(beyond)
-                    .arg(self.settings.largest_entry())
-                    .arg(u8::from(claimed.respects_pause));
+                    .arg(&rest);
+                if !replace.is_empty() {
+                    claim.arg(&replace);
+                }
                 claim
             };
             let reply = match self.script(&SCRIPTS.claim, 0, claim).await? {
+                Value::Int(claimed::GRANTED) => return Ok(Claim::Granted),
                 Value::Array(reply) => reply,
                 _ => return Err(self.mixed_up()),
             };
             let mut reply = reply.into_iter();
             match (reply.next(), reply.next()) {
-                (Some(Value::Int(claimed::GRANTED)), damaged) => {
-                    if damaged == Some(Value::Int(1)) {
-                        self.inbox
-                            .listener
-                            .damaged(claimed.key.name(), foreign("an entry or a lease"));
-                    }
+                (Some(Value::Int(claimed::GRANTED)), Some(_)) => {
+                    self.inbox
+                        .listener
+                        .damaged(claimed.key.name(), foreign("an entry or a lease"));
                     return Ok(Claim::Granted);
                 }
                 (Some(Value::Int(claimed::FOUND)), Some(Value::BulkString(entry))) => {
@@ -135,7 +139,7 @@ impl Tier for Way {
         self.refill();
         let lease = key.lease();
         let renew = || {
-            let mut renew = call(&SCRIPTS.renew, &[&lease]);
+            let mut renew = call(&SCRIPTS.renew, &[&lease], 0);
             renew.arg(&token.0).arg(millis(life));
             renew
         };
@@ -155,19 +159,15 @@ impl Tier for Way {
         let Stored::Encoded(entry) = entry else {
             return Ok(false);
         };
-        let (keep, pause) = match existing {
-            Existing::Replace => (0, 0),
-            Existing::Keep { pause } if pause.as_millis() == 0 => (1, 0),
-            Existing::Keep { pause } => (1, millis(pause)),
+        let pause = match existing {
+            Existing::Replace => None,
+            Existing::Keep { pause } if pause.as_millis() == 0 => Some(0),
+            Existing::Keep { pause } => Some(millis(pause)),
         };
         let lease = key.lease();
         let fill = || {
-            let mut fill = call(&SCRIPTS.fill, &[key.as_str(), &lease]);
-            fill.arg(&token.0)
-                .arg(&entry)
-                .arg(millis(life))
-                .arg(keep)
-                .arg(pause);
+            let mut fill = call(&SCRIPTS.fill, &[key.as_str(), &lease], entry.len());
+            fill.arg(&token.0).arg(&entry).arg(millis(life)).arg(pause);
             fill
         };
         let filled = self.script(&SCRIPTS.fill, entry.len(), fill).await;
@@ -184,7 +184,7 @@ impl Tier for Way {
     async fn release(&self, key: &Key, token: UniqueId) -> Result<(), Error> {
         let lease = key.lease();
         let release = || {
-            let mut release = call(&SCRIPTS.release, &[&lease]);
+            let mut release = call(&SCRIPTS.release, &[&lease], 0);
             release.arg(&token.0);
             release
         };
@@ -194,7 +194,7 @@ impl Tier for Way {
     async fn pause(&self, key: &Key, token: UniqueId, pause: Duration) -> Result<(), Error> {
         let lease = key.lease();
         let pause = || {
-            let mut call = call(&SCRIPTS.pause, &[&lease]);
+            let mut call = call(&SCRIPTS.pause, &[&lease], 0);
             call.arg(&token.0).arg(millis(pause));
             call
         };
