@@ -1,6 +1,7 @@
 //! The tier in a Redis server. Connections, scripts and pushes stay in here.
 
 mod batcher;
+mod chores;
 #[cfg(feature = "cluster")]
 mod cluster;
 mod database;

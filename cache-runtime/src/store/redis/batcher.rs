@@ -344,6 +344,11 @@ impl Batcher {
         first.is_some_and(|sent| sent.is_slow(state.silence(sent)))
     }
 
+    /// Whether more waits to be sent than may be on the way.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.state().waiting() > MOST_IN_FLIGHT
+    }
+
     /// Whether those who ask would wait in vain, though the server answers.
     pub(super) fn is_stuck(&self) -> bool {
         self.state().stuck

@@ -65,12 +65,7 @@ pub(super) async fn keep(link: Weak<Link>, inbox: Arc<Inbox>, settings: Arc<Sett
                 settings.health.arrive(&link, checkout.place());
                 link.restore(up.clone());
                 let steady = link.steady.is_none();
-                if steady {
-                    link.queue.deliver(&link).await;
-                    link.announce_all().await;
-                    let _ = inbox.settings_changed();
-                    link.read_settings().await;
-                }
+                link.chores.wake_for_all();
                 let weak = Arc::downgrade(&link);
                 drop(link);
                 watch(&weak, &inbox, &settings, up, &mut checkout, steady).await;
@@ -152,6 +147,9 @@ async fn watch(
             _ => return,
         }
         let took = begun.elapsed();
+        if let Some(link) = link.upgrade() {
+            link.hear(begun);
+        }
         #[cfg(feature = "sentinel")]
         if let Some(lookout) = &mut checkout.lookout
             && (steady || lookout.is_cheap())
@@ -166,7 +164,6 @@ async fn watch(
             inbox.forget_everything();
         }
         let Some(link) = link.upgrade() else { return };
-        link.hear(begun);
         // A call takes two exchanges at least: a server that is slower costs every call its
         // patience, and gives it nothing.
         if !link.is_up() && took <= settings.command_timeout / 2 && !link.lanes.is_stuck() {
@@ -175,15 +172,10 @@ async fn watch(
             // One of several connections has gone and come back.
             inbox.found();
         }
-        if steady {
-            link.queue.deliver(&link).await;
-        }
-        // Without pushes nobody tells us that the names are gone.
-        if steady && (inbox.names_changed() || !told && !up.tracking) {
-            link.announce_all().await;
-        }
-        if steady && (inbox.settings_changed() || !told && !up.tracking) {
-            link.read_settings().await;
+        // Without pushes nobody tells us what has changed.
+        match told || up.tracking {
+            true => link.chores.wake(),
+            false => link.chores.wake_for_all(),
         }
     }
 }

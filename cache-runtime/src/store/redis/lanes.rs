@@ -96,6 +96,15 @@ impl Lanes {
         }
     }
 
+    /// Whether more waits to be sent than is on the way.
+    pub(super) fn are_crowded(&self) -> bool {
+        #[cfg(feature = "cluster")]
+        if self.read().others.iter().any(|lane| lane.is_crowded()) {
+            return true;
+        }
+        self.first.is_crowded()
+    }
+
     /// Whether those who ask would wait in vain, though the servers answer.
     pub(super) fn is_stuck(&self) -> bool {
         #[cfg(feature = "cluster")]

@@ -9,11 +9,12 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use super::batcher::{self, Batcher, late_by};
+use super::chores::{self, Chores};
 use super::health::unreachable;
 use super::keeper::{Alive, keep};
 use super::lanes::Lanes;
 use super::topology::Topology;
-use super::{Settings, Way, names::Names, pool, queue::Queue, redirected, wire::Wire};
+use super::{Settings, names::Names, pool, queue::Queue, redirected, wire::Wire};
 use crate::background;
 use crate::error::Error;
 use crate::store::redis::generations::Epoch;
@@ -27,6 +28,10 @@ const LONGEST_TURN: Duration = Duration::from_millis(250);
 /// How long a runtime may not come to read its connection before its calls go by another: where all
 /// of this machine is busy, that would help none of them.
 pub(super) const BUSY: Duration = Duration::from_millis(250);
+
+/// How many times as long it is waited for while more waits here than is on the way: a burst of our
+/// own, which takes the processors from whoever would have to answer.
+const PATIENCE_IN_A_BURST: u32 = 8;
 
 /// How long it is waited for on a machine that is too busy to tell.
 const LONGEST_DOUBT: Duration = Duration::from_secs(2);
@@ -56,6 +61,7 @@ pub(crate) struct Link {
     heard: Mutex<Instant>,
     /// Wakes who waits for an answer.
     heard_again: Notify,
+    pub(super) chores: Arc<Chores>,
     /// The link on our own runtime, unless this is it.
     pub(super) steady: Option<Arc<Link>>,
 }
@@ -155,6 +161,7 @@ impl Link {
             alive: Arc::new(AtomicBool::new(true)),
             heard: Mutex::new(Instant::now()),
             heard_again: Notify::new(),
+            chores: Arc::default(),
             steady,
         });
         settings.health.watch(&link);
@@ -171,6 +178,9 @@ impl Link {
             lanes: Arc::clone(&self.lanes),
         };
         self.drive(self.lanes.first(), runtime);
+        if self.steady.is_none() {
+            background::spawn(chores::run(Arc::downgrade(self), Arc::clone(&self.chores)));
+        }
         background::spawn_on(runtime, async move {
             let _alive = alive;
             keep.await;
@@ -302,7 +312,11 @@ impl Link {
         self.ask_whether_it_answers();
         let turn = (self.settings.command_timeout / TURNS).min(LONGEST_TURN);
         let (begun, mut turns) = (Instant::now(), 0);
-        while turns < TURNS {
+        let most = match self.lanes.are_crowded() {
+            true => TURNS * PATIENCE_IN_A_BURST,
+            false => TURNS,
+        };
+        while turns < most {
             let turned = Instant::now();
             let mut heard = pin!(steady.heard_again.notified());
             heard.as_mut().enable();
@@ -463,39 +477,6 @@ impl Link {
         let status = self.status.read().unwrap_or_else(PoisonError::into_inner);
         matches!(*status, Status::Down(_))
     }
-
-    /// Learns what the fleet has set.
-    pub(super) async fn read_settings(self: &Arc<Self>) {
-        let told = self.inbox.listener.settings_told();
-        match Way::ahead(Arc::clone(self)).fleet_settings().await {
-            Ok(all) => {
-                if !self.inbox.listener.settings(told, all) {
-                    // A change of our own was told meanwhile.
-                    self.inbox.keep_settings_changed();
-                    self.doubt.notify_one();
-                }
-            }
-            Err(error) => {
-                // Tried again with the next heartbeat.
-                self.inbox.keep_settings_changed();
-                tracing::debug!("the fleet's settings could not be read: {error}");
-            }
-        }
-    }
-
-    /// Makes sure that the fleet knows our functions' names.
-    pub(super) async fn announce_all(self: &Arc<Self>) {
-        let names = self.names.announced();
-        if !names.is_empty()
-            && let Err(error) = Way::ahead(Arc::clone(self))
-                .announce_names(&names, true)
-                .await
-        {
-            // Tried again with the next heartbeat.
-            self.inbox.keep_names_changed();
-            tracing::debug!("the names of the functions could not be announced: {error}");
-        }
-    }
 }
 
 impl Drop for Link {
@@ -503,5 +484,6 @@ impl Drop for Link {
         self.fall("nobody uses it any more");
         self.lanes.close();
         self.doubt.notify_one();
+        self.chores.wake();
     }
 }
