@@ -208,6 +208,35 @@ async fn another_task_that_blocks_its_thread_holds_up_nobody() {
     .await;
 }
 
+#[test]
+fn a_call_whose_connection_nobody_reads_goes_by_another_and_is_a_hit() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("it starts");
+    let (_server, cache) = runtime.block_on(with_a_deadline(DEADLINE));
+    let runs = Arc::new(AtomicUsize::new(0));
+    // The only thread that would read the replies.
+    let (told, done) = mpsc::channel::<()>();
+    let (begin, begun) = mpsc::channel();
+    runtime.spawn(async move {
+        let _ = begin.send(());
+        let _ = done.recv_timeout(PATIENCE);
+    });
+    begun.recv_timeout(PATIENCE).expect("it blocks");
+    let _within = runtime.enter();
+    let before = cache.stats().total;
+    for id in 0..3 {
+        let value = recached_tests::block_on(read(cache.clone(), id, Arc::clone(&runs)));
+        assert_eq!(value, text(id));
+    }
+    let after = cache.stats().total;
+    assert_eq!(runs.load(Ordering::SeqCst), 0, "{after:?}");
+    assert_eq!(after.redis_hits - before.redis_hits, 3);
+    drop(told);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_deadline_is_one_too() {
     in_time(async {
