@@ -238,9 +238,7 @@ fn main() {
         };
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = runtime.worker_threads(2).enable_all().build();
-        runtime
-            .expect("it starts")
-            .block_on(measure(url, micros));
+        runtime.expect("it starts").block_on(measure(url, micros));
         return;
     }
     let mut table = String::from(
