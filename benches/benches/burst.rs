@@ -104,7 +104,7 @@ fn main() {
     );
     let kinds: [(_, _, &[u64]); 2] = [
         ("2 threads", 2, &[10_000, 100_000]),
-        ("current thread", 0, &[10_000]),
+        ("current thread", 0, &[10_000, 100_000]),
     ];
     for (runtime, threads, counts) in kinds {
         for (delay, url) in [("0", server.url()), ("0.5 ms", away.url())] {

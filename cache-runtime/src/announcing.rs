@@ -6,12 +6,15 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::background;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
+
+/// How long an announcement may take, with all that waits before it.
+const LONGEST: Duration = Duration::from_secs(10);
 
 /// The announcements of one function's variants that are under way: many calls of a new function
 /// at one time announce it once. Bounded by the variants.
-#[derive(Default)]
-pub(crate) struct Announcing(Mutex<HashMap<Box<str>, Arc<Attempt>>>);
+#[derive(Clone, Default)]
+pub(crate) struct Announcing(Arc<Mutex<HashMap<Box<str>, Arc<Attempt>>>>);
 
 #[derive(Default)]
 struct Attempt {
@@ -20,59 +23,57 @@ struct Attempt {
 }
 
 /// The one that announces; dropped half-way, it gives way to another.
-struct Leading<'a> {
-    all: &'a Announcing,
-    variant: &'a str,
+struct Leading {
+    all: Announcing,
+    variant: Box<str>,
     attempt: Arc<Attempt>,
 }
 
 impl Announcing {
-    /// Announces a variant, or waits for who is at it, but no longer than that.
+    /// Announces a variant, or waits for who is at it. It is announced by a task on our own runtime:
+    /// its callers may be many thousands, and the first of them may have its next turn after all
+    /// the others. They need no clock of their own: the task has one.
     pub(crate) async fn once<F>(
         &self,
         variant: &str,
-        patience: Duration,
-        announce: impl Fn() -> F,
+        announce: impl FnOnce() -> F,
     ) -> Result<(), Error>
     where
-        F: Future<Output = Result<(), Error>>,
+        F: Future<Output = Result<(), Error>> + Send + 'static,
     {
-        let attempt = match self.join(variant) {
-            Ok(leading) => {
-                let outcome = announce().await;
-                let _ = leading.attempt.outcome.set(match &outcome {
-                    Ok(()) => Ok(()),
-                    Err(error) => Err(error.again()),
-                });
-                return outcome;
-            }
-            Err(attempt) => attempt,
-        };
+        let (attempt, leading) = self.join(variant);
         let mut ended = pin!(attempt.ended.notified());
         ended.as_mut().enable();
+        if let Some(leading) = leading {
+            let announce = background::timeout(LONGEST, announce())?;
+            background::spawn(async move {
+                let outcome = announce.await.unwrap_or_else(|_| Err(given_up()));
+                let _ = leading.attempt.outcome.set(outcome);
+            });
+        }
         if attempt.outcome.get().is_none() {
-            let _ = background::timeout(patience, ended)?.await;
+            ended.await;
         }
         match attempt.outcome.get() {
             Some(Ok(())) => Ok(()),
             Some(Err(error)) => Err(error.again()),
-            // It was dropped, or nobody polls it.
-            None => announce().await,
+            None => Err(given_up()),
         }
     }
 
-    fn join<'a>(&'a self, variant: &'a str) -> Result<Leading<'a>, Arc<Attempt>> {
+    fn join(&self, variant: &str) -> (Arc<Attempt>, Option<Leading>) {
         let mut attempts = self.lock();
         if let Some(attempt) = attempts.get(variant) {
-            return Err(Arc::clone(attempt));
+            return (Arc::clone(attempt), None);
         }
         let attempt = Arc::<Attempt>::default();
         attempts.insert(variant.into(), Arc::clone(&attempt));
-        Ok(Leading {
-            all: self,
-            variant,
-            attempt,
-        })
+        let leading = Leading {
+            all: self.clone(),
+            variant: variant.into(),
+            attempt: Arc::clone(&attempt),
+        };
+        (attempt, Some(leading))
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Box<str>, Arc<Attempt>>> {
@@ -80,63 +81,67 @@ impl Announcing {
     }
 }
 
-impl Drop for Leading<'_> {
+impl Drop for Leading {
     fn drop(&mut self) {
-        self.all.lock().remove(self.variant);
+        self.all.lock().remove(&self.variant);
         self.attempt.ended.notify_waiters();
     }
+}
+
+fn given_up() -> Error {
+    let text = "a function could not be announced to the fleet";
+    Error::new(ErrorKind::Unavailable, text)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    use std::cell::Cell;
-    use std::future::{pending, poll_fn};
-    use std::task::Poll;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use crate::error::ErrorKind;
-
-    const PATIENCE: Duration = Duration::from_secs(20);
+    use tokio::sync::oneshot;
 
     #[test]
     fn those_who_come_at_one_time_announce_once_and_share_what_comes_of_it() {
-        let (announcing, runs) = (Announcing::default(), Cell::new(0));
-        let once = || {
-            announcing.once("v", PATIENCE, || async {
-                runs.set(runs.get() + 1);
-                background::yielded().await;
-                Err(Error::new(ErrorKind::Server, "no"))
-            })
+        let announcing = Announcing::default();
+        let runs = Arc::<AtomicUsize>::default();
+        let (go, gone) = oneshot::channel::<()>();
+        let mut gone = Some(gone);
+        let mut once = || {
+            let (runs, gone) = (Arc::clone(&runs), gone.take());
+            let announcing = announcing.clone();
+            async move {
+                let announce = || async move {
+                    runs.fetch_add(1, Ordering::SeqCst);
+                    if let Some(gone) = gone {
+                        let _ = gone.await;
+                    }
+                    Err(Error::new(ErrorKind::Server, "no"))
+                };
+                announcing.once("v", announce).await
+            }
         };
-        pollster::block_on(async {
-            let (mut one, mut two) = (pin!(once()), pin!(once()));
-            let first = poll_fn(|context| {
-                let first = one.as_mut().poll(context);
-                assert!(two.as_mut().poll(context).is_pending());
-                Poll::Ready(first)
-            });
-            assert!(first.await.is_pending());
-            assert!(one.await.is_err() && two.await.is_err());
-            assert_eq!(runs.get(), 1);
-            assert!(once().await.is_err());
-            assert_eq!(runs.get(), 2, "what is over is joined by nobody");
-        });
+        let (mut one, mut two) = (Box::pin(once()), Box::pin(once()));
+        let waker = std::task::Waker::noop();
+        let mut context = std::task::Context::from_waker(waker);
+        assert!(one.as_mut().poll(&mut context).is_pending());
+        assert!(two.as_mut().poll(&mut context).is_pending());
+        // Whoever was first need not be polled again, nor be there.
+        drop(one);
+        assert!(go.send(()).is_ok());
+        assert!(pollster::block_on(two).is_err());
+        assert_eq!(runs.load(Ordering::SeqCst), 1);
+        assert!(pollster::block_on(once()).is_err());
+        let runs = runs.load(Ordering::SeqCst);
+        assert_eq!(runs, 2, "what is over is joined by nobody");
     }
 
     #[test]
-    fn one_that_is_dropped_or_not_polled_holds_up_nobody_for_long() {
+    fn one_that_ends_with_nothing_said_holds_up_nobody() {
         let announcing = Announcing::default();
-        for is_dropped in [false, true] {
-            let mut lead = Box::pin(announcing.once("v", PATIENCE, pending));
-            let begun = poll_fn(|context| Poll::Ready(lead.as_mut().poll(context)));
-            assert!(pollster::block_on(begun).is_pending());
-            let patience = Duration::from_millis(10);
-            let follow = announcing.once("v", patience, || async { Ok(()) });
-            if is_dropped {
-                drop(lead);
-            }
-            assert!(pollster::block_on(follow).is_ok());
-        }
+        let ends = announcing.once("v", || async { panic!("as it is broken") });
+        assert!(pollster::block_on(ends).is_err());
+        let again = announcing.once("v", || async { Ok(()) });
+        assert!(pollster::block_on(again).is_ok());
     }
 }

@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::look::Hit;
@@ -7,7 +8,7 @@ use crate::entry::Mark;
 use crate::error::Error;
 use crate::flight::Lead;
 use crate::lease::{Asking, Lease};
-use crate::store::{Claim, Claimed, Reach, Tier};
+use crate::store::{Claim, Claimed, Reach, Session, Tier};
 use crate::unique_id::UniqueId;
 use crate::waits;
 
@@ -219,10 +220,17 @@ impl Request<'_> {
     pub(super) async fn announce(&self) -> Result<(), Error> {
         let variant = self.key.variant().unwrap_or_default();
         if !self.state.is_announced(variant) {
-            let announce = || self.session.announce(&self.state.name, variant);
-            let patience = self.session.patience().unwrap_or(Duration::MAX);
-            let once = self.state.announcing.once(variant, patience, announce);
-            once.await?;
+            if matches!(self.session, Session::Memory(_)) {
+                // In this process it takes no time.
+                self.session.announce(&self.state.name, variant).await?;
+            } else {
+                let announce = || {
+                    let session = self.session.steady();
+                    let (name, variant) = (Arc::clone(&self.state.name), variant.to_owned());
+                    async move { session.announce(&name, &variant).await }
+                };
+                self.state.announcing.once(variant, announce).await?;
+            }
             self.state.announced(variant);
         }
         Ok(())

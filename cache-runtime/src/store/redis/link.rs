@@ -34,7 +34,7 @@ pub(super) const BUSY: Duration = Duration::from_millis(250);
 const PATIENCE_IN_A_BURST: u32 = 8;
 
 /// How long it is waited for on a machine that is too busy to tell.
-const LONGEST_DOUBT: Duration = Duration::from_secs(2);
+pub(super) const LONGEST_DOUBT: Duration = Duration::from_secs(2);
 
 /// How often a quiet connection is asked whether it is still there.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(1);

@@ -10,7 +10,7 @@ use coarsetime::Instant;
 use redis::{Cmd, RedisResult};
 use tokio::time::timeout;
 
-use super::super::link::{BUSY, Link};
+use super::super::link::Link;
 use super::super::seen::{ask, seen};
 use super::super::wire::Replies;
 use super::{Batcher, LONGEST_WAIT, Pending, Reply, Request, Silence};
@@ -58,10 +58,7 @@ impl Batch {
     }
 
     fn patience(&self, silence: Silence) -> Duration {
-        match silence.is_ours {
-            true => self.limit.max(BUSY),
-            false => self.limit,
-        }
+        silence.ours.map_or(self.limit, |ours| self.limit.max(ours))
     }
 
     /// Whether nobody waits for any of it.

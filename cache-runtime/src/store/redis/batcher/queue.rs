@@ -28,8 +28,9 @@ pub(super) struct State {
     pub(super) bytes_in_flight: usize,
     /// When the last reply has come: patience is with silence.
     pub(super) heard: Option<Instant>,
-    /// The silence since then is our own: its reader has not come to what was answered.
-    pub(super) ours: Option<Instant>,
+    /// The silence since then is our own: its reader has not come to what was answered. And how
+    /// long that is waited for.
+    pub(super) ours: Option<(Instant, Duration)>,
     /// Whether one is under way that was sent by its caller.
     pub(super) alone: bool,
     /// Whether somebody watches the clock.
@@ -54,7 +55,8 @@ pub(super) struct Pending {
 #[derive(Clone, Copy)]
 pub(super) struct Silence {
     pub(super) since: Instant,
-    pub(super) is_ours: bool,
+    /// It is our own, and is waited for as long.
+    pub(super) ours: Option<Duration>,
 }
 
 impl Pending {
@@ -76,9 +78,10 @@ impl State {
     /// How the server is silent to who waits for this.
     pub(super) fn silence(&self, sent: &Batch) -> Silence {
         let since = self.heard.map_or(sent.at, |heard| heard.max(sent.at));
+        let ours = self.ours.filter(|(begun, _)| *begun == since);
         Silence {
             since,
-            is_ours: self.ours == Some(since),
+            ours: ours.map(|(_, patience)| patience),
         }
     }
 

@@ -1,7 +1,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::super::link::{BUSY, Link, Verdict};
+use super::super::link::{BUSY, LONGEST_DOUBT, Link, Verdict};
 use super::{Batcher, late_by, unsent};
 
 /// How often the reader has its turn before what it has not delivered is late.
@@ -36,8 +36,15 @@ pub(in crate::store::redis) async fn watch(link: Weak<Link>, batcher: Arc<Batche
                 _ => Verdict::Away,
             };
             let elsewhere = matches!(verdict, Verdict::Busy);
-            if elsewhere && silent < BUSY {
-                batcher.state().ours = Some(sent);
+            let patience = match verdict {
+                Verdict::Away => Duration::ZERO,
+                // A burst of our own keeps its runtime busy for long, and would any other.
+                Verdict::Busy | Verdict::Slow if batcher.is_crowded() => LONGEST_DOUBT,
+                Verdict::Busy => BUSY,
+                Verdict::Slow => Duration::ZERO,
+            };
+            if silent < patience {
+                batcher.state().ours = Some((sent, patience));
                 continue;
             }
             if elsewhere && let Some(link) = link.upgrade() {
