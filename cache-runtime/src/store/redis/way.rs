@@ -8,6 +8,7 @@ use coarsetime::Instant;
 #[cfg(feature = "cluster")]
 use futures_util::future::try_join_all;
 use redis::{Cmd, RedisResult, Value};
+use tokio::task::unconstrained;
 
 use super::Link;
 use super::batcher::{Reply, Request, Sending, refused};
@@ -159,7 +160,9 @@ impl Way {
         let left = self.check()?;
         match self.link().lanes.begin(request, bytes) {
             Sending::Together(reply) => {
-                let outcome = reply.await;
+                // Outside of the task's budget: of a hundred thousand calls that one task waits
+                // for, it would let some hundred go on at a time, and have all others polled again.
+                let outcome = unconstrained(reply).await;
                 let outcome = outcome.map_err(|_| unreachable("its runtime has ended"))?;
                 // As long as its thread may have taken to come to the reply is not the server's time.
                 self.spend(outcome.spent.min(self.share()), left);
