@@ -156,7 +156,8 @@ end
 return 0",
     ),
     fill: LuaScript::new(
-        r"if redis.pcall('GETRANGE', KEYS[2], 0, 15) ~= ARGV[1] then return 0 end
+        r"local held = redis.pcall('GET', KEYS[2])
+if type(held) ~= 'string' or string.sub(held, 1, 16) ~= ARGV[1] then return 0 end
 if ARGV[4] then
   local mark = redis.pcall('GETRANGE', KEYS[1], 0, 35)
   if type(mark) == 'string' and string.sub(mark, 1, 3) == string.sub(ARGV[2], 1, 3)
@@ -164,8 +165,7 @@ if ARGV[4] then
     if ARGV[4] == '0' then
       redis.call('DEL', KEYS[2])
     else
-      local stamp = redis.call('GETRANGE', KEYS[2], 16, 31)
-      redis.call('SET', KEYS[2], string.rep('\0', 16) .. stamp .. ARGV[4], 'PX', ARGV[4])
+      redis.call('SET', KEYS[2], string.rep('\0', 16) .. string.sub(held, 17, 32) .. ARGV[4], 'PX', ARGV[4])
     end
     return 0
   end
