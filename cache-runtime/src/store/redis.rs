@@ -280,7 +280,8 @@ impl Redis {
         if let Some(home) = self.known_home(runtime) {
             return Some(home);
         }
-        if background::is_here() || !self.calls_often(runtime.id()) {
+        let is_heard = || self.steady.hears().is_some();
+        if background::is_here() || !self.calls_often(runtime.id()) || !is_heard() {
             return None;
         }
         self.new_home(runtime, || Link::start_redirected(&self.steady, runtime))

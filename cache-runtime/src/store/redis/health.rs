@@ -69,7 +69,10 @@ impl Health {
     /// All links look after their connections now.
     pub(super) fn look_again(&self) {
         let known = self.links.lock().unwrap_or_else(PoisonError::into_inner);
-        for link in known.iter().filter_map(Weak::upgrade) {
+        let links: Vec<_> = known.iter().filter_map(Weak::upgrade).collect();
+        // One that is dropped here comes back to this lock.
+        drop(known);
+        for link in links {
             link.doubt.notify_one();
         }
     }

@@ -127,8 +127,8 @@ async fn watch(link: &Weak<Link>, mut up: Up, checkout: &mut Checkout, before: E
         let _ = timeout(pause, doubt.notified()).await;
         let Some(strong) = link.upgrade() else { return };
         let is_at = settings.health.is_at(checkout.place());
-        // One that doubts the server is still the same connection.
-        let is_ear = strong.inbox.watches_since(before.1);
+        // Another connection that is lost is the steady one's affair.
+        let is_ear = strong.inbox.generations.is_of(before.1);
         if strong.is_broken() || !is_at || !is_ear {
             return;
         }
