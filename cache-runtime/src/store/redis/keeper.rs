@@ -64,11 +64,10 @@ pub(super) async fn keep(link: Weak<Link>, inbox: Arc<Inbox>, settings: Arc<Sett
                 link.part(&checkout.topology);
                 settings.health.arrive(&link, checkout.place());
                 link.restore(up.clone());
-                let steady = link.steady.is_none();
                 link.chores.wake_for_all();
                 let weak = Arc::downgrade(&link);
                 drop(link);
-                watch(&weak, &inbox, &settings, up, &mut checkout, steady).await;
+                watch(&weak, &inbox, &settings, up, &mut checkout).await;
                 // Out of the pool for good: what is broken must not be handed out again.
                 drop(checkout);
                 let Some(link) = weak.upgrade() else { return };
@@ -118,7 +117,6 @@ async fn watch(
     settings: &Settings,
     mut up: Up,
     checkout: &mut Checkout,
-    steady: bool,
 ) {
     let mut database = Database::default();
     // Another link may have gone elsewhere meanwhile.
@@ -152,7 +150,7 @@ async fn watch(
         }
         #[cfg(feature = "sentinel")]
         if let Some(lookout) = &mut checkout.lookout
-            && (steady || lookout.is_cheap())
+            && (is_steady(link) || lookout.is_cheap())
             && lookout.names_another().await
         {
             return;
@@ -178,4 +176,10 @@ async fn watch(
             false => link.chores.wake_for_all(),
         }
     }
+}
+
+/// Whether it is the link on our own runtime.
+#[cfg(feature = "sentinel")]
+fn is_steady(link: &Weak<Link>) -> bool {
+    link.upgrade().is_some_and(|link| link.steady.is_none())
 }
