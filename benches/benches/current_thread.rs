@@ -7,12 +7,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use recached::{Cache, cached};
-use recached_benches::network::Distance;
+use recached_benches::network::{Distance, connect};
 use recached_benches::{median, report};
 use recached_tests::{Server, cache_on};
-use redis::IntoConnectionInfo;
 use redis::aio::MultiplexedConnection;
-use redis::io::tcp::TcpSettings;
 use tokio::task::JoinSet;
 
 const RUNTIMES: usize = 2;
@@ -21,14 +19,6 @@ const ROUNDS: usize = 9;
 #[cached(ttl = 600, near = false, cache = cache, skip(cache))]
 async fn page(cache: &'static Cache, id: u64) -> String {
     format!("{id:>100}")
-}
-
-async fn connect(url: &str) -> MultiplexedConnection {
-    let info = url.into_connection_info().expect("the url is good");
-    let settings = TcpSettings::default().set_nodelay(true);
-    let client = redis::Client::open(info.set_tcp_settings(settings)).expect("it is good");
-    let connected = client.get_multiplexed_async_connection().await;
-    connected.expect("the server is up")
 }
 
 async fn by_hand(mut connection: MultiplexedConnection, id: u64) -> String {
@@ -120,7 +110,7 @@ fn serve(cache: &'static Cache, url: &str, tasks: u64, each: u64, barrier: &Barr
         .build()
         .expect("it starts");
     let connection = runtime.block_on(async {
-        let connection = connect(url).await;
+        let connection = connect(url, true).await;
         for id in 0..100 {
             let value = serde_json::to_vec(&page(cache, id).await).expect("it is text");
             let mut set = redis::cmd("SET");

@@ -5,12 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use recached::{Cache, cached};
-use recached_benches::network::Distance;
+use recached_benches::network::{Distance, connect};
 use recached_benches::{median, report};
 use recached_tests::{Server, cache_on};
-use redis::IntoConnectionInfo;
 use redis::aio::MultiplexedConnection;
-use redis::io::tcp::TcpSettings;
 
 const ROUNDS: usize = 7;
 
@@ -37,14 +35,6 @@ async fn cold_by_hand(mut connection: MultiplexedConnection, id: u64) -> String 
         .arg(600_000);
     set.exec_async(&mut connection).await.expect("it works");
     value
-}
-
-async fn connect(url: &str, nodelay: bool) -> MultiplexedConnection {
-    let info = url.into_connection_info().expect("the url is good");
-    let settings = TcpSettings::default().set_nodelay(nodelay);
-    let client = redis::Client::open(info.set_tcp_settings(settings)).expect("it is good");
-    let connected = client.get_multiplexed_async_connection().await;
-    connected.expect("the server is up")
 }
 
 async fn by_hand(mut connection: MultiplexedConnection, id: u64) -> String {

@@ -7,6 +7,10 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use redis::IntoConnectionInfo;
+use redis::aio::MultiplexedConnection;
+use redis::io::tcp::TcpSettings;
+
 /// Delays what passes by a fixed time each way, and limits no rate. A process of its own, as a
 /// network takes no time of this one; it ends with this.
 pub struct Distance {
@@ -39,6 +43,15 @@ impl Distance {
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/", self.port)
     }
+}
+
+/// A connection of the driver's own, for what is written by hand.
+pub async fn connect(url: &str, nodelay: bool) -> MultiplexedConnection {
+    let info = url.into_connection_info().expect("the url is good");
+    let settings = TcpSettings::default().set_nodelay(nodelay);
+    let client = redis::Client::open(info.set_tcp_settings(settings)).expect("it is good");
+    let connected = client.get_multiplexed_async_connection().await;
+    connected.expect("the server is up")
 }
 
 impl Drop for Distance {

@@ -15,13 +15,11 @@ use fred::interfaces::{ClientLike, KeysInterface};
 use fred::types::Expiration;
 use fred::types::config::{Config, TcpConfig};
 use recached::{Cache, cached};
-use recached_benches::network::Distance;
+use recached_benches::network::{Distance, connect};
 use recached_benches::{median, report};
 use recached_peers::{Item, cached as peer_cached, cachekit, hitbox, make};
 use recached_tests::{Server, cache_on};
-use redis::IntoConnectionInfo;
 use redis::aio::MultiplexedConnection;
-use redis::io::tcp::TcpSettings;
 use rustis::client::Client as RustisClient;
 use rustis::commands::{SetExpiration, StringCommands};
 
@@ -138,14 +136,6 @@ fn unused(count: u64) -> u64 {
     NEXT.fetch_add(count, Ordering::Relaxed)
 }
 
-async fn connect(url: &str) -> MultiplexedConnection {
-    let info = url.into_connection_info().expect("the url is good");
-    let settings = TcpSettings::default().set_nodelay(true);
-    let client = redis::Client::open(info.set_tcp_settings(settings)).expect("it is good");
-    let connected = client.get_multiplexed_async_connection().await;
-    connected.expect("the server is up")
-}
-
 async fn fred(url: &str) -> FredClient {
     let mut builder = fred::types::Builder::from_config(Config::from_url(url).expect("it is good"));
     builder.with_connection_config(|config| {
@@ -165,7 +155,7 @@ async fn measure(url: String, micros: u64) {
     peer_cached::start(&url).await;
     hitbox::start(&url).await;
     cachekit::start(&url).await;
-    let hand = connect(&url).await;
+    let hand = connect(&url, true).await;
     let fred = fred(&url).await;
     let rustis = RustisClient::connect(url.as_str())
         .await
