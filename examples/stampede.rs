@@ -26,7 +26,7 @@ async fn protected(_id: u32) -> String {
 
 /// What many caches do: look, compute, store.
 async fn unprotected(id: u32) -> String {
-    let (cache, key) = (Cache::installed(), format!("unprotected:{id}"));
+    let (cache, key) = (Cache::global(), format!("unprotected:{id}"));
     if let Ok(Some(value)) = cache.get(&key).await {
         return value;
     }
@@ -43,7 +43,7 @@ async fn unprotected(id: u32) -> String {
 /// One process of the fleet: connects, waits for the word, lets its tasks loose.
 async fn process(how: &str, id: u32) -> Result<(), Box<dyn Error>> {
     Cache::builder().namespace("stampede-example").install()?;
-    Cache::installed().get::<String>("warm:up").await?;
+    Cache::global().get::<String>("warm:up").await?;
     println!("ready");
     std::io::stdin().read_line(&mut String::new())?;
     let is_protected = how == "protected";

@@ -5,13 +5,14 @@ pub use recached_macros::cached;
 #[doc = include_str!("invalidates.md")]
 pub use recached_macros::invalidates;
 pub use recached_runtime::{
-    AnyEntry, Builder, Cache, Check, Credentials, Entry, Error, ErrorKind, ErrorStats, Event,
-    FleetSettings, FunctionStats, Given, InForce, InvalidationReport, Key, KeyPart, Origin, Policy,
-    Returns, Setting, Settings, Stats, Storable, blocking, codec,
+    ActiveOverride, AnyEntry, Builder, Cache, CheckReport, Credentials, Entry, Error, ErrorKind,
+    ErrorStats, Event, ExternalPool, FleetOverrides, FunctionStats, InvalidationReport, Key,
+    KeyPart, NearCacheStats, Override, OverrideSource, Overrides, Policy, Returns, Stats, Storable,
+    blocking, codec,
 };
 
 #[cfg(feature = "tls")]
-pub use recached_runtime::Certificates;
+pub use recached_runtime::TlsConfig;
 
 #[doc(hidden)]
 pub use recached_runtime::private as __private;
@@ -22,7 +23,7 @@ pub use recached_runtime::private as __private;
 ///
 /// As [`Cache::invalidate`].
 pub async fn invalidate(pattern: &str) -> Result<InvalidationReport, Error> {
-    Cache::installed().invalidate(pattern).await
+    Cache::global().invalidate(pattern).await
 }
 
 /// As [`Cache::invalidate_tag`], on the installed cache.
@@ -31,7 +32,7 @@ pub async fn invalidate(pattern: &str) -> Result<InvalidationReport, Error> {
 ///
 /// As [`Cache::invalidate_tag`].
 pub async fn invalidate_tag(tag: &str) -> Result<InvalidationReport, Error> {
-    Cache::installed().invalidate_tag(tag).await
+    Cache::global().invalidate_tag(tag).await
 }
 
 /// As [`Cache::invalidate_keys`], on the installed cache.
@@ -40,7 +41,7 @@ pub async fn invalidate_tag(tag: &str) -> Result<InvalidationReport, Error> {
 ///
 /// As [`Cache::invalidate_keys`].
 pub async fn invalidate_keys(pattern: &str) -> Result<InvalidationReport, Error> {
-    Cache::installed().invalidate_keys(pattern).await
+    Cache::global().invalidate_keys(pattern).await
 }
 
 /// As [`Cache::invalidate_all`], on the installed cache.
@@ -49,7 +50,7 @@ pub async fn invalidate_keys(pattern: &str) -> Result<InvalidationReport, Error>
 ///
 /// As [`Cache::invalidate_all`].
 pub async fn invalidate_all() -> Result<InvalidationReport, Error> {
-    Cache::installed().invalidate_all().await
+    Cache::global().invalidate_all().await
 }
 
 /// As [`Cache::purge`], on the installed cache.
@@ -58,7 +59,7 @@ pub async fn invalidate_all() -> Result<InvalidationReport, Error> {
 ///
 /// As [`Cache::purge`].
 pub async fn purge(pattern: &str) -> Result<InvalidationReport, Error> {
-    Cache::installed().purge(pattern).await
+    Cache::global().purge(pattern).await
 }
 
 /// As [`Cache::purge_all`], on the installed cache.
@@ -67,11 +68,11 @@ pub async fn purge(pattern: &str) -> Result<InvalidationReport, Error> {
 ///
 /// As [`Cache::purge_all`].
 pub async fn purge_all() -> Result<InvalidationReport, Error> {
-    Cache::installed().purge_all().await
+    Cache::global().purge_all().await
 }
 
 /// As [`Cache::stats`], on the installed cache.
 #[must_use]
 pub fn stats() -> Stats {
-    Cache::installed().stats()
+    Cache::global().stats()
 }

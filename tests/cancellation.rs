@@ -235,7 +235,7 @@ async fn a_call_dropped_at_any_await_leaves_nobody_waiting_and_nothing_behind() 
 async fn a_call_dropped_while_it_claims_leaves_no_lease() {
     let bed = Bed::new();
     let hour = Duration::from_secs(3_600);
-    let policy = POLICY.lease(hour).wait(hour);
+    let policy = POLICY.lease(hour).lease_wait(hour);
     // The others count what computes.
     async fn one() -> u64 {
         tokio::task::yield_now().await;

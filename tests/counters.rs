@@ -34,14 +34,14 @@ async fn short(cache: &Cache, id: u64) -> u64 {
     id
 }
 
-#[cached(ttl = 60, near = false, cache = cache, skip(cache), tags("id:{id}"), when = !roll().is_multiple_of(8))]
+#[cached(ttl = 60, near = false, cache = cache, skip(cache), tags("id:{id}"), bypass_if = roll().is_multiple_of(8))]
 async fn far(cache: &Cache, id: u64) -> Option<u64> {
     work().await;
     id.is_multiple_of(2).then_some(id)
 }
 
 #[cached(
-    ttl = "5ms", stale_while_revalidate = "20ms", stale_if_error = 60, timeout = "2ms",
+    ttl = "5ms", stale_while_revalidate = "20ms", stale_if_error = 60, soft_timeout = "2ms",
     retry_after = "5ms", refresh_ahead = 1.0, err_ttl = "3ms", jitter = 0.5, cache = cache, skip(cache)
 )]
 async fn stale(cache: Cache, id: u64) -> Result<u64, String> {
@@ -52,7 +52,7 @@ async fn stale(cache: Cache, id: u64) -> Result<u64, String> {
     }
 }
 
-#[cached(ttl = "5ms", stale_if_error = 60, timeout = "2ms", retry_after = "0ms", cache = cache, skip(cache))]
+#[cached(ttl = "5ms", stale_if_error = 60, soft_timeout = "2ms", retry_after = "0ms", cache = cache, skip(cache))]
 fn plain(cache: Cache, id: u64) -> Result<u64, String> {
     std::thread::sleep(Duration::from_millis(roll() % 4));
     match roll() % 3 {
@@ -61,7 +61,7 @@ fn plain(cache: Cache, id: u64) -> Result<u64, String> {
     }
 }
 
-#[cached(ttl = 60, cache_if = |id: &u64| *id > 1, lease = "100ms", wait = "3ms", cache = cache, skip(cache))]
+#[cached(ttl = 60, store_if = |id: &u64| *id > 1, lease = "100ms", lease_wait = "3ms", cache = cache, skip(cache))]
 async fn rare(cache: &Cache, id: u64) -> u64 {
     work().await;
     id
@@ -120,7 +120,7 @@ fn answered(stats: &FunctionStats) -> u64 {
     stats.near_hits
         + stats.redis_hits
         + stats.stale_hits
-        + stats.joined
+        + stats.coalesced
         + stats.misses
         + stats.bypasses
 }
@@ -160,7 +160,7 @@ async fn each_call_is_counted_once_under_load(bed: Bed) {
     let total: Vec<_> = caches.iter().map(|cache| cache.stats().total).collect();
     for count in [
         |stats: &FunctionStats| stats.stale_hits,
-        |stats: &FunctionStats| stats.joined,
+        |stats: &FunctionStats| stats.coalesced,
         |stats: &FunctionStats| stats.bypasses,
     ] {
         assert!(total.iter().map(count).sum::<u64>() > 0, "{total:#?}");

@@ -61,7 +61,7 @@ async fn a_crowd_of_cold_keys_is_answered_and_leaves_nothing_behind() {
 }
 
 async fn in_the_process() {
-    let cache = Cache::builder().in_process().capacity(10_000).build();
+    let cache = Cache::builder().in_process().max_entries(10_000).build();
     let cache = cache.expect("the settings are usable");
     leaves_no_memory_behind(&cache).await;
     let stats = cache.stats();

@@ -46,7 +46,7 @@ impl tracing::Subscriber for Printed {
 #[test]
 #[ignore = "a part of another test"]
 fn child() {
-    let cache = tracing::subscriber::with_default(Printed, Cache::installed);
+    let cache = tracing::subscriber::with_default(Printed, Cache::global);
     let run = || {
         let value = cache.get_or_compute("probe:1", MINUTE, || async { 1u32 });
         assert_eq!(recached_tests::block_on(value), 1);

@@ -455,7 +455,7 @@ async fn who_calls_after_a_lost_connection_waits_for_what_began_before_and_is_wo
 ) {
     let cache = backend.cache();
     let hour = Duration::from_secs(3_600);
-    let policy = MINUTE.lease(hour).wait(hour);
+    let policy = MINUTE.lease(hour).lease_wait(hour);
     let (begun, leave) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let first = tokio::spawn({
         let (cache, begun, leave) = (cache.clone(), Arc::clone(&begun), Arc::clone(&leave));

@@ -330,7 +330,7 @@ async fn a_setting_for_the_fleet_is_in_force_in_every_process_at_once(fleet: Fle
         worker.ask("call 1 0").await;
     }
     let cache = cache_on(&fleet.url(), "fleet");
-    let settings = cache.settings();
+    let settings = cache.overrides();
     let mut lags = Vec::new();
     for _ in 0..5 {
         for worker in &mut workers {
@@ -338,7 +338,7 @@ async fn a_setting_for_the_fleet_is_in_force_in_every_process_at_once(fleet: Fle
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
         let set = now();
-        let functions = settings.fleet().by("ada").off("report").await;
+        let functions = settings.fleet().by("ada").disable("report").await;
         assert_eq!(functions.expect("it works"), ["fleet.report"]);
         let mut last = 0;
         for worker in &mut workers {
@@ -362,7 +362,7 @@ async fn a_setting_for_the_fleet_is_in_force_in_every_process_at_once(fleet: Fle
     // Far more than it takes, far less than waiting for a heartbeat.
     assert!(lags[2] < Duration::from_millis(500), "{lags:?}");
     // And after a restart.
-    settings.fleet().off("report").await.expect("it works");
+    settings.fleet().disable("report").await.expect("it works");
     let mut fresh = fleet.worker().await;
     fresh.ask("off 1").await;
 }

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 
 /// Far beyond the patience of any test: whoever waits that long waits in vain.
 const HOUR: Duration = Duration::from_secs(3_600);
-const HOURS: Policy = Policy::new(HOUR).wait(HOUR);
+const HOURS: Policy = Policy::new(HOUR).lease_wait(HOUR);
 
 static MEMORY: LazyLock<Cache> = LazyLock::new(|| {
     let builder = Cache::builder().in_process().namespace("flights");
@@ -50,7 +50,7 @@ async fn in_time<T>(claim: impl Future<Output = T>) -> T {
     outcome.expect("nobody waits in vain")
 }
 
-#[cached(ttl = 60, wait = "1h", cache = cache, skip(cache))]
+#[cached(ttl = 60, lease_wait = "1h", cache = cache, skip(cache))]
 async fn countdown(cache: &Cache, id: u64, left: u64) -> u64 {
     match left {
         0 => 0,
@@ -58,7 +58,7 @@ async fn countdown(cache: &Cache, id: u64, left: u64) -> u64 {
     }
 }
 
-#[cached(ttl = 60, wait = "1h", cache = cache, key = "detour:{id}")]
+#[cached(ttl = 60, lease_wait = "1h", cache = cache, key = "detour:{id}")]
 async fn detour(cache: &Cache, id: u64, left: u64) -> u64 {
     match left {
         0 => 0,
@@ -67,7 +67,7 @@ async fn detour(cache: &Cache, id: u64, left: u64) -> u64 {
     }
 }
 
-#[cached(ttl = 60, wait = "1h", cache = cache, skip(cache, left))]
+#[cached(ttl = 60, lease_wait = "1h", cache = cache, skip(cache, left))]
 fn blocking_detour(cache: &Cache, id: u64, left: u64) -> u64 {
     match left {
         0 => 0,
@@ -110,7 +110,7 @@ impl Meeting {
     }
 }
 
-#[cached(ttl = 60, wait = "1h", cache = cache, key = "hen:{id}")]
+#[cached(ttl = 60, lease_wait = "1h", cache = cache, key = "hen:{id}")]
 async fn hen(cache: &Cache, meeting: &Meeting, id: u64, left: u64) -> u64 {
     meeting.at(left).await;
     match left {
@@ -120,12 +120,12 @@ async fn hen(cache: &Cache, meeting: &Meeting, id: u64, left: u64) -> u64 {
     }
 }
 
-#[cached(ttl = 60, wait = "1h", cache = cache, key = "nest:{id}")]
+#[cached(ttl = 60, lease_wait = "1h", cache = cache, key = "nest:{id}")]
 async fn nest(cache: &Cache, meeting: &Meeting, id: u64, left: u64) -> u64 {
     Box::pin(egg(cache, meeting, id, left)).await
 }
 
-#[cached(ttl = 60, wait = "1h", cache = cache, key = "egg:{id}")]
+#[cached(ttl = 60, lease_wait = "1h", cache = cache, key = "egg:{id}")]
 async fn egg(cache: &Cache, meeting: &Meeting, id: u64, left: u64) -> u64 {
     meeting.at(left).await;
     match left {
@@ -134,7 +134,7 @@ async fn egg(cache: &Cache, meeting: &Meeting, id: u64, left: u64) -> u64 {
     }
 }
 
-#[cached(ttl = 60, wait = "1h", cache = cache, skip(cache, meeting, left))]
+#[cached(ttl = 60, lease_wait = "1h", cache = cache, skip(cache, meeting, left))]
 fn plain_hen(cache: &Cache, meeting: &std::sync::Barrier, id: u64, left: u64) -> u64 {
     if left == 3 {
         meeting.wait();
@@ -145,7 +145,7 @@ fn plain_hen(cache: &Cache, meeting: &std::sync::Barrier, id: u64, left: u64) ->
     }
 }
 
-#[cached(ttl = 60, wait = "1h", cache = cache, skip(cache, meeting, left))]
+#[cached(ttl = 60, lease_wait = "1h", cache = cache, skip(cache, meeting, left))]
 fn plain_egg(cache: &Cache, meeting: &std::sync::Barrier, id: u64, left: u64) -> u64 {
     if left == 3 {
         meeting.wait();
@@ -190,7 +190,7 @@ async fn two_calls_that_need_each_other_wait_for_no_flight_and_no_lease(backend:
     need_each_other(&cache_on(&url, &format!("{}.plain", backend.namespace))).await;
 }
 
-#[cached(ttl = 60, wait = "500ms", cache = cache, key = "spawns:{id}")]
+#[cached(ttl = 60, lease_wait = "500ms", cache = cache, key = "spawns:{id}")]
 async fn spawns(cache: Cache, id: u64, left: u64) -> u64 {
     match left {
         0 => 0,
@@ -232,7 +232,7 @@ async fn a_call_that_waits_for_itself_by_a_task_goes_on_after_its_wait(backend: 
 
 async fn two_processes_whose_calls_need_each_other_wait_once_and_count_it(backend: Backend) {
     const WAIT: Duration = Duration::from_millis(500);
-    let policy = Policy::new(HOUR).wait(WAIT);
+    let policy = Policy::new(HOUR).lease_wait(WAIT);
     let (one, two) = (backend.cache(), backend.cache());
     let meeting = tokio::sync::Barrier::new(2);
     let inner = |cache: Cache, key: &'static str| async move {
@@ -351,7 +351,7 @@ async fn a_holder_that_is_not_polled_any_more_is_succeeded_after_a_lease(backend
 
 static BUSY: AtomicUsize = AtomicUsize::new(0);
 
-#[cached(ttl = 60, lease = "200ms", wait = "1h", cache = MEMORY)]
+#[cached(ttl = 60, lease = "200ms", lease_wait = "1h", cache = MEMORY)]
 async fn busy(id: u64) -> u64 {
     BUSY.fetch_add(1, Ordering::SeqCst);
     // What it waits for comes while it is at something else, on the same thread.
@@ -395,14 +395,14 @@ struct Own(u64);
 
 type Aliased<T, E> = Result<T, E>;
 
-#[cached(ttl = 60, wait = "1h", cache = MEMORY)]
+#[cached(ttl = 60, lease_wait = "1h", cache = MEMORY)]
 async fn refused(id: u64) -> Aliased<u64, Refused> {
     // That all have joined is not told by any counter.
     tokio::time::sleep(Duration::from_millis(200)).await;
     Err(Refused(id))
 }
 
-#[cached(ttl = 60, wait = "1h", cache = MEMORY)]
+#[cached(ttl = 60, lease_wait = "1h", cache = MEMORY)]
 fn refused_plain(id: u64) -> Result<u64, Refused> {
     std::thread::sleep(Duration::from_millis(200));
     Err(Refused(id))
@@ -416,7 +416,7 @@ async fn who_waited_for_a_failure_is_given_it_where_it_can_be_cloned() {
         assert_eq!(failure, Err(Refused(7)));
     }
     let stats = MEMORY.stats().function("flights.refused");
-    assert_eq!((stats.computations, stats.joined), (1, 49));
+    assert_eq!((stats.computations, stats.coalesced), (1, 49));
     // It is not stored.
     assert_eq!(in_time(refused(7)).await, Err(Refused(7)));
     assert_eq!(MEMORY.stats().function("flights.refused").computations, 2);
@@ -443,7 +443,7 @@ async fn who_waited_for_a_failure_is_given_it_where_it_can_be_cloned() {
     );
 }
 
-#[cached(ttl = 60, wait = "1h", cache = MEMORY)]
+#[cached(ttl = 60, lease_wait = "1h", cache = MEMORY)]
 async fn own(id: u64) -> Result<u64, Own> {
     tokio::time::sleep(Duration::from_millis(500)).await;
     Err(Own(id))
@@ -469,7 +469,7 @@ async fn who_waited_for_a_failure_of_its_leaders_own_waits_for_one_computation_a
 
 static DOWN: AtomicUsize = AtomicUsize::new(0);
 
-#[cached(ttl = 60, wait = "1h", cache = MEMORY)]
+#[cached(ttl = 60, lease_wait = "1h", cache = MEMORY)]
 async fn recovers(id: u64) -> Result<u64, Own> {
     tokio::time::sleep(Duration::from_millis(300)).await;
     match DOWN.fetch_add(1, Ordering::SeqCst) {

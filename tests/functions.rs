@@ -457,7 +457,7 @@ async fn arguments_that_look_alike_never_share_an_entry() {
     assert_eq!(runs("mapped"), 1);
 }
 
-#[cached(ttl = 60, when = id > 10, cache_if = |value| *value != 13)]
+#[cached(ttl = 60, bypass_if = id <= 10, store_if = |value| *value != 13)]
 async fn conditional(id: u64) -> u64 {
     ran("conditional");
     id

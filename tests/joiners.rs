@@ -35,7 +35,7 @@ async fn works(cache: &Cache) -> bool {
 /// The source has changed, and `two` has said so: nobody here joins what began before.
 async fn invalidated_elsewhere(one: &Cache, two: &Cache, key: &str) {
     let hour = Duration::from_secs(3_600);
-    let policy = MINUTE.lease(hour).wait(hour);
+    let policy = MINUTE.lease(hour).lease_wait(hour);
     let slow = endless(one, key, policy).await;
     let name = key.split(':').next().expect("a name");
     let _ = two.remove(key).await.expect("it works");
@@ -52,7 +52,7 @@ async fn a_full_server_leaves_nobody_with_what_was_begun_before(backend: Backend
     let two = backend.cache();
     assert!(works(&one).await && works(&two).await);
     let hour = Duration::from_secs(3_600);
-    let policy = MINUTE.lease(hour).wait(hour);
+    let policy = MINUTE.lease(hour).lease_wait(hour);
     backend.tell::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
     let slow = endless(&one, "full:1", policy).await;
     // Nothing is stored, so nothing is pushed.
@@ -111,7 +111,7 @@ async fn a_holder_hears_of_its_invalidation_elsewhere_from_the_beginning(backend
     let two = backend.cache();
     // No renewal comes to tell of it.
     let hour = Duration::from_secs(3_600);
-    let policy = MINUTE.lease(hour).wait(hour);
+    let policy = MINUTE.lease(hour).lease_wait(hour);
     let slow = endless(&one, "claimed:1", policy).await;
     assert_eq!(two.remove("claimed:1").await.expect("it works").entries, 0);
     joined_no_more(&one, "claimed:1", policy).await;
@@ -123,7 +123,7 @@ async fn a_holder_hears_of_its_invalidation_after_it_has_renewed_its_lease(backe
     let two = backend.cache();
     let policy = MINUTE
         .lease(Duration::from_secs(15))
-        .wait(Duration::from_secs(60));
+        .lease_wait(Duration::from_secs(60));
     let slow = endless(&one, "renewed:1", policy).await;
     // A renewal ends the tracking of the lease unless it is read again.
     let left = || backend.ask::<i64>(&["PTTL", "{{ns}:renewed:1}:lease"]);
@@ -239,9 +239,14 @@ async fn who_computes_after_waiting_in_vain_hears_of_the_invalidation_of_its_cal
 ) {
     let (holder, one, two) = (backend.cache(), backend.cache(), backend.cache());
     let hour = Duration::from_secs(3_600);
-    let policy = MINUTE.lease(hour).wait(hour);
+    let policy = MINUTE.lease(hour).lease_wait(hour);
     let held = endless(&holder, "vain:1", policy).await;
-    let waited = endless(&one, "vain:1", policy.wait(Duration::from_millis(200))).await;
+    let waited = endless(
+        &one,
+        "vain:1",
+        policy.lease_wait(Duration::from_millis(200)),
+    )
+    .await;
     // Who comes now joins it, and waits for nobody's lease.
     let late = one.get_or_compute("vain:1", policy, || async { "late".to_owned() });
     let late = tokio::time::timeout(Duration::from_millis(300), late).await;
@@ -325,7 +330,7 @@ async fn who_comes_while_it_is_computed_joins_and_asks_nobody(backend: Backend) 
         assert_eq!(call.await.expect("no panic"), 1);
     }
     let stats = cache.stats().function("open");
-    assert_eq!((stats.joined, stats.lease_waits), (10, 0));
+    assert_eq!((stats.coalesced, stats.lease_waits), (10, 0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -328,7 +328,7 @@ async fn a_lost_connection_a_flush_and_a_hung_server_empty_it(backend: Backend) 
     .await;
     backend.thaw();
     filled().await;
-    assert!(cache.stats().near.dropped >= 3);
+    assert!(cache.stats().near.invalidated >= 3);
 }
 
 #[test]
@@ -375,10 +375,13 @@ async fn where_the_server_tells_of_nothing_it_is_off_and_says_so(backend: Backen
     assert!(!is_kept(&cache, "off:1", MINUTE).await);
     let stats = cache.stats();
     assert!(
-        stats.near.off.is_some_and(|why| why.contains("no changes")),
+        stats
+            .near
+            .disabled_reason
+            .is_some_and(|why| why.contains("no changes")),
         "{stats}"
     );
-    assert!(stats.near.refused >= 2, "{stats}");
+    assert!(stats.near.rejected >= 2, "{stats}");
     assert!(stats.to_string().contains("off, because"), "{stats}");
     // By name: no staler than this.
     let bounded = MINUTE.near_ttl(Duration::from_millis(200));
@@ -398,8 +401,8 @@ async fn it_is_bounded_by_entries_and_by_bytes() {
             .redis(server.url())
             .namespace("near")
             .command_timeout(Duration::from_secs(5))
-            .capacity(entries)
-            .capacity_bytes(bytes)
+            .max_entries(entries)
+            .max_bytes(bytes)
             .build()
             .expect("the settings are good");
         // Computed, then read until its own write has been told of and it is kept.
@@ -410,7 +413,7 @@ async fn it_is_bounded_by_entries_and_by_bytes() {
                 .await;
         }
         let near = cache.stats().near;
-        assert!(near.kept >= 300, "{near}");
+        assert!(near.inserted >= 300, "{near}");
         assert!(
             near.entries <= entries as u64 && near.entries > 10,
             "{near}"
@@ -511,7 +514,7 @@ async fn none_is_stale(url: &str) {
     }
     let stats = here.stats();
     assert!(
-        stats.total.near_hits > 0 && stats.near.dropped > 0,
+        stats.total.near_hits > 0 && stats.near.invalidated > 0,
         "{stats}"
     );
 }

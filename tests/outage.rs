@@ -238,7 +238,7 @@ async fn graced(backend: &Backend, grace: Duration) -> (Cache, Cache) {
     let builder = builder
         .command_timeout(Duration::from_secs(5))
         .connect_timeout(Duration::from_secs(5));
-    let one = builder.clone().near_in_outage(grace).build();
+    let one = builder.clone().near_outage_grace(grace).build();
     let (one, two) = (one.expect("it builds"), builder.build().expect("it builds"));
     for cache in [&one, &two] {
         for key in ["kept:1", "kept:2", "other:1"] {

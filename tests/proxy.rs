@@ -381,7 +381,7 @@ async fn a_server_without_resp3_keeps_everything_but_the_near_tier() {
     bed.proxy.cut();
     until("the near tier is off", || async {
         bed.read().await;
-        bed.here.stats().near.off.is_some()
+        bed.here.stats().near.disabled_reason.is_some()
     })
     .await;
     bed.read().await;
@@ -414,7 +414,7 @@ async fn a_server_without_resp3_keeps_everything_but_the_near_tier() {
     bed.proxy.set(Fault::None);
     bed.proxy.cut();
     bed.recovers().await;
-    assert_eq!(bed.here.stats().near.off, None);
+    assert_eq!(bed.here.stats().near.disabled_reason, None);
 }
 
 /// What breaks the protocol, what waits for more than ever comes, what nests.

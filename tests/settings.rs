@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use recached::{Cache, Origin, Policy, Setting, cached};
+use recached::{Cache, Override, OverrideSource, Policy, cached};
 use recached_tests::{Backend, cache_on, on_server_and_cluster, until};
 use tokio::sync::Notify;
 
@@ -54,13 +54,13 @@ static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 async fn off_and_on(cache: &Cache) {
     let _alone = ALONE.lock().await;
     runs();
-    let settings = cache.settings();
+    let settings = cache.overrides();
     for _ in 0..3 {
         price(cache, 1).await;
     }
     assert_eq!(runs(), 1);
     assert_eq!(
-        settings.off("price").expect("it is good"),
+        settings.disable("price").expect("it is good"),
         ["settings.shop.price"]
     );
     for _ in 0..3 {
@@ -69,7 +69,7 @@ async fn off_and_on(cache: &Cache) {
     assert_eq!(runs(), 3);
     assert_eq!(cache.stats().function("settings.shop.price").bypasses, 3);
     // More says more than less.
-    settings.on("settings.shop.*").expect("it is good");
+    settings.enable("settings.shop.*").expect("it is good");
     price(cache, 1).await;
     price(cache, 1).await;
     assert!(runs() <= 1);
@@ -95,9 +95,9 @@ async fn what_is_turned_off_is_invalidated_all_the_same(backend: Backend) {
     let _alone = ALONE.lock().await;
     let cache = backend.cache();
     price(&cache, 1).await;
-    cache.settings().off("price").expect("it is good");
+    cache.overrides().disable("price").expect("it is good");
     let _ = cache.invalidate("price").await.expect("it works");
-    cache.settings().reset("price");
+    cache.overrides().reset("price");
     runs();
     price(&cache, 1).await;
     assert_eq!(runs(), 1);
@@ -112,12 +112,12 @@ async fn a_shorter_ttl_holds_for_what_is_stored_and_a_longer_one_for_what_comes(
     runs();
     let left = || async { price_entry(&one, 1).ttl().await.expect("it works") };
     assert!(left().await > Some(MINUTE));
-    one.settings().ttl("price", MINUTE).expect("it is good");
+    one.overrides().ttl("price", MINUTE).expect("it is good");
     assert!(left().await <= Some(MINUTE));
     price(&one, 1).await;
     assert_eq!(runs(), 0, "it is not that old yet");
     // Counted from when it was stored.
-    one.settings()
+    one.overrides()
         .ttl("price", Duration::from_millis(50))
         .expect("it is good");
     until("it is too old", || async { left().await.is_none() }).await;
@@ -128,10 +128,10 @@ async fn a_shorter_ttl_holds_for_what_is_stored_and_a_longer_one_for_what_comes(
         runs() == 1
     })
     .await;
-    one.settings().ttl("price", HOUR * 24).expect("it is good");
+    one.overrides().ttl("price", HOUR * 24).expect("it is good");
     price_entry(&one, 1).put(1).await.expect("it works");
     assert!(left().await > Some(HOUR * 20));
-    one.settings().reset("price");
+    one.overrides().reset("price");
     price_entry(&one, 1).put(1).await.expect("it works");
     assert!(left().await <= Some(HOUR));
 }
@@ -143,7 +143,7 @@ async fn a_shorter_ttl_holds_in_process() {
     price(&cache, 1).await;
     runs();
     cache
-        .settings()
+        .overrides()
         .ttl("pri?e", Duration::from_millis(50))
         .expect("it is good");
     until("it is computed again and again", || async {
@@ -178,7 +178,7 @@ async fn a_shorter_ttl_holds_for_what_is_being_computed_in_process() {
     let call = tokio::spawn(slow(cache.clone(), Arc::clone(&end), 1));
     is_computed(&cache, "settings.slow", 1).await;
     let short = Duration::from_millis(50);
-    cache.settings().ttl("slow", short).expect("it is good");
+    cache.overrides().ttl("slow", short).expect("it is good");
     end.notify_one();
     assert_eq!(call.await.expect("no panic"), 1);
     tokio::time::sleep(short).await;
@@ -192,7 +192,10 @@ async fn what_is_being_computed_is_not_served_once_it_is_off() {
     let (cache, end) = (in_process(), Arc::new(Notify::new()));
     let call = tokio::spawn(slow_tagged(cache.clone(), Arc::clone(&end), 1));
     is_computed(&cache, "settings.slow_tagged", 1).await;
-    cache.settings().off("slow_tagged").expect("it is good");
+    cache
+        .overrides()
+        .disable("slow_tagged")
+        .expect("it is good");
     end.notify_one();
     assert_eq!(call.await.expect("no panic"), 1);
     end.notify_one();
@@ -218,7 +221,7 @@ async fn who_has_waited_since_before_it_was_off_keeps_nothing(one: &Cache, two: 
     is_computed(one, "settings.slow", before + 1).await;
     let follower = tokio::spawn(call(1));
     tokio::time::sleep(Duration::from_millis(100)).await;
-    one.settings().off("slow").expect("it is good");
+    one.overrides().disable("slow").expect("it is good");
     let entry = slow_entry(two.clone(), Arc::clone(&end), 1);
     entry.put(1).await.expect("it works");
     // Until its push has travelled.
@@ -248,11 +251,11 @@ async fn a_setting_holds_by_hand_too() {
     let cache = in_process();
     let call = || cache.get_or_compute("hand:1", Policy::new(HOUR), || async { 1u32 });
     call().await;
-    cache.settings().off("hand").expect("it is good");
+    cache.overrides().disable("hand").expect("it is good");
     call().await;
     assert_eq!(cache.stats().function("hand").bypasses, 1);
-    cache.settings().reset("hand");
-    cache.settings().ttl("hand", MINUTE).expect("it is good");
+    cache.overrides().reset("hand");
+    cache.overrides().ttl("hand", MINUTE).expect("it is good");
     cache
         .put("hand:2", Policy::new(HOUR), 1u32)
         .await
@@ -266,23 +269,23 @@ async fn the_fleet_is_told_and_lists_who_has_set_what(backend: Backend) {
     for cache in [&one, &two] {
         price(cache, 1).await;
     }
-    let fleet = one.settings().fleet().by("ada");
+    let fleet = one.overrides().fleet().by("ada");
     let functions = fleet.ttl("shop.*", MINUTE).await.expect("it works");
     assert!(
         functions.is_empty(),
         "no function of that name: {functions:?}"
     );
-    let functions = fleet.off("*.shop.*").await.expect("it works");
+    let functions = fleet.disable("*.shop.*").await.expect("it works");
     assert_eq!(functions, ["settings.shop.price"]);
     // Here at once.
     runs();
     price(&one, 1).await;
     assert_eq!(runs(), 1);
     until("the other has heard of both", || async {
-        two.settings().list().len() == 2
+        two.overrides().list().len() == 2
     })
     .await;
-    let list = two.settings().list();
+    let list = two.overrides().list();
     let shown: Vec<String> = list.iter().map(ToString::to_string).collect();
     assert_eq!(
         shown,
@@ -291,8 +294,8 @@ async fn the_fleet_is_told_and_lists_who_has_set_what(backend: Backend) {
             "*.shop.*: off, for the fleet, by ada (settings.shop.price)",
         ]
     );
-    assert_eq!(list[1].setting, Setting::On(false));
-    assert_eq!(list[1].origin, Origin::Fleet);
+    assert_eq!(list[1].setting, Override::Enabled(false));
+    assert_eq!(list[1].origin, OverrideSource::Fleet);
     price(&two, 1).await;
     price(&two, 1).await;
     assert_eq!(runs(), 2);
@@ -302,16 +305,16 @@ async fn the_fleet_is_told_and_lists_who_has_set_what(backend: Backend) {
     let _ = one.invalidate_keys("*:*").await.expect("it works");
     let late = backend.cache();
     until("one that comes later knows", || async {
-        late.settings().list().len() == 2
+        late.overrides().list().len() == 2
     })
     .await;
-    two.settings()
+    two.overrides()
         .fleet()
         .reset("*.shop.*")
         .await
         .expect("it works");
     until("it is taken back", || async {
-        one.settings().list().len() == 1
+        one.overrides().list().len() == 1
     })
     .await;
     let other = cache_on(&backend.url(), &format!("{}.other", backend.namespace));
@@ -319,28 +322,28 @@ async fn the_fleet_is_told_and_lists_who_has_set_what(backend: Backend) {
         other.get::<u32>("x:1").await.is_ok()
     })
     .await;
-    assert!(other.settings().list().is_empty(), "another namespace");
+    assert!(other.overrides().list().is_empty(), "another namespace");
 }
 
 #[tokio::test]
 async fn the_fleet_of_a_cache_without_a_server_is_its_process() {
     let cache = in_process();
-    let fleet = cache.settings().fleet();
-    fleet.off("alone").await.expect("it works");
+    let fleet = cache.overrides().fleet();
+    fleet.disable("alone").await.expect("it works");
     let call = || cache.get_or_compute("alone:1", Policy::new(HOUR), || async { 1u32 });
     call().await;
     assert_eq!(cache.stats().function("alone").bypasses, 1);
-    assert_eq!(cache.settings().list()[0].origin, Origin::Fleet);
+    assert_eq!(cache.overrides().list()[0].origin, OverrideSource::Fleet);
     fleet.reset("alone").await.expect("it works");
-    assert!(cache.settings().list().is_empty());
+    assert!(cache.overrides().list().is_empty());
 }
 
 async fn what_cannot_be_set_is_an_error_that_says_why(backend: Backend) {
     let cache = backend.cache();
-    let settings = cache.settings();
+    let settings = cache.overrides();
     let error = settings.ttl("price", Duration::ZERO).expect_err("zero");
     assert!(error.to_string().contains("set it off"), "{error}");
-    let error = settings.off("price:1").expect_err("a key");
+    let error = settings.disable("price:1").expect_err("a key");
     assert!(error.to_string().contains("`:`"), "{error}");
     let error = settings.fleet().ttl("", MINUTE).await.expect_err("nothing");
     assert!(error.to_string().contains("pattern is empty"), "{error}");
@@ -350,9 +353,13 @@ async fn what_cannot_be_set_is_an_error_that_says_why(backend: Backend) {
 async fn without_pushes_the_fleet_is_told_with_a_heartbeat(backend: Backend) {
     let url = backend.without_pushes();
     let [one, two] = [(); 2].map(|()| cache_on(&url, &backend.namespace));
-    one.settings().fleet().off("x").await.expect("it works");
+    one.overrides()
+        .fleet()
+        .disable("x")
+        .await
+        .expect("it works");
     until("the other has heard", || async {
-        two.settings().list().len() == 1
+        two.overrides().list().len() == 1
     })
     .await;
 }

@@ -126,7 +126,7 @@ fn fallible(n: u32) -> Result<Vec<u32>, ()> {
 }
 
 // `option = true`, which stores `Some` alone.
-#[cached(ttl = 60, cache_if = Option::is_some)]
+#[cached(ttl = 60, store_if = Option::is_some)]
 async fn optional(n: u32) -> Option<Vec<u32>> {
     ran("optional");
     (n < 5).then(|| vec![n])
@@ -278,7 +278,7 @@ async fn generics_maps_and_flags_need_nothing_of_the_user() {
 // `ty = "TimedCache<…>"`, `create = "{ … }"`: another store is another cache.
 static SMALL: std::sync::LazyLock<Cache> = std::sync::LazyLock::new(|| {
     let builder = Cache::builder().in_process().namespace("small");
-    builder.capacity(10).build().expect("it builds")
+    builder.max_entries(10).build().expect("it builds")
 });
 
 // `name = "SOME_CACHE"` names the static; here it names the function.

@@ -250,12 +250,12 @@ async fn an_old_value_stands_in_for_an_error(bed: Bed) {
     assert_eq!(call(&bed.one).await, Ok(2));
 }
 
-#[cached(ttl = "100ms", jitter = 0.0, stale_if_error = "1h", retry_after = "0s", timeout = "50ms", cache = cache, skip(cache, source))]
+#[cached(ttl = "100ms", jitter = 0.0, stale_if_error = "1h", retry_after = "0s", soft_timeout = "50ms", cache = cache, skip(cache, source))]
 async fn limited(cache: Cache, source: Arc<Source>, id: u64) -> Answer {
     source.ask().await
 }
 
-#[cached(ttl = "100ms", jitter = 0.0, stale_if_error = "1h", retry_after = "0s", timeout = "50ms", cache = cache, skip(cache, source))]
+#[cached(ttl = "100ms", jitter = 0.0, stale_if_error = "1h", retry_after = "0s", soft_timeout = "50ms", cache = cache, skip(cache, source))]
 fn limited_plain(cache: Cache, source: Arc<Source>, id: u64) -> Answer {
     recached_tests::block_on(source.ask())
 }
@@ -587,23 +587,23 @@ macro_rules! paused {
         mod $module {
             use super::*;
 
-            #[cached(ttl = "200ms", jitter = 0.0, stale_while_revalidate = "1h", retry_after = $pause, cache_if = |value| *value > 0, cache = cache, skip(cache, origin))]
+            #[cached(ttl = "200ms", jitter = 0.0, stale_while_revalidate = "1h", retry_after = $pause, store_if = |value| *value > 0, cache = cache, skip(cache, origin))]
             pub async fn revalidated(cache: Cache, origin: Failable, id: u64) -> Answer {
                 origin.ask()
             }
 
-            #[cached(ttl = "200ms", jitter = 0.0, stale_if_error = "1h", retry_after = $pause, cache_if = |value| *value > 0, cache = cache, skip(cache, origin))]
+            #[cached(ttl = "200ms", jitter = 0.0, stale_if_error = "1h", retry_after = $pause, store_if = |value| *value > 0, cache = cache, skip(cache, origin))]
             pub async fn rescued(cache: Cache, origin: Failable, id: u64) -> Answer {
                 origin.ask()
             }
 
-            #[cached(ttl = "1h", refresh_ahead = 1e12, retry_after = $pause, cache_if = |value| *value > 0, cache = cache, skip(cache, origin))]
+            #[cached(ttl = "1h", refresh_ahead = 1e12, retry_after = $pause, store_if = |value| *value > 0, cache = cache, skip(cache, origin))]
             pub async fn ahead(cache: Cache, origin: Failable, id: u64) -> Answer {
                 tokio::time::sleep(Duration::from_millis(5)).await;
                 origin.ask()
             }
 
-            #[cached(ttl = "200ms", jitter = 0.0, stale_while_revalidate = "1h", err_ttl = "10s", retry_after = $pause, cache_if = |value| value.as_ref().is_ok_and(|value| *value > 0) || value.is_err(), cache = cache, skip(cache, origin))]
+            #[cached(ttl = "200ms", jitter = 0.0, stale_while_revalidate = "1h", err_ttl = "10s", retry_after = $pause, store_if = |value| value.as_ref().is_ok_and(|value| *value > 0) || value.is_err(), cache = cache, skip(cache, origin))]
             pub async fn remembered(cache: Cache, origin: Failable, id: u64) -> Answer {
                 origin.ask()
             }

@@ -123,8 +123,8 @@ fn is_level(what: &str, first: u64, last: u64) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_day_of_traffic_leaves_nothing_behind() {
     let small = || {
-        let builder = Cache::builder().namespace("steady").capacity(2_000);
-        let builder = builder.capacity_bytes(2 << 20).max_value_size(10_000);
+        let builder = Cache::builder().namespace("steady").max_entries(2_000);
+        let builder = builder.max_bytes(2 << 20).max_value_size(10_000);
         builder.command_timeout(Duration::from_secs(5))
     };
     let server = Server::start();

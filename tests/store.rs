@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 /// Nothing here is repaired by a lease or a wait that ends: who waits in vain, waits too long.
 const MINUTE: Policy = Policy::new(Duration::from_secs(60))
     .lease(Duration::from_secs(3_600))
-    .wait(Duration::from_secs(3_600));
+    .lease_wait(Duration::from_secs(3_600));
 
 /// A cache under test, and what it stands on.
 struct Bed {
@@ -506,7 +506,7 @@ async fn a_waiter_computes_for_itself_when_its_patience_ends(bed: Bed) {
         })
     };
     entered.notified().await;
-    let policy = MINUTE.wait(Duration::from_millis(50));
+    let policy = MINUTE.lease_wait(Duration::from_millis(50));
     assert_eq!(
         bed.cache
             .get_or_compute("stuck:1", policy, || async { 7u32 })
@@ -539,7 +539,7 @@ async fn waiters_whose_patience_ends_together_compute_once(bed: Bed) {
         .map(|_| {
             let (cache, runs) = (bed.cache.clone(), Arc::clone(&runs));
             tokio::spawn(async move {
-                let policy = MINUTE.wait(Duration::from_secs(3));
+                let policy = MINUTE.lease_wait(Duration::from_secs(3));
                 cache
                     .get_or_compute("jam:1", policy, || async {
                         runs.fetch_add(1, Ordering::SeqCst);

@@ -93,7 +93,7 @@ async fn process(url: &str) {
         .expect("it connects");
     until("it is connected", || async {
         let minute = Policy::new(Duration::from_secs(60));
-        Cache::installed()
+        Cache::global()
             .put("warm:up", minute, 1u32)
             .await
             .is_ok()

@@ -32,10 +32,10 @@ pub(crate) struct Args {
     pub(crate) with: Vec<Expr>,
     pub(crate) secret: Vec<Ident>,
     pub(crate) tags: Vec<Template>,
-    pub(crate) when: Option<Expr>,
-    pub(crate) cache_if: Option<Expr>,
+    pub(crate) bypass_if: Option<Expr>,
+    pub(crate) store_if: Option<Expr>,
     pub(crate) lease: Option<Span>,
-    pub(crate) wait: Option<Span>,
+    pub(crate) lease_wait: Option<Span>,
     pub(crate) near: Option<Expr>,
     pub(crate) near_ttl: Option<Span>,
     pub(crate) ttl_with: Option<Expr>,
@@ -44,7 +44,7 @@ pub(crate) struct Args {
     pub(crate) stale_if_error: Option<Span>,
     pub(crate) refresh_ahead: Option<Eagerness>,
     pub(crate) retry_after: Option<Span>,
-    pub(crate) timeout: Option<Span>,
+    pub(crate) soft_timeout: Option<Span>,
     pub(crate) codec: Option<Codec>,
     pub(crate) compress: bool,
     pub(crate) local: bool,
@@ -61,13 +61,13 @@ impl Args {
     pub(crate) fn goes_on(&self) -> Option<(&'static str, Place)> {
         let ahead = self.refresh_ahead.as_ref().map(|Eagerness(of)| of.span());
         let stale = self.stale_while_revalidate.as_ref().map(Span::span);
-        let timeout = self.timeout.as_ref().map(Span::span);
+        let timeout = self.soft_timeout.as_ref().map(Span::span);
         let detached = self.place("detached").filter(|_| self.detached);
         [
             ("detached", detached),
             ("refresh_ahead", ahead),
             ("stale_while_revalidate", stale),
-            ("timeout", timeout),
+            ("soft_timeout", timeout),
         ]
         .into_iter()
         .find_map(|(name, span)| Some((name, span?)))
@@ -95,18 +95,18 @@ impl Args {
             &self.ttl,
             &self.none_ttl,
             &self.lease,
-            &self.wait,
+            &self.lease_wait,
             &self.near_ttl,
             &self.err_ttl,
             &self.stale_while_revalidate,
             &self.stale_if_error,
             &self.retry_after,
-            &self.timeout,
+            &self.soft_timeout,
         ];
         let exprs = [
             &self.jitter,
-            &self.when,
-            &self.cache_if,
+            &self.bypass_if,
+            &self.store_if,
             &self.near,
             &self.ttl_with,
             &self.cache,
@@ -210,7 +210,7 @@ impl Args {
             "ttl" => self.ttl = Some(input.parse()?),
             "none_ttl" => self.none_ttl = Some(input.parse()?),
             "lease" => self.lease = Some(input.parse()?),
-            "wait" => self.wait = Some(input.parse()?),
+            "lease_wait" => self.lease_wait = Some(input.parse()?),
             "near" => self.near = Some(ungroup(input.parse()?)),
             "near_ttl" => self.near_ttl = Some(input.parse()?),
             "ttl_with" => self.ttl_with = Some(input.parse()?),
@@ -219,10 +219,10 @@ impl Args {
             "stale_if_error" => self.stale_if_error = Some(input.parse()?),
             "refresh_ahead" => self.refresh_ahead = Some(input.parse()?),
             "retry_after" => self.retry_after = Some(input.parse()?),
-            "timeout" => self.timeout = Some(input.parse()?),
+            "soft_timeout" => self.soft_timeout = Some(input.parse()?),
             "jitter" => self.jitter = Some(ungroup(input.parse()?)),
-            "when" => self.when = Some(input.parse()?),
-            "cache_if" => self.cache_if = Some(input.parse()?),
+            "bypass_if" => self.bypass_if = Some(input.parse()?),
+            "store_if" => self.store_if = Some(input.parse()?),
             "codec" => self.codec = Some(input.parse()?),
             "compress" | "local" | "detached" => {
                 let on = input.parse::<LitBool>()?.value;

@@ -71,7 +71,7 @@ impl<'a> Expansion<'a> {
         let value = quote_spanned!(there=> <#returns as #private::Returns<#kind>>::Value);
         // First of all that asks something of it: what is told once is not told again.
         let check = quote_spanned!(there=> let _ = ::core::marker::PhantomData::<#value>;);
-        let judge = match (&args.cache_if, &args.ttl_with) {
+        let judge = match (&args.store_if, &args.ttl_with) {
             (None, None) => quote_spanned!(there=> #private::always),
             (Some(when), None) => quote_spanned!(there=> #private::only_if::<#value>(#when)),
             (None, Some(life)) => quote_spanned!(there=> #private::for_as_long::<#value>(#life)),
@@ -79,7 +79,7 @@ impl<'a> Expansion<'a> {
                 quote_spanned!(there=> #private::only_if_for::<#value>(#when, #life))
             }
         };
-        let when = args.when.iter();
+        let bypass_if = args.bypass_if.iter();
         let (lifetimes, assumption) = (self.lifetimes(), self.assumption());
         let (call, hit, policy) = (self.local("call"), self.local("hit"), self.policy());
         let of_call = quote_spanned!(there=> #private::Call);
@@ -135,7 +135,7 @@ impl<'a> Expansion<'a> {
             #assumption
             #check
             #begin
-            #(#of_call::when(&mut #call, #when);)*
+            #(#of_call::bypass_if(&mut #call, #bypass_if);)*
             if let ::core::option::Option::Some(#hit) = #near {
                 return #hit;
             }

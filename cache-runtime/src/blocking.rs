@@ -40,7 +40,7 @@ fn ask<T>(future: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
 ///
 /// As [`Cache::invalidate`].
 pub fn invalidate(pattern: &str) -> Result<InvalidationReport, Error> {
-    ask(Cache::installed().invalidate_from(Caller::Blocking, pattern))
+    ask(Cache::global().invalidate_from(Caller::Blocking, pattern))
 }
 
 /// As [`Cache::invalidate_tag`], on the installed cache.
@@ -49,7 +49,7 @@ pub fn invalidate(pattern: &str) -> Result<InvalidationReport, Error> {
 ///
 /// As [`Cache::invalidate_tag`].
 pub fn invalidate_tag(tag: &str) -> Result<InvalidationReport, Error> {
-    ask(Cache::installed().invalidate_tag_from(Caller::Blocking, tag))
+    ask(Cache::global().invalidate_tag_from(Caller::Blocking, tag))
 }
 
 /// As [`Cache::invalidate_keys`], on the installed cache.
@@ -58,7 +58,7 @@ pub fn invalidate_tag(tag: &str) -> Result<InvalidationReport, Error> {
 ///
 /// As [`Cache::invalidate_keys`].
 pub fn invalidate_keys(pattern: &str) -> Result<InvalidationReport, Error> {
-    ask(Cache::installed().invalidate_keys_from(Caller::Blocking, pattern))
+    ask(Cache::global().invalidate_keys_from(Caller::Blocking, pattern))
 }
 
 /// As [`Cache::invalidate_all`], on the installed cache.
@@ -67,7 +67,7 @@ pub fn invalidate_keys(pattern: &str) -> Result<InvalidationReport, Error> {
 ///
 /// As [`Cache::invalidate_all`].
 pub fn invalidate_all() -> Result<InvalidationReport, Error> {
-    ask(Cache::installed().invalidate_all_from(Caller::Blocking))
+    ask(Cache::global().invalidate_all_from(Caller::Blocking))
 }
 
 /// As [`Cache::purge`], on the installed cache.
@@ -76,7 +76,7 @@ pub fn invalidate_all() -> Result<InvalidationReport, Error> {
 ///
 /// As [`Cache::purge`].
 pub fn purge(pattern: &str) -> Result<InvalidationReport, Error> {
-    ask(Cache::installed().purge_from(Caller::Blocking, pattern))
+    ask(Cache::global().purge_from(Caller::Blocking, pattern))
 }
 
 /// As [`Cache::purge_all`], on the installed cache.
@@ -85,7 +85,7 @@ pub fn purge(pattern: &str) -> Result<InvalidationReport, Error> {
 ///
 /// As [`Cache::purge_all`].
 pub fn purge_all() -> Result<InvalidationReport, Error> {
-    ask(Cache::installed().purge_all_from(Caller::Blocking))
+    ask(Cache::global().purge_all_from(Caller::Blocking))
 }
 
 /// The cache entry of one call of an annotated plain function, as its companion gives it.

@@ -3,8 +3,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::cache::{Cache, Defaults, Inner};
-#[cfg(feature = "tls")]
-use crate::certificates::Certificates;
 use crate::credentials::{Ask, Credentials};
 use crate::environment;
 use crate::error::{Error, ErrorKind};
@@ -19,8 +17,10 @@ use crate::seal::Seals;
 use crate::secret::Secret;
 use crate::store::here::OwnValues;
 use crate::store::memory::Memory;
-use crate::store::redis::{Given, Health, Redis, Settings, Target};
+use crate::store::redis::{ExternalPool, Health, Redis, RedisConfig, Target};
 use crate::store::{Listener, Store};
+#[cfg(feature = "tls")]
+use crate::tls_config::TlsConfig;
 use crate::trouble::Trouble;
 
 /// What a value takes that there is always room for among the copies beside a server: with room
@@ -33,14 +33,14 @@ const LARGEST_COPY: u64 = 256 << 10;
 /// |---|---|
 /// | [`redis`](Self::redis) | the environment's `REDIS_URL`, else none: in-process |
 /// | [`namespace`](Self::namespace) | `recached` |
-/// | [`capacity`](Self::capacity) | 100,000 entries in the process |
-/// | [`capacity_bytes`](Self::capacity_bytes) | 64 MiB in the process |
+/// | [`max_entries`](Self::capacity) | 100,000 entries in the process |
+/// | [`max_bytes`](Self::max_bytes) | 64 MiB in the process |
 /// | [`max_value_size`](Self::max_value_size) | 4 MiB |
 /// | [`connect_timeout`](Self::connect_timeout) | 1 s |
 /// | [`command_timeout`](Self::command_timeout) | 80 ms |
 /// | [`lease`](Self::lease) | 5 s |
-/// | [`wait`](Self::wait) | 10 s |
-/// | [`near_in_outage`](Self::near_in_outage) | 0: not at all |
+/// | [`lease_wait`](Self::lease_wait) | 10 s |
+/// | [`near_outage_grace`](Self::near_outage_grace) | 0: not at all |
 /// | [`secret`](Self::secret) | the environment's `RECACHED_SECRET`, else one that only this process has |
 /// | [`observer`](Self::observer) | none; `tracing` is told in any case |
 #[derive(Clone)]
@@ -48,19 +48,19 @@ const LARGEST_COPY: u64 = 256 << 10;
 pub struct Builder {
     place: Place,
     namespace: String,
-    capacity: usize,
-    capacity_bytes: u64,
+    max_entries: usize,
+    max_bytes: u64,
     max_value_size: u64,
     connect_timeout: Duration,
     command_timeout: Duration,
-    near_in_outage: Duration,
+    near_outage_grace: Duration,
     observer: Observer,
     secret: Option<Arc<[u8]>>,
     credentials: Option<Ask>,
     #[cfg(feature = "sentinel")]
     sentinel_credentials: Option<Ask>,
     #[cfg(feature = "tls")]
-    certificates: Option<Certificates>,
+    tls: Option<TlsConfig>,
     defaults: Defaults,
 }
 
@@ -69,7 +69,7 @@ enum Place {
     Environment,
     Process,
     Url(String),
-    Given(Given),
+    ExternalPool(ExternalPool),
 }
 
 impl Default for Builder {
@@ -77,22 +77,22 @@ impl Default for Builder {
         Self {
             place: Place::Environment,
             namespace: "recached".to_owned(),
-            capacity: 100_000,
-            capacity_bytes: 64 << 20,
+            max_entries: 100_000,
+            max_bytes: 64 << 20,
             max_value_size: 4 << 20,
             connect_timeout: Duration::from_secs(1),
             command_timeout: Duration::from_millis(80),
-            near_in_outage: Duration::ZERO,
+            near_outage_grace: Duration::ZERO,
             observer: Observer::default(),
             secret: None,
             credentials: None,
             #[cfg(feature = "sentinel")]
             sentinel_credentials: None,
             #[cfg(feature = "tls")]
-            certificates: None,
+            tls: None,
             defaults: Defaults {
                 lease: Duration::from_secs(5),
-                wait: Duration::from_secs(10),
+                lease_wait: Duration::from_secs(10),
             },
         }
     }
@@ -103,12 +103,12 @@ impl std::fmt::Debug for Builder {
         // Not the url: it may hold a password. And not the secret.
         f.debug_struct("Builder")
             .field("namespace", &self.namespace)
-            .field("capacity", &self.capacity)
-            .field("capacity_bytes", &self.capacity_bytes)
+            .field("max_entries", &self.max_entries)
+            .field("max_bytes", &self.max_bytes)
             .field("max_value_size", &self.max_value_size)
             .field("connect_timeout", &self.connect_timeout)
             .field("command_timeout", &self.command_timeout)
-            .field("near_in_outage", &self.near_in_outage)
+            .field("near_outage_grace", &self.near_outage_grace)
             .field("defaults", &self.defaults)
             .finish_non_exhaustive()
     }
@@ -131,8 +131,8 @@ impl Builder {
     /// a cluster or a server that sentinels watch over. The cache checks out a connection for each
     /// runtime that calls, and one more, and keeps them; what keeps copies in the process coherent
     /// can't be asked of them, so that none are kept but under a `near_ttl`.
-    pub fn pool(mut self, pool: impl Into<Given>) -> Self {
-        self.place = Place::Given(pool.into());
+    pub fn pool(mut self, pool: impl Into<ExternalPool>) -> Self {
+        self.place = Place::ExternalPool(pool.into());
         self
     }
 
@@ -160,8 +160,8 @@ impl Builder {
     /// Whom to trust and what to show where the url says TLS (`rediss://`); without it, the
     /// system's authorities and nothing.
     #[cfg(feature = "tls")]
-    pub fn certificates(mut self, certificates: Certificates) -> Self {
-        self.certificates = Some(certificates);
+    pub fn tls(mut self, config: TlsConfig) -> Self {
+        self.tls = Some(config);
         self
     }
 
@@ -179,15 +179,15 @@ impl Builder {
     }
 
     /// How many entries this process holds at most.
-    pub fn capacity(mut self, entries: usize) -> Self {
-        self.capacity = entries;
+    pub fn max_entries(mut self, entries: usize) -> Self {
+        self.max_entries = entries;
         self
     }
 
     /// How many bytes this process's entries take at most, counted as they are written to
     /// Redis, with their keys. No entry counts for less than `bytes / entries`.
-    pub fn capacity_bytes(mut self, bytes: u64) -> Self {
-        self.capacity_bytes = bytes;
+    pub fn max_bytes(mut self, bytes: u64) -> Self {
+        self.max_bytes = bytes;
         self
     }
 
@@ -198,7 +198,7 @@ impl Builder {
     /// All calls share one connection, and a value on its way delays those behind it: 4 MiB cross
     /// a gigabit link in 34 ms, less than half of the [`command_timeout`](Self::command_timeout).
     /// Raise both together. In the process there is room for values of this size if
-    /// [`capacity_bytes`](Self::capacity_bytes) is larger.
+    /// [`max_bytes`](Self::max_bytes) is larger.
     pub fn max_value_size(mut self, bytes: u64) -> Self {
         self.max_value_size = bytes;
         self
@@ -229,16 +229,16 @@ impl Builder {
 
     /// How long a call waits for another holder where its function does not say; then it
     /// computes for itself.
-    pub fn wait(mut self, longest: Duration) -> Self {
-        self.defaults.wait = longest;
+    pub fn lease_wait(mut self, longest: Duration) -> Self {
+        self.defaults.lease_wait = longest;
         self
     }
 
     /// How long the copies in this process are served when the connection to the server is
     /// lost: until it is back, and for this long at most. What others invalidate meanwhile is
     /// not heard of; what this process invalidates is never served.
-    pub fn near_in_outage(mut self, longest: Duration) -> Self {
-        self.near_in_outage = longest;
+    pub fn near_outage_grace(mut self, longest: Duration) -> Self {
+        self.near_outage_grace = longest;
         self
     }
 
@@ -268,7 +268,7 @@ impl Builder {
         self.check()?;
         let target = match &self.place {
             Place::Process => None,
-            Place::Given(pool) => Some(Target::Given(pool.clone())),
+            Place::ExternalPool(pool) => Some(Target::ExternalPool(pool.clone())),
             Place::Url(url) => Some(Target::parse(url)?),
             Place::Environment => match std::env::var("REDIS_URL") {
                 Ok(url) if !url.is_empty() => {
@@ -289,8 +289,8 @@ impl Builder {
             Some(target) => {
                 #[cfg(feature = "tls")]
                 let target = {
-                    crate::certificates::provide();
-                    match &self.certificates {
+                    crate::tls_config::provide();
+                    match &self.tls {
                         Some(certificates) => target.certified(&certificates.of_driver())?,
                         None => target,
                     }
@@ -301,14 +301,14 @@ impl Builder {
                         "there are credentials for sentinels, and the redis url names none: write redis+sentinel://",
                     ));
                 }
-                let settings = Settings {
+                let settings = RedisConfig {
                     namespace: self.namespace.as_str().into(),
                     target,
                     credentials: self.credentials.clone(),
                     #[cfg(feature = "sentinel")]
                     sentinel_credentials: self.sentinel_credentials.clone(),
                     #[cfg(all(feature = "cluster", feature = "tls"))]
-                    certificates: self.certificates.clone(),
+                    certificates: self.tls.clone(),
                     connect_timeout: self.connect_timeout,
                     command_timeout: self.command_timeout,
                     max_value_size: self.max_value_size,
@@ -316,7 +316,7 @@ impl Builder {
                 };
                 // A larger one is read again each time, which costs little beside its size.
                 let largest = self.max_value_size.min(LARGEST_COPY);
-                let (entries, bytes) = (self.capacity, self.capacity_bytes);
+                let (entries, bytes) = (self.max_entries, self.max_bytes);
                 let own = OwnValues::new(move || Near::new(entries, bytes, largest));
                 let local = self.local(Rules::of_environment(), largest, false, Some(own));
                 let secret = Secret::new(self.secret.as_deref(), true)?;
@@ -350,13 +350,13 @@ impl Builder {
     fn local(&self, rules: Rules, largest: u64, off: bool, own: Option<OwnValues>) -> Arc<Local> {
         Arc::new(Local {
             flights: Arc::new(Flights::new()),
-            near: Arc::new(Near::new(self.capacity, self.capacity_bytes, largest)),
+            near: Arc::new(Near::new(self.max_entries, self.max_bytes, largest)),
             own,
             registry: Registry::new(&self.namespace, &self.observer, rules, off),
             seals: Seals::default(),
             just_invalidated: JustInvalidated::default(),
             observer: self.observer.clone(),
-            near_in_outage: self.near_in_outage,
+            near_outage_grace: self.near_outage_grace,
         })
     }
 
@@ -381,7 +381,7 @@ impl Builder {
     /// Whether it says how connections shall show who they are.
     fn is_dressed(&self) -> bool {
         #[cfg(feature = "tls")]
-        if self.certificates.is_some() {
+        if self.tls.is_some() {
             return true;
         }
         #[cfg(feature = "sentinel")]
@@ -399,15 +399,15 @@ impl Builder {
                 self.namespace.escape_debug()
             )));
         }
-        if self.capacity == 0 {
+        if self.max_entries == 0 {
             return Err(invalid("a capacity of 0 holds nothing: give at least 1"));
         }
-        if self.capacity_bytes < self.capacity as u64 {
+        if self.max_bytes < self.max_entries as u64 {
             return Err(invalid(
-                "capacity_bytes is below one byte per entry of the capacity: give more bytes or fewer entries",
+                "max_bytes is below one byte per entry of the capacity: give more bytes or fewer entries",
             ));
         }
-        if matches!(self.place, Place::Given(_)) && self.is_dressed() {
+        if matches!(self.place, Place::ExternalPool(_)) && self.is_dressed() {
             return Err(invalid(
                 "a pool of the program's own logs in by itself: give credentials and certificates to the pool",
             ));
@@ -453,8 +453,8 @@ mod tests {
         let builder = || Cache::builder().in_process();
         assert!(refusal(builder().namespace("a:b")).contains("namespace `a:b`"));
         assert!(refusal(builder().namespace("")).contains("namespace"));
-        assert!(refusal(builder().capacity(0)).contains("capacity"));
-        assert!(refusal(builder().capacity_bytes(9)).contains("capacity_bytes"));
+        assert!(refusal(builder().max_entries(0)).contains("max_entries"));
+        assert!(refusal(builder().max_bytes(9)).contains("max_bytes"));
         assert!(refusal(builder().max_value_size(0)).contains("max_value_size"));
         assert!(refusal(builder().command_timeout(Duration::ZERO)).contains("command_timeout"));
         assert!(refusal(builder().connect_timeout(Duration::ZERO)).contains("connect_timeout"));

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::background::yielded;
 use crate::builder::Builder;
-use crate::check::Check;
+use crate::check::CheckReport;
 use crate::compute::{Answer, TypedRequest, Verdict};
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
@@ -66,7 +66,7 @@ const MOST_WARNINGS: usize = 1_000;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Defaults {
     pub(crate) lease: Duration,
-    pub(crate) wait: Duration,
+    pub(crate) lease_wait: Duration,
 }
 
 static INSTALLED: OnceLock<Cache> = OnceLock::new();
@@ -91,7 +91,7 @@ impl Cache {
     /// What may pass (no file descriptors left) is tried again, once a second.
     #[must_use]
     #[inline]
-    pub fn installed() -> &'static Self {
+    pub fn global() -> &'static Self {
         INSTALLED.get().unwrap_or_else(Self::of_environment)
     }
 
@@ -134,7 +134,7 @@ impl Cache {
         INSTALLED.set(self).map_err(|_| {
             let text = match OF_ENVIRONMENT.load(Ordering::Relaxed) {
                 false => "a cache is installed already: install once, first thing in `main`".into(),
-                true => match Self::installed().inner.local.registry.first_called() {
+                true => match Self::global().inner.local.registry.first_called() {
                     Some(name) => format!(
                         "the cached function `{name}` was called before this, and the cache was made of the environment: install first thing in `main`"
                     ),
@@ -235,10 +235,10 @@ impl Cache {
     /// # Errors
     ///
     /// No server can be reached; the error says why.
-    pub async fn check(&self) -> Result<Check, Error> {
+    pub async fn check(&self) -> Result<CheckReport, Error> {
         let session = self.inner.store.session(Caller::Async).steady();
         let patience = self.inner.patience;
-        Ok(Check::of(session.facts().await?, patience))
+        Ok(CheckReport::of(session.facts().await?, patience))
     }
 
     /// A snapshot of the counters.

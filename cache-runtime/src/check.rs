@@ -5,14 +5,14 @@ use crate::store::redis::{Facts, Info};
 
 /// What [`Cache::check`](crate::Cache::check) has found. `Display` tells it in words.
 #[derive(Clone, Debug)]
-pub struct Check {
+pub struct CheckReport {
     server: String,
     lines: Vec<String>,
     missing: Vec<String>,
     advice: Vec<String>,
 }
 
-impl Check {
+impl CheckReport {
     pub(crate) fn of(facts: Option<Facts>, patience: Duration) -> Self {
         let Some(facts) = facts else {
             return Self {
@@ -71,7 +71,7 @@ impl Check {
 
     /// Whether nothing stands in the cache's way.
     #[must_use]
-    pub fn is_good(&self) -> bool {
+    pub fn is_healthy(&self) -> bool {
         self.missing.is_empty() && self.advice.is_empty()
     }
 
@@ -149,7 +149,7 @@ fn server(facts: &Facts) -> String {
     }
 }
 
-impl fmt::Display for Check {
+impl fmt::Display for CheckReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "server: {}", self.server)?;
         for line in &self.lines {

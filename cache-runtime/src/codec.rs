@@ -32,36 +32,44 @@ pub struct MsgPack;
 #[derive(Clone, Copy, Debug)]
 pub struct Lz4;
 
-/// A codec that is compiled in.
+/// A codec that this build contains. Implemented by [`Json`] and, with the feature `msgpack`, by
+/// [`MsgPack`]; sealed, because an entry names its codec in its header.
 #[diagnostic::on_unimplemented(
     message = "the codec `{Self}` is behind a feature of recached",
     label = "not compiled in",
     note = "in Cargo.toml: recached = {{ version = \"…\", features = [\"msgpack\"] }}"
 )]
-pub trait Writes {
+pub trait Codec: sealed::Sealed {
     #[doc(hidden)]
     const FORMAT: Format;
 }
 
-/// A compression that is compiled in.
+/// A compression that this build contains. Implemented by [`Lz4`] with the feature `compress`; sealed.
 #[diagnostic::on_unimplemented(
     message = "the compression `{Self}` is behind a feature of recached",
     label = "not compiled in",
     note = "in Cargo.toml: recached = {{ version = \"…\", features = [\"compress\"] }}"
 )]
-pub trait Compresses {}
+pub trait Compression: sealed::Sealed {}
 
-impl Writes for Json {
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for super::Json {}
+    impl Sealed for super::MsgPack {}
+    impl Sealed for super::Lz4 {}
+}
+
+impl Codec for Json {
     const FORMAT: Format = Format::Json;
 }
 
 #[cfg(feature = "msgpack")]
-impl Writes for MsgPack {
+impl Codec for MsgPack {
     const FORMAT: Format = Format::MsgPack;
 }
 
 #[cfg(feature = "compress")]
-impl Compresses for Lz4 {}
+impl Compression for Lz4 {}
 
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,12 +82,12 @@ pub enum Format {
 /// How a value is written into an entry.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Codec {
+pub struct Encoding {
     pub(crate) format: Format,
     pub(crate) packed: bool,
 }
 
-impl Codec {
+impl Encoding {
     pub(crate) const JSON: Self = Self {
         format: Format::Json,
         packed: false,
@@ -294,7 +302,7 @@ mod tests {
         use std::collections::BTreeMap;
         let map = BTreeMap::from([((1, 2), 3)]);
         let mut draft = Draft::new(Vec::new(), u64::MAX);
-        let refused = Codec::JSON
+        let refused = Encoding::JSON
             .encode(&map, &mut draft)
             .expect_err("it has no texts");
         assert!(
@@ -305,7 +313,7 @@ mod tests {
         );
         // Numbers and unit variants are written as texts.
         assert!(
-            Codec::JSON
+            Encoding::JSON
                 .encode(&BTreeMap::from([(1, 2)]), &mut draft)
                 .is_ok()
         );
@@ -313,16 +321,16 @@ mod tests {
 
     #[test]
     fn a_float_is_read_as_it_was_written() {
-        let read = Codec::JSON.decode::<f64>(b"12933337076028707620283022", 99);
+        let read = Encoding::JSON.decode::<f64>(b"12933337076028707620283022", 99);
         let value = read.expect("it is a number");
-        let again = Codec::JSON.decode::<f64>(value.to_string().as_bytes(), 99);
+        let again = Encoding::JSON.decode::<f64>(value.to_string().as_bytes(), 99);
         assert_eq!(again.ok(), Some(value));
         let exact = 1.293_333_707_602_870_7e25;
-        let exact_again = Codec::JSON.decode::<f64>(b"1.2933337076028707e+25", 99);
+        let exact_again = Encoding::JSON.decode::<f64>(b"1.2933337076028707e+25", 99);
         assert_eq!(exact_again.ok(), Some(exact));
     }
 
-    fn back<T: Serialize + DeserializeOwned>(codec: Codec, value: &T) -> Result<T, ErrorKind> {
+    fn back<T: Serialize + DeserializeOwned>(codec: Encoding, value: &T) -> Result<T, ErrorKind> {
         let mut draft = Draft::new(Vec::new(), u64::MAX);
         let kind = |error: Error| error.kind();
         codec.encode(value, &mut draft).map_err(kind)?;
@@ -344,7 +352,7 @@ mod tests {
     #[test]
     fn what_is_too_deep_to_be_read_is_not_written() {
         for mark in b"jm" {
-            let Some(codec) = Codec::of_mark(*mark) else {
+            let Some(codec) = Encoding::of_mark(*mark) else {
                 continue;
             };
             for (levels, fits) in [(1, true), (127, true), (128, false), (10_000, false)] {
@@ -383,7 +391,7 @@ mod tests {
             |level| Level::Named { level },
         ];
         for mark in b"jm" {
-            let Some(codec) = Codec::of_mark(*mark) else {
+            let Some(codec) = Encoding::of_mark(*mark) else {
                 continue;
             };
             for wrap in wraps {
@@ -404,7 +412,7 @@ mod tests {
         #[derive(Clone, Debug, PartialEq, Serialize, serde::Deserialize)]
         struct Newtype<T>(T);
         for mark in b"jm" {
-            let Some(codec) = Codec::of_mark(*mark) else {
+            let Some(codec) = Encoding::of_mark(*mark) else {
                 continue;
             };
             let refused = Err(ErrorKind::Encode);
@@ -443,12 +451,12 @@ mod tests {
         }
         #[derive(Debug, PartialEq, Serialize, serde::Deserialize)]
         struct Unit;
-        assert_eq!(back(Codec::JSON, &Some(Unit)), Err(ErrorKind::Encode));
-        if let Some(codec) = Codec::of_mark(b'm') {
+        assert_eq!(back(Encoding::JSON, &Some(Unit)), Err(ErrorKind::Encode));
+        if let Some(codec) = Encoding::of_mark(b'm') {
             assert_eq!(back(codec, &Some(Unit)), Ok(Some(Unit)));
         }
         for mark in b"jm" {
-            let Some(codec) = Codec::of_mark(*mark) else {
+            let Some(codec) = Encoding::of_mark(*mark) else {
                 continue;
             };
             let refused = Err(ErrorKind::Encode);
@@ -473,9 +481,9 @@ mod tests {
             assert_eq!(back(codec, &good), Ok(good));
         }
         for float in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-            assert_eq!(back(Codec::JSON, &Some(float)), Err(ErrorKind::Encode));
-            assert_eq!(back(Codec::JSON, &float), Err(ErrorKind::Encode));
-            let Some(codec) = Codec::of_mark(b'm') else {
+            assert_eq!(back(Encoding::JSON, &Some(float)), Err(ErrorKind::Encode));
+            assert_eq!(back(Encoding::JSON, &float), Err(ErrorKind::Encode));
+            let Some(codec) = Encoding::of_mark(b'm') else {
                 continue;
             };
             let read = back(codec, &Some(float)).expect("it is written");

@@ -158,7 +158,7 @@ impl<'a> Request<'a> {
                     Followed::Never => return self.alone(None),
                     Followed::To(Landing::Landed(value)) => {
                         if (self.form.is)(&value) {
-                            self.state.counters.here().joined.count();
+                            self.state.counters.here().coalesced.count();
                             return Sought::Found(value);
                         }
                         // The key serves another type too: this caller is on its own.
@@ -168,7 +168,7 @@ impl<'a> Request<'a> {
                     Followed::To(Landing::Abandoned) => {}
                     Followed::To(Landing::Failed(failure)) => {
                         if let Some(failure) = failure.filter(self.shares) {
-                            self.state.counters.here().joined.count();
+                            self.state.counters.here().coalesced.count();
                             return Sought::Failed(failure);
                         }
                         // Twice, so that the places of those who go first are free by then.
@@ -400,7 +400,10 @@ impl<'a> Request<'a> {
 
     fn wait(&self) -> Duration {
         // Far beyond any patience, near enough for the clock to add.
-        let wait = self.policy.wait.unwrap_or(self.inner.defaults.wait);
+        let wait = self
+            .policy
+            .lease_wait
+            .unwrap_or(self.inner.defaults.lease_wait);
         wait.min(Duration::from_secs(365 * 24 * 3_600))
     }
 }

@@ -35,7 +35,7 @@ pub(crate) fn oversized(most: u64) -> Error {
     Error::new(
         ErrorKind::Oversized,
         format!(
-            "the value takes more than {most} bytes when it is written: see `max_value_size` and `capacity_bytes`"
+            "the value takes more than {most} bytes when it is written: see `max_value_size` and `max_bytes`"
         ),
     )
 }
@@ -63,11 +63,11 @@ impl io::Write for Draft {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::Codec;
+    use crate::codec::Encoding;
 
     fn written(value: &str, most: u64) -> Result<Vec<u8>, ErrorKind> {
         let mut draft = Draft::new(b"head".to_vec(), most);
-        let outcome = Codec::JSON.encode(value, &mut draft);
+        let outcome = Encoding::JSON.encode(value, &mut draft);
         outcome
             .map(|()| draft.finish())
             .map_err(|error| error.kind())

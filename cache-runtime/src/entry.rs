@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use twox_hash::XxHash3_64;
 
-use crate::codec::Codec;
+use crate::codec::Encoding;
 use crate::group::Stamp;
 use crate::key::Key;
 
@@ -35,7 +35,7 @@ pub(crate) const LONGEST: Duration = Duration::from_secs(50 * 365 * 24 * 3_600);
 pub(crate) struct Mark([u8; MARK]);
 
 impl Mark {
-    pub(crate) fn new(codec: Codec, schema: u64, stamp: Stamp, key: &Key) -> Self {
+    pub(crate) fn new(codec: Encoding, schema: u64, stamp: Stamp, key: &Key) -> Self {
         let mut mark = [0; MARK];
         mark[..2].copy_from_slice(&MAGIC);
         mark[2] = FORMAT;
@@ -65,8 +65,8 @@ impl Mark {
 
     /// The payload of an entry that bears this mark, in whichever codec, and that codec; `None`
     /// for any other bytes.
-    pub(crate) fn payload<'a>(&self, entry: &'a [u8]) -> Option<(&'a [u8], Codec)> {
-        let codec = Codec::of_mark(*entry.get(3)?)?;
+    pub(crate) fn payload<'a>(&self, entry: &'a [u8]) -> Option<(&'a [u8], Encoding)> {
+        let codec = Encoding::of_mark(*entry.get(3)?)?;
         let mut mark = self.0;
         mark[3] = entry[3];
         let bears = entry.len() >= HEADER && entry.starts_with(&mark);
@@ -171,7 +171,12 @@ mod tests {
 
     fn mark() -> Mark {
         let key = Key::of("ns:app.user@00000000:42");
-        Mark::new(Codec::JSON, 0x0102_0304_0506_0708, Stamp([0xab; 16]), &key)
+        Mark::new(
+            Encoding::JSON,
+            0x0102_0304_0506_0708,
+            Stamp([0xab; 16]),
+            &key,
+        )
     }
 
     #[test]
@@ -189,11 +194,11 @@ mod tests {
         .concat();
         assert_eq!(entry, golden);
         let payload = b"{\"id\":1}".as_slice();
-        assert_eq!(mark().payload(&entry), Some((payload, Codec::JSON)));
+        assert_eq!(mark().payload(&entry), Some((payload, Encoding::JSON)));
         // The codec is the entry's own affair.
-        let compressed = Codec {
+        let compressed = Encoding {
             packed: true,
-            ..Codec::JSON
+            ..Encoding::JSON
         };
         entry[3] = compressed.mark();
         assert_eq!(mark().payload(&entry), Some((payload, compressed)));
@@ -259,7 +264,10 @@ mod tests {
     #[test]
     fn anything_foreign_has_no_payload() {
         let good = mark().header(Span::default());
-        assert_eq!(mark().payload(&good), Some((b"".as_slice(), Codec::JSON)));
+        assert_eq!(
+            mark().payload(&good),
+            Some((b"".as_slice(), Encoding::JSON))
+        );
         for cut in 0..good.len() {
             assert_eq!(mark().payload(&good[..cut]), None);
         }

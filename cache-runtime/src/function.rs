@@ -15,7 +15,7 @@ use crate::outlook::Outlook;
 use crate::policy::Policy;
 use crate::process;
 use crate::rules::Rules;
-use crate::stats::{Counters, NearStats, Stats};
+use crate::stats::{Counters, NearCacheStats, Stats};
 use crate::trouble::Trouble;
 
 /// Where an annotated function stands. Two statics of one site are one function.
@@ -502,7 +502,7 @@ impl Registry {
         names
     }
 
-    pub(crate) fn stats(&self, near: NearStats) -> Stats {
+    pub(crate) fn stats(&self, near: NearCacheStats) -> Stats {
         let functions = self
             .functions
             .read()

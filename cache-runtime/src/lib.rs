@@ -9,8 +9,6 @@ mod background;
 pub mod blocking;
 mod builder;
 mod cache;
-#[cfg(feature = "tls")]
-mod certificates;
 mod check;
 pub mod codec;
 mod companion;
@@ -60,6 +58,8 @@ mod shape;
 mod share;
 mod stats;
 mod store;
+#[cfg(feature = "tls")]
+mod tls_config;
 mod trouble;
 mod unique_id;
 mod waits;
@@ -67,9 +67,7 @@ mod warden;
 
 pub use builder::Builder;
 pub use cache::Cache;
-#[cfg(feature = "tls")]
-pub use certificates::Certificates;
-pub use check::Check;
+pub use check::CheckReport;
 pub use companion::Entry;
 pub use credentials::Credentials;
 pub use error::{Error, ErrorKind};
@@ -80,7 +78,9 @@ pub use key::{Key, KeyPart};
 pub use policy::Policy;
 pub use private::AnyEntry;
 pub use returns::{Returns, Storable};
-pub use setting::{InForce, Origin, Setting};
-pub use settings::{FleetSettings, Settings};
-pub use stats::{FunctionStats, NearStats, Stats};
-pub use store::redis::Given;
+pub use setting::{ActiveOverride, Override, OverrideSource};
+pub use settings::{FleetOverrides, Overrides};
+pub use stats::{FunctionStats, NearCacheStats, Stats};
+pub use store::redis::ExternalPool;
+#[cfg(feature = "tls")]
+pub use tls_config::TlsConfig;

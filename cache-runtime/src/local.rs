@@ -12,7 +12,7 @@ use crate::near::Near;
 use crate::pattern::KeyPattern;
 use crate::rules::MOST;
 use crate::seal::Seals;
-use crate::setting::Setting;
+use crate::setting::Override;
 use crate::store::here::OwnValues;
 use crate::store::memory::Memory;
 use crate::store::{Listener, Removed};
@@ -32,7 +32,7 @@ pub(crate) struct Local {
     pub(crate) just_invalidated: JustInvalidated,
     pub(crate) observer: Observer,
     /// How long copies are served after the connection that vouched for them was lost.
-    pub(crate) near_in_outage: Duration,
+    pub(crate) near_outage_grace: Duration,
 }
 
 impl Local {
@@ -118,13 +118,13 @@ impl Listener for Local {
     }
 
     fn lost(&self) {
-        if self.near_in_outage.is_zero() {
+        if self.near_outage_grace.is_zero() {
             return self.everything_changed();
         }
         self.flights.retire_where(|_, _| true);
-        self.near.drift(self.near_in_outage);
+        self.near.drift(self.near_outage_grace);
         if let Some(own) = self.own() {
-            own.entries().drift(self.near_in_outage);
+            own.entries().drift(self.near_outage_grace);
         }
     }
 
@@ -153,7 +153,7 @@ impl Listener for Local {
             }
         };
         for (field, value) in fields.iter().take(MOST) {
-            match Setting::read(field, value) {
+            match Override::read(field, value) {
                 Some(rule) => fleet.push(rule),
                 None => ignored(field),
             }
@@ -205,7 +205,7 @@ mod tests {
     }
 
     impl Bed {
-        fn new(near_in_outage: Duration) -> Self {
+        fn new(near_outage_grace: Duration) -> Self {
             let observer = Observer::default();
             let local = Local {
                 flights: Arc::new(Flights::new()),
@@ -215,7 +215,7 @@ mod tests {
                 seals: Seals::default(),
                 just_invalidated: JustInvalidated::default(),
                 observer,
-                near_in_outage,
+                near_outage_grace,
             };
             let key = Key::of("ns:user:1");
             let groups = [Group::everything("ns"), Group::function("ns", "user")].into();
@@ -344,7 +344,7 @@ mod tests {
         let (bed, told) = observed();
         for pushes in [true, false, false, true, true] {
             bed.local.pushes(pushes);
-            assert_eq!(bed.local.near.stats().off.is_none(), pushes);
+            assert_eq!(bed.local.near.stats().disabled_reason.is_none(), pushes);
         }
         let told = told.lock().expect("no panic");
         assert_eq!(*told, ["NearCacheDisabled", "NearCacheEnabled"]);
@@ -371,9 +371,9 @@ mod tests {
         for (count, ignored) in [(MOST, 0), (MOST + 1, 1)] {
             let (bed, told) = observed();
             let field = |n: usize| {
-                let off = Setting::On(false);
+                let off = Override::Enabled(false);
                 (
-                    Setting::field(off.kind(), &format!("f{n}")),
+                    Override::field(off.kind(), &format!("f{n}")),
                     off.write("ada"),
                 )
             };
@@ -402,8 +402,8 @@ mod tests {
         // The function must be known for a setting to concern it.
         let _state = bed.local.registry.by_hand("user");
         let set = |pattern: &str| {
-            let field = Setting::field(Setting::On(false).kind(), pattern);
-            vec![(field, Setting::On(false).write("ada"))]
+            let field = Override::field(Override::Enabled(false).kind(), pattern);
+            vec![(field, Override::Enabled(false).write("ada"))]
         };
         let lead = bed.begin();
         // Whether or not that function has been called.
@@ -451,8 +451,8 @@ mod tests {
                 "setting",
                 |local| {
                     let _state = local.registry.by_hand("user");
-                    let off = Setting::On(false);
-                    let field = (Setting::field(off.kind(), "user"), off.write("ada"));
+                    let off = Override::Enabled(false);
+                    let field = (Override::field(off.kind(), "user"), off.write("ada"));
                     assert!(local.settings(local.settings_told(), vec![field]));
                 },
                 false,

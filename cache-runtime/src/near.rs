@@ -18,7 +18,7 @@ use crate::key::Key;
 use crate::pattern::KeyPattern;
 use crate::returns::Erased;
 use crate::seal::Sealed;
-use crate::stats::{Counter, NearStats};
+use crate::stats::{Counter, NearCacheStats};
 use crate::store::Removed;
 
 /// The one reason.
@@ -50,9 +50,9 @@ pub(crate) struct Near {
     entries: quick_cache::sync::Cache<Slot, Kept, Weight, DefaultHashBuilder, CarryOut>,
     /// What an entry weighs that still has room in one shard.
     largest: u64,
-    kept: Counter,
-    dropped: Counter,
-    refused: Counter,
+    inserted: Counter,
+    invalidated: Counter,
+    rejected: Counter,
     off: AtomicBool,
     /// Until when copies are served, in ticks of the clock.
     trusted: AtomicU64,
@@ -207,9 +207,9 @@ impl Near {
         Self {
             largest: (entries.shard_capacity() as f64 * HOT) as u64,
             entries,
-            kept: Counter::default(),
-            dropped: Counter::default(),
-            refused: Counter::default(),
+            inserted: Counter::default(),
+            invalidated: Counter::default(),
+            rejected: Counter::default(),
             off: AtomicBool::new(false),
             trusted: AtomicU64::new(u64::MAX),
             drift: Mutex::default(),
@@ -287,7 +287,7 @@ impl Near {
             stamp,
             until: Instant::now() + bounded(life),
         };
-        self.kept.count();
+        self.inserted.count();
         self.entries.insert_with_lifecycle(slot, copy, &mut evicted);
         evicted
     }
@@ -295,7 +295,7 @@ impl Near {
     pub(crate) fn remove(&self, key: &str) -> Evicted {
         let removed = self.entries.remove(&Fingerprint::of(key));
         if removed.is_some() {
-            self.dropped.count();
+            self.invalidated.count();
         }
         Evicted(removed.into_iter().collect())
     }
@@ -306,7 +306,7 @@ impl Near {
         self.entries.retain(|slot, copy| {
             let gone = gone(slot, copy);
             if gone {
-                self.dropped.count();
+                self.invalidated.count();
                 let mut removed = removed.lock().unwrap_or_else(PoisonError::into_inner);
                 removed.push((slot.again(), copy.clone()));
             }
@@ -376,17 +376,17 @@ impl Near {
 
     /// Something would have been kept, if the server told of changes.
     pub(crate) fn refuse(&self) {
-        self.refused.count();
+        self.rejected.count();
     }
 
-    pub(crate) fn stats(&self) -> NearStats {
-        NearStats {
+    pub(crate) fn stats(&self) -> NearCacheStats {
+        NearCacheStats {
             entries: self.entries.len() as u64,
             weight: self.entries.weight(),
-            kept: self.kept.get(),
-            dropped: self.dropped.get(),
-            refused: self.refused.get(),
-            off: self.off.load(Ordering::Relaxed).then_some(OFF),
+            inserted: self.inserted.get(),
+            invalidated: self.invalidated.get(),
+            rejected: self.rejected.get(),
+            disabled_reason: self.off.load(Ordering::Relaxed).then_some(OFF),
         }
     }
 }

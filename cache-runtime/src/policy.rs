@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::codec::{Codec, Compresses, Writes};
+use crate::codec::{Codec, Compression, Encoding};
 use crate::entry::LONGEST;
 
 /// How the entries of a function live: what the attribute says, for use by hand.
@@ -13,7 +13,7 @@ pub struct Policy {
     pub(crate) jitter: f64,
     pub(crate) none_ttl: Option<Duration>,
     pub(crate) lease: Option<Duration>,
-    pub(crate) wait: Option<Duration>,
+    pub(crate) lease_wait: Option<Duration>,
     pub(crate) near: bool,
     pub(crate) near_ttl: Option<Duration>,
     pub(crate) err_ttl: Option<Duration>,
@@ -21,8 +21,8 @@ pub struct Policy {
     pub(crate) stale_if_error: Duration,
     pub(crate) refresh_ahead: f64,
     pub(crate) retry_after: Duration,
-    pub(crate) timeout: Option<Duration>,
-    pub(crate) codec: Codec,
+    pub(crate) soft_timeout: Option<Duration>,
+    pub(crate) codec: Encoding,
     /// What is set at run time: no value lives longer, whatever it was stored with.
     pub(crate) cap: Option<Duration>,
 }
@@ -46,7 +46,7 @@ impl Policy {
             jitter: 0.05,
             none_ttl: None,
             lease: None,
-            wait: None,
+            lease_wait: None,
             near: true,
             near_ttl: None,
             err_ttl: None,
@@ -54,8 +54,8 @@ impl Policy {
             stale_if_error: Duration::ZERO,
             refresh_ahead: 0.0,
             retry_after: Duration::from_secs(1),
-            timeout: None,
-            codec: Codec::JSON,
+            soft_timeout: None,
+            codec: Encoding::JSON,
             cap: None,
         }
     }
@@ -82,8 +82,8 @@ impl Policy {
 
     /// How long a call waits for another holder before it computes for itself (default: the
     /// cache's, 10 s).
-    pub const fn wait(mut self, longest: Duration) -> Self {
-        self.wait = Some(longest);
+    pub const fn lease_wait(mut self, longest: Duration) -> Self {
+        self.lease_wait = Some(longest);
         self
     }
 
@@ -142,19 +142,19 @@ impl Policy {
 
     /// How long a computation may take where a stale value can stand in for it.
     #[doc(hidden)]
-    pub const fn timeout(mut self, limit: Duration) -> Self {
-        self.timeout = Some(limit);
+    pub const fn soft_timeout(mut self, limit: Duration) -> Self {
+        self.soft_timeout = Some(limit);
         self
     }
 
     /// How values are written (default: [`Json`](crate::codec::Json)). Of no effect in the process.
-    pub const fn codec<C: Writes>(mut self) -> Self {
+    pub const fn codec<C: Codec>(mut self) -> Self {
         self.codec.format = C::FORMAT;
         self
     }
 
     /// Compresses what is large (default: nothing).
-    pub const fn compress<C: Compresses>(mut self) -> Self {
+    pub const fn compress<C: Compression>(mut self) -> Self {
         self.codec.packed = true;
         self
     }

@@ -63,7 +63,7 @@ struct Asked {
     function: &'static Function,
     arguments: Arguments,
     cache: Option<Cache>,
-    when: bool,
+    bypasses: bool,
     // Boxed: it is nearly never there, and this is moved around on the hit path.
     tags: Option<Box<Tags>>,
 }
@@ -82,7 +82,7 @@ impl<R, const KIND: u8> Call<R, KIND> {
             function,
             arguments: Arguments::new(path),
             cache: None,
-            when: true,
+            bypasses: false,
             tags: None,
         };
         Self {
@@ -127,8 +127,8 @@ impl<R, const KIND: u8> Call<R, KIND> {
 
     /// Whether to consult the cache at all.
     #[inline]
-    pub fn when(&mut self, condition: bool) {
-        self.asked.when = condition;
+    pub fn bypass_if(&mut self, condition: bool) {
+        self.asked.bypasses = condition;
     }
 
     /// One more tag, on its way: to be asked for where there is no hit.
@@ -175,10 +175,10 @@ impl Asked {
     /// Where to look, if that is to be done at all.
     #[inline]
     fn near(&self) -> Option<&Local> {
-        if !self.when || is_refreshing() {
+        if self.bypasses || is_refreshing() {
             return None;
         }
-        let cache = self.cache.as_ref().unwrap_or_else(|| Cache::installed());
+        let cache = self.cache.as_ref().unwrap_or_else(|| Cache::global());
         Some(&cache.inner.local)
     }
 
@@ -210,7 +210,7 @@ impl Asked {
 
     /// The arguments, and what secret ones are hashed with.
     fn secretly(&mut self) -> (&mut Arguments, &Secret) {
-        let cache = self.cache.as_ref().unwrap_or_else(|| Cache::installed());
+        let cache = self.cache.as_ref().unwrap_or_else(|| Cache::global());
         (&mut self.arguments, cache.inner.secret())
     }
 
@@ -222,10 +222,10 @@ impl Asked {
     }
 
     fn begin(self, policy: Policy, schema: fn() -> u64) -> Begun {
-        let cache = self.cache.as_ref().unwrap_or_else(|| Cache::installed());
+        let cache = self.cache.as_ref().unwrap_or_else(|| Cache::global());
         let state = self.function.state(&cache.inner.local.registry);
         let policy = state.policy(policy);
-        let begun = if !self.when || state.is_out() || cache.inner.is_forked() {
+        let begun = if self.bypasses || state.is_out() || cache.inner.is_forked() {
             state.counters.here().bypasses.count();
             None
         } else {
@@ -254,7 +254,7 @@ impl Asked {
     }
 
     fn place(self, policy: Policy) -> Place {
-        let cache = self.cache.unwrap_or_else(|| Cache::installed().clone());
+        let cache = self.cache.unwrap_or_else(|| Cache::global().clone());
         let state = self.function.state(&cache.inner.local.registry);
         let policy = state.policy(policy);
         let groups = groups(&cache, &state, self.tags, &policy);
@@ -302,7 +302,7 @@ struct Called {
 
 impl Begun {
     fn cache(&self) -> &Cache {
-        self.cache.as_ref().unwrap_or_else(|| Cache::installed())
+        self.cache.as_ref().unwrap_or_else(|| Cache::global())
     }
 
     fn request<R: Returns<KIND>, const KIND: u8>(
@@ -342,14 +342,14 @@ async fn seek<R: Returns<KIND>, const KIND: u8>(
     }
 }
 
-/// Without `cache_if` and `ttl_with`.
+/// Without `store_if` and `ttl_with`.
 pub fn always<T>(_: &T) -> Verdict {
     Verdict::Keep
 }
 
-/// With `cache_if`.
-pub fn only_if<T>(cache_if: impl Fn(&T) -> bool) -> impl Fn(&T) -> Verdict {
-    move |value| match cache_if(value) {
+/// With `store_if`.
+pub fn only_if<T>(store_if: impl Fn(&T) -> bool) -> impl Fn(&T) -> Verdict {
+    move |value| match store_if(value) {
         true => Verdict::Keep,
         false => Verdict::Pass,
     }
@@ -362,10 +362,10 @@ pub fn for_as_long<T>(ttl_with: impl Fn(&T) -> Duration) -> impl Fn(&T) -> Verdi
 
 /// With both.
 pub fn only_if_for<T>(
-    cache_if: impl Fn(&T) -> bool,
+    store_if: impl Fn(&T) -> bool,
     ttl_with: impl Fn(&T) -> Duration,
 ) -> impl Fn(&T) -> Verdict {
-    move |value| match cache_if(value) {
+    move |value| match store_if(value) {
         true => Verdict::KeepFor(ttl_with(value)),
         false => Verdict::Pass,
     }

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::codec::Codec;
+use crate::codec::Encoding;
 use crate::draft::Draft;
 use crate::error::{Error, ErrorKind};
 use crate::policy::Sort;
@@ -100,11 +100,11 @@ pub struct Form {
     pub(crate) is_own: bool,
     pub(crate) is: fn(&Erased) -> bool,
     pub(crate) shape: fn() -> u64,
-    pub(crate) encode: fn(&Erased, Codec, &mut Draft) -> Result<(), Error>,
+    pub(crate) encode: fn(&Erased, Encoding, &mut Draft) -> Result<(), Error>,
     /// How many bytes it takes when it is written, if no more than so many.
-    pub(crate) written: fn(&Erased, Codec, u64) -> Option<u32>,
+    pub(crate) written: fn(&Erased, Encoding, u64) -> Option<u32>,
     /// A payload of no more than so many bytes.
-    pub(crate) decode: fn(&[u8], Codec, u64) -> Result<Erased, Error>,
+    pub(crate) decode: fn(&[u8], Encoding, u64) -> Result<Erased, Error>,
 }
 
 impl Form {
@@ -512,8 +512,8 @@ mod tests {
         let form = R::Kind::FORM;
         let held = R::Kind::erase(R::Kind::hold(value.split().ok()?));
         let mut draft = Draft::new(Vec::new(), u64::MAX);
-        (form.encode)(&held, Codec::JSON, &mut draft).ok()?;
-        let again = (form.decode)(&draft.finish(), Codec::JSON, u64::MAX).ok()?;
+        (form.encode)(&held, Encoding::JSON, &mut draft).ok()?;
+        let again = (form.decode)(&draft.finish(), Encoding::JSON, u64::MAX).ok()?;
         assert!((form.is)(&held) && (form.is)(&again));
         R::Kind::restore(again).map(|held| R::join(R::Kind::give(held)))
     }

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
-use crate::setting::{InForce, Kind, Origin, Rule, Setting};
+use crate::setting::{ActiveOverride, Override, OverrideKind, OverrideSource, Rule};
 
 /// Patterns that one program sets at most; they are kept for names that come later.
 pub(crate) const MOST: usize = 10_000;
@@ -41,7 +41,12 @@ impl Rules {
         };
         let ttls = items(ttls).into_iter().map(|item| ttl_rule(&item));
         let off = items(off).into_iter().map(|item| {
-            let rule = Rule::new(&item, Setting::On(false), Origin::Environment, None);
+            let rule = Rule::new(
+                &item,
+                Override::Enabled(false),
+                OverrideSource::Environment,
+                None,
+            );
             rule.map_err(|error| refusal("RECACHED_OFF", &item, &error.to_string()))
         });
         let (mut rules, mut refused) = (Vec::new(), Vec::new());
@@ -66,8 +71,8 @@ impl Rules {
         matching.sort_by_key(|rule| rule.rank());
         for rule in matching {
             match rule.setting {
-                Setting::Ttl(life) => ttl = Some(life),
-                Setting::On(is) => on = is,
+                Override::Ttl(life) => ttl = Some(life),
+                Override::Enabled(is) => on = is,
             }
         }
         (ttl, on)
@@ -91,7 +96,7 @@ impl Rules {
     }
 
     /// Takes back what was set of the pattern.
-    pub(crate) fn reset(&self, pattern: &str, origin: Origin) {
+    pub(crate) fn reset(&self, pattern: &str, origin: OverrideSource) {
         let mut rules = self.all.write().unwrap_or_else(PoisonError::into_inner);
         rules.retain(|rule| rule.pattern != pattern || rule.origin != origin);
     }
@@ -109,7 +114,7 @@ impl Rules {
             return false;
         }
         self.told.store(told + 1, Ordering::Release);
-        rules.retain(|rule| rule.origin != Origin::Fleet);
+        rules.retain(|rule| rule.origin != OverrideSource::Fleet);
         rules.extend(fleet);
         true
     }
@@ -124,11 +129,11 @@ impl Rules {
     }
 
     /// All of them, what goes before others last.
-    pub(crate) fn list(&self, names: &[String]) -> Vec<InForce> {
+    pub(crate) fn list(&self, names: &[String]) -> Vec<ActiveOverride> {
         let rules = self.all.read().unwrap_or_else(PoisonError::into_inner);
         let mut all: Vec<&Rule> = rules.iter().collect();
-        all.sort_by_key(|rule| (rule.rank(), rule.setting.kind() == Kind::On));
-        let show = |rule: &Rule| InForce {
+        all.sort_by_key(|rule| (rule.rank(), rule.setting.kind() == OverrideKind::Enabled));
+        let show = |rule: &Rule| ActiveOverride {
             pattern: rule.pattern.clone(),
             setting: rule.setting,
             origin: rule.origin,
@@ -151,7 +156,12 @@ fn ttl_rule(item: &str) -> Result<Rule, Error> {
         .ok_or_else(|| fault("it is not of the form `user*=30s`"))?;
     let ttl = duration(ttl.trim())
         .ok_or_else(|| fault("the ttl is a number with `ms`, `s`, `m`, `h` or `d`, as in `30s`"))?;
-    let rule = Rule::new(pattern.trim(), Setting::Ttl(ttl), Origin::Environment, None);
+    let rule = Rule::new(
+        pattern.trim(),
+        Override::Ttl(ttl),
+        OverrideSource::Environment,
+        None,
+    );
     rule.map_err(|error| fault(&error.to_string()))
 }
 
@@ -219,20 +229,20 @@ mod tests {
     fn the_fleet_goes_before_the_environment_and_that_before_code_and_more_before_less() {
         let (rules, _) = Rules::parse("user=3s", "");
         let set = |pattern: &str, seconds: u32, origin| {
-            let rule = Rule::new(pattern, Setting::Ttl(SECOND * seconds), origin, None);
+            let rule = Rule::new(pattern, Override::Ttl(SECOND * seconds), origin, None);
             rules.set(rule.expect("it is good")).expect("there is room");
         };
-        set("user", 1, Origin::Code);
+        set("user", 1, OverrideSource::Code);
         assert_eq!(rules.of("app.user").0, Some(SECOND * 3));
-        set("*", 4, Origin::Fleet);
+        set("*", 4, OverrideSource::Fleet);
         assert_eq!(rules.of("app.user").0, Some(SECOND * 4));
-        set("us*", 5, Origin::Fleet);
-        set("*", 6, Origin::Fleet);
+        set("us*", 5, OverrideSource::Fleet);
+        set("*", 6, OverrideSource::Fleet);
         assert_eq!(rules.of("app.user").0, Some(SECOND * 5));
         assert_eq!(rules.of("app.other").0, Some(SECOND * 6));
         assert!(rules.replace_fleet(rules.told(), vec![]));
         assert_eq!(rules.of("app.user").0, Some(SECOND * 3));
-        rules.reset("user", Origin::Environment);
+        rules.reset("user", OverrideSource::Environment);
         assert_eq!(rules.of("app.user").0, Some(SECOND));
         let names = ["app.user".to_owned()];
         let list = rules.list(&names);
@@ -244,7 +254,12 @@ mod tests {
     fn an_earlier_reading_of_the_fleet_does_not_replace_a_later_one() {
         let rules = Rules::default();
         let off = |pattern: &str| {
-            let rule = Rule::new(pattern, Setting::On(false), Origin::Fleet, None);
+            let rule = Rule::new(
+                pattern,
+                Override::Enabled(false),
+                OverrideSource::Fleet,
+                None,
+            );
             rule.expect("it is good")
         };
         let (early, late) = (rules.told(), rules.told());

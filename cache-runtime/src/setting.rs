@@ -9,19 +9,19 @@ use crate::pattern::NamePattern;
 /// What is set of functions at run time, over what their attributes say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Setting {
+pub enum Override {
     /// How long values live. Shorter than an entry's own lifetime, it holds for entries that are
     /// stored already, counted from when they were stored.
     Ttl(Duration),
     /// Whether the cache is consulted. Off, every call is a bypass.
-    On(bool),
+    Enabled(bool),
 }
 
 /// Who has set it. What comes later in this list goes before what comes earlier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
-pub enum Origin {
-    /// This process, by [`Settings`](crate::Settings).
+pub enum OverrideSource {
+    /// This process, by [`Overrides`](crate::Overrides).
     Code,
     /// `RECACHED_TTL` or `RECACHED_OFF`.
     Environment,
@@ -35,13 +35,13 @@ const LONGEST_AUTHOR: usize = 100;
 /// A setting in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct InForce {
+pub struct ActiveOverride {
     /// Which functions, as for [`Cache::invalidate`](crate::Cache::invalidate).
     pub pattern: String,
     /// What is set of them.
-    pub setting: Setting,
+    pub setting: Override,
     /// Where it was set.
-    pub origin: Origin,
+    pub origin: OverrideSource,
     /// Who has set it for the fleet.
     pub by: Option<String>,
     /// The functions that this process has seen and the pattern matches; none may mean that it
@@ -49,28 +49,28 @@ pub struct InForce {
     pub functions: Vec<String>,
 }
 
-impl fmt::Display for Setting {
+impl fmt::Display for Override {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ttl(ttl) => write!(f, "ttl = {ttl:?}"),
-            Self::On(true) => f.write_str("on"),
-            Self::On(false) => f.write_str("off"),
+            Self::Enabled(true) => f.write_str("on"),
+            Self::Enabled(false) => f.write_str("off"),
         }
     }
 }
 
-impl fmt::Display for InForce {
+impl fmt::Display for ActiveOverride {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.pattern.escape_debug(), self.setting)?;
         match (self.origin, &self.by) {
             // Whoever may write to the server may have written anything.
-            (Origin::Fleet, Some(by)) => {
+            (OverrideSource::Fleet, Some(by)) => {
                 let by: String = by.chars().take(LONGEST_AUTHOR).collect();
                 write!(f, ", for the fleet, by {}", by.escape_debug())?;
             }
-            (Origin::Fleet, None) => f.write_str(", for the fleet")?,
-            (Origin::Environment, _) => f.write_str(", by the environment")?,
-            (Origin::Code, _) => f.write_str(", by the program")?,
+            (OverrideSource::Fleet, None) => f.write_str(", for the fleet")?,
+            (OverrideSource::Environment, _) => f.write_str(", by the environment")?,
+            (OverrideSource::Code, _) => f.write_str(", by the program")?,
         }
         match &self.functions[..] {
             [] => f.write_str(" (no function of that name has been called here)"),
@@ -81,16 +81,16 @@ impl fmt::Display for InForce {
 
 /// What a setting is about: one of each kind is in force for a function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Kind {
+pub(crate) enum OverrideKind {
     Ttl,
-    On,
+    Enabled,
 }
 
-impl Setting {
-    pub(crate) fn kind(&self) -> Kind {
+impl Override {
+    pub(crate) fn kind(&self) -> OverrideKind {
         match self {
-            Self::Ttl(_) => Kind::Ttl,
-            Self::On(_) => Kind::On,
+            Self::Ttl(_) => OverrideKind::Ttl,
+            Self::Enabled(_) => OverrideKind::Enabled,
         }
     }
 
@@ -105,10 +105,10 @@ impl Setting {
     }
 
     /// How the fleet keeps it: a field of a hash, and its value as JSON.
-    pub(crate) fn field(kind: Kind, pattern: &str) -> String {
+    pub(crate) fn field(kind: OverrideKind, pattern: &str) -> String {
         match kind {
-            Kind::Ttl => format!("ttl:{pattern}"),
-            Kind::On => format!("on:{pattern}"),
+            OverrideKind::Ttl => format!("ttl:{pattern}"),
+            OverrideKind::Enabled => format!("on:{pattern}"),
         }
     }
 
@@ -118,7 +118,7 @@ impl Setting {
                 let ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
                 json!({ "ms": ms, "by": by }).to_string()
             }
-            Self::On(on) => json!({ "on": on, "by": by }).to_string(),
+            Self::Enabled(on) => json!({ "on": on, "by": by }).to_string(),
         }
     }
 
@@ -128,12 +128,12 @@ impl Setting {
         let value: Value = serde_json::from_str(value).ok()?;
         let setting = match kind {
             "ttl" => Self::Ttl(Duration::from_millis(value.get("ms")?.as_u64()?)),
-            "on" => Self::On(value.get("on")?.as_bool()?),
+            "on" => Self::Enabled(value.get("on")?.as_bool()?),
             _ => return None,
         };
         setting.check().ok()?;
         let by = value.get("by").and_then(Value::as_str).map(str::to_owned);
-        Rule::new(pattern, setting, Origin::Fleet, by).ok()
+        Rule::new(pattern, setting, OverrideSource::Fleet, by).ok()
     }
 }
 
@@ -141,16 +141,16 @@ impl Setting {
 pub(crate) struct Rule {
     pub(crate) pattern: String,
     names: NamePattern,
-    pub(crate) setting: Setting,
-    pub(crate) origin: Origin,
+    pub(crate) setting: Override,
+    pub(crate) origin: OverrideSource,
     pub(crate) by: Option<String>,
 }
 
 impl Rule {
     pub(crate) fn new(
         pattern: &str,
-        setting: Setting,
-        origin: Origin,
+        setting: Override,
+        origin: OverrideSource,
         by: Option<String>,
     ) -> Result<Self, Error> {
         setting.check()?;
@@ -169,7 +169,7 @@ impl Rule {
 
     /// Of two that match, the greater is in force: by origin, then the longer pattern, which
     /// says more; then any order that all processes agree on.
-    pub(crate) fn rank(&self) -> (Origin, usize, &str) {
+    pub(crate) fn rank(&self) -> (OverrideSource, usize, &str) {
         (self.origin, self.pattern.len(), &self.pattern)
     }
 }
@@ -181,12 +181,12 @@ mod tests {
     #[test]
     fn what_the_fleet_keeps_is_read_as_it_was_written() {
         for setting in [
-            Setting::Ttl(Duration::from_millis(1_500)),
-            Setting::On(true),
-            Setting::On(false),
+            Override::Ttl(Duration::from_millis(1_500)),
+            Override::Enabled(true),
+            Override::Enabled(false),
         ] {
-            let field = Setting::field(setting.kind(), "shop.user*");
-            let rule = Setting::read(&field, &setting.write("ada")).expect("it is ours");
+            let field = Override::field(setting.kind(), "shop.user*");
+            let rule = Override::read(&field, &setting.write("ada")).expect("it is ours");
             assert_eq!(
                 (rule.pattern.as_str(), rule.setting),
                 ("shop.user*", setting)
@@ -207,7 +207,7 @@ mod tests {
             ("user", "{}"),
             ("ttl:user", "{half"),
         ] {
-            assert!(Setting::read(field, value).is_none(), "{field} {value}");
+            assert!(Override::read(field, value).is_none(), "{field} {value}");
         }
     }
 }

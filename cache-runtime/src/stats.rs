@@ -98,7 +98,7 @@ counters! {
     /// Times the function itself ran on behalf of the cache.
     computations,
     /// Calls that joined a computation or a read already under way in this process.
-    joined,
+    coalesced,
     /// Calls that waited for a lease held elsewhere.
     lease_waits,
     /// Calls served past the ttl, on purpose.
@@ -116,7 +116,7 @@ impl FunctionStats {
     /// 0.0 to 1.0; 0.0 before the first call.
     #[must_use]
     pub fn hit_rate(&self) -> f64 {
-        let hits = self.near_hits + self.redis_hits + self.stale_hits + self.joined;
+        let hits = self.near_hits + self.redis_hits + self.stale_hits + self.coalesced;
         match hits + self.misses {
             0 => 0.0,
             calls => hits as f64 / calls as f64,
@@ -124,41 +124,41 @@ impl FunctionStats {
     }
 }
 
-/// The near tier: decoded values in this process.
+/// The near cache: decoded values in this process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct NearStats {
+pub struct NearCacheStats {
     /// Entries held at this moment, expired ones included.
     pub entries: u64,
     /// What they weigh, in bytes: as written, with their keys, and no entry less than its share
     /// of the capacity.
     pub weight: u64,
     /// Entries that were taken in.
-    pub kept: u64,
+    pub inserted: u64,
     /// Entries that an invalidation or a lost connection has removed.
-    pub dropped: u64,
+    pub invalidated: u64,
     /// Entries that were not taken in because the tier is off.
-    pub refused: u64,
+    pub rejected: u64,
     /// Why nothing is taken in, if so.
-    pub off: Option<&'static str>,
+    pub disabled_reason: Option<&'static str>,
 }
 
-impl fmt::Display for NearStats {
+impl fmt::Display for NearCacheStats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             entries,
             weight,
-            kept,
-            dropped,
-            refused,
-            off,
+            inserted,
+            invalidated,
+            rejected,
+            disabled_reason,
         } = self;
         write!(
             f,
-            "near tier: {entries} entries, {weight} bytes, {kept} kept, {dropped} dropped"
+            "near cache: {entries} entries, {weight} bytes, {inserted} inserted, {invalidated} invalidated"
         )?;
-        match off {
-            Some(reason) => write!(f, ", {refused} refused: off, because {reason}"),
+        match disabled_reason {
+            Some(reason) => write!(f, ", {rejected} rejected: off, because {reason}"),
             None => Ok(()),
         }
     }
@@ -189,12 +189,12 @@ pub struct Stats {
     pub total: FunctionStats,
     /// Each function with its counters, sorted by name.
     pub functions: Vec<(String, FunctionStats)>,
-    /// The near tier's.
-    pub near: NearStats,
+    /// The near cache's.
+    pub near: NearCacheStats,
 }
 
 impl Stats {
-    pub(crate) fn of(mut functions: Vec<(String, FunctionStats)>, near: NearStats) -> Self {
+    pub(crate) fn of(mut functions: Vec<(String, FunctionStats)>, near: NearCacheStats) -> Self {
         functions.sort_by(|a, b| a.0.cmp(&b.0));
         // A name by hand and an annotated function's, or two functions of one name: one row.
         functions.dedup_by(|later, first| {
@@ -240,7 +240,7 @@ impl fmt::Display for Stats {
             "redis hits",
             "misses",
             "computations",
-            "joined",
+            "coalesced",
             "lease waits",
             "stale hits",
             "bypasses",
@@ -258,7 +258,7 @@ impl fmt::Display for Stats {
                 s.redis_hits,
                 s.misses,
                 s.computations,
-                s.joined,
+                s.coalesced,
                 s.lease_waits,
                 s.stale_hits,
                 s.bypasses,
@@ -295,14 +295,14 @@ mod tests {
         let counters = Counters::default();
         counters.here().near_hits.count();
         counters.here().near_hits.count();
-        counters.here().joined.count();
+        counters.here().coalesced.count();
         counters.here().misses.count();
         let stats = Stats::of(
             vec![
                 ("app.b".into(), counters.snapshot()),
                 ("app.a".into(), counters.snapshot()),
             ],
-            NearStats::default(),
+            NearCacheStats::default(),
         );
         assert_eq!(stats.total.near_hits, 4);
         assert_eq!(stats.function("app.a").hit_rate(), 0.75);
@@ -312,6 +312,9 @@ mod tests {
         assert_eq!(rows.len(), 5);
         assert!(rows[1].starts_with("app.a") && rows[1].ends_with("75.0%"));
         assert!(rows[3].starts_with("total"));
-        assert_eq!(rows[4], "near tier: 0 entries, 0 bytes, 0 kept, 0 dropped");
+        assert_eq!(
+            rows[4],
+            "near cache: 0 entries, 0 bytes, 0 inserted, 0 invalidated"
+        );
     }
 }

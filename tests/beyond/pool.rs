@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use deadpool_redis::{Manager, Pool, cluster, sentinel};
-use recached::{Cache, Credentials, ErrorKind, Given, cached};
+use recached::{Cache, Credentials, ErrorKind, ExternalPool, cached};
 use recached_tests::{Cluster, Sentinels, Server, reaches, until};
 
 static RUNS: AtomicUsize = AtomicUsize::new(0);
@@ -15,7 +15,7 @@ async fn lent(cache: &Cache, value: &AtomicU64, id: u64) -> u64 {
     value.load(Ordering::SeqCst)
 }
 
-async fn serves(pool: impl Into<Given> + Clone) {
+async fn serves(pool: impl Into<ExternalPool> + Clone) {
     let build = || {
         let builder = Cache::builder().pool(pool.clone()).namespace("lent");
         let builder = builder.command_timeout(Duration::from_secs(5));
@@ -25,7 +25,7 @@ async fn serves(pool: impl Into<Given> + Clone) {
     for cache in [&one, &two] {
         until("it is reached", || async { reaches(cache).await }).await;
         assert!(
-            cache.stats().near.off.is_some(),
+            cache.stats().near.disabled_reason.is_some(),
             "nobody would tell of changes"
         );
     }

@@ -137,7 +137,7 @@ async fn a_cluster_is_described_in_words() {
     }
     let cache = cache_on(&cluster.url(), "words");
     let check = cache.check().await.expect("it is reached");
-    assert!(check.is_good(), "{check}");
+    assert!(check.is_healthy(), "{check}");
     assert!(check.server().contains('.'), "{check}");
     for words in [
         "a cluster of 3 primaries",
@@ -168,7 +168,7 @@ async fn a_cluster_that_tells_of_no_changes_keeps_no_copies() {
     let [one, two] = [(); 2].map(|()| as_app(&cluster.url()));
     for cache in [&one, &two] {
         ready(cache).await;
-        assert!(cache.stats().near.off.is_some());
+        assert!(cache.stats().near.disabled_reason.is_some());
     }
     for round in 0..5 {
         for cache in [&one, &two] {

@@ -278,11 +278,17 @@ async fn a_local_value_past_its_ttl_is_served_while_a_new_one_is_computed(bed: B
 async fn a_setting_of_the_fleet_holds_for_local_values(bed: Bed) {
     let source = Source::default();
     let _ = template(&bed.one, &source, "a").await;
-    bed.one.settings().off("template").expect("it is a pattern");
+    bed.one
+        .overrides()
+        .disable("template")
+        .expect("it is a pattern");
     let _ = template(&bed.one, &source, "a").await;
     let _ = template(&bed.one, &source, "a").await;
     assert_eq!(source.runs(), 3);
-    bed.one.settings().on("template").expect("it is a pattern");
+    bed.one
+        .overrides()
+        .enable("template")
+        .expect("it is a pattern");
     for _ in 0..2 {
         let _ = template(&bed.one, &source, "a").await;
     }
@@ -347,5 +353,8 @@ async fn where_no_changes_are_told_local_values_are_held_against_their_generatio
         drop(two.invalidate("template").await);
         drop(two.invalidate_tag("t:a").await);
     }
-    assert!(one.stats().near.off.is_some(), "nothing is told here");
+    assert!(
+        one.stats().near.disabled_reason.is_some(),
+        "nothing is told here"
+    );
 }

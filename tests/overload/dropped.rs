@@ -50,7 +50,7 @@ async fn calling(cache: &Cache, id: u64) -> Arc<Calling> {
 }
 
 fn small(bed: &Bed) -> Cache {
-    let builder = Cache::builder().capacity(8).namespace("dropping");
+    let builder = Cache::builder().max_entries(8).namespace("dropping");
     let builder = match &bed.server {
         Some(server) => builder.redis(server.url()),
         None => builder.in_process(),

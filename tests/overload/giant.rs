@@ -53,7 +53,7 @@ async fn is_shared_and_not_stored(cache: &Cache, key: &str) {
     let stats = cache.stats();
     assert_eq!(stats.total.errors, before.errors, "{stats}");
     assert!(stats.total.oversized > before.oversized, "{stats}");
-    assert!(stats.total.joined > before.joined, "{stats}");
+    assert!(stats.total.coalesced > before.coalesced, "{stats}");
     assert!(stats.to_string().contains("oversized"), "{stats}");
     assert_eq!(cache.get::<String>(key).await.expect("it works"), None);
     let again = cache.get_or_compute(key, MINUTE, || async { "short".to_owned() });
@@ -92,7 +92,7 @@ async fn whoever_waits_elsewhere_for_a_value_beyond_the_limit_is_woken() {
     // Nothing but the release ends the wait.
     let policy = MINUTE
         .lease(Duration::from_secs(60))
-        .wait(Duration::from_secs(60));
+        .lease_wait(Duration::from_secs(60));
     let (begun, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let holder = tokio::spawn({
         let (cache, begun, go) = (caches[0].clone(), Arc::clone(&begun), Arc::clone(&go));

@@ -24,7 +24,7 @@ fn is_within(cache: &Cache) -> bool {
 
 /// Asks for many keys of many, while somebody watches the tier's size.
 async fn is_never_above_its_bounds(builder: Builder) -> Cache {
-    let cache = builder.capacity(ENTRIES).capacity_bytes(BYTES).build();
+    let cache = builder.max_entries(ENTRIES).max_bytes(BYTES).build();
     let cache = cache.expect("the settings are usable");
     let done = Arc::new(AtomicBool::new(false));
     let watcher = std::thread::spawn({
@@ -59,7 +59,7 @@ async fn is_never_above_its_bounds(builder: Builder) -> Cache {
     assert_eq!(stats.total.errors, 0, "{stats}");
     assert!(stats.total.near_hits > 0, "{stats}");
     assert!(
-        stats.near.kept > 4 * ENTRIES as u64,
+        stats.near.inserted > 4 * ENTRIES as u64,
         "it was never full: {stats}"
     );
     let _ = cache.invalidate_keys("small:*").await.expect("it works");
@@ -94,8 +94,8 @@ async fn copies_of_what_redis_holds_stay_within_their_bounds() {
 /// With no server nothing has to be written; what is held has its size all the same.
 #[tokio::test]
 async fn values_that_cannot_be_written_take_their_room_too() {
-    let builder = Cache::builder().in_process().capacity(ENTRIES);
-    let cache = builder.capacity_bytes(BYTES).max_value_size(BYTES / 4);
+    let builder = Cache::builder().in_process().max_entries(ENTRIES);
+    let cache = builder.max_bytes(BYTES).max_value_size(BYTES / 4);
     let cache = cache.build().expect("the settings are usable");
     // JSON has texts for keys, and no pairs.
     let tile = |length: usize| async move { HashMap::from([((1_u8, 2_u8), "x".repeat(length))]) };
@@ -136,7 +136,7 @@ async fn again(cache: &Cache, entries: usize) -> usize {
 #[tokio::test]
 async fn a_store_of_a_few_entries_keeps_as_many() {
     for entries in [1, 2, 3, 5, 8, 31, 33, 34, 100] {
-        let builder = Cache::builder().in_process().capacity(entries);
+        let builder = Cache::builder().in_process().max_entries(entries);
         let cache = builder.build().expect("it builds");
         for id in 100..200 {
             let key = format!("few:{id}");
@@ -148,7 +148,7 @@ async fn a_store_of_a_few_entries_keeps_as_many() {
         if entries <= 32 {
             assert_eq!(kept, entries, "{near}");
         }
-        let cache = Cache::builder().in_process().capacity(entries);
+        let cache = Cache::builder().in_process().max_entries(entries);
         let cache = cache.build().expect("it builds");
         let few = entries.min(8);
         assert_eq!(again(&cache, few).await, 0, "{few} of {entries}");
@@ -159,7 +159,7 @@ async fn a_store_of_a_few_entries_keeps_as_many() {
 async fn copies_of_a_few_entries_are_as_many_as_asked_for() {
     let server = Server::start();
     for entries in [1, 2, 3, 8] {
-        let builder = Cache::builder().redis(server.url()).capacity(entries);
+        let builder = Cache::builder().redis(server.url()).max_entries(entries);
         let builder = builder.command_timeout(Duration::from_secs(5));
         let cache = builder.build().expect("it builds");
         let wanted = entries as u64;

@@ -74,19 +74,19 @@ async fn an_override_that_is_no_text_leaves_the_others_in_force(backend: Backend
     let told = Told::default();
     let (one, two) = (backend.cache(), told.by(on(&backend)));
     spoil(&backend, "settings", 3);
-    let fleet = one.settings().fleet();
-    fleet.off("legible").await.expect("it works");
+    let fleet = one.overrides().fleet();
+    fleet.disable("legible").await.expect("it works");
     until("the other has read it", || async {
-        two.settings().list().len() == 1
+        two.overrides().list().len() == 1
     })
     .await;
     two.get_or_compute("legible:1", MINUTE, || async { 1u32 })
         .await;
     assert_eq!(two.stats().function("legible").bypasses, 1);
     // Read once more, and told of as before.
-    fleet.on("legible").await.expect("it works");
+    fleet.enable("legible").await.expect("it works");
     until("the other has read it again", || async {
-        let list = two.settings().list();
+        let list = two.overrides().list();
         list.len() == 1 && list[0].to_string().contains("on")
     })
     .await;
@@ -154,14 +154,14 @@ async fn a_function_that_the_registry_has_no_room_for_is_invalidated_all_the_sam
 async fn what_the_fleet_has_set_is_listed_right_after_a_cache_is_built(backend: Backend) {
     let one = backend.cache();
     let author = "ada\u{1b}[2J\nroot";
-    one.settings()
+    one.overrides()
         .fleet()
         .by(author)
-        .off("listed")
+        .disable("listed")
         .await
         .expect("it works");
     for _ in 0..5 {
-        let list = backend.cache().settings().fleet().list().await;
+        let list = backend.cache().overrides().fleet().list().await;
         let list = list.expect("the server is there");
         assert_eq!(list.len(), 1);
         let line = list[0].to_string();
@@ -174,15 +174,19 @@ async fn what_the_fleet_has_set_is_listed_right_after_a_cache_is_built(backend: 
 async fn a_flush_ends_what_the_fleet_has_set() {
     let server = Server::start();
     let [one, two] = [(); 2].map(|()| cache_on(&server.url(), "flushed"));
-    one.settings().fleet().off("some").await.expect("it works");
+    one.overrides()
+        .fleet()
+        .disable("some")
+        .await
+        .expect("it works");
     until("the other has read it", || async {
-        two.settings().list().len() == 1
+        two.overrides().list().len() == 1
     })
     .await;
     let _: () = server.ask(&["FLUSHALL"]);
     for cache in [&one, &two] {
         until("it is taken back", || async {
-            cache.settings().list().is_empty()
+            cache.overrides().list().is_empty()
         })
         .await;
     }

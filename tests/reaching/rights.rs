@@ -76,7 +76,7 @@ async fn a_user_with_the_documented_rights_lacks_nothing() {
         item_entry(&two, &source, 2).peek().await.expect("it may"),
         Some(7)
     );
-    let settings = one.settings();
+    let settings = one.overrides();
     let fleet = settings.fleet().by("ada");
     let nine = Duration::from_secs(9);
     fleet.ttl("item", nine).await.expect("it may");
@@ -87,7 +87,7 @@ async fn a_user_with_the_documented_rights_lacks_nothing() {
     let stats = two.stats();
     assert_eq!(stats.total.errors, 0, "{stats}");
     assert!(
-        stats.near.off.is_none() && stats.total.near_hits > 0,
+        stats.near.disabled_reason.is_none() && stats.total.near_hits > 0,
         "{stats}"
     );
     let check = one.check().await.expect("it is reached");
@@ -138,7 +138,7 @@ async fn a_server_is_described_in_words() {
     let server = Server::start_with("maxmemory 100mb\nmaxmemory-policy allkeys-lru\n");
     let cache = cache_on(&server.url(), "words");
     let check = cache.check().await.expect("it is reached");
-    assert!(check.is_good(), "{check}");
+    assert!(check.is_healthy(), "{check}");
     let text = check.to_string();
     for word in [
         "server: ",
@@ -153,7 +153,7 @@ async fn a_server_is_described_in_words() {
     server.ask::<()>(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
     let check = cache.check().await.expect("it is reached");
     assert!(
-        !check.is_good() && check.to_string().contains("refuses writes"),
+        !check.is_healthy() && check.to_string().contains("refuses writes"),
         "{check}"
     );
     server.ask::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
@@ -178,7 +178,7 @@ async fn a_server_is_described_in_words() {
     let alone = Cache::builder().in_process().build().expect("it builds");
     let check = alone.check().await.expect("there is nothing to reach");
     assert!(
-        check.is_good() && check.to_string().contains("in this process"),
+        check.is_healthy() && check.to_string().contains("in this process"),
         "{check}"
     );
 }

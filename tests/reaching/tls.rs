@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
-use recached::{Cache, Certificates, ErrorKind, Event, Policy};
+use recached::{Cache, ErrorKind, Event, Policy, TlsConfig};
 use recached_tests::{Cluster, PATIENCE, Sentinels, free_port, server, until};
 
 const MINUTE: Policy = Policy::new(Duration::from_secs(60));
@@ -101,7 +101,7 @@ fn start(folder: &Path, authority: &Authority, mutual: bool) -> Option<Server> {
     Some(Server { process, port })
 }
 
-fn build(url: String, certificates: Option<Certificates>) -> (Cache, Arc<Mutex<String>>) {
+fn build(url: String, certificates: Option<TlsConfig>) -> (Cache, Arc<Mutex<String>>) {
     let told = Arc::new(Mutex::new(String::new()));
     let observed = Arc::clone(&told);
     let builder = Cache::builder()
@@ -115,13 +115,13 @@ fn build(url: String, certificates: Option<Certificates>) -> (Cache, Arc<Mutex<S
             }
         });
     let builder = match certificates {
-        Some(certificates) => builder.certificates(certificates),
+        Some(certificates) => builder.tls(certificates),
         None => builder,
     };
     (builder.build().expect("it builds"), told)
 }
 
-async fn serves(url: String, certificates: Certificates) {
+async fn serves(url: String, certificates: TlsConfig) {
     let (cache, told) = build(url, Some(certificates));
     until("there are hits in the process", || async {
         cache.get_or_compute("item:1", MINUTE, || async { 5 }).await;
@@ -136,7 +136,7 @@ async fn serves(url: String, certificates: Certificates) {
     );
 }
 
-async fn refuses(url: String, certificates: Option<Certificates>, words: &[&str]) {
+async fn refuses(url: String, certificates: Option<TlsConfig>, words: &[&str]) {
     let (cache, told) = build(url, certificates);
     assert_eq!(
         cache.get_or_compute("item:1", MINUTE, || async { 5 }).await,
@@ -157,8 +157,8 @@ async fn a_server_is_trusted_by_its_authority_and_no_other() {
     let Some(server) = start(folder.path(), &ours, false) else {
         return;
     };
-    serves(server.url(), Certificates::new().authority(ours.pem())).await;
-    let wrong = Certificates::new().authority(theirs.pem());
+    serves(server.url(), TlsConfig::new().authority(ours.pem())).await;
+    let wrong = TlsConfig::new().authority(theirs.pem());
     refuses(server.url(), Some(wrong), &["certificate"]).await;
     // The system does not know it either.
     refuses(server.url(), None, &["certificate"]).await;
@@ -174,7 +174,7 @@ async fn a_server_that_asks_for_a_certificate_is_shown_one() {
         return;
     };
     let (certificate, key) = authority.signed();
-    let trust = || Certificates::new().authority(authority.pem());
+    let trust = || TlsConfig::new().authority(authority.pem());
     serves(server.url(), trust().client(certificate, key)).await;
     refuses(server.url(), Some(trust()), &["certificate", "Certificate"]).await;
 }
@@ -190,7 +190,7 @@ async fn the_nodes_of_a_cluster_and_sentinels_are_shown_certificates_too() {
     let settings = settings(folder.path(), &ours, true);
     let (certificate, key) = ours.signed();
     let shown = |authority: &Authority| {
-        let certificates = Certificates::new().authority(authority.pem());
+        let certificates = TlsConfig::new().authority(authority.pem());
         certificates.client(certificate.clone(), key.clone())
     };
     let arguments = settings
@@ -218,10 +218,10 @@ fn certificates_that_can_not_be_used_are_an_error_when_it_is_built() {
         error.to_string()
     };
     let (certificate, _) = ours.signed();
-    let garbled = Certificates::new().client(certificate, "no key");
-    let words = refusal(builder().certificates(garbled));
+    let garbled = TlsConfig::new().client(certificate, "no key");
+    let words = refusal(builder().tls(garbled));
     assert!(words.contains("certificates"), "{words}");
     let plain = Cache::builder().redis("redis://localhost");
-    let words = refusal(plain.certificates(Certificates::new().authority(ours.pem())));
+    let words = refusal(plain.tls(TlsConfig::new().authority(ours.pem())));
     assert!(words.contains("rediss://"), "{words}");
 }

@@ -43,7 +43,7 @@ fn measure(contender: &str) -> u64 {
     std::thread::sleep(std::time::Duration::from_millis(500));
     let after = recached_tests::resident().expect("Linux tells");
     if contender == "recached" {
-        let near = recached::Cache::installed().stats().near;
+        let near = recached::Cache::global().stats().near;
         assert_eq!(near.entries, ENTRIES, "none was evicted");
     }
     drop(held);

@@ -13,8 +13,7 @@ impl Args {
     /// What is wrong with the options, whatever they stand on.
     pub(super) fn check(&self, errors: &mut Vec<Error>) {
         let mut fail = |span: Place, message: &str| errors.push(Error::new(span, message));
-        let nothing =
-            "nothing would ever be stored: give at least 1 ms, or bypass the cache with `when = …`";
+        let nothing = "nothing would ever be stored: give at least 1 ms, or bypass the cache with `bypass_if = …`";
         let no_copy = "no copy would ever be kept: give at least 1 ms, or say `near = false`";
         let no_window = "nothing would ever be served from it: give at least 1 ms, or remove it";
         let no_time = "every computation would be too late: give at least 1 ms, or remove it";
@@ -29,7 +28,7 @@ impl Args {
                 no_window,
             ),
             ("stale_if_error", &self.stale_if_error, no_window),
-            ("timeout", &self.timeout, no_time),
+            ("soft_timeout", &self.soft_timeout, no_time),
         ] {
             if let Some((duration, span)) = duration.as_ref().and_then(Span::known)
                 && duration.as_millis() == 0
@@ -37,10 +36,10 @@ impl Args {
                 fail(span, &format!("a `{name}` of zero: {fix}"));
             }
         }
-        if let (Some(timeout), None) = (&self.timeout, &self.stale_if_error) {
+        if let (Some(timeout), None) = (&self.soft_timeout, &self.stale_if_error) {
             fail(
                 timeout.span(),
-                "with no stale value to stand in, nothing can end at a `timeout`: add `stale_if_error = …`",
+                "with no stale value to stand in, nothing can end at a `soft_timeout`: add `stale_if_error = …`",
             );
         }
         let goes_stale = self.stale_while_revalidate.is_some()

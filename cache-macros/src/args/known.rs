@@ -11,7 +11,7 @@ pub(super) const OPTIONS: [(&str, &str); 30] = [
     ("stale_if_error", "stale_if_error = \"1h\""),
     ("refresh_ahead", "refresh_ahead = true"),
     ("retry_after", "retry_after = \"1s\""),
-    ("timeout", "timeout = \"200ms\""),
+    ("soft_timeout", "soft_timeout = \"200ms\""),
     ("name", "name = \"shop.user\""),
     ("key", "key = \"item:{id}\""),
     ("version", "version = 2"),
@@ -19,10 +19,10 @@ pub(super) const OPTIONS: [(&str, &str); 30] = [
     ("with", "with(self.tenant)"),
     ("secret", "secret(token)"),
     ("tags", "tags(\"user:{id}\")"),
-    ("when", "when = !fresh"),
-    ("cache_if", "cache_if = |value| !value.is_empty()"),
+    ("bypass_if", "bypass_if = fresh"),
+    ("store_if", "store_if = |value| !value.is_empty()"),
     ("lease", "lease = \"5s\""),
-    ("wait", "wait = \"10s\""),
+    ("lease_wait", "lease_wait = \"10s\""),
     ("near", "near = false"),
     ("near_ttl", "near_ttl = \"1s\""),
     ("local", "local"),
@@ -42,7 +42,7 @@ const ELSEWHERE: [(&[&str], &str); 6] = [
     ),
     (
         &["size", "max_size"],
-        "entries are bounded for all functions together: `Cache::builder().capacity(…)`",
+        "entries are bounded for all functions together: `Cache::builder().max_entries(…)`",
     ),
     (
         &["result", "sync_writes"],
@@ -50,7 +50,7 @@ const ELSEWHERE: [(&[&str], &str); 6] = [
     ),
     (
         &["option"],
-        "a `None` is stored as any value is, unless you write `cache_if = |value| value.is_some()`",
+        "a `None` is stored as any value is, unless you write `store_if = |value| value.is_some()`",
     ),
     (
         &["convert"],

@@ -17,7 +17,7 @@ impl Expansion<'_> {
             ("jitter", jitter.as_ref().map(tokens)),
             ("none_ttl", args.none_ttl.as_ref().map(tokens)),
             ("lease", args.lease.as_ref().map(tokens)),
-            ("wait", args.wait.as_ref().map(tokens)),
+            ("lease_wait", args.lease_wait.as_ref().map(tokens)),
             ("near", near.as_ref().map(tokens)),
             ("near_ttl", args.near_ttl.as_ref().map(tokens)),
             ("err_ttl", args.err_ttl.as_ref().map(tokens)),
@@ -28,7 +28,7 @@ impl Expansion<'_> {
             ("stale_if_error", args.stale_if_error.as_ref().map(tokens)),
             ("refresh_ahead", ahead.map(tokens)),
             ("retry_after", args.retry_after.as_ref().map(tokens)),
-            ("timeout", args.timeout.as_ref().map(tokens)),
+            ("soft_timeout", args.soft_timeout.as_ref().map(tokens)),
         ];
         // Paths, and no methods: a trait of the user's may have one of the same name.
         let policy = options.into_iter().fold(new, |policy, (name, value)| {

@@ -43,7 +43,7 @@ async fn user(id: u64) -> Result<Option<User>, Error> {
             __recached_arguments,
             "id",
         );
-        crate::deep::recached::__private::Call::when(&mut __recached_call, id > 1);
+        crate::deep::recached::__private::Call::bypass_if(&mut __recached_call, id > 1);
         if let ::core::option::Option::Some(__recached_hit) = crate::deep::recached::__private::Call::near(
             &__recached_call,
         ) {
@@ -51,12 +51,12 @@ async fn user(id: u64) -> Result<Option<User>, Error> {
         }
         crate::deep::recached::__private::run_owned(
             __recached_call,
-            crate::deep::recached::Policy::timeout(
+            crate::deep::recached::Policy::soft_timeout(
                 crate::deep::recached::Policy::refresh_ahead(
                     crate::deep::recached::Policy::stale_if_error(
                         crate::deep::recached::Policy::stale_while_revalidate(
                             crate::deep::recached::Policy::near_ttl(
-                                crate::deep::recached::Policy::wait(
+                                crate::deep::recached::Policy::lease_wait(
                                     crate::deep::recached::Policy::lease(
                                         crate::deep::recached::Policy::none_ttl(
                                             crate::deep::recached::Policy::jitter(
@@ -145,12 +145,12 @@ fn handle(
     }
     crate::deep::recached::__private::entry(
         __recached_call,
-        crate::deep::recached::Policy::timeout(
+        crate::deep::recached::Policy::soft_timeout(
             crate::deep::recached::Policy::refresh_ahead(
                 crate::deep::recached::Policy::stale_if_error(
                     crate::deep::recached::Policy::stale_while_revalidate(
                         crate::deep::recached::Policy::near_ttl(
-                            crate::deep::recached::Policy::wait(
+                            crate::deep::recached::Policy::lease_wait(
                                 crate::deep::recached::Policy::lease(
                                     crate::deep::recached::Policy::none_ttl(
                                         crate::deep::recached::Policy::jitter(

@@ -6,7 +6,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::{Boxed, Request};
 use crate::background;
 #[cfg(debug_assertions)]
-use crate::codec::Codec;
+use crate::codec::Encoding;
 use crate::codec::guarded;
 use crate::computation::Pulse;
 use crate::draft::{Draft, oversized};
@@ -249,7 +249,7 @@ impl Request<'_> {
             return;
         }
         let payload = &entry[HEADER..];
-        let plain = Codec {
+        let plain = Encoding {
             packed: false,
             ..self.policy.codec
         };

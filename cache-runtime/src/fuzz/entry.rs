@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Input;
-use crate::codec::Codec;
+use crate::codec::Encoding;
 use crate::draft::Draft;
 use crate::entry::{Age, HEADER, Mark, Span};
 use crate::group::Stamp;
@@ -45,8 +45,8 @@ pub fn entry(data: &[u8]) {
 const MOST: u64 = 1 << 30;
 
 /// Those that are compiled in.
-fn codecs() -> impl Iterator<Item = Codec> {
-    b"jJmM".iter().filter_map(|mark| Codec::of_mark(*mark))
+fn codecs() -> impl Iterator<Item = Encoding> {
+    b"jJmM".iter().filter_map(|mark| Encoding::of_mark(*mark))
 }
 
 fn reads(entry: &[u8], left: Duration) {
@@ -86,7 +86,7 @@ where
     let Ok(Some(held)) = stored.value(form, mark, MOST) else {
         return;
     };
-    let codec = Codec::of_mark(mark.as_bytes()[3]).expect("it was read");
+    let codec = Encoding::of_mark(mark.as_bytes()[3]).expect("it was read");
     let mut draft = Draft::new(mark.header(stored.span()), u64::MAX);
     let written = (form.encode)(&held, codec, &mut draft);
     assert!(written.is_ok());

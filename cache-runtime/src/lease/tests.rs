@@ -2,7 +2,7 @@ use super::*;
 
 use std::time::Instant;
 
-use crate::codec::Codec;
+use crate::codec::Encoding;
 use crate::entry::Mark;
 use crate::flight::{Flights, Lead, Role};
 use crate::group::{Group, Stamp};
@@ -36,7 +36,7 @@ impl Bed {
     }
 
     fn claim(&self, token: UniqueId, respects_pause: bool) -> Claim {
-        let mark = Mark::new(Codec::JSON, 0, self.stamp(), &self.key);
+        let mark = Mark::new(Encoding::JSON, 0, self.stamp(), &self.key);
         let claimed = Claimed {
             key: &self.key,
             groups: &self.groups,

@@ -184,14 +184,19 @@ fn the_tier_tells_what_it_holds_and_why_it_is_off() {
     near.refuse();
     let stats = near.stats();
     assert_eq!(
-        (stats.entries, stats.kept, stats.dropped, stats.refused),
+        (
+            stats.entries,
+            stats.inserted,
+            stats.invalidated,
+            stats.rejected
+        ),
         (1, 2, 1, 1)
     );
     assert!(
         stats.weight >= 900,
         "one of ten thousand bytes has a tenth of them"
     );
-    assert!(stats.off.is_none());
+    assert!(stats.disabled_reason.is_none());
     assert!(!near.switch(false), "it is on already");
     assert!(near.switch(true));
     assert!(!near.switch(true));

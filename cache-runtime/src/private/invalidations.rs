@@ -115,7 +115,7 @@ impl Invalidations {
     }
 
     async fn invalidate(&self, caller: Caller) {
-        let cache = self.cache.as_ref().unwrap_or_else(|| Cache::installed());
+        let cache = self.cache.as_ref().unwrap_or_else(|| Cache::global());
         for pattern in &self.functions {
             told(cache, cache.invalidate_from(caller, pattern).await);
         }

@@ -52,7 +52,7 @@ where
                 value
             }
             Answer::Compute(work) => {
-                let (Some(limit), Some(spare)) = (policy.timeout, request.spare(&work)) else {
+                let (Some(limit), Some(spare)) = (policy.soft_timeout, request.spare(&work)) else {
                     if !detached {
                         let result = request.compute(&work, pin!(compute)).await;
                         return request.settle(work, result, judge).await;
@@ -127,7 +127,7 @@ where
             value
         }
         Answer::Compute(work) => {
-            let (Some(limit), Some(spare)) = (policy.timeout, request.spare(&work)) else {
+            let (Some(limit), Some(spare)) = (policy.soft_timeout, request.spare(&work)) else {
                 let result = request.compute_blocking(compute);
                 return blocking::wait(request.settle(work, result, judge));
             };

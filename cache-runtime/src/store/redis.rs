@@ -5,9 +5,9 @@ mod chores;
 #[cfg(feature = "cluster")]
 mod cluster;
 mod database;
+mod external_pool;
 mod fleet;
 mod generations;
-mod given;
 mod greeting;
 mod hash;
 mod health;
@@ -51,7 +51,7 @@ use crate::credentials::Ask;
 use crate::entry::HEADER;
 use crate::error::Error;
 use crate::pattern::KeyPattern;
-pub use given::Given;
+pub use external_pool::ExternalPool;
 pub(crate) use health::Health;
 use inbox::Inbox;
 pub(crate) use link::Link;
@@ -74,21 +74,21 @@ const BUSY_TIME: Duration = Duration::from_secs(10);
 const MOST_COUNTED: usize = 64;
 
 /// How a cache reaches its server.
-pub(crate) struct Settings {
+pub(crate) struct RedisConfig {
     pub(crate) namespace: Arc<str>,
     pub(crate) target: Target,
     pub(crate) credentials: Option<Ask>,
     #[cfg(feature = "sentinel")]
     pub(crate) sentinel_credentials: Option<Ask>,
     #[cfg(all(feature = "cluster", feature = "tls"))]
-    pub(crate) certificates: Option<crate::certificates::Certificates>,
+    pub(crate) certificates: Option<crate::tls_config::TlsConfig>,
     pub(crate) connect_timeout: Duration,
     pub(crate) command_timeout: Duration,
     pub(crate) max_value_size: u64,
     pub(crate) health: Health,
 }
 
-impl Settings {
+impl RedisConfig {
     fn names_key(&self) -> String {
         format!("{}:functions", self.namespace)
     }
@@ -110,7 +110,7 @@ impl Settings {
 /// The links of one cache: one on our own runtime, and one on each runtime that calls (often, if
 /// it has one thread), where a reply needs no change of thread.
 pub(crate) struct Redis {
-    settings: Arc<Settings>,
+    settings: Arc<RedisConfig>,
     names: Arc<Names>,
     queue: Arc<Queue>,
     listener: Arc<dyn Listener>,
@@ -182,7 +182,7 @@ async fn look_after(homes: Weak<Homes>, steady: Weak<Link>, listener: Arc<dyn Li
 }
 
 impl Redis {
-    pub(crate) fn start(settings: Settings, listener: Arc<dyn Listener>) -> Result<Self, Error> {
+    pub(crate) fn start(settings: RedisConfig, listener: Arc<dyn Listener>) -> Result<Self, Error> {
         let settings = Arc::new(settings);
         let names = Arc::<Names>::default();
         let inbox = Inbox::new(

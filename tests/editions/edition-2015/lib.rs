@@ -13,7 +13,7 @@ use recached::{cached, invalidates};
     tags("u:{id}"),
     stale_while_revalidate = "1m",
     stale_if_error = 60,
-    timeout = 5,
+    soft_timeout = 5,
     jitter = 0.1,
     codec = "json"
 )]

@@ -54,7 +54,7 @@ pub async fn user(id: u64, _of: &str) -> Result<Option<User>, Failure> {
 
 /// As [`user`], on the spot, by way of the crate's own re-export.
 #[must_use]
-#[cached(ttl = "1m", with(1 + 1), crate = crate::reexport::recached, cache_if = |user| user.id > 0)]
+#[cached(ttl = "1m", with(1 + 1), crate = crate::reexport::recached, store_if = |user| user.id > 0)]
 pub fn user_now(id: u64) -> Arc<User> {
     RUNS.fetch_add(1, Ordering::SeqCst);
     Arc::new(User { id })
@@ -71,7 +71,7 @@ impl Users {
     #[cached(
         ttl = 60, crate = cache_lib, with(self.tenant.0, self.tenant.1), none_ttl = 1,
         stale_if_error = "1h", ttl_with = |_| std::time::Duration::from_secs(1),
-        when = !self.tenant.0.is_empty() || self.tenant.1 == 0
+        bypass_if = self.tenant.0.is_empty() && self.tenant.1 != 0
     )]
     pub async fn all(self: Arc<Self>) -> Option<Vec<User>> {
         RUNS.fetch_add(1, Ordering::SeqCst);

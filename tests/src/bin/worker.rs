@@ -18,7 +18,13 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 
 static SOURCE: OnceLock<Source> = OnceLock::new();
 
-#[cached(ttl = 60, name = "fleet.report", lease = "1s", wait = "30s", skip(ms))]
+#[cached(
+    ttl = 60,
+    name = "fleet.report",
+    lease = "1s",
+    lease_wait = "30s",
+    skip(ms)
+)]
 async fn report(id: u64, ms: u64) -> String {
     let source = SOURCE.get().expect("it is set in main");
     let value = source.begin();
@@ -42,7 +48,7 @@ async fn main() {
         .install()
         .expect("the url is good");
     until("the server answers", || async {
-        let cache = Cache::installed();
+        let cache = Cache::global();
         reaches(cache).await
     })
     .await;

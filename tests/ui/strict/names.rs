@@ -145,10 +145,10 @@ mod annotated {
         ttl = 60,
         jitter = 0.1,
         lease = "5s",
-        wait = "5s",
+        lease_wait = "5s",
         near_ttl = "1m",
-        when = id > 0,
-        cache_if = |of: &u64| *of > 0,
+        bypass_if = id == 0,
+        store_if = |of: &u64| *of > 0,
         tags("user:{id}", "all"),
         secret(token)
     )]
@@ -161,7 +161,7 @@ mod annotated {
         ttl = 60,
         key = "renamed:{id}:{name}",
         stale_if_error = "1m",
-        timeout = "5s"
+        soft_timeout = "5s"
     )]
     pub(super) async fn renamed(id: u64, name: Arc<str>) -> Result<Second, String> {
         RUNS.fetch_add(1, Ordering::SeqCst);

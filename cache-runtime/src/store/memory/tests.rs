@@ -1,6 +1,6 @@
 use super::*;
 
-use crate::codec::Codec;
+use crate::codec::Encoding;
 use crate::entry::Mark;
 
 const LIFE: Duration = Duration::from_secs(60);
@@ -26,7 +26,7 @@ impl Bed {
 
     /// What a claim of this stamp is answered.
     fn claim_at(&self, stamp: Stamp, token: UniqueId, respects_pause: bool) -> Claim {
-        let mark = Mark::new(Codec::JSON, 0, stamp, &self.key);
+        let mark = Mark::new(Encoding::JSON, 0, stamp, &self.key);
         let claimed = Claimed {
             key: &self.key,
             groups: &self.groups,
@@ -132,7 +132,7 @@ fn a_failure_replaces_nothing_of_its_generation_and_leaves_a_pause() {
     assert!(matches!(bed.claim(first), Claim::Granted));
     assert!(bed.fill(first, 1, Existing::Replace));
     let force = |token| {
-        let mark = Mark::new(Codec::JSON, 0, bed.stamp(), &bed.key);
+        let mark = Mark::new(Encoding::JSON, 0, bed.stamp(), &bed.key);
         let claimed = Claimed {
             key: &bed.key,
             groups: &bed.groups,
@@ -222,7 +222,7 @@ fn pauses_that_are_over_go_and_those_that_are_not_stay() {
             0 if id < 800 => LIFE,
             _ => Duration::ZERO,
         };
-        let mark = Mark::new(Codec::JSON, 0, bed.stamp(), &key);
+        let mark = Mark::new(Encoding::JSON, 0, bed.stamp(), &key);
         let claimed = Claimed {
             key: &key,
             groups: &bed.groups,

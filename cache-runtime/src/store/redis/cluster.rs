@@ -18,7 +18,7 @@ use redis::{
     ProtocolVersion, RedisError, RedisFuture, RedisResult, Value,
 };
 
-use super::Settings;
+use super::RedisConfig;
 use super::inbox::Inbox;
 use super::pool::{hears, is_refusal};
 use super::primaries::primaries;
@@ -46,7 +46,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 /// Connects to all primaries; which they are, and whether they tell of what was read there.
 pub(super) async fn connect(
     nodes: &[ConnectionInfo],
-    settings: &Settings,
+    settings: &RedisConfig,
     inbox: &Arc<Inbox>,
 ) -> RedisResult<(Connection, Topology, bool)> {
     let told = Arc::new(Scope {
@@ -69,7 +69,7 @@ pub(super) async fn connect(
 
 async fn open(
     nodes: &[ConnectionInfo],
-    settings: &Settings,
+    settings: &RedisConfig,
     scope: &Arc<Scope>,
 ) -> RedisResult<(Connection, Topology)> {
     let protocol = match scope.inbox {

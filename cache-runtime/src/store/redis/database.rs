@@ -3,7 +3,7 @@ use std::time::Duration;
 use redis::RedisResult;
 use tokio::time::timeout;
 
-use super::Settings;
+use super::RedisConfig;
 use super::link::{Line, Up};
 use super::scripts::SCRIPTS;
 use super::tier::millis;
@@ -20,7 +20,7 @@ pub(super) struct Database(Option<UniqueId>);
 impl Database {
     /// Whether another database has come in the place of the one that was there at the last
     /// heartbeat. A cluster has one database only.
-    pub(super) async fn was_swapped(&mut self, up: &mut Up, settings: &Settings) -> bool {
+    pub(super) async fn was_swapped(&mut self, up: &mut Up, settings: &RedisConfig) -> bool {
         if !up.connection.is_one() {
             return false;
         }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::{sleep, timeout};
 
-use super::Settings;
+use super::RedisConfig;
 use super::database::Database;
 use super::inbox::Inbox;
 use super::lanes::Lanes;
@@ -43,7 +43,7 @@ impl Drop for Alive {
 }
 
 /// Connects, watches over the connection, and connects again; ends with its link.
-pub(super) async fn keep(link: Weak<Link>, inbox: Arc<Inbox>, settings: Arc<Settings>) {
+pub(super) async fn keep(link: Weak<Link>, inbox: Arc<Inbox>, settings: Arc<RedisConfig>) {
     let mut source = None;
     let mut pause = Duration::from_millis(20);
     loop {
@@ -88,7 +88,7 @@ pub(super) async fn keep(link: Weak<Link>, inbox: Arc<Inbox>, settings: Arc<Sett
 /// A connection, whose pushes go to another if that is named.
 pub(super) async fn connect(
     source: &mut Option<Source>,
-    settings: &Arc<Settings>,
+    settings: &Arc<RedisConfig>,
     inbox: &Arc<Inbox>,
     redirect: Option<i64>,
 ) -> Result<Checkout, Error> {
@@ -114,7 +114,7 @@ pub(super) async fn connect(
 async fn watch(
     link: &Weak<Link>,
     inbox: &Inbox,
-    settings: &Settings,
+    settings: &RedisConfig,
     mut up: Up,
     checkout: &mut Checkout,
 ) {

@@ -14,7 +14,7 @@ use super::health::unreachable;
 use super::keeper::{Alive, keep};
 use super::lanes::Lanes;
 use super::topology::Topology;
-use super::{Settings, names::Names, pool, queue::Queue, redirected, wire::Wire};
+use super::{RedisConfig, names::Names, pool, queue::Queue, redirected, wire::Wire};
 use crate::background;
 use crate::error::Error;
 use crate::store::redis::generations::Epoch;
@@ -42,7 +42,7 @@ pub(super) const HEARTBEAT: Duration = Duration::from_secs(1);
 /// One multiplexed connection that stays checked out of its pool, is replaced when it breaks,
 /// and hears what the server pushes. It lives on one runtime and serves callers on any.
 pub(crate) struct Link {
-    pub(super) settings: Arc<Settings>,
+    pub(super) settings: Arc<RedisConfig>,
     pub(super) names: Arc<Names>,
     pub(super) queue: Arc<Queue>,
     /// Where pushes about what is read on it arrive.
@@ -102,7 +102,7 @@ pub(super) struct Line {
 impl Link {
     /// A link whose connection lives on `runtime`.
     pub(super) fn start(
-        settings: &Arc<Settings>,
+        settings: &Arc<RedisConfig>,
         names: &Arc<Names>,
         queue: &Arc<Queue>,
         inbox: Inbox,
@@ -138,7 +138,7 @@ impl Link {
     }
 
     fn new(
-        settings: &Arc<Settings>,
+        settings: &Arc<RedisConfig>,
         names: &Arc<Names>,
         queue: &Arc<Queue>,
         inbox: Arc<Inbox>,

@@ -6,10 +6,10 @@ use redis::{
     AsyncConnectionConfig, Cmd, ConnectionInfo, ProtocolVersion, PushInfo, RedisError, Value,
 };
 
-use super::Settings;
+use super::RedisConfig;
 #[cfg(feature = "cluster")]
 use super::cluster;
-use super::given::Lent;
+use super::external_pool::Lent;
 use super::greeting::refusal;
 use super::health;
 use super::inbox::Inbox;
@@ -26,7 +26,7 @@ const QUEUE: usize = 1_024;
 
 /// Builds a link's connections.
 pub(super) struct Source {
-    settings: Arc<Settings>,
+    settings: Arc<RedisConfig>,
     inbox: Arc<Inbox>,
     /// Of the one server.
     pools: Option<Pools>,
@@ -69,7 +69,7 @@ pub(super) struct Checkout {
 }
 
 impl Source {
-    pub(super) fn new(settings: &Arc<Settings>, inbox: &Arc<Inbox>) -> Result<Self, Error> {
+    pub(super) fn new(settings: &Arc<RedisConfig>, inbox: &Arc<Inbox>) -> Result<Self, Error> {
         // With a login of its own for each connection, a pool for each.
         let pools = match &settings.target {
             Target::One(server) if settings.credentials.is_none() => {
@@ -128,7 +128,7 @@ impl Source {
                     _lent: None,
                 })
             }
-            Target::Given(pool) => pool.connect().await,
+            Target::ExternalPool(pool) => pool.connect().await,
         }
     }
 
@@ -178,7 +178,7 @@ struct Pools {
 impl Pools {
     fn new(
         server: &ConnectionInfo,
-        settings: &Settings,
+        settings: &RedisConfig,
         inbox: &Arc<Inbox>,
     ) -> Result<Self, Error> {
         let config = AsyncConnectionConfig::new()
@@ -270,7 +270,7 @@ fn checkout(connection: Connection, tracking: bool) -> Checkout {
 
 fn build(
     server: &ConnectionInfo,
-    settings: &Settings,
+    settings: &RedisConfig,
     config: AsyncConnectionConfig,
     protocol: ProtocolVersion,
 ) -> Result<Pool, Error> {

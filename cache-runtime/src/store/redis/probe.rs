@@ -76,7 +76,7 @@ impl Way {
             missing: Vec::new(),
             refused: Vec::new(),
             elsewhere: false,
-            lent: matches!(self.settings.target, Target::Given(_)),
+            lent: matches!(self.settings.target, Target::ExternalPool(_)),
         };
         if let Ok(hello) = self.say(cmd("HELLO")).await? {
             facts.protocol = field(hello, "proto").unwrap_or(2);

@@ -2,7 +2,7 @@ use redis::ConnectionInfo;
 #[cfg(feature = "tls")]
 use redis::TlsCertificates;
 
-use super::given::Given;
+use super::external_pool::ExternalPool;
 use crate::credentials::Credentials;
 #[cfg(feature = "tls")]
 use crate::error::{Error, ErrorKind};
@@ -20,7 +20,7 @@ pub(crate) enum Target {
     #[cfg(feature = "sentinel")]
     Sentinel(Watched),
     /// Wherever the program's own pool leads.
-    Given(Given),
+    ExternalPool(ExternalPool),
 }
 
 /// A server whose place its sentinels know.
@@ -43,7 +43,7 @@ impl Target {
         match self {
             #[cfg(feature = "sentinel")]
             Self::Sentinel(_) => true,
-            Self::Given(pool) => pool.moves(),
+            Self::ExternalPool(pool) => pool.moves(),
             _ => false,
         }
     }
@@ -57,7 +57,7 @@ impl Target {
             Self::Sentinel(_) => true,
             #[cfg(feature = "cluster")]
             Self::Cluster(_) => false,
-            Self::Given(_) => false,
+            Self::ExternalPool(_) => false,
         }
     }
 
@@ -73,7 +73,7 @@ impl Target {
                 node: login(&watched.node),
                 ..watched.clone()
             }),
-            Self::Given(pool) => Self::Given(pool.clone()),
+            Self::ExternalPool(pool) => Self::ExternalPool(pool.clone()),
         }
     }
 
@@ -131,7 +131,7 @@ impl Target {
                     ..watched
                 }))
             }
-            Self::Given(pool) => Ok(Self::Given(pool)),
+            Self::ExternalPool(pool) => Ok(Self::ExternalPool(pool)),
         }
     }
 }

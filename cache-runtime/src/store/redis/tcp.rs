@@ -12,7 +12,7 @@ const IDLE: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs
 #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
-/// Settings of every connection: what is written is sent at once. With Nagle's algorithm (RFC 896),
+/// RedisConfig of every connection: what is written is sent at once. With Nagle's algorithm (RFC 896),
 /// the driver's default, each write waits for the acknowledgement of the one before.
 pub(super) fn settings() -> TcpSettings {
     let keepalive = TcpKeepalive::new().with_time(IDLE.0).with_interval(IDLE.1);

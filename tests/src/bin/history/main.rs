@@ -36,7 +36,7 @@ const TOLD: usize = 3;
 /// After the last fault, all must work as before.
 const RECOVERY: Duration = Duration::from_secs(3);
 
-struct Settings {
+struct Options {
     time: Duration,
     processes: usize,
     seed: Option<u64>,
@@ -51,8 +51,8 @@ fn main() -> ExitCode {
         reader::run(url, folder.into(), records.into(), release == "new");
         return ExitCode::SUCCESS;
     }
-    match settings(&words) {
-        Some(settings) => run(&settings),
+    match options(&words) {
+        Some(options) => run(&options),
         None => {
             eprintln!("{USAGE}");
             ExitCode::FAILURE
@@ -60,8 +60,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn settings(words: &[String]) -> Option<Settings> {
-    let mut settings = Settings {
+fn options(words: &[String]) -> Option<Options> {
+    let mut options = Options {
         time: Duration::from_secs(60),
         processes: 4,
         seed: None,
@@ -70,40 +70,40 @@ fn settings(words: &[String]) -> Option<Settings> {
     let mut words = words.iter();
     while let Some(word) = words.next() {
         if word == "--on" {
-            settings.on = words.next()?.clone();
+            options.on = words.next()?.clone();
             continue;
         }
         let mut number = || words.next()?.parse::<u64>().ok();
         match word.as_str() {
-            "--minutes" => settings.time = Duration::from_secs(number()? * 60),
-            "--seconds" => settings.time = Duration::from_secs(number()?),
-            "--processes" => settings.processes = usize::try_from(number()?).ok()?,
-            "--seed" => settings.seed = Some(number()?),
+            "--minutes" => options.time = Duration::from_secs(number()? * 60),
+            "--seconds" => options.time = Duration::from_secs(number()?),
+            "--processes" => options.processes = usize::try_from(number()?).ok()?,
+            "--seed" => options.seed = Some(number()?),
             _ => return None,
         }
     }
-    Some(settings)
+    Some(options)
 }
 
-fn run(settings: &Settings) -> ExitCode {
+fn run(options: &Options) -> ExitCode {
     // Of the faults; what processes do in between is the scheduler's.
-    fastrand::seed(settings.seed.unwrap_or_else(|| fastrand::u64(..)));
+    fastrand::seed(options.seed.unwrap_or_else(|| fastrand::u64(..)));
     println!("seed {}", fastrand::get_seed());
     let folder = tempfile::tempdir().expect("a temporary folder");
     drop(Registers::open(folder.path()));
     // Servers leave there what they write.
     std::env::set_current_dir(folder.path()).expect("it is there");
-    let Some(servers) = Servers::start(&settings.on) else {
+    let Some(servers) = Servers::start(&options.on) else {
         eprintln!("{USAGE}");
         return ExitCode::FAILURE;
     };
-    let slots = (0..settings.processes).map(|place| Slot::new(place, &servers, folder.path()));
+    let slots = (0..options.processes).map(|place| Slot::new(place, &servers, folder.path()));
     let slots = slots.collect();
     let injector = Injector::new(servers, slots);
     let end = std::thread::scope(|scope| {
         scope.spawn(|| injector.feel_the_pulse());
         std::thread::sleep(Duration::from_secs(1));
-        injector.run(settings.time.saturating_sub(RECOVERY));
+        injector.run(options.time.saturating_sub(RECOVERY));
         std::thread::sleep(RECOVERY);
         let end = record::now();
         injector.stop();
@@ -136,7 +136,7 @@ fn run(settings: &Settings) -> ExitCode {
     for violation in verdict.violations.iter().take(TOLD) {
         println!("{}", violation.tell(&processes, &disturbances));
     }
-    let silent = (0..settings.processes).filter(|slot| !reads_at(&processes, *slot, end));
+    let silent = (0..options.processes).filter(|slot| !reads_at(&processes, *slot, end));
     let silent: Vec<usize> = silent.collect();
     if !silent.is_empty() {
         println!("not working again at the end: {silent:?}");

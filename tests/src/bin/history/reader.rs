@@ -50,7 +50,7 @@ macro_rules! release {
                                                                         name = "history.near",
                                                                         version = $version,
                                                                         lease = "1s",
-                                                                        wait = "5s"
+                                                                        lease_wait = "5s"
                                                                     )]
             pub(super) async fn kept(register: u8) -> Held {
                 compute(register).await
@@ -61,7 +61,7 @@ macro_rules! release {
                                                                         name = "history.brief",
                                                                         version = $version,
                                                                         lease = "1s",
-                                                                        wait = "5s"
+                                                                        lease_wait = "5s"
                                                                     )]
             pub(super) async fn brief(register: u8) -> Held {
                 compute(register).await
@@ -73,7 +73,7 @@ macro_rules! release {
                                                                         version = $version,
                                                                         near = false,
                                                                         lease = "1s",
-                                                                        wait = "5s"
+                                                                        lease_wait = "5s"
                                                                     )]
             pub(super) async fn far(register: u8) -> Held {
                 compute(register).await

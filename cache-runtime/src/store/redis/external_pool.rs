@@ -16,7 +16,7 @@ use crate::error::ErrorKind;
 /// `deadpool_redis`, for one server, a cluster (feature `cluster`) or a server that sentinels watch
 /// over (feature `sentinel`), whose failovers are followed.
 #[derive(Clone)]
-pub struct Given(Kind);
+pub struct ExternalPool(Kind);
 
 #[derive(Clone)]
 enum Kind {
@@ -38,7 +38,7 @@ enum Object {
     Sentinel(deadpool_redis::sentinel::Connection),
 }
 
-impl Given {
+impl ExternalPool {
     /// Whether the server that is there may turn out to be the wrong one.
     pub(super) fn moves(&self) -> bool {
         match self.0 {
@@ -122,27 +122,27 @@ impl Drop for Lent {
     }
 }
 
-impl From<Pool> for Given {
+impl From<Pool> for ExternalPool {
     fn from(pool: Pool) -> Self {
         Self(Kind::One(pool))
     }
 }
 
 #[cfg(feature = "cluster")]
-impl From<deadpool_redis::cluster::Pool> for Given {
+impl From<deadpool_redis::cluster::Pool> for ExternalPool {
     fn from(pool: deadpool_redis::cluster::Pool) -> Self {
         Self(Kind::Cluster(pool))
     }
 }
 
 #[cfg(feature = "sentinel")]
-impl From<deadpool_redis::sentinel::Pool> for Given {
+impl From<deadpool_redis::sentinel::Pool> for ExternalPool {
     fn from(pool: deadpool_redis::sentinel::Pool) -> Self {
         Self(Kind::Sentinel(pool))
     }
 }
 
-impl std::fmt::Debug for Given {
+impl std::fmt::Debug for ExternalPool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // A pool's own text may hold its url.
         f.write_str("Given")

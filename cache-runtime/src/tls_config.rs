@@ -3,14 +3,14 @@ use std::fmt;
 use redis::{ClientTlsConfig, TlsCertificates};
 
 /// Whom a connection trusts, and how it shows who it is: PEM texts, for
-/// [`Builder::certificates`](crate::Builder::certificates).
+/// [`Builder::tls`](crate::Builder::tls).
 #[derive(Clone, Default)]
-pub struct Certificates {
+pub struct TlsConfig {
     authority: Option<Vec<u8>>,
     client: Option<(Vec<u8>, Vec<u8>)>,
 }
 
-impl Certificates {
+impl TlsConfig {
     /// None yet: the system's authorities are trusted, and no client certificate is shown.
     #[must_use]
     pub fn new() -> Self {
@@ -45,9 +45,9 @@ impl Certificates {
     }
 }
 
-impl fmt::Debug for Certificates {
+impl fmt::Debug for TlsConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Certificates")
+        f.write_str("TlsConfig")
     }
 }
 
