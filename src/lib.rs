@@ -15,7 +15,7 @@ pub use recached_runtime::{
 pub use recached_runtime::TlsConfig;
 
 #[doc(hidden)]
-pub use recached_runtime::private as __private;
+pub use recached_runtime::macro_support as __private;
 
 /// As [`Cache::invalidate`], on the installed cache.
 ///

@@ -6,11 +6,15 @@
 
 mod arguments;
 mod escape;
+pub(crate) mod fingerprint;
 mod head;
+pub(crate) mod nearest;
 mod order;
 #[allow(missing_docs, reason = "generated code is its only reader")]
 mod part;
+pub(crate) mod pattern;
 mod quotes;
+pub(crate) mod secret;
 mod serializer;
 mod text;
 mod types;
@@ -31,7 +35,7 @@ pub use part::{AnyPart, Part};
 pub(crate) use variant::Variant;
 
 use crate::error::{Error, ErrorKind};
-use crate::fingerprint::Fingerprint;
+use crate::key::fingerprint::Fingerprint;
 
 /// The key of one call, as it stands in Redis.
 ///

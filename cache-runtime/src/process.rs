@@ -1,5 +1,7 @@
 //! Which process this is: a fork has the memory of its parent, and none of its threads.
 
+pub(crate) mod background;
+
 use std::sync::OnceLock;
 
 static ORIGINAL: OnceLock<u32> = OnceLock::new();

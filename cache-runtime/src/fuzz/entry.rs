@@ -3,13 +3,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Input;
-use crate::codec::Encoding;
-use crate::draft::Draft;
-use crate::entry::{Age, HEADER, Mark, Span};
-use crate::group::Stamp;
+use crate::backend::Stored;
+use crate::entry::codec::Encoding;
+use crate::entry::entry_writer::Draft;
+use crate::entry::header::{Age, HEADER, Mark, Span};
+use crate::invalidation::group::Stamp;
 use crate::key::Key;
-use crate::returns::{OWNED, Returns, ValueKind};
-use crate::store::Stored;
+use crate::values::return_kind::{OWNED, Returns, ValueKind};
 
 /// Whatever Redis says an entry is: a value or a miss, never a panic; and what is written is
 /// read.

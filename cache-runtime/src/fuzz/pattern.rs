@@ -1,6 +1,6 @@
 use super::Input;
+use crate::key::pattern::{KeyPattern, NamePattern};
 use crate::key::{Key, split};
-use crate::pattern::{KeyPattern, NamePattern};
 
 const NAMESPACE: &str = "n-s";
 

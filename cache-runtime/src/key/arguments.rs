@@ -7,8 +7,8 @@ use super::serializer::{Place, Refusal, dynamic, write};
 use super::text::Text;
 use super::{Head, Key, escape};
 use crate::error::{Error, ErrorKind};
-use crate::fingerprint::Fingerprint;
-use crate::secret::Secret;
+use crate::key::fingerprint::Fingerprint;
+use crate::key::secret::Secret;
 
 /// Arguments longer than this many bytes are cut to a prefix, and their hash stands for the rest.
 pub(super) const LONGEST: usize = 200;

@@ -1,5 +1,5 @@
 use super::{Variant, arguments::hashed, types};
-use crate::fingerprint::digest;
+use crate::key::fingerprint::digest;
 
 /// Generic arguments longer than this many bytes are replaced by their hash.
 const LONGEST_TYPES: usize = 100;

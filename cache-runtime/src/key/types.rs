@@ -2,7 +2,7 @@
 
 use super::escape;
 use super::text::Text;
-use crate::name;
+use crate::registry::name;
 
 /// The text of the generic arguments in `path`; empty if there are none.
 pub(super) fn generics(path: &str) -> String {

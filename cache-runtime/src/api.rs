@@ -1,0 +1,10 @@
+//! The types and functions that a program uses.
+
+pub mod blocking;
+pub(crate) mod builder;
+pub(crate) mod cache;
+pub(crate) mod check_report;
+pub(crate) mod entry_handle;
+mod environment;
+pub(crate) mod invalidation_report;
+pub(crate) mod overrides;

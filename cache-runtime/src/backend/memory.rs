@@ -1,0 +1,355 @@
+use std::collections::{HashMap, HashSet};
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use super::watch::Watchers;
+use super::{
+    Claim, Claimed, Existing, KnownNames, Look, Reach, Read, Removed, Stored, Tier, Typed, Watch,
+};
+use crate::entry::header::LONGEST;
+use crate::error::Error;
+use crate::invalidation::group::{Group, Stamp};
+use crate::invalidation::unique_id::UniqueId;
+use crate::key::Key;
+use crate::key::pattern::KeyPattern;
+use crate::near_cache::{Evicted, Kept, Near};
+
+/// A lease that never lapses by itself: its guard lives in this process and lets go.
+const UNTIL_RELEASED: Duration = Duration::from_secs(3_600);
+
+/// Leases that are never looked through: few of them are pauses that are over.
+const FEW: usize = 1_024;
+
+/// Functions remembered at most; a forgotten generation means misses, never an old value.
+const MOST_GENERATIONS: usize = 100_000;
+
+/// Tags remembered at most: those that have not been used for longest are forgotten first.
+const MOST_TAGS: usize = 200_000;
+
+/// The in-process tier: values as they are, the same protocol as in Redis.
+pub(crate) struct Memory {
+    entries: Arc<Near>,
+    leases: Mutex<HashMap<Key, Lease>>,
+    /// Leases that are not looked through for pauses that are over.
+    many: AtomicUsize,
+    generations: RwLock<HashMap<u128, UniqueId>>,
+    tags: quick_cache::sync::Cache<u128, UniqueId>,
+    names: Mutex<HashSet<String>>,
+    watchers: Arc<Watchers>,
+}
+
+struct Lease {
+    token: UniqueId,
+    stamp: Stamp,
+    /// End of the pause after a failed refresh: nobody holds the lease.
+    paused: Option<Instant>,
+}
+
+impl Lease {
+    /// Whether it was a pause.
+    fn is_over(&self) -> bool {
+        self.paused.is_some_and(|end| end <= Instant::now())
+    }
+}
+
+impl Memory {
+    pub(crate) fn new(entries: Arc<Near>) -> Self {
+        Self {
+            entries,
+            leases: Mutex::default(),
+            many: AtomicUsize::new(FEW),
+            generations: RwLock::default(),
+            tags: quick_cache::sync::Cache::new(MOST_TAGS),
+            names: Mutex::default(),
+            watchers: Arc::default(),
+        }
+    }
+
+    fn leases(&self) -> MutexGuard<'_, HashMap<Key, Lease>> {
+        self.leases.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Replaces the lease by a pause.
+    fn pause_now(
+        &self,
+        mut leases: MutexGuard<'_, HashMap<Key, Lease>>,
+        key: &Key,
+        token: UniqueId,
+        pause: Duration,
+    ) {
+        let Some(lease) = leases.get_mut(key).filter(|lease| lease.token == token) else {
+            return;
+        };
+        // Far beyond any pause, near enough for the clock to add.
+        lease.paused = Some(Instant::now() + pause.min(LONGEST));
+        lease.token = UniqueId::fresh();
+        // Those that are over are looked for when there are twice as many as last time.
+        if leases.len() >= self.many.load(Ordering::Relaxed) {
+            leases.retain(|_, lease| !lease.is_over());
+            let many = FEW.max(leases.len() * 2);
+            self.many.store(many, Ordering::Relaxed);
+        }
+        drop(leases);
+        self.watchers.notify(key.as_str());
+    }
+
+    /// The entries, for the hit path.
+    pub(crate) fn entries(&self) -> &Arc<Near> {
+        &self.entries
+    }
+
+    /// An entry of whichever generation, and its remaining life.
+    pub(super) fn stored(&self, key: &Key) -> (Option<Stored>, Option<Duration>) {
+        let kept = self.entries.find(key);
+        (
+            kept.clone().map(Stored::from),
+            kept.as_ref().map(Kept::left),
+        )
+    }
+
+    /// Removes entry and lease of a call; how many entries.
+    pub(crate) fn remove_call(&self, key: &str) -> u64 {
+        let mut leases = self.leases();
+        leases.remove(key);
+        let evicted = self.entries.remove(key);
+        drop(leases);
+        let removed = evicted.alive();
+        drop(evicted);
+        self.watchers.notify(key);
+        removed
+    }
+
+    /// Removes entries and leases that match; which entries.
+    pub(crate) fn remove_calls(&self, pattern: &KeyPattern) -> Removed {
+        let mut leases = self.leases();
+        let mut gone: Vec<Key> = Vec::new();
+        leases.retain(|key, _| {
+            let matched = pattern.matches(key);
+            if matched {
+                gone.push(key.clone());
+            }
+            !matched
+        });
+        let (removed, evicted) = self.entries.remove_matching(pattern);
+        drop(leases);
+        drop(evicted);
+        for key in gone {
+            self.watchers.notify(key.as_str());
+        }
+        removed
+    }
+
+    /// Answers a claim, if these are the generations at this moment.
+    pub(super) fn claim_under(
+        &self,
+        claimed: &Claimed<'_>,
+        is_current: impl FnOnce(Stamp) -> bool,
+    ) -> Claim {
+        let stamp = claimed.mark.stamp();
+        let mut leases = self.leases();
+        // Under the lock: a claim of before an invalidation must not take what one after it has.
+        if !is_current(stamp) {
+            return Claim::Stale;
+        }
+        if claimed.reach == Reach::Normal
+            && let Some(kept) = self.entries.find(claimed.key)
+            && kept.stamp == stamp.half()
+            && kept.left() > claimed.beyond
+        {
+            let left = kept.left();
+            return Claim::Found(kept.into(), left);
+        }
+        match leases.get(claimed.key) {
+            // Whoever computes for an older generation computes for nobody.
+            Some(lease)
+                if lease.stamp == stamp
+                    && lease.paused.is_none()
+                    && claimed.reach != Reach::Force =>
+            {
+                Claim::Held(UNTIL_RELEASED)
+            }
+            Some(lease) if lease.stamp == stamp && claimed.respects_pause && !lease.is_over() => {
+                Claim::Paused
+            }
+            _ => {
+                let lease = Lease {
+                    token: claimed.token,
+                    stamp,
+                    paused: None,
+                };
+                let replaced = leases.insert(claimed.key.clone(), lease);
+                drop(leases);
+                if replaced.is_some() {
+                    self.watchers.notify(claimed.key.as_str());
+                }
+                Claim::Granted
+            }
+        }
+    }
+
+    fn insert(&self, key: &Key, entry: Stored, life: Duration) -> Evicted {
+        if let Stored::Typed(Typed {
+            value,
+            stamp,
+            bytes,
+        }) = entry
+        {
+            return self.entries.keep(key, value, stamp, life, bytes);
+        }
+        Evicted::default()
+    }
+
+    fn current(&self, groups: &[Group]) -> Stamp {
+        Stamp::of(groups.iter().map(|group| self.generation(group)))
+    }
+
+    fn generation(&self, group: &Group) -> UniqueId {
+        let digest = group.digest();
+        if group.is_tag() {
+            let made = self
+                .tags
+                .get_or_insert_with(&digest, || Ok(UniqueId::fresh()));
+            return made.unwrap_or_else(|never: Infallible| match never {});
+        }
+        let known = self
+            .generations
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(generation) = known.get(&digest) {
+            return *generation;
+        }
+        drop(known);
+        let mut known = self
+            .generations
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MOST_GENERATIONS {
+            known.clear();
+        }
+        *known.entry(digest).or_insert_with(UniqueId::fresh)
+    }
+}
+
+impl From<Kept> for Stored {
+    fn from(kept: Kept) -> Self {
+        Self::Typed(Typed {
+            value: kept.value,
+            stamp: kept.stamp,
+            // It has been weighed when it was stored.
+            bytes: 0,
+        })
+    }
+}
+
+impl Tier for Memory {
+    async fn read(&self, key: &Key, groups: &[Group], _: Look) -> Result<Read, Error> {
+        let (entry, left) = self.stored(key);
+        let stamp = self.current(groups);
+        Ok(Read { entry, stamp, left })
+    }
+
+    async fn stamp(&self, groups: &[Group]) -> Result<Stamp, Error> {
+        Ok(self.current(groups))
+    }
+
+    fn watch(&self, key: &Key) -> Watch {
+        self.watchers.watch(key)
+    }
+
+    async fn claim(&self, claimed: &Claimed<'_>) -> Result<Claim, Error> {
+        let is_current = |stamp| self.current(claimed.groups) == stamp;
+        Ok(self.claim_under(claimed, is_current))
+    }
+
+    async fn renew(&self, key: &Key, token: UniqueId, _: Duration) -> Result<bool, Error> {
+        Ok(self
+            .leases()
+            .get(key)
+            .is_some_and(|lease| lease.token == token))
+    }
+
+    async fn fill(
+        &self,
+        key: &Key,
+        token: UniqueId,
+        entry: Stored,
+        life: Duration,
+        existing: Existing,
+    ) -> Result<bool, Error> {
+        let mut leases = self.leases();
+        let Some(lease) = leases.get(key).filter(|lease| lease.token == token) else {
+            return Ok(false);
+        };
+        let half = lease.stamp.half();
+        let kept = |kept: Kept| kept.stamp == half;
+        if let Existing::Keep { pause } = existing
+            && self.entries.find(key).is_some_and(kept)
+        {
+            self.pause_now(leases, key, token, pause);
+            return Ok(false);
+        }
+        let evicted = self.insert(key, entry, life);
+        leases.remove(key);
+        drop(leases);
+        drop(evicted);
+        self.watchers.notify(key.as_str());
+        Ok(true)
+    }
+
+    async fn pause(&self, key: &Key, token: UniqueId, pause: Duration) -> Result<(), Error> {
+        self.pause_now(self.leases(), key, token, pause);
+        Ok(())
+    }
+
+    async fn release(&self, key: &Key, token: UniqueId) -> Result<(), Error> {
+        let mut leases = self.leases();
+        if leases.get(key).is_some_and(|lease| lease.token == token) {
+            leases.remove(key);
+            drop(leases);
+            self.watchers.notify(key.as_str());
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, key: &Key) -> Result<u64, Error> {
+        Ok(self.remove_call(key.as_str()))
+    }
+
+    async fn change(&self, groups: &[Group]) -> Result<(), Error> {
+        let mut known = self
+            .generations
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        for group in groups {
+            match group.is_tag() {
+                // Whoever asks next makes another.
+                true => drop(self.tags.remove(&group.digest())),
+                false => drop(known.insert(group.digest(), UniqueId::fresh())),
+            }
+        }
+        Ok(())
+    }
+
+    async fn remove_matching(&self, pattern: &KeyPattern) -> Result<Removed, Error> {
+        Ok(self.remove_calls(pattern))
+    }
+
+    async fn functions(&self) -> Result<KnownNames, Error> {
+        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(KnownNames {
+            names: names.iter().cloned().collect(),
+            incomplete: false,
+        })
+    }
+
+    async fn announce(&self, name: &str, _: &str) -> Result<(), Error> {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        names.insert(name.to_owned());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,389 @@
+//! What is asked of the server at one time goes to it as one pipeline: most of what a command
+//! costs a process is paid once for all of them. No more is sent than the server answers well
+//! within a call's patience; the rest waits here, where its patience does not run.
+
+mod batch;
+mod queue;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+use std::mem::replace;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use coarsetime::Instant;
+#[cfg(feature = "cluster")]
+use redis::cluster_routing::Slot;
+use redis::{Cmd, Value};
+use tokio::sync::{Notify, oneshot};
+
+use super::seen::Seen;
+#[cfg(feature = "cluster")]
+use super::topology::slot_of;
+use crate::backend::Look;
+use crate::error::{Error, ErrorKind};
+use crate::key::Key;
+
+use batch::Batch;
+pub(super) use batch::send;
+use queue::{Pending, Silence, State, is_older_than};
+pub(super) use watch::watch;
+
+/// Requests in one pipeline at most: all of them wait for the last reply.
+const MOST: usize = 64;
+
+/// Bytes that one pipeline has at most, unless it is one request.
+const MOST_BYTES: usize = 1 << 20;
+
+/// Requests that are sent and unanswered at most.
+const MOST_IN_FLIGHT: usize = 512;
+
+/// Bytes of them at most, unless it is one pipeline.
+const MOST_BYTES_IN_FLIGHT: usize = 4 << 20;
+
+/// Requests that wait to be sent at most.
+const MOST_WAITING: usize = 1 << 18;
+
+/// Bytes of them at most.
+const MOST_BYTES_WAITING: usize = 64 << 20;
+
+/// How long one waits to be sent at most.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+/// The requests of one link to one server.
+pub(super) struct Batcher {
+    state: Mutex<State>,
+    /// Whether they are taken: the link is up.
+    open: AtomicBool,
+    /// Wakes who sends them.
+    asked: Notify,
+    /// Wakes who watches the clock.
+    begun: Notify,
+    limit: Duration,
+}
+
+/// What is asked of the server.
+pub(super) enum Request {
+    /// The entry of a call.
+    Read(Key, Look),
+    /// Commands: those of each part are about keys of one slot. On a cluster there is one part.
+    Commands {
+        parts: Vec<Vec<Cmd>>,
+        count: usize,
+        /// Whether it goes before what is not.
+        urgent: bool,
+    },
+}
+
+impl Request {
+    pub(super) fn commands(parts: Vec<Vec<Cmd>>, urgent: bool) -> Self {
+        let count = parts.iter().map(Vec::len).sum();
+        Self::Commands {
+            parts,
+            count,
+            urgent,
+        }
+    }
+
+    /// The slot on a cluster that it is about.
+    #[cfg(feature = "cluster")]
+    pub(super) fn slot(&self) -> Option<Slot> {
+        match self {
+            Self::Read(key, _) => Some(Slot::for_key(key.as_str())),
+            Self::Commands { parts, .. } => slot_of(parts.first()?.first()?),
+        }
+    }
+
+    fn is_urgent(&self) -> bool {
+        matches!(self, Self::Commands { urgent: true, .. })
+    }
+}
+
+/// What it says: to commands, one value for each.
+pub(super) enum Reply {
+    Entry(Seen),
+    Values(Vec<Value>),
+}
+
+/// What has become of a request, and how long its call has waited for the server.
+pub(super) struct Outcome {
+    pub(super) reply: Result<Reply, Error>,
+    pub(super) spent: Duration,
+}
+
+/// How a request is sent.
+pub(super) enum Sending {
+    /// By its caller: nothing else is under way, and another task would only cost time; or the
+    /// link can't.
+    Alone(Option<Alone>, Request),
+    /// With others: here comes the reply.
+    Together(oneshot::Receiver<Outcome>),
+    /// Not at all: too many wait.
+    Refused {
+        /// Whether it is the first.
+        first: bool,
+    },
+}
+
+/// The one request under way that was sent by its caller.
+pub(super) struct Alone(Arc<Batcher>);
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        self.0.state().alone = false;
+    }
+}
+
+impl Batcher {
+    pub(super) fn new(limit: Duration) -> Self {
+        Self {
+            state: Mutex::default(),
+            open: AtomicBool::new(false),
+            asked: Notify::new(),
+            begun: Notify::new(),
+            limit,
+        }
+    }
+
+    /// Takes requests from now on, or none; those that wait are given the reason.
+    pub(super) fn set_open(&self, open: bool, reason: impl Fn() -> Error) {
+        self.open.store(open, Ordering::Release);
+        if open {
+            return;
+        }
+        let waiting = self.state().drain();
+        for pending in waiting {
+            pending.answer(Err(reason()), Duration::ZERO);
+        }
+    }
+
+    /// How a request of so many bytes is to be sent.
+    pub(super) fn begin(self: &Arc<Self>, request: Request, bytes: usize) -> Sending {
+        if !self.open.load(Ordering::Acquire) {
+            return Sending::Alone(None, request);
+        }
+        let mut state = self.state();
+        if state.closed {
+            return Sending::Alone(None, request);
+        }
+        if state.is_idle() {
+            state.alone = true;
+            return Sending::Alone(Some(Alone(Arc::clone(self))), request);
+        }
+        // Dropped after the lock is free.
+        let left = state.take_left();
+        let waiting = state.waiting();
+        if waiting >= MOST_WAITING
+            || state.waiting_bytes.saturating_add(bytes) > MOST_BYTES_WAITING && waiting > 0
+        {
+            let first = !replace(&mut state.full, true);
+            return Sending::Refused { first };
+        }
+        let (reply, replied) = oneshot::channel();
+        state.waiting_bytes += bytes;
+        let queue = match request.is_urgent() {
+            true => &mut state.urgent,
+            false => &mut state.others,
+        };
+        queue.push_back(Pending {
+            request,
+            bytes,
+            asked: Instant::now(),
+            reply,
+        });
+        let first = waiting == 0;
+        let watched = replace(&mut state.watched, true);
+        drop(state);
+        drop(left);
+        if first {
+            self.asked.notify_one();
+        }
+        if !watched {
+            self.begun.notify_one();
+        }
+        Sending::Together(replied)
+    }
+
+    /// Nobody sends them any more.
+    pub(super) fn close(&self) {
+        let mut state = self.state();
+        state.closed = true;
+        let mut left = state.drain();
+        while let Some(sent) = state.pop() {
+            left.append(&mut sent.pending());
+        }
+        drop(state);
+        // Whoever waits is woken by that.
+        drop(left);
+        self.asked.notify_one();
+        self.begun.notify_one();
+    }
+
+    /// The next ones to send, as far as there is room for them on the way.
+    fn next(&self) -> Option<Arc<Batch>> {
+        let mut state = self.state();
+        state.stuck = false;
+        // Room for a whole pipeline, or else each reply would make room for a very short one.
+        let next = state.waiting().min(MOST);
+        if state.in_flight + next > MOST_IN_FLIGHT || state.bytes_in_flight >= MOST_BYTES_IN_FLIGHT
+        {
+            return None;
+        }
+        let (mut batch, mut bytes) = (Vec::with_capacity(state.waiting().min(MOST)), 0);
+        // What is dropped is so after the lock is free.
+        let mut over = Vec::new();
+        while batch.len() < MOST
+            && let Some(next) = state.next()
+            && (batch.is_empty() || bytes + next.bytes <= MOST_BYTES)
+            && let Some(next) = state.take_first()
+        {
+            match next.is_over() {
+                true => over.push(next),
+                false => {
+                    bytes += next.bytes;
+                    batch.push(next);
+                }
+            }
+        }
+        let sent = (!batch.is_empty()).then(|| Arc::new(Batch::new(batch, bytes, self.limit)));
+        if let Some(sent) = &sent {
+            state.in_flight += sent.count;
+            state.bytes_in_flight += bytes;
+            state.sent.push_back(Arc::clone(sent));
+        }
+        if state.waiting() < MOST_WAITING / 2 && state.waiting_bytes < MOST_BYTES_WAITING / 2 {
+            state.full = false;
+        }
+        drop(state);
+        drop(over);
+        sent
+    }
+
+    fn done(&self, done: &Arc<Batch>) {
+        let mut state = self.state();
+        let place = state.sent.iter().position(|sent| Arc::ptr_eq(sent, done));
+        if let Some(sent) = place.and_then(|place| state.sent.remove(place)) {
+            state.subtract(&sent);
+            state.heard = Some(Instant::now());
+        }
+        let waits = state.waiting() > 0;
+        drop(state);
+        if waits {
+            // There is room now.
+            self.asked.notify_one();
+        }
+    }
+
+    /// How long until one has to be looked after; `None` if there is none, and nobody watches from
+    /// now on.
+    fn due(&self) -> Option<Duration> {
+        let mut state = self.state();
+        let sent = state.sent.front().map(|sent| sent.due(state.silence(sent)));
+        let unsent = state.oldest().map(|asked| {
+            // With nothing on the way, whoever sends them should have come to it.
+            let longest = match state.sent.is_empty() {
+                true => self.limit,
+                false => LONGEST_WAIT.max(self.limit),
+            };
+            longest.saturating_sub(asked.elapsed().into())
+        });
+        state.watched = sent.is_some() || unsent.is_some();
+        match (sent, unsent) {
+            (Some(sent), Some(unsent)) => Some(sent.min(unsent)),
+            (sent, unsent) => sent.or(unsent),
+        }
+    }
+
+    /// Since when the server, or whoever sends, has let requests wait that are overdue now, and
+    /// that somebody still waits for.
+    fn overdue_since(&self) -> Option<Instant> {
+        let mut state = self.state();
+        while let Some(sent) = state.sent.front()
+            && sent.is_late(state.silence(sent))
+        {
+            if !sent.is_over() {
+                return Some(state.silence(sent).since);
+            }
+            state.pop();
+        }
+        let oldest = state.oldest()?;
+        let is_stuck = state.sent.is_empty() && is_older_than(oldest, self.limit);
+        state.stuck |= is_stuck;
+        is_stuck.then_some(oldest)
+    }
+
+    /// Those that are overdue.
+    fn overdue(&self) -> Vec<Pending> {
+        let mut state = self.state();
+        let mut late = Vec::new();
+        while let Some(sent) = state.sent.front()
+            && sent.is_late(state.silence(sent))
+            && let Some(sent) = state.pop()
+        {
+            late.append(&mut sent.pending());
+        }
+        if state.sent.is_empty() && late.is_empty() {
+            // Whoever sends has not come to it.
+            late = state.take_older_than(self.limit);
+        }
+        late
+    }
+
+    /// Those that have waited too long to be sent.
+    fn unsent(&self) -> Vec<Pending> {
+        self.state().take_older_than(LONGEST_WAIT.max(self.limit))
+    }
+
+    /// Whether the first of what was sent has waited for half of its patience, for the first time
+    /// that this is asked.
+    fn is_slow(&self) -> bool {
+        let state = self.state();
+        let first = state.sent.front();
+        first.is_some_and(|sent| sent.is_slow(state.silence(sent)))
+    }
+
+    /// Whether more waits to be sent than may be on the way.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.state().waiting() > MOST_IN_FLIGHT
+    }
+
+    /// Whether those who ask would wait in vain, though the server answers.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.state().stuck
+    }
+
+    fn is_closed(&self) -> bool {
+        self.state().closed
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The error of one that was not answered in time.
+pub(super) fn late_by(limit: Duration) -> Error {
+    Error::new(
+        ErrorKind::Timeout,
+        format!("redis did not answer within {limit:?}"),
+    )
+}
+
+/// The error of one that has waited too long to be sent.
+fn unsent() -> Error {
+    let text = format!("it has waited in this process for {LONGEST_WAIT:?} to be sent to redis");
+    Error::new(ErrorKind::Overloaded, text)
+}
+
+/// The error of one that finds too many before it.
+pub(super) fn refused() -> Error {
+    Error::new(
+        ErrorKind::Overloaded,
+        format!(
+            "{MOST_WAITING} commands, or {} MiB, wait in this process to be sent to redis",
+            MOST_BYTES_WAITING >> 20
+        ),
+    )
+}

@@ -1,0 +1,67 @@
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use super::super::link::{BUSY, LONGEST_DOUBT, Link, Verdict};
+use super::{Batcher, late_by, unsent};
+
+/// How often the reader has its turn before what it has not delivered is late.
+const TURNS: usize = 3;
+
+/// Fails what is overdue; on our own runtime, because the link's may be blocked.
+pub(in crate::backend::redis) async fn watch(link: Weak<Link>, batcher: Arc<Batcher>) {
+    loop {
+        batcher.begun.notified().await;
+        while let Some(due) = batcher.due() {
+            tokio::time::sleep(due).await;
+            for _ in 0..TURNS {
+                // Where the reader is on this thread, the reply may be there already.
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            if batcher.is_slow()
+                && let Some(link) = link.upgrade()
+            {
+                link.ask_whether_it_answers();
+            }
+            for pending in batcher.unsent() {
+                pending.answer(Err(unsent()), Duration::ZERO);
+            }
+            let overdue = batcher.overdue_since();
+            // What is given up makes room on the way.
+            batcher.asked.notify_one();
+            let Some(sent) = overdue else { continue };
+            let silent = Duration::from(sent.elapsed());
+            let since = std::time::Instant::now().checked_sub(silent);
+            let verdict = match (link.upgrade(), since) {
+                (Some(link), Some(since)) => link.judge(since).await,
+                _ => Verdict::Away,
+            };
+            let elsewhere = matches!(verdict, Verdict::Busy);
+            let patience = match verdict {
+                Verdict::Away => Duration::ZERO,
+                // A burst of our own keeps its runtime busy for long, and would any other.
+                Verdict::Busy | Verdict::Slow if batcher.is_crowded() => LONGEST_DOUBT,
+                Verdict::Busy => BUSY,
+                Verdict::Slow => Duration::ZERO,
+            };
+            if silent < patience {
+                batcher.state().ours = Some((sent, patience));
+                continue;
+            }
+            if elsewhere && let Some(link) = link.upgrade() {
+                link.leave();
+            }
+            for pending in batcher.overdue() {
+                let error = late_by(batcher.limit);
+                let error = match elsewhere {
+                    true => error.elsewhere(),
+                    false => error,
+                };
+                pending.answer(Err(error), batcher.limit);
+            }
+            batcher.asked.notify_one();
+        }
+        if batcher.is_closed() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,48 @@
+use std::time::Duration;
+
+use redis::RedisResult;
+use tokio::time::timeout;
+
+use super::RedisConfig;
+use super::link::{Line, Up};
+use super::scripts::SCRIPTS;
+use super::tier::millis;
+use crate::invalidation::group::Group;
+use crate::invalidation::unique_id::UniqueId;
+
+/// How long its id is waited for; then it is asked for with the next heartbeat.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Recognises the database behind a connection: `SWAPDB` exchanges two of them, and pushes nothing.
+#[derive(Default)]
+pub(super) struct Database(Option<UniqueId>);
+
+impl Database {
+    /// Whether another database has come in the place of the one that was there at the last
+    /// heartbeat. A cluster has one database only.
+    pub(super) async fn was_swapped(&mut self, up: &mut Up, settings: &RedisConfig) -> bool {
+        if !up.connection.is_one() {
+            return false;
+        }
+        let group = Group::database(&settings.namespace);
+        let mut line = Line {
+            connection: up.connection.clone(),
+            tracking: up.tracking,
+            epoch: up.epoch,
+        };
+        match timeout(PATIENCE, make(&mut line, &group)).await {
+            Ok(Ok((Some(id), _))) => self.0.replace(id).is_some_and(|before| before != id),
+            // A server that takes no writes, or that is busy, says nothing about it.
+            _ => false,
+        }
+    }
+}
+
+/// The generation of a group that had none, and whether something else stood there.
+async fn make(line: &mut Line, group: &Group) -> RedisResult<(Option<UniqueId>, bool)> {
+    let mut call = SCRIPTS.generation.key(group.key());
+    call.arg(&UniqueId::fresh().0)
+        .arg(group.life().map_or(0, millis));
+    let (made, damaged): (Vec<u8>, u8) = call.invoke_async(&mut line.connection).await?;
+    Ok((UniqueId::from_bytes(&made), damaged == 1))
+}

@@ -1,0 +1,78 @@
+//! What is set of the fleet's functions.
+
+use super::Way;
+use super::hash::ENDS;
+use super::scripts::SCRIPTS;
+use crate::error::Error;
+use crate::overrides::rules::MOST;
+
+impl Way {
+    /// What the fleet has set, all of it: read in pieces, each with its own patience, and no more
+    /// than one field beyond [`MOST`].
+    pub(super) async fn fleet_settings(&self) -> Result<Vec<(String, String)>, Error> {
+        let key = self.settings.settings_key();
+        let key = key.as_str();
+        let mut all = Vec::new();
+        let mut cursor = ENDS.to_vec();
+        loop {
+            let (next, fields) = match self.piece_of_hash(key, cursor).await? {
+                Ok(piece) => piece,
+                // Nothing is set.
+                Err(error) => {
+                    tracing::warn!(%error, "the overrides of the fleet can't be read");
+                    return Ok(all);
+                }
+            };
+            for pair in fields.chunks_exact(2) {
+                let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+                // One that is no text is told of as one that can't be read.
+                all.push((text(&pair[0]), text(&pair[1])));
+            }
+            if next == ENDS || all.len() > MOST {
+                all.truncate(MOST + 1);
+                return Ok(all);
+            }
+            cursor = next;
+        }
+    }
+
+    pub(crate) async fn change_settings(
+        &self,
+        fields: &[(String, Option<String>)],
+    ) -> Result<(), Error> {
+        let key = self.settings.settings_key();
+        let key = key.as_str();
+        // On the link that hears of changes.
+        let steady = self.steady();
+        steady
+            .exchange(|mut line| async move {
+                let mut call = SCRIPTS.set.key(key);
+                let set = fields
+                    .iter()
+                    .filter_map(|(field, value)| Some((field, value.as_ref()?)));
+                call.arg(set.clone().count());
+                for (field, value) in set {
+                    call.arg(field).arg(value);
+                }
+                for (field, _) in fields.iter().filter(|(_, value)| value.is_none()) {
+                    call.arg(field);
+                }
+                call.invoke_async::<()>(&mut line.connection).await
+            })
+            .await?;
+        steady.apply_settings().await
+    }
+
+    /// Brings into force here what the fleet has set at this moment.
+    pub(crate) async fn apply_settings(&self) -> Result<(), Error> {
+        let steady = self.steady();
+        loop {
+            let told = steady.inbox.listener.settings_told();
+            let all = steady.fleet_settings().await?;
+            // If another reading has come meanwhile: which of the two is the later one?
+            if steady.inbox.listener.settings(told, all) {
+                return Ok(());
+            }
+        }
+    }
+}

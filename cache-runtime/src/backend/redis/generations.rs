@@ -1,0 +1,271 @@
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
+
+use quick_cache::DefaultHashBuilder;
+
+use crate::invalidation::group::{Group, Stamp, is_tag};
+use crate::invalidation::unique_id::UniqueId;
+use crate::key::fingerprint::digest;
+
+/// Groups remembered at most; past it all are forgotten and read again.
+const MOST: usize = 100_000;
+
+/// The generations that one connection has read and that its server tracks for it.
+///
+/// A push removes what it names. A reply counts only if the token under which it was asked for
+/// is still there: one that a push has overtaken is never kept.
+#[derive(Default)]
+pub(crate) struct Generations {
+    known: RwLock<Known>,
+    tokens: AtomicU64,
+    changes: AtomicU64,
+}
+
+#[derive(Default)]
+struct Known {
+    groups: HashMap<u128, Slot, DefaultHashBuilder>,
+    /// Of the calls without tags, by their function: to digest generations at each look would
+    /// cost more than all else that is done with them.
+    stamps: HashMap<u128, Stamp, DefaultHashBuilder>,
+    epoch: Epoch,
+}
+
+/// Which of a link's connections, one after the other, it is.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Epoch(u64);
+
+/// Between which changes something was known.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Version(u64);
+
+#[derive(Clone, Copy)]
+enum Slot {
+    Known(UniqueId),
+    Asked(u64),
+}
+
+/// What has to be asked for: the place of each group, and its token.
+pub(crate) type Wanted = Vec<(usize, u64)>;
+
+/// The function of a call without tags.
+fn function(groups: &[Group]) -> Option<u128> {
+    match groups {
+        [_, function] if !function.is_tag() => Some(function.digest()),
+        _ => None,
+    }
+}
+
+impl Known {
+    fn stamp(&self, groups: &[Group]) -> Option<Stamp> {
+        let nonce_of = |group: &Group| match self.groups.get(&group.digest()) {
+            Some(Slot::Known(nonce)) => Some(*nonce),
+            _ => None,
+        };
+        let all: Option<Vec<UniqueId>> = groups.iter().map(nonce_of).collect();
+        all.map(Stamp::of)
+    }
+
+    fn forget_all(&mut self) {
+        self.groups.clear();
+        self.stamps.clear();
+    }
+}
+
+impl Generations {
+    /// What follows is read on a new connection: the ones before have nothing to tell any more.
+    pub(crate) fn begin(&self) -> Epoch {
+        let mut known = self.change();
+        known.forget_all();
+        known.epoch.0 += 1;
+        known.epoch
+    }
+
+    /// Whether they are those of this connection.
+    pub(crate) fn is_of(&self, epoch: Epoch) -> bool {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.epoch == epoch
+    }
+
+    /// The generation of a group, if it is known.
+    pub(crate) fn nonce(&self, group: &Group) -> Option<UniqueId> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        match known.groups.get(&group.digest()) {
+            Some(Slot::Known(nonce)) => Some(*nonce),
+            _ => None,
+        }
+    }
+
+    /// The stamp, if all groups are known.
+    pub(crate) fn stamp(&self, groups: &[Group]) -> Option<Stamp> {
+        Some(self.now(groups)?.0)
+    }
+
+    /// The stamp, if all groups are known, and until when.
+    pub(crate) fn now(&self, groups: &[Group]) -> Option<(Stamp, Version)> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let version = Version(self.changes.load(Ordering::Relaxed));
+        let Some(function) = function(groups) else {
+            return Some((known.stamp(groups)?, version));
+        };
+        if let Some(stamp) = known.stamps.get(&function) {
+            return Some((*stamp, version));
+        }
+        drop(known);
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let version = Version(self.changes.load(Ordering::Relaxed));
+        let stamp = known.stamp(groups)?;
+        known.stamps.insert(function, stamp);
+        Some((stamp, version))
+    }
+
+    /// Whether nothing has changed since.
+    pub(crate) fn is_still(&self, version: Version) -> bool {
+        self.changes.load(Ordering::Acquire) == version.0
+    }
+
+    /// Opens a fetch, on the connection of `epoch`, of the groups that are not known; `None` if
+    /// that connection was given up.
+    pub(crate) fn ask(&self, groups: &[Group], epoch: Epoch) -> Option<Wanted> {
+        let mut known = self.change();
+        if known.epoch != epoch {
+            return None;
+        }
+        if known.groups.len() >= MOST {
+            known.forget_all();
+        }
+        let slots = &mut known.groups;
+        let mut wanted = Wanted::new();
+        for (place, group) in groups.iter().enumerate() {
+            match slots.get(&group.digest()) {
+                Some(Slot::Known(_)) => {}
+                // An earlier asker's token serves as well: its fetch began even before ours.
+                Some(Slot::Asked(token)) => wanted.push((place, *token)),
+                None => {
+                    let token = self.tokens.fetch_add(1, Ordering::Relaxed);
+                    slots.insert(group.digest(), Slot::Asked(token));
+                    wanted.push((place, token));
+                }
+            }
+        }
+        Some(wanted)
+    }
+
+    /// Keeps the answers whose tokens have survived.
+    pub(crate) fn settle(&self, groups: &[Group], wanted: &Wanted, answers: &[UniqueId]) {
+        let mut known = self.change();
+        for ((place, token), nonce) in wanted.iter().zip(answers) {
+            if let Some(slot) = known.groups.get_mut(&groups[*place].digest())
+                && matches!(slot, Slot::Asked(asked) if asked == token)
+            {
+                *slot = Slot::Known(*nonce);
+            }
+        }
+    }
+
+    pub(crate) fn forget(&self, group: &str) {
+        let digest = digest(group.as_bytes());
+        let mut known = self.change();
+        known.groups.remove(&digest);
+        if known.stamps.remove(&digest).is_none() && !is_tag(group) {
+            // It is not a function's, so it is everybody's.
+            known.stamps.clear();
+        }
+    }
+
+    pub(crate) fn clear(&self) {
+        self.change().forget_all();
+    }
+
+    fn change(&self) -> RwLockWriteGuard<'_, Known> {
+        let known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        self.changes.fetch_add(1, Ordering::Release);
+        known
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn groups() -> Vec<Group> {
+        vec![Group::everything("ns"), Group::function("ns", "f")]
+    }
+
+    fn ask(generations: &Generations, groups: &[Group]) -> Wanted {
+        let first = Epoch::default();
+        generations
+            .ask(groups, first)
+            .expect("nothing was given up")
+    }
+
+    #[test]
+    fn a_connection_that_was_given_up_is_not_believed() {
+        let (generations, groups) = (Generations::default(), groups());
+        let first = generations.begin();
+        let wanted = generations.ask(&groups, first).expect("it is the one");
+        let second = generations.begin();
+        generations.settle(&groups, &wanted, &[UniqueId::fresh(), UniqueId::fresh()]);
+        assert_eq!(generations.stamp(&groups), None);
+        assert!(generations.ask(&groups, first).is_none());
+        assert!(generations.ask(&groups, second).is_some());
+    }
+
+    #[test]
+    fn a_reply_overtaken_by_a_push_is_not_kept() {
+        let (generations, groups) = (Generations::default(), groups());
+        let wanted = ask(&generations, &groups);
+        generations.forget(groups[1].key());
+        generations.settle(&groups, &wanted, &[UniqueId::fresh(), UniqueId::fresh()]);
+        assert_eq!(generations.stamp(&groups), None);
+        assert!(generations.stamp(&groups[..1]).is_some());
+    }
+
+    #[test]
+    fn a_reply_from_before_a_disconnection_is_not_kept() {
+        let (generations, groups) = (Generations::default(), groups());
+        let wanted = ask(&generations, &groups);
+        generations.clear();
+        let again = ask(&generations, &groups);
+        generations.settle(&groups, &wanted, &[UniqueId::fresh(), UniqueId::fresh()]);
+        assert_eq!(generations.stamp(&groups), None);
+        generations.settle(&groups, &again, &[UniqueId::fresh(), UniqueId::fresh()]);
+        assert!(generations.stamp(&groups).is_some());
+    }
+
+    #[test]
+    fn those_who_ask_together_all_succeed() {
+        let (generations, groups) = (Generations::default(), groups());
+        let first = ask(&generations, &groups);
+        let second = ask(&generations, &groups);
+        let nonces = [UniqueId::fresh(), UniqueId::fresh()];
+        generations.settle(&groups, &second, &nonces);
+        generations.settle(&groups, &first, &nonces);
+        assert_eq!(generations.stamp(&groups), Some(Stamp::of(nonces)));
+    }
+
+    #[test]
+    fn a_stamp_holds_until_one_of_its_groups_changes_and_no_longer() {
+        let (generations, groups) = (Generations::default(), groups());
+        let other = vec![groups[0].clone(), Group::function("ns", "g")];
+        let learn = |of: &[Group]| {
+            let wanted = ask(&generations, of);
+            let fresh: Vec<UniqueId> = wanted.iter().map(|_| UniqueId::fresh()).collect();
+            generations.settle(of, &wanted, &fresh);
+            generations.now(of).expect("all are known")
+        };
+        learn(&other);
+        let (first, version) = learn(&groups);
+        assert!(generations.stamp(&other).is_some(), "it is known as before");
+        assert!(generations.is_still(version));
+        generations.forget(other[1].key());
+        assert!(!generations.is_still(version));
+        assert_eq!(generations.stamp(&groups), Some(first));
+        generations.forget(groups[1].key());
+        assert_eq!(generations.stamp(&groups), None);
+        let (second, _) = learn(&groups);
+        assert_ne!(first, second);
+        generations.forget(groups[0].key());
+        assert_eq!(generations.stamp(&groups), None);
+    }
+}

@@ -1,0 +1,163 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use redis::{PushInfo, PushKind, Value};
+use tokio::sync::Notify;
+
+use super::generations::{Epoch, Generations};
+use crate::backend::Listener;
+use crate::backend::watch::Watchers;
+use crate::key::Key;
+
+/// Where the pushes of one connection arrive: in its reader, before any later reply.
+pub(crate) struct Inbox {
+    generations_prefix: String,
+    names_key: String,
+    settings_key: String,
+    pub(super) listener: Arc<dyn Listener>,
+    pub(crate) generations: Generations,
+    pub(crate) watchers: Arc<Watchers>,
+    /// The connection may be gone, or the fleet's names: look.
+    pub(crate) doubt: Arc<Notify>,
+    names_changed: AtomicBool,
+    /// How often that was so.
+    names_changes: AtomicU64,
+    settings_changed: AtomicBool,
+    /// Something that was read is not vouched for any more.
+    unwatched: AtomicBool,
+}
+
+impl Inbox {
+    pub(crate) fn new(namespace: &str, names_key: &str, listener: Arc<dyn Listener>) -> Self {
+        Self {
+            generations_prefix: format!("{namespace}:gen:"),
+            names_key: names_key.to_owned(),
+            settings_key: format!("{namespace}:settings"),
+            listener,
+            generations: Generations::default(),
+            watchers: Arc::default(),
+            doubt: Arc::default(),
+            names_changed: AtomicBool::new(false),
+            names_changes: AtomicU64::new(0),
+            settings_changed: AtomicBool::new(true),
+            unwatched: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn receive(&self, push: &PushInfo) {
+        match push.kind {
+            PushKind::Invalidate => match push.data.first() {
+                Some(Value::Array(keys)) => keys.iter().for_each(|key| self.changed(key)),
+                // No list of keys: the whole database was flushed.
+                _ => {
+                    self.lose_names();
+                    self.keep_settings_changed();
+                    self.forget_everything();
+                }
+            },
+            PushKind::Disconnection => {
+                self.lost();
+                self.doubt.notify_one();
+            }
+            _ => {}
+        }
+    }
+
+    /// Nothing read before this can be trusted any more.
+    pub(crate) fn forget_everything(&self) {
+        self.generations.clear();
+        self.listener.everything_changed();
+        self.watchers.notify_all();
+    }
+
+    /// Nobody vouches any more for what was read.
+    pub(crate) fn lost(&self) {
+        self.unwatched.store(true, Ordering::Release);
+        self.names_changes.fetch_add(1, Ordering::AcqRel);
+        self.generations.clear();
+        self.listener.lost();
+        self.watchers.notify_all();
+    }
+
+    /// The connection is back, or another in its place.
+    pub(crate) fn found(&self) {
+        self.unwatched.store(false, Ordering::Release);
+        self.listener.found();
+    }
+
+    /// Whether it was lost, and not found since.
+    pub(crate) fn is_unwatched(&self) -> bool {
+        self.unwatched.load(Ordering::Acquire)
+    }
+
+    /// Whether what was read since this connection began is watched over.
+    pub(crate) fn watches_since(&self, epoch: Epoch) -> bool {
+        !self.is_unwatched() && self.generations.is_of(epoch)
+    }
+
+    /// One of several connections is gone, and what its server watched over for us.
+    pub(crate) fn one_lost(&self) {
+        self.lost();
+        self.doubt.notify_one();
+    }
+
+    /// Computations that began unwatched take no more joiners.
+    pub(crate) fn gap(&self) {
+        self.listener.gap();
+    }
+
+    /// Whether this connection is told of changes.
+    pub(crate) fn pushes(&self, pushes: bool) {
+        self.listener.pushes(pushes);
+    }
+
+    /// Whether our names may be missing from the fleet's since the last time this was asked.
+    pub(crate) fn names_changed(&self) -> bool {
+        self.names_changed.swap(false, Ordering::AcqRel)
+    }
+
+    pub(crate) fn keep_names_changed(&self) {
+        self.names_changes.fetch_add(1, Ordering::AcqRel);
+        self.names_changed.store(true, Ordering::Release);
+    }
+
+    /// How often the fleet's names may have changed.
+    pub(crate) fn names_changes(&self) -> u64 {
+        self.names_changes.load(Ordering::Acquire)
+    }
+
+    /// Whether the fleet may have set something since the last time this was asked.
+    pub(crate) fn settings_changed(&self) -> bool {
+        self.settings_changed.swap(false, Ordering::AcqRel)
+    }
+
+    pub(crate) fn keep_settings_changed(&self) {
+        self.settings_changed.store(true, Ordering::Release);
+    }
+
+    fn lose_names(&self) {
+        self.keep_names_changed();
+        self.doubt.notify_one();
+    }
+
+    fn changed(&self, key: &Value) {
+        let Value::BulkString(key) = key else { return };
+        let Ok(key) = std::str::from_utf8(key) else {
+            return;
+        };
+        if let Some(entry) = Key::of_lease(key) {
+            self.listener.lease_changed(entry);
+            self.watchers.notify(entry);
+        } else if key.starts_with(&self.generations_prefix) {
+            self.generations.forget(key);
+            self.listener.group_changed(key);
+        } else if key == self.names_key {
+            self.lose_names();
+        } else if key == self.settings_key {
+            self.keep_settings_changed();
+            self.doubt.notify_one();
+        } else {
+            self.listener.call_changed(key);
+        }
+    }
+}

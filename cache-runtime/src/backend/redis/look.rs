@@ -1,0 +1,151 @@
+use redis::{Cmd, RedisResult, Value, cmd};
+
+use super::Way;
+use super::scripts::{SCRIPTS, call};
+use super::seen::{Seen, ask, bytes, is_wrong_type, seen};
+use super::tier::{foreign, millis};
+use crate::backend::Look;
+use crate::error::Error;
+use crate::invalidation::group::{Group, Stamp};
+use crate::invalidation::unique_id::UniqueId;
+use crate::key::Key;
+
+/// What a look has found. `None` as the stamp: a group has changed meanwhile.
+pub(super) struct Looked {
+    pub(super) seen: Seen,
+    pub(super) stamp: Option<Stamp>,
+}
+
+impl Way {
+    /// Asks for what is wanted of `key` and, in the same round trip, for the generations not
+    /// known.
+    pub(super) async fn look(
+        &self,
+        groups: &[Group],
+        key: Option<(&Key, Look)>,
+    ) -> Result<Looked, Error> {
+        let generations = &self.inbox.generations;
+        if let Some((stamp, version)) = generations.now(groups) {
+            let seen = match key {
+                None => Seen::default(),
+                Some((key, look)) => self.entry(key, look).await?,
+            };
+            // Looked up again: a push may have come in just before the reply.
+            let stamp = match generations.is_still(version) {
+                true => Some(stamp),
+                false => generations.stamp(groups),
+            };
+            return Ok(Looked { seen, stamp });
+        }
+        Box::pin(self.look_further(groups, key)).await
+    }
+
+    /// As [`look`](Self::look), where generations have to be asked for.
+    async fn look_further(
+        &self,
+        groups: &[Group],
+        key: Option<(&Key, Look)>,
+    ) -> Result<Looked, Error> {
+        let generations = &self.inbox.generations;
+        let line = match self.line_now() {
+            Some(line) => line?,
+            // It is still connecting.
+            None => self.exchange(|line| async move { Ok(line) }).await?,
+        };
+        let wanted = if line.tracking {
+            match generations.ask(groups, line.epoch) {
+                Some(wanted) => wanted,
+                // Once more, on the connection that came after.
+                None => return Ok(Looked::unsettled(Seen::default())),
+            }
+        } else {
+            (0..groups.len()).map(|place| (place, 0)).collect()
+        };
+        let generation = |(place, _): &(usize, u64)| {
+            let mut get = cmd("GET");
+            get.arg(groups[*place].key());
+            vec![get]
+        };
+        let most = self.settings.largest_entry();
+        let mut parts: Vec<Vec<Cmd>> = wanted.iter().map(generation).collect();
+        if let Some((key, look)) = key {
+            parts.push(ask(key, look, most).collect());
+        }
+        let replies = self.commands(parts, 0, false).await?;
+        let mut replies = replies.into_iter().map(Ok);
+        let read = read_all(&mut replies, wanted.len(), key, most);
+        let (answers, seen) = read.map_err(|error| self.error(&error))?;
+        let mut nonces = Vec::with_capacity(answers.len());
+        for ((place, _), answer) in wanted.iter().zip(answers) {
+            let group = &groups[*place];
+            // Others may have made it meanwhile: one that is vouched for will do.
+            let answer = answer.or_else(|| match line.tracking {
+                true => generations.nonce(group),
+                false => None,
+            });
+            let nonce = match answer {
+                Some(nonce) => Some(nonce),
+                None => self.make(group).await?,
+            };
+            match nonce {
+                Some(nonce) => nonces.push(nonce),
+                None => return Ok(Looked::unsettled(seen)),
+            }
+        }
+        let stamp = if line.tracking {
+            generations.settle(groups, &wanted, &nonces);
+            generations.stamp(groups)
+        } else {
+            Some(Stamp::of(nonces))
+        };
+        Ok(Looked { seen, stamp })
+    }
+
+    /// The generation of a group that had none, unless what the server says is none either.
+    async fn make(&self, group: &Group) -> Result<Option<UniqueId>, Error> {
+        let nonce = UniqueId::fresh().0;
+        let make = || {
+            let mut make = call(&SCRIPTS.generation, &[group.key()], 0);
+            make.arg(&nonce).arg(group.life().map_or(0, millis));
+            make
+        };
+        let reply = self.script(&SCRIPTS.generation, 0, make).await?;
+        let (made, damaged): (Vec<u8>, u8) =
+            redis::from_redis_value(reply).map_err(|error| self.error(&error.into()))?;
+        if damaged == 1 {
+            let function = group.function_name().unwrap_or("*");
+            self.inbox
+                .listener
+                .damaged(function, foreign("a generation"));
+        }
+        Ok(UniqueId::from_bytes(&made))
+    }
+}
+
+impl Looked {
+    fn unsettled(seen: Seen) -> Self {
+        Self { seen, stamp: None }
+    }
+}
+
+/// The replies about so many generations, and about an entry.
+fn read_all(
+    replies: &mut impl Iterator<Item = RedisResult<Value>>,
+    generations: usize,
+    key: Option<(&Key, Look)>,
+    most: u64,
+) -> RedisResult<(Vec<Option<UniqueId>>, Seen)> {
+    let mut answers = Vec::with_capacity(generations);
+    for reply in replies.by_ref().take(generations) {
+        let known = match bytes(reply?) {
+            Err(error) if is_wrong_type(&error) => None,
+            known => known?,
+        };
+        answers.push(known.and_then(|known| UniqueId::from_bytes(&known)));
+    }
+    let seen = match key {
+        Some((key, look)) => seen(replies, key, look, most)?,
+        None => Seen::default(),
+    };
+    Ok((answers, seen))
+}

@@ -1,0 +1,232 @@
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::task::JoinSet;
+
+use super::{Link, Way};
+use crate::backend::Tier;
+use crate::error::{Error, ErrorKind};
+use crate::invalidation::group::Group;
+use crate::key::Key;
+use crate::key::pattern::{KeyPattern, NamePattern};
+use crate::telemetry::event::{Event, Observer};
+
+/// Invalidations held at most; past it one of everything stands for all of them.
+const MOST: usize = 10_000;
+
+/// Invalidations on their way at a time: one after the other, ten thousand would take as many
+/// round trips, and all that while nothing is served.
+const BATCH: usize = 64;
+
+/// An invalidation that the server has not been told of.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Undelivered {
+    /// A group, by the key of its generation.
+    Group(String),
+    /// The functions that match: which ones, only the server knows.
+    Functions(String),
+    /// One call.
+    Call(String),
+    /// The calls whose keys match.
+    Calls(String),
+}
+
+impl Undelivered {
+    /// Whether it takes a single exchange.
+    fn is_small(&self) -> bool {
+        matches!(self, Self::Group(_) | Self::Call(_))
+    }
+}
+
+/// Invalidations that were made while the server was away. As long as there are any, nothing
+/// that the server says is trusted, and nothing is stored.
+pub(crate) struct Queue {
+    namespace: Arc<str>,
+    waiting: AtomicBool,
+    items: Mutex<Items>,
+    /// Counts the invalidations.
+    made: AtomicU64,
+    observer: Observer,
+}
+
+/// Each with the number of its last invalidation: one that is made again while it is delivered
+/// must be delivered again.
+type Items = BTreeMap<Undelivered, u64>;
+
+impl Queue {
+    pub(super) fn new(namespace: &Arc<str>, observer: &Observer) -> Self {
+        Self {
+            namespace: Arc::clone(namespace),
+            waiting: AtomicBool::new(false),
+            items: Mutex::default(),
+            made: AtomicU64::new(0),
+            observer: observer.clone(),
+        }
+    }
+
+    /// An error while something waits.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        match self.waiting.load(Ordering::Acquire) {
+            false => Ok(()),
+            true => Err(Error::new(
+                ErrorKind::Unavailable,
+                "redis has not been told yet of what was invalidated while it was away",
+            )),
+        }
+    }
+
+    pub(super) fn push(&self, new: impl IntoIterator<Item = Undelivered>) {
+        let mut items = self.items.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = self.made.fetch_add(1, Ordering::Relaxed);
+        items.extend(new.into_iter().map(|item| (item, number)));
+        if items.len() > MOST {
+            let everything = Group::everything(&self.namespace).key().to_owned();
+            *items = Items::from([(Undelivered::Group(everything), number)]);
+        }
+        let new = !self.wait(&items) && !items.is_empty();
+        // An observer may use the cache.
+        drop(items);
+        if new {
+            self.observer.tell(&Event::InvalidationsQueued);
+        }
+    }
+
+    /// Tells the server of all that waits, over this link; then everybody trusts it again.
+    ///
+    /// Nothing has to be forgotten then: what began to be read before they were made was
+    /// forgotten with them, and since then nothing was read.
+    pub(super) async fn deliver(&self, link: &Arc<Link>) {
+        while self.check().is_err() {
+            let batch = self.next();
+            let mut under_way = JoinSet::new();
+            for item in batch.keys() {
+                let item = item.clone();
+                let namespace = Arc::clone(&self.namespace);
+                let way = Way::ahead(Arc::clone(link));
+                under_way.spawn(async move { deliver(&namespace, &way, &item).await });
+            }
+            while let Some(delivered) = under_way.join_next().await {
+                match delivered {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) if error.is_passing() => {
+                        tracing::debug!("an invalidation still waits for redis: {error}");
+                        return;
+                    }
+                    // It will never be taken: better to say so than to wait for ever.
+                    Ok(Err(error)) => self.observer.tell(&Event::InvalidationDropped(error)),
+                    Err(_) => return,
+                }
+            }
+            self.done(&batch);
+        }
+    }
+
+    /// Some of those that wait: many that take one exchange, or one that takes more.
+    fn next(&self) -> Items {
+        let items = self.items.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = items.iter().take(1);
+        let small = items.iter().take_while(|(item, _)| item.is_small());
+        let batch = first.chain(small.skip(1).take(BATCH - 1));
+        batch
+            .map(|(item, number)| (item.clone(), *number))
+            .collect()
+    }
+
+    fn done(&self, delivered: &Items) {
+        let mut items = self.items.lock().unwrap_or_else(PoisonError::into_inner);
+        items.retain(|item, number| delivered.get(item) != Some(number));
+        let waited = self.wait(&items);
+        let none = items.is_empty();
+        drop(items);
+        if waited && none {
+            self.observer.tell(&Event::InvalidationsDelivered);
+        }
+    }
+
+    /// Whether some waited before.
+    fn wait(&self, items: &Items) -> bool {
+        self.waiting.swap(!items.is_empty(), Ordering::AcqRel)
+    }
+}
+
+async fn deliver(namespace: &str, way: &Way, item: &Undelivered) -> Result<(), Error> {
+    match item {
+        Undelivered::Group(key) => way.change(&[Group::of_key(key)]).await,
+        Undelivered::Functions(pattern) => {
+            let pattern = NamePattern::parse(pattern)?;
+            let known = way.functions().await?;
+            if known.incomplete {
+                return way.change(&[Group::everything(namespace)]).await;
+            }
+            let names = known.names.into_iter();
+            let groups: Vec<Group> = names
+                .filter(|name| pattern.matches(name))
+                .map(|name| Group::function(namespace, &name))
+                .collect();
+            way.change(&groups).await
+        }
+        Undelivered::Call(key) => way.remove(&Key::of(key)).await.map(drop),
+        Undelivered::Calls(pattern) => {
+            let pattern = KeyPattern::parse(pattern, namespace)?;
+            way.remove_matching(&pattern).await.map(drop)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_many_become_one_of_everything() {
+        let queue = Queue::new(&"ns".into(), &Observer::default());
+        assert!(queue.check().is_ok());
+        let calls = (0..=MOST).map(|id| Undelivered::Call(format!("ns:user:{id}")));
+        queue.push(calls);
+        let everything = Undelivered::Group("ns:gen:all".into());
+        assert!(queue.next().keys().eq([&everything]));
+        assert!(queue.check().is_err());
+    }
+
+    #[test]
+    fn what_comes_while_others_are_delivered_still_waits() {
+        let queue = Queue::new(&"ns".into(), &Observer::default());
+        let call = |id: u32| Undelivered::Call(format!("ns:user:{id}"));
+        queue.push([call(1), call(1)]);
+        let all = queue.next();
+        assert_eq!(all.len(), 1);
+        queue.push([call(2)]);
+        queue.done(&all);
+        assert!(queue.check().is_err());
+        queue.done(&queue.next());
+        assert!(queue.check().is_ok());
+    }
+
+    #[test]
+    fn a_batch_is_of_many_small_ones_or_one_that_is_not() {
+        let queue = Queue::new(&"ns".into(), &Observer::default());
+        let functions = |id: u8| Undelivered::Functions(format!("f{id}"));
+        queue.push((0..3).map(functions));
+        queue.push((0..200).map(|id| Undelivered::Call(format!("ns:user:{id}"))));
+        queue.push(["a:*", "b:*"].map(|pattern| Undelivered::Calls(pattern.to_owned())));
+        let mut sizes = Vec::new();
+        while queue.check().is_err() {
+            let batch = queue.next();
+            sizes.push(batch.len());
+            queue.done(&batch);
+        }
+        assert_eq!(sizes, [1, 1, 1, 64, 64, 64, 8, 1, 1]);
+    }
+
+    #[test]
+    fn what_is_invalidated_again_while_it_is_delivered_still_waits() {
+        let queue = Queue::new(&"ns".into(), &Observer::default());
+        let call = || Undelivered::Call("ns:user:1".to_owned());
+        queue.push([call()]);
+        let all = queue.next();
+        queue.push([call()]);
+        queue.done(&all);
+        assert!(queue.check().is_err());
+    }
+}

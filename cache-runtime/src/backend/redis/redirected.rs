@@ -1,0 +1,150 @@
+//! Keeps a link whose pushes go to the steady link's connection.
+//!
+//! A runtime with one thread does not read its connection while a task of it is busy. Calls of its
+//! own wait for that thread anyway; invalidations must not, which are for the whole process. So the
+//! server sends them to the connection on our own runtime (`CLIENT TRACKING … REDIRECT`,
+//! <https://redis.io/docs/latest/commands/client-tracking/>), and what is read here is believed for
+//! as long as that very connection is.
+
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use redis::cmd;
+use tokio::time::{sleep, timeout};
+
+use super::keeper::connect;
+use super::link::{HEARTBEAT, Link, Up};
+use super::pool::{Checkout, is_answer};
+use crate::backend::redis::generations::Epoch;
+use crate::error::{Error, ErrorKind};
+use crate::invalidation::unique_id::UniqueId;
+use crate::key::Key;
+
+/// The longest pause between two attempts to connect: there is another way for its calls.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// Which of the steady link's connections hears for this one, and what the server calls it.
+type Ear = (i64, Epoch);
+
+/// Connects, watches over the connection, and connects again; ends with its link.
+pub(super) async fn keep(link: Weak<Link>) {
+    let mut source = None;
+    let mut pause = Duration::from_millis(20);
+    loop {
+        let Some(strong) = link.upgrade() else { return };
+        let (settings, inbox) = (Arc::clone(&strong.settings), Arc::clone(&strong.inbox));
+        let Some(ear) = ear(&strong) else {
+            let doubt = Arc::clone(&strong.doubt);
+            drop(strong);
+            let _ = timeout(HEARTBEAT, doubt.notified()).await;
+            continue;
+        };
+        drop(strong);
+        let connected = connect(&mut source, &settings, &inbox, Some(ear.0)).await;
+        let Some(strong) = link.upgrade() else { return };
+        let connected = match connected {
+            Ok(mut checkout) => match is_heard(&strong, &mut checkout).await {
+                Ok(()) => Ok(checkout),
+                Err(error) => Err(error),
+            },
+            Err(error) => Err(error),
+        };
+        match connected {
+            Ok(mut checkout) if settings.health.is_at(checkout.place()) => {
+                pause = Duration::from_millis(20);
+                strong.hear(Instant::now());
+                strong.renewed();
+                let up = Up {
+                    connection: checkout.wire.clone(),
+                    tracking: true,
+                    epoch: ear.1,
+                    id: None,
+                };
+                strong.restore(up.clone());
+                drop(strong);
+                watch(&link, up, &mut checkout, ear).await;
+                drop(checkout);
+                let Some(strong) = link.upgrade() else { return };
+                strong.fall("the connection was lost");
+                inbox.one_lost();
+            }
+            outcome => {
+                if let Err(error) = &outcome {
+                    tracing::debug!("a runtime has no connection of its own: {error}");
+                }
+                strong.fall("there is no connection yet");
+                drop((strong, outcome));
+                sleep(pause.mul_f64(0.75 + fastrand::f64() / 2.0)).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+    }
+}
+
+fn ear(link: &Link) -> Option<Ear> {
+    link.steady.as_ref()?.hears()
+}
+
+/// Returns an error unless what is read on this connection is told to our own: in between may be
+/// something that has led the two to different servers, where the number is another's.
+async fn is_heard(link: &Link, checkout: &mut Checkout) -> Result<(), Error> {
+    let name: String = UniqueId::fresh()
+        .0
+        .map(|byte| format!("{byte:02x}"))
+        .concat();
+    let key = Key::of(&format!("{}:gen:heard:{name}", link.settings.namespace));
+    let lease = key.lease();
+    let mut watch = link.inbox.watchers.watch(&key);
+    let (mut get, mut set) = (cmd("GET"), cmd("SET"));
+    get.arg(&lease);
+    set.arg(&lease).arg(1).arg("PX").arg(1_000);
+    let asked = checkout.wire.send_all(vec![vec![get, set]]);
+    let limit = link.settings.connect_timeout;
+    let unheard = || {
+        let text = "what is read on it is not told to the connection that should hear of it";
+        Error::new(ErrorKind::Unavailable, text)
+    };
+    let replies = timeout(limit, asked).await.map_err(|_| unheard())?;
+    let replies = replies.map_err(|error| super::pool::error_of(&error))?;
+    for reply in replies {
+        let reply = reply.extract_error();
+        reply.map_err(|error| super::pool::error_of(&error))?;
+    }
+    timeout(limit, watch.changed()).await.map_err(|_| unheard())
+}
+
+/// Returns when the connection is gone, or the one that hears for it, or its link.
+async fn watch(link: &Weak<Link>, mut up: Up, checkout: &mut Checkout, before: Ear) {
+    while let Some(strong) = link.upgrade() {
+        let settings = Arc::clone(&strong.settings);
+        let pause = if strong.is_up() {
+            HEARTBEAT
+        } else {
+            HEARTBEAT / 5
+        };
+        let doubt = Arc::clone(&strong.doubt);
+        drop(strong);
+        let _ = timeout(pause, doubt.notified()).await;
+        let Some(strong) = link.upgrade() else { return };
+        let is_at = settings.health.is_at(checkout.place());
+        // Another connection that is lost is the steady one's affair.
+        let is_ear = strong.inbox.generations.is_of(before.1);
+        if strong.is_broken() || !is_at || !is_ear {
+            return;
+        }
+        drop(strong);
+        let begun = Instant::now();
+        let ping = up.connection.ping(settings.target.moves());
+        match timeout(settings.connect_timeout, ping).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) if is_answer(&error) => {}
+            _ => return,
+        }
+        let took = begun.elapsed();
+        let Some(strong) = link.upgrade() else { return };
+        strong.hear(begun);
+        if !strong.is_up() && took <= settings.command_timeout / 2 && !strong.lanes.is_stuck() {
+            strong.restore(up.clone());
+        }
+    }
+}

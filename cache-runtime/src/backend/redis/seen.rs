@@ -1,0 +1,93 @@
+use std::iter;
+use std::time::Duration;
+
+use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, Value, cmd};
+
+use crate::backend::Look;
+use crate::entry::header::is_of_another_call;
+use crate::key::Key;
+
+/// An entry and its remaining life, as far as they were asked for and are there.
+#[derive(Default)]
+pub(super) struct Seen {
+    pub(super) entry: Option<Vec<u8>>,
+    pub(super) left: Option<Duration>,
+}
+
+/// One byte more than an entry may have tells that there are more.
+pub(super) fn ask(key: &Key, look: Look, most: u64) -> impl Iterator<Item = Cmd> {
+    let mut get = cmd("GETRANGE");
+    get.arg(key.as_str()).arg(0).arg(most);
+    let life = (look == Look::WithLife).then(|| {
+        let mut life = cmd("PTTL");
+        life.arg(key.as_str());
+        life
+    });
+    iter::once(get).chain(life)
+}
+
+/// The replies to [`ask`].
+pub(super) fn seen(
+    replies: &mut impl Iterator<Item = RedisResult<Value>>,
+    key: &Key,
+    look: Look,
+    most: u64,
+) -> RedisResult<Seen> {
+    // Both are taken, whatever they are: what comes after them is another's.
+    let entry = replies.next();
+    let left = match look {
+        Look::Entry => None,
+        Look::WithLife => replies.next(),
+    };
+    let entry = match entry {
+        Some(reply) => self::entry(reply?, key, most)?,
+        None => None,
+    };
+    let left = match left {
+        Some(reply) => life(reply?.extract_error()?),
+        None => None,
+    };
+    Ok(Seen { entry, left })
+}
+
+/// What GETRANGE says: nothing where there is none, and more than `most` of one too large.
+fn entry(reply: Value, key: &Key, most: u64) -> RedisResult<Option<Vec<u8>>> {
+    let usable = |entry: &Vec<u8>| !entry.is_empty() && entry.len() as u64 <= most;
+    let entry = match bytes(reply) {
+        // The claim will replace it.
+        Err(error) if is_wrong_type(&error) => None,
+        entry => entry?,
+    };
+    match entry {
+        Some(entry) if is_of_another_call(&entry, key) => Err(of_another_call()),
+        entry => Ok(entry.filter(usable)),
+    }
+}
+
+/// The error of a reply that was not meant for this call.
+pub(super) fn of_another_call() -> RedisError {
+    let text = "the reply is about another call";
+    RedisError::from((ErrorKind::UnexpectedReturnType, text))
+}
+
+/// Whether the key holds something of another type.
+pub(super) fn is_wrong_type(error: &RedisError) -> bool {
+    error.code() == Some("WRONGTYPE")
+}
+
+/// A PTTL; negative where there is no entry or no expiry.
+pub(super) fn life(reply: Value) -> Option<Duration> {
+    match reply {
+        Value::Int(left) => u64::try_from(left).ok().map(Duration::from_millis),
+        _ => None,
+    }
+}
+
+/// A reply that is a string or nothing.
+pub(super) fn bytes(reply: Value) -> RedisResult<Option<Vec<u8>>> {
+    match reply.extract_error()? {
+        Value::BulkString(bytes) => Ok(Some(bytes)),
+        Value::Nil => Ok(None),
+        other => Ok(FromRedisValue::from_redis_value(other)?),
+    }
+}

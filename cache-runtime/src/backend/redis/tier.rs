@@ -1,0 +1,348 @@
+use std::time::Duration;
+
+use redis::{Cmd, Value, cmd};
+
+use super::Way;
+use super::look::Looked;
+use super::scripts::{SCRIPTS, call, claimed};
+use super::seen::life;
+use crate::backend::{
+    Claim, Claimed, Existing, KnownNames, Look, Reach, Read, Removed, Stored, Tier, Watch,
+};
+use crate::entry::header::is_of_another_call;
+use crate::error::{Error, ErrorKind};
+use crate::invalidation::group::{Group, Stamp};
+use crate::invalidation::unique_id::UniqueId;
+use crate::key::Key;
+use crate::key::pattern::KeyPattern;
+
+/// How often a look is repeated whose generations change while it is under way.
+const LOOKS: usize = 5;
+
+impl Tier for Way {
+    async fn read(&self, key: &Key, groups: &[Group], look: Look) -> Result<Read, Error> {
+        for _ in 0..LOOKS {
+            let looked = match self.look(groups, Some((key, look))).await {
+                Err(error) if self.moves(&error) => continue,
+                looked => looked?,
+            };
+            let Looked { seen, stamp } = looked;
+            if let Some(stamp) = stamp {
+                return Ok(Read {
+                    entry: seen.entry.map(Stored::Encoded),
+                    left: seen.left,
+                    stamp,
+                });
+            }
+        }
+        Err(unsettled())
+    }
+
+    async fn stamp(&self, groups: &[Group]) -> Result<Stamp, Error> {
+        for _ in 0..LOOKS {
+            match self.look(groups, None).await {
+                Ok(Looked {
+                    stamp: Some(stamp), ..
+                }) => return Ok(stamp),
+                Err(error) if !self.moves(&error) => return Err(error),
+                Ok(_) | Err(_) => {}
+            }
+        }
+        Err(unsettled())
+    }
+
+    fn watch(&self, key: &Key) -> Watch {
+        self.inbox.watchers.watch(key)
+    }
+
+    async fn claim(&self, claimed: &Claimed<'_>) -> Result<Claim, Error> {
+        let mut value = Vec::with_capacity(40);
+        value.extend_from_slice(&claimed.token.0);
+        value.extend_from_slice(&claimed.mark.stamp().0);
+        value.extend_from_slice(millis(claimed.life).to_string().as_bytes());
+        let reach = match claimed.reach {
+            Reach::Normal => "normal",
+            Reach::IgnoreEntry => "ignore",
+            Reach::Force => "force",
+        };
+        // An entry without a life, put there by hand, is of use for ever: its left is -1.
+        let beyond = match claimed.beyond.is_zero() {
+            true => -2,
+            false => i64::try_from(millis(claimed.beyond)).unwrap_or(i64::MAX),
+        };
+        let rest = format!(
+            "{beyond} {} {}",
+            self.settings.largest_entry(),
+            u8::from(claimed.respects_pause)
+        );
+        let lease = claimed.key.lease();
+        let mut replace = Vec::new();
+        for _ in 0..LOOKS {
+            let claim = || {
+                let mut claim = call(&SCRIPTS.claim, &[claimed.key.as_str(), &lease], 0);
+                claim
+                    .arg(&value)
+                    .arg(millis(claimed.life))
+                    .arg(claimed.mark.as_bytes())
+                    .arg(reach)
+                    .arg(&rest);
+                if !replace.is_empty() {
+                    claim.arg(&replace);
+                }
+                claim
+            };
+            let reply = match self.script(&SCRIPTS.claim, 0, claim).await? {
+                Value::Int(claimed::GRANTED) => return Ok(Claim::Granted),
+                Value::Array(reply) => reply,
+                _ => return Err(self.mixed_up()),
+            };
+            let mut reply = reply.into_iter();
+            match (reply.next(), reply.next()) {
+                (Some(Value::Int(claimed::GRANTED)), Some(_)) => {
+                    self.inbox
+                        .listener
+                        .damaged(claimed.key.name(), foreign("an entry or a lease"));
+                    return Ok(Claim::Granted);
+                }
+                (Some(Value::Int(claimed::FOUND)), Some(Value::BulkString(entry))) => {
+                    if is_of_another_call(&entry, claimed.key) {
+                        return Err(self.mixed_up());
+                    }
+                    let left = reply.next().and_then(life).unwrap_or_default();
+                    return Ok(Claim::Found(Stored::Encoded(entry), left));
+                }
+                (Some(Value::Int(claimed::HELD)), Some(Value::Int(left))) => {
+                    let left = u64::try_from(left).unwrap_or(0);
+                    return Ok(Claim::Held(Duration::from_millis(left)));
+                }
+                (Some(Value::Int(claimed::PAUSED)), _) => return Ok(Claim::Paused),
+                // Either they are behind or we are: ask Redis itself for the generations.
+                (Some(Value::Int(claimed::OTHER_STAMP)), Some(Value::BulkString(held))) => {
+                    for group in claimed.groups {
+                        self.inbox.generations.forget(group.key());
+                    }
+                    if self.stamp(claimed.groups).await? != claimed.mark.stamp() {
+                        return Ok(Claim::Stale);
+                    }
+                    replace = held;
+                }
+                _ => break,
+            }
+        }
+        Err(Error::new(
+            ErrorKind::Server,
+            "redis gave no usable answer to a claim",
+        ))
+    }
+
+    async fn renew(&self, key: &Key, token: UniqueId, life: Duration) -> Result<bool, Error> {
+        self.refill();
+        let lease = key.lease();
+        let renew = || {
+            let mut renew = call(&SCRIPTS.renew, &[&lease], 0);
+            renew.arg(&token.0).arg(millis(life));
+            renew
+        };
+        self.script(&SCRIPTS.renew, 0, renew)
+            .await
+            .and_then(|reply| self.is_one(&reply))
+    }
+
+    async fn fill(
+        &self,
+        key: &Key,
+        token: UniqueId,
+        entry: Stored,
+        life: Duration,
+        existing: Existing,
+    ) -> Result<bool, Error> {
+        let Stored::Encoded(entry) = entry else {
+            return Ok(false);
+        };
+        let pause = match existing {
+            Existing::Replace => None,
+            Existing::Keep { pause } if pause.as_millis() == 0 => Some(0),
+            Existing::Keep { pause } => Some(millis(pause)),
+        };
+        let lease = key.lease();
+        let fill = || {
+            let mut fill = call(&SCRIPTS.fill, &[key.as_str(), &lease], entry.len());
+            fill.arg(&token.0).arg(&entry).arg(millis(life)).arg(pause);
+            fill
+        };
+        let filled = self.script(&SCRIPTS.fill, entry.len(), fill).await;
+        match filled {
+            // Twice does no harm: the second has no lease any more.
+            Err(error) if self.moves(&error) => {
+                let again = self.script(&SCRIPTS.fill, entry.len(), fill).await;
+                again.and_then(|reply| self.is_one(&reply))
+            }
+            filled => filled.and_then(|reply| self.is_one(&reply)),
+        }
+    }
+
+    async fn release(&self, key: &Key, token: UniqueId) -> Result<(), Error> {
+        let lease = key.lease();
+        let release = || {
+            let mut release = call(&SCRIPTS.release, &[&lease], 0);
+            release.arg(&token.0);
+            release
+        };
+        self.script(&SCRIPTS.release, 0, release).await.map(drop)
+    }
+
+    async fn pause(&self, key: &Key, token: UniqueId, pause: Duration) -> Result<(), Error> {
+        let lease = key.lease();
+        let pause = || {
+            let mut call = call(&SCRIPTS.pause, &[&lease], 0);
+            call.arg(&token.0).arg(millis(pause));
+            call
+        };
+        self.script(&SCRIPTS.pause, 0, pause).await.map(drop)
+    }
+
+    async fn remove(&self, key: &Key) -> Result<u64, Error> {
+        match self.remove_once(key).await {
+            Err(error) if self.moves(&error) => self.remove_once(key).await,
+            removed => removed,
+        }
+    }
+
+    async fn change(&self, groups: &[Group]) -> Result<(), Error> {
+        match self.change_once(groups).await {
+            Err(error) if self.moves(&error) => self.change_once(groups).await,
+            changed => changed,
+        }
+    }
+
+    async fn remove_matching(&self, pattern: &KeyPattern) -> Result<Removed, Error> {
+        // Leases first: a computation that is under way when the scan begins either loses its
+        // lease here or has stored its entry before the second sweep begins.
+        self.sweep(pattern, true).await?;
+        self.sweep(pattern, false).await
+    }
+
+    async fn functions(&self) -> Result<KnownNames, Error> {
+        self.known_names().await
+    }
+
+    async fn announce(&self, name: &str, variant: &str) -> Result<(), Error> {
+        // On the link that restores the registry: its connection must hear of a loss.
+        self.steady().announce_name(name, variant).await
+    }
+}
+
+/// Redis refuses a life of zero.
+pub(super) fn millis(life: Duration) -> u64 {
+    // PX takes a signed 64-bit time that is added to the server's clock.
+    u64::try_from(life.as_millis())
+        .unwrap_or(u64::MAX)
+        .clamp(1, 1 << 53)
+}
+
+/// The error about a key that somebody else has written.
+pub(super) fn foreign(what: &str) -> Error {
+    let text = format!("something else stood in the place of {what} and was replaced");
+    Error::new(ErrorKind::Server, text)
+}
+
+/// Ends a call: whoever computes it loses its lease first.
+fn unlink(key: &Key) -> Vec<Cmd> {
+    let unlink = |key: &str| {
+        let mut unlink = cmd("UNLINK");
+        unlink.arg(key);
+        unlink
+    };
+    vec![unlink(&key.lease()), unlink(key.as_str())]
+}
+
+impl Way {
+    /// Whether a script has done what it was called for.
+    fn is_one(&self, reply: &Value) -> Result<bool, Error> {
+        match reply {
+            Value::Int(done) => Ok(*done == 1),
+            _ => Err(self.mixed_up()),
+        }
+    }
+
+    async fn remove_once(&self, key: &Key) -> Result<u64, Error> {
+        // Our own variant at once: mostly there is no other.
+        let asked = self.ask_variants(key);
+        let is_asked = asked.is_some();
+        let parts = asked.map(|asked| vec![asked]).into_iter();
+        let parts = parts.chain([unlink(key)]).collect();
+        let mut replies = self
+            .exchange(|mut line| async move { line.connection.send_all(parts).await })
+            .await?;
+        let known = match is_asked {
+            true => replies.remove(0),
+            false => Value::Nil,
+        };
+        let mut removed = self.unlinked(replies)?;
+        let (others, lost) = self.other_variants(key, known);
+        if lost {
+            // There may be variants that nobody knows of any more.
+            let function = Group::function(&self.settings.namespace, key.name());
+            self.change(&[function]).await?;
+        }
+        if !others.is_empty() {
+            let parts = others.iter().map(unlink).collect();
+            let replies = self
+                .exchange(|mut line| async move { line.connection.send_all(parts).await })
+                .await?;
+            removed += self.unlinked(replies)?;
+        }
+        Ok(removed)
+    }
+
+    async fn change_once(&self, groups: &[Group]) -> Result<(), Error> {
+        let changed = self.exchange(|mut line| async move {
+            let change = |group: &Group| {
+                let mut change = match group.is_tag() {
+                    // The next reader makes one that lives as long as it needs.
+                    true => cmd("UNLINK"),
+                    false => cmd("SET"),
+                };
+                change.arg(group.key());
+                if !group.is_tag() {
+                    change.arg(&UniqueId::fresh().0);
+                }
+                vec![change]
+            };
+            let parts = groups.iter().map(change).collect();
+            let replies = line.connection.send_all(parts).await?;
+            let told = replies
+                .into_iter()
+                .try_for_each(|reply| reply.extract_error().map(drop));
+            match told {
+                // No room for another generation: with none at all, the next reader makes one.
+                Err(error) if error.code() == Some("OOM") => {
+                    let mut unlink = cmd("UNLINK");
+                    for group in groups {
+                        unlink.arg(group.key());
+                    }
+                    unlink.exec_async(&mut line.connection).await
+                }
+                told => told,
+            }
+        });
+        changed.await?;
+        self.names.changed(groups);
+        Ok(())
+    }
+
+    /// How many entries were removed, by the replies for leases and entries in turn.
+    fn unlinked(&self, replies: Vec<Value>) -> Result<u64, Error> {
+        let replies = Value::Array(replies).extract_error();
+        let counts = replies.and_then(|replies| Ok(redis::from_redis_value::<Vec<u64>>(replies)?));
+        let counts = counts.map_err(|error| self.error(&error))?;
+        Ok(counts.iter().skip(1).step_by(2).sum())
+    }
+}
+
+fn unsettled() -> Error {
+    Error::new(
+        ErrorKind::Unavailable,
+        "the groups of the call were invalidated again and again while it was read",
+    )
+}

@@ -1,0 +1,257 @@
+use std::future::Future;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use coarsetime::Instant;
+#[cfg(feature = "cluster")]
+use futures_util::future::try_join_all;
+use redis::{Cmd, RedisResult, Value};
+use tokio::task::unconstrained;
+
+use super::Link;
+use super::batcher::{Reply, Request, Sending, refused};
+use super::health::unreachable;
+use super::link::Line;
+use super::scripts::LuaScript;
+use super::seen::{Seen, ask, seen};
+use crate::backend::Look;
+use crate::error::{Error, ErrorKind};
+use crate::key::Key;
+use crate::telemetry::event::Event;
+
+/// Exchanges of a call at most, before it computes.
+const EXCHANGES: u64 = 4;
+
+/// One call's way to the server: a link, and how long the call may still wait for it.
+pub(crate) struct Way {
+    home: Arc<Link>,
+    /// It has left a link that was not read in time for the one on our own runtime.
+    moved: AtomicBool,
+    /// Milliseconds.
+    left: AtomicU64,
+    /// Whether it goes ahead of invalidations that wait.
+    ahead: bool,
+}
+
+impl Way {
+    pub(crate) fn new(link: Arc<Link>) -> Self {
+        let way = Self {
+            home: link,
+            moved: AtomicBool::new(false),
+            left: AtomicU64::new(0),
+            ahead: false,
+        };
+        way.refill();
+        way
+    }
+
+    /// For what must be told before anything is believed.
+    pub(super) fn ahead(link: Arc<Link>) -> Self {
+        let ahead = true;
+        Self {
+            ahead,
+            ..Self::new(link)
+        }
+    }
+
+    /// On our own runtime, for what must go on while the caller's is busy or blocked.
+    pub(crate) fn steady(&self) -> Self {
+        Self {
+            ahead: self.ahead,
+            ..Self::new(self.home.steady())
+        }
+    }
+
+    /// The same, sent though invalidations wait.
+    pub(crate) fn into_ahead(mut self) -> Self {
+        self.ahead = true;
+        self
+    }
+
+    pub(super) fn link(&self) -> &Arc<Link> {
+        match &self.home.steady {
+            Some(steady) if self.moved.load(Ordering::Relaxed) => steady,
+            _ => &self.home,
+        }
+    }
+
+    /// Goes by the link on our own runtime from now on, if this error says that it would succeed
+    /// there; whether it does so now for the first time.
+    pub(crate) fn moves(&self, error: &Error) -> bool {
+        let moves = error.is_elsewhere() && self.home.steady.is_some();
+        if moves && !self.moved.swap(true, Ordering::Relaxed) {
+            self.refill();
+            return true;
+        }
+        false
+    }
+
+    /// The whole patience again: between two exchanges the call was busy with something else.
+    pub(crate) fn refill(&self) {
+        self.left.store(self.whole(), Ordering::Relaxed);
+    }
+
+    /// Runs one exchange within what is left of the call's patience.
+    pub(super) async fn exchange<T, F>(&self, exchange: impl FnOnce(Line) -> F) -> Result<T, Error>
+    where
+        F: Future<Output = RedisResult<T>>,
+    {
+        let left = self.check()?;
+        let begun = Instant::now();
+        let limit = Duration::from_millis(left);
+        let outcome = self.link().exchange(limit, exchange).await;
+        let spent = Duration::from(begun.elapsed());
+        // Later than its deadline, it is our thread that has not come to the reply.
+        let is_ours = outcome.is_ok() && spent > limit;
+        self.spend(if is_ours { self.share() } else { spent }, left);
+        outcome
+    }
+
+    /// What is left of the call's patience, if it may ask.
+    fn check(&self) -> Result<u64, Error> {
+        if !self.ahead {
+            self.home.queue.check()?;
+        }
+        match self.left.load(Ordering::Relaxed) {
+            0 => Err(Error::new(ErrorKind::Timeout, "redis is too slow")),
+            left => Ok(left),
+        }
+    }
+
+    fn spend(&self, spent: Duration, left: u64) {
+        let spent = u64::try_from(spent.as_millis()).unwrap_or(u64::MAX);
+        self.left.store(left - spent.min(left), Ordering::Relaxed);
+    }
+
+    /// The entry of `key` and its life.
+    pub(super) async fn entry(&self, key: &Key, look: Look) -> Result<Seen, Error> {
+        match self.ask(Request::Read(key.clone(), look), 0).await? {
+            Reply::Entry(seen) => Ok(seen),
+            Reply::Values(_) => Err(self.mixed_up()),
+        }
+    }
+
+    /// The replies to commands, those of each part about keys of one slot, and of so many
+    /// bytes; urgent ones go before others.
+    pub(super) async fn commands(
+        &self,
+        parts: Vec<Vec<Cmd>>,
+        bytes: usize,
+        urgent: bool,
+    ) -> Result<Vec<Value>, Error> {
+        #[cfg(feature = "cluster")]
+        if parts.len() > 1 && self.lanes.is_parted() {
+            let asked = parts
+                .into_iter()
+                .map(|part| Box::pin(self.commands(vec![part], bytes, urgent)));
+            let replies = try_join_all(asked).await?;
+            return Ok(replies.into_iter().flatten().collect());
+        }
+        match self.ask(Request::commands(parts, urgent), bytes).await? {
+            Reply::Values(values) => Ok(values),
+            Reply::Entry(_) => Err(self.mixed_up()),
+        }
+    }
+
+    /// Asks together with what others ask at this moment.
+    async fn ask(&self, request: Request, bytes: usize) -> Result<Reply, Error> {
+        let left = self.check()?;
+        match self.link().lanes.begin(request, bytes) {
+            Sending::Together(reply) => {
+                // Outside of the task's budget: of a hundred thousand calls that one task waits
+                // for, it would let some hundred go on at a time, and have all others polled again.
+                let outcome = unconstrained(reply).await;
+                let outcome = outcome.map_err(|_| unreachable("its runtime has ended"))?;
+                // As long as its thread may have taken to come to the reply is not the server's time.
+                self.spend(outcome.spent.min(self.share()), left);
+                outcome.reply
+            }
+            Sending::Alone(alone, request) => {
+                let reply = Box::pin(self.ask_alone(request)).await;
+                drop(alone);
+                reply
+            }
+            Sending::Refused { first } => {
+                if first {
+                    self.settings.health.observer().tell(&Event::Overloaded);
+                }
+                Err(refused())
+            }
+        }
+    }
+
+    async fn ask_alone(&self, request: Request) -> Result<Reply, Error> {
+        let most = self.settings.largest_entry();
+        self.exchange(|mut line| async move {
+            match request {
+                Request::Read(key, look) => {
+                    let parts = vec![ask(&key, look, most).collect()];
+                    let replies = line.connection.send_all(parts).await?;
+                    seen(&mut replies.into_iter().map(Ok), &key, look, most).map(Reply::Entry)
+                }
+                Request::Commands { parts, .. } => {
+                    line.connection.send_all(parts).await.map(Reply::Values)
+                }
+            }
+        })
+        .await
+    }
+
+    /// What a script says to a call of so many bytes. One that the server does not know is loaded.
+    pub(super) async fn script(
+        &self,
+        script: &LuaScript,
+        bytes: usize,
+        call: impl Fn() -> Cmd,
+    ) -> Result<Value, Error> {
+        let replies = self.commands(vec![vec![call()]], bytes, true).await?;
+        let reply = replies.into_iter().next().unwrap_or(Value::Nil);
+        match reply.extract_error() {
+            Err(error) if error.code() == Some("NOSCRIPT") => {
+                self.exchange(|mut line| async move {
+                    script.load().exec_async(&mut line.connection).await?;
+                    call().query_async(&mut line.connection).await
+                })
+                .await
+            }
+            reply => reply.map_err(|error| self.error(&error)),
+        }
+    }
+
+    /// What an exchange may cost.
+    fn share(&self) -> Duration {
+        Duration::from_millis(self.whole() / EXCHANGES)
+    }
+
+    /// A little longer than the server may take: whoever waits so long is not told why.
+    pub(crate) fn patience(&self) -> Duration {
+        let limit = self.home.settings.command_timeout;
+        limit.saturating_add(limit / 4)
+    }
+
+    /// Milliseconds.
+    fn whole(&self) -> u64 {
+        let limit = self.home.settings.command_timeout.as_millis();
+        u64::try_from(limit).unwrap_or(u64::MAX)
+    }
+}
+
+impl Clone for Way {
+    fn clone(&self) -> Self {
+        Self {
+            ahead: self.ahead,
+            moved: AtomicBool::new(self.moved.load(Ordering::Relaxed)),
+            ..Self::new(Arc::clone(&self.home))
+        }
+    }
+}
+
+impl Deref for Way {
+    type Target = Link;
+
+    fn deref(&self) -> &Link {
+        self.link()
+    }
+}

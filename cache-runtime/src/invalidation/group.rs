@@ -1,0 +1,185 @@
+use std::fmt;
+use std::hash::Hasher;
+use std::sync::Arc;
+use std::time::Duration;
+
+use siphasher::sip128::{Hasher128, SipHasher13};
+
+use crate::invalidation::unique_id::UniqueId;
+use crate::key::fingerprint::digest;
+use crate::key::tag_text;
+
+/// A set of calls that can be invalidated together, named by the key of its generation.
+#[derive(Clone)]
+pub(crate) struct Group {
+    key: Arc<str>,
+    digest: u128,
+    /// How long its generation is kept, if not for ever.
+    life: Option<Duration>,
+}
+
+/// What stands before a tag in the key of its generation.
+const TAG: &str = ":gen:tag:";
+
+/// The least that the generation of a tag is kept. Tags are as many as users, and none of them is
+/// ever said to be the last: one that is gone costs its calls a miss.
+const TAG_LIFE: Duration = Duration::from_secs(24 * 3_600);
+
+impl Group {
+    /// Every call of the namespace.
+    pub(crate) fn everything(namespace: &str) -> Self {
+        Self::new(format!("{namespace}:gen:all"))
+    }
+
+    /// Every call of one function.
+    pub(crate) fn function(namespace: &str, name: &str) -> Self {
+        Self::new(format!("{namespace}:gen:fn:{name}"))
+    }
+
+    /// Whether every call of the namespace is in it.
+    pub(crate) fn is_everything(&self) -> bool {
+        self.key.ends_with(":gen:all")
+    }
+
+    /// No calls: its generation is the id of the database.
+    pub(crate) fn database(namespace: &str) -> Self {
+        Self::new(format!("{namespace}:gen:database"))
+    }
+
+    /// The function, if it is the group of one.
+    pub(crate) fn function_name(&self) -> Option<&str> {
+        Self::function_of_key(&self.key)
+    }
+
+    /// The function whose generation is held by this key.
+    pub(crate) fn function_of_key(key: &str) -> Option<&str> {
+        let (_, rest) = key.split_once(':')?;
+        rest.strip_prefix("gen:fn:")
+    }
+
+    /// Every call with this tag, of functions whose entries live for `ttl` at most.
+    pub(crate) fn tag(namespace: &str, tag: &str, ttl: Duration) -> Self {
+        Self {
+            life: Some(ttl.saturating_mul(2).max(TAG_LIFE)),
+            ..Self::new(format!("{namespace}{TAG}{}", tag_text(tag)))
+        }
+    }
+
+    /// The one whose generation is held by this key.
+    pub(crate) fn of_key(key: &str) -> Self {
+        Self {
+            life: is_tag(key).then_some(TAG_LIFE),
+            ..Self::new(key.to_owned())
+        }
+    }
+
+    fn new(key: String) -> Self {
+        Self {
+            digest: digest(key.as_bytes()),
+            key: key.into(),
+            life: None,
+        }
+    }
+
+    /// Whether it is a tag's.
+    pub(crate) fn is_tag(&self) -> bool {
+        self.life.is_some()
+    }
+
+    /// How long its generation is kept when it is made, if not for ever.
+    pub(crate) fn life(&self) -> Option<Duration> {
+        self.life
+    }
+
+    /// What it is found by in this process: the digest of its key.
+    pub(crate) fn digest(&self) -> u128 {
+        self.digest
+    }
+
+    /// The key that holds the group's generation.
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+}
+
+/// Whether a tag's generation is held by this key: names have no colons.
+pub(crate) fn is_tag(key: &str) -> bool {
+    key.split_once(':')
+        .is_some_and(|(_, rest)| rest.starts_with(&TAG[1..]))
+}
+
+impl fmt::Debug for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.key)
+    }
+}
+
+/// The digest of the generations of all groups of a call, in the order of the groups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Stamp(pub(crate) [u8; 16]);
+
+impl Stamp {
+    pub(crate) fn of(generations: impl IntoIterator<Item = UniqueId>) -> Self {
+        // Without a key, because every process must agree; nonces are nobody's choice.
+        let mut hasher = SipHasher13::new();
+        for generation in generations {
+            hasher.write(&generation.0);
+        }
+        Self(hasher.finish128().as_u128().to_le_bytes())
+    }
+
+    pub(crate) fn half(self) -> HalfStamp {
+        HalfStamp(u128::from_le_bytes(self.0) as u64)
+    }
+}
+
+/// What tells one process's stamps apart: 64 of a digest's bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HalfStamp(pub(crate) u64);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_is_told_from_a_function_by_the_key_of_its_generation() {
+        let tag = Group::tag("ns", "user:42", Duration::ZERO);
+        assert_eq!(tag.key(), "ns:gen:tag:user:42");
+        assert!(Group::of_key(tag.key()).life().is_some());
+        let function = Group::function("ns", "gen.tag");
+        assert!(Group::of_key(function.key()).life().is_none());
+        // What only an argument can say is no tag.
+        assert!(!is_tag("ns:f::gen:tag:1"));
+    }
+
+    #[test]
+    fn a_function_is_known_by_the_key_of_its_generation() {
+        let function = Group::function("ns", "app.user");
+        assert_eq!(function.function_name(), Some("app.user"));
+        assert_eq!(
+            Group::function_of_key("ns:gen:fn:app.user"),
+            Some("app.user")
+        );
+        let others = [Group::everything("ns"), Group::database("ns")];
+        assert!(others.iter().all(|group| group.function_name().is_none()));
+        assert!(!function.is_tag() && !others[0].is_tag());
+    }
+
+    #[test]
+    fn the_generation_of_a_tag_outlives_its_calls_and_a_day() {
+        let life = |ttl| Group::tag("ns", "a", Duration::from_secs(ttl)).life();
+        let day = 24 * 3_600;
+        assert_eq!(life(60), Some(Duration::from_secs(day)));
+        assert_eq!(life(day), Some(Duration::from_secs(2 * day)));
+        assert!(Group::tag("ns", "a", Duration::MAX).life().is_some());
+        assert_eq!(Group::function("ns", "a").life(), None);
+    }
+
+    #[test]
+    fn a_stamp_changes_with_any_of_its_generations() {
+        let (a, b, c) = (UniqueId::fresh(), UniqueId::fresh(), UniqueId::fresh());
+        assert_eq!(Stamp::of([a, b]), Stamp::of([a, b]));
+        assert_ne!(Stamp::of([a, b]), Stamp::of([a, c]));
+        assert_ne!(Stamp::of([a, b]), Stamp::of([b, a]));
+    }
+}

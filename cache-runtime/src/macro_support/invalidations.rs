@@ -1,0 +1,182 @@
+//! Functions that invalidate once they have succeeded.
+
+use std::future::Future;
+
+use crate::api::blocking;
+use crate::api::cache::Cache;
+use crate::api::entry_handle;
+use crate::backend::Caller;
+use crate::error::Error;
+use crate::key::{Arguments, Key};
+use crate::process::background;
+use crate::telemetry::event::Event;
+use crate::values::return_kind::Returns;
+
+/// What a call is to invalidate. Dropped before it was judged, it invalidates all the same,
+/// beside whoever drops it: what was broken off may have changed something.
+#[derive(Default)]
+pub struct Invalidations {
+    cache: Option<Cache>,
+    functions: Vec<&'static str>,
+    tags: Vec<Arguments>,
+    entries: Vec<Doomed>,
+}
+
+/// A call to be invalidated, in its own cache.
+pub struct Doomed {
+    cache: Cache,
+    key: Result<Key, Error>,
+}
+
+/// The entry of a call, of an async function or of a plain one.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not the entry of a call",
+    label = "not the entry of a call",
+    note = "give what a companion gives, as in `entry = user_entry(id)`"
+)]
+pub trait AnyEntry {
+    #[doc(hidden)]
+    fn recached_doomed(self) -> Doomed;
+}
+
+impl<R: Returns<KIND>, const KIND: u8, F> AnyEntry for entry_handle::Entry<R, KIND, F> {
+    fn recached_doomed(self) -> Doomed {
+        Doomed {
+            key: self.place.key::<R, KIND>().cloned(),
+            cache: self.place.cache,
+        }
+    }
+}
+
+impl<R: Returns<KIND>, const KIND: u8, F> AnyEntry for blocking::Entry<R, KIND, F> {
+    fn recached_doomed(self) -> Doomed {
+        Doomed {
+            key: self.place.key::<R, KIND>().cloned(),
+            cache: self.place.cache,
+        }
+    }
+}
+
+impl Invalidations {
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Another cache than the installed one.
+    pub fn cache(&mut self, cache: &Cache) {
+        self.cache = Some(cache.clone());
+    }
+
+    /// The functions whose names match.
+    pub fn functions(&mut self, pattern: &'static str) {
+        self.functions.push(pattern);
+    }
+
+    /// One more tag, on its way.
+    pub fn tag(&mut self) -> &mut Arguments {
+        let last = self.tags.len();
+        self.tags.push(Arguments::of_tag());
+        &mut self.tags[last]
+    }
+
+    /// One call.
+    pub fn entry(&mut self, entry: Doomed) {
+        self.entries.push(entry);
+    }
+
+    /// Whether the function has succeeded: if not, there is nothing to invalidate.
+    pub fn judge(&mut self, success: bool) {
+        if !success {
+            self.clear();
+        }
+    }
+
+    /// Invalidates all.
+    pub async fn run(mut self) {
+        self.invalidate(Caller::Async).await;
+        self.clear();
+    }
+
+    /// As [`run`](Self::run), waiting on the spot.
+    pub fn run_blocking(mut self) {
+        if background::is_here() {
+            // Dropped, it is done beside us.
+            return;
+        }
+        blocking::wait(self.invalidate(Caller::Blocking));
+        self.clear();
+    }
+
+    fn clear(&mut self) {
+        self.functions.clear();
+        self.tags.clear();
+        self.entries.clear();
+    }
+
+    async fn invalidate(&self, caller: Caller) {
+        let cache = self.cache.as_ref().unwrap_or_else(|| Cache::global());
+        for pattern in &self.functions {
+            told(cache, cache.invalidate_from(caller, pattern).await);
+        }
+        for tag in &self.tags {
+            let outcome = match tag.tag() {
+                Ok(tag) => cache.invalidate_tag_from(caller, &tag).await,
+                Err(error) => Err(error),
+            };
+            told(cache, outcome);
+        }
+        for Doomed { cache, key } in &self.entries {
+            let outcome = match key {
+                Ok(key) => cache.inner.remove(caller, key).await,
+                Err(error) => Err(error.again()),
+            };
+            told(cache, outcome);
+        }
+    }
+}
+
+/// What is queued is told of as such.
+fn told<T>(cache: &Cache, outcome: Result<T, Error>) {
+    if let Err(error) = outcome {
+        cache
+            .inner
+            .local
+            .observer
+            .tell(&Event::InvalidationDropped(error));
+    }
+}
+
+impl Drop for Invalidations {
+    fn drop(&mut self) {
+        if self.functions.is_empty() && self.tags.is_empty() && self.entries.is_empty() {
+            return;
+        }
+        let left = std::mem::take(self);
+        background::spawn(left.run());
+    }
+}
+
+/// Whether a call has succeeded: an inherent method shadows a trait's.
+pub struct Outcome<'a, R>(pub &'a R);
+
+impl<T, E> Outcome<'_, Result<T, E>> {
+    #[must_use]
+    pub fn recached_is_success(&self) -> bool {
+        self.0.is_ok()
+    }
+}
+
+/// Of whatever is no `Result`.
+pub trait AnyOutcome {
+    fn recached_is_success(&self) -> bool {
+        true
+    }
+}
+
+impl<R> AnyOutcome for Outcome<'_, R> {}
+
+/// Says what a future gives.
+pub fn future_of<R, F: Future<Output = R>>(future: F) -> F {
+    future
+}

@@ -1,0 +1,158 @@
+//! Functions whose computation may go on beside their caller, and so has to own what it uses.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::detached::Detached;
+use super::{Call, Returns, Share, ValueKind, Verdict, seek};
+use crate::api::blocking;
+use crate::backend::Caller;
+use crate::entry::policy::Policy;
+use crate::process::background;
+use crate::protocol::refresh;
+use crate::protocol::{Answer, Tally};
+
+/// Runs an async function through the cache; new values are computed in the background where an
+/// old one is served. `detached`: a computation whose caller is cancelled goes on, and is stored.
+pub fn run_owned<R, const KIND: u8, F>(
+    call: Call<R, KIND>,
+    policy: Policy,
+    share: Share<R>,
+    judge: impl Fn(&R::Value) -> Verdict + Send + 'static,
+    compute: F,
+    detached: bool,
+) -> Pin<Box<impl Future<Output = R>>>
+where
+    R: Returns<KIND> + Send + 'static,
+    R::Value: Send,
+    F: Future<Output = R> + Send + 'static,
+{
+    let begun = call.asked.begin(policy, R::Kind::FORM.shape);
+    Box::pin(async move {
+        let Some((request, anew)) = begun.request::<R, KIND>(share, Caller::Async) else {
+            return compute.await;
+        };
+        match seek(&request, anew).await {
+            Answer::Found(value) => value,
+            Answer::Due(value, beyond) => {
+                begun.refresh(|begun, ahead| {
+                    refresh::spawn(async move {
+                        let _ahead = ahead;
+                        if let Some((request, _)) = begun.request::<R, KIND>(share, Caller::Async)
+                            && let Some(work) = request.seek_ahead(beyond).await
+                        {
+                            let result = request.compute(&work, pin!(compute)).await;
+                            request.settle(work, result, judge).await;
+                        }
+                    });
+                });
+                value
+            }
+            Answer::Compute(work) => {
+                let (Some(limit), Some(spare)) = (policy.soft_timeout, request.spare(&work)) else {
+                    if !detached {
+                        let result = request.compute(&work, pin!(compute)).await;
+                        return request.settle(work, result, judge).await;
+                    }
+                    let other = begun.clone();
+                    let whole = async move {
+                        let request = other.request::<R, KIND>(share, Caller::Async);
+                        let Some((request, _)) = request else {
+                            return (compute.await, Tally::Counted);
+                        };
+                        let result = request.compute(&work, pin!(compute)).await;
+                        request.settle_uncounted(work, result, judge).await
+                    };
+                    let (result, tally) = Detached::new(Box::pin(whole), begun.clone()).await;
+                    request.count(tally);
+                    return result;
+                };
+                let (send, receive) = oneshot::channel();
+                let other = begun.clone();
+                refresh::spawn(async move {
+                    if let Some((request, _)) = other.request::<R, KIND>(share, Caller::Async) {
+                        let result = request.compute(&work, pin!(compute)).await;
+                        let _ = send.send(request.settle_uncounted(work, result, judge).await);
+                    }
+                });
+                match within(limit, receive).await {
+                    Some((result, tally)) => {
+                        request.count(tally);
+                        result
+                    }
+                    None => request.stand_in(spare),
+                }
+            }
+        }
+    })
+}
+
+/// Runs a plain function through the cache; new values are computed on another thread where an
+/// old one is served.
+pub fn run_blocking_owned<R, const KIND: u8, F>(
+    call: Call<R, KIND>,
+    policy: Policy,
+    share: Share<R>,
+    judge: impl Fn(&R::Value) -> Verdict + Send + 'static,
+    compute: F,
+) -> R
+where
+    R: Returns<KIND> + Send + 'static,
+    F: FnOnce() -> R + Send + 'static,
+{
+    let begun = call.asked.begin(policy, R::Kind::FORM.shape);
+    let Some((request, anew)) = begun.request::<R, KIND>(share, Caller::Blocking) else {
+        return compute();
+    };
+    match blocking::wait(seek(&request, anew)) {
+        Answer::Found(value) => value,
+        Answer::Due(value, beyond) => {
+            begun.refresh(|begun, ahead| {
+                refresh::spawn_blocking(move || {
+                    let _ahead = ahead;
+                    if let Some((request, _)) = begun.request::<R, KIND>(share, Caller::Blocking)
+                        && let Some(work) = blocking::wait(request.seek_ahead(beyond))
+                    {
+                        blocking::wait(request.settle(
+                            work,
+                            request.compute_blocking(compute),
+                            judge,
+                        ));
+                    }
+                });
+            });
+            value
+        }
+        Answer::Compute(work) => {
+            let (Some(limit), Some(spare)) = (policy.soft_timeout, request.spare(&work)) else {
+                let result = request.compute_blocking(compute);
+                return blocking::wait(request.settle(work, result, judge));
+            };
+            let (send, receive) = oneshot::channel();
+            let other = begun.clone();
+            refresh::spawn_blocking(move || {
+                if let Some((request, _)) = other.request::<R, KIND>(share, Caller::Blocking) {
+                    let result = request.compute_blocking(compute);
+                    let settled = blocking::wait(request.settle_uncounted(work, result, judge));
+                    let _ = send.send(settled);
+                }
+            });
+            match blocking::wait(within(limit, receive)) {
+                Some((result, tally)) => {
+                    request.count(tally);
+                    result
+                }
+                None => request.stand_in(spare),
+            }
+        }
+    }
+}
+
+/// What is received within `limit`.
+async fn within<T>(limit: Duration, receive: oneshot::Receiver<T>) -> Option<T> {
+    let received = background::timeout(limit, receive).ok()?;
+    received.await.ok()?.ok()
+}

@@ -1,0 +1,62 @@
+//! Plain functions that ask who calls them: their bodies run in no closure, which would be called
+//! from here, but between two calls of ours.
+
+use super::{Begun, Call, Returns, Share, Verdict, seek};
+use crate::api::blocking;
+use crate::backend::Caller;
+use crate::entry::policy::Policy;
+use crate::protocol::computation::Within;
+use crate::protocol::{Answer, Work};
+use crate::values::return_kind::ValueKind;
+
+/// A call that its caller computes.
+pub struct Computing<R> {
+    begun: Begun,
+    share: Share<R>,
+    /// Nothing for one that bypasses the cache.
+    work: Option<(Box<Work>, Within)>,
+}
+
+/// The value, or what is to be [settled](settle_blocking) once it is computed.
+///
+/// # Errors
+///
+/// Returns the call that is to be computed.
+pub fn seek_blocking<R, const KIND: u8>(
+    call: Call<R, KIND>,
+    policy: Policy,
+    share: Share<R>,
+) -> Result<R, Box<Computing<R>>>
+where
+    R: Returns<KIND>,
+{
+    let begun = call.asked.begin(policy, R::Kind::FORM.shape);
+    let work = match begun.request::<R, KIND>(share, Caller::Blocking) {
+        None => None,
+        Some((request, refresh)) => match blocking::wait(seek(&request, refresh)) {
+            Answer::Found(value) | Answer::Due(value, _) => return Ok(value),
+            Answer::Compute(work) => Some((work, request.computing())),
+        },
+    };
+    Err(Box::new(Computing { begun, share, work }))
+}
+
+/// Stores what was computed.
+pub fn settle_blocking<R, const KIND: u8>(
+    computing: Box<Computing<R>>,
+    result: R,
+    judge: impl Fn(&R::Value) -> Verdict,
+) -> R
+where
+    R: Returns<KIND>,
+{
+    let Computing { begun, share, work } = *computing;
+    let Some((work, within)) = work else {
+        return result;
+    };
+    drop(within);
+    match begun.request::<R, KIND>(share, Caller::Blocking) {
+        Some((request, _)) => blocking::wait(request.settle(work, result, judge)),
+        None => result,
+    }
+}

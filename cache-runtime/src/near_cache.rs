@@ -1,0 +1,406 @@
+//! Decoded values in this process: copies of what Redis holds, kept coherent by its pushes, or
+//! the entries themselves where there is no server.
+
+use std::hash::{Hash, Hasher};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use coarsetime::Instant;
+use quick_cache::{DefaultHashBuilder, Equivalent, Lifecycle, OptionsBuilder, Weighter};
+use tokio::task::AbortHandle;
+
+use crate::backend::Removed;
+use crate::entry::header::LONGEST;
+use crate::invalidation::group::{HalfStamp, Stamp};
+use crate::invalidation::tag_validity::Sealed;
+use crate::key::Key;
+use crate::key::fingerprint::Fingerprint;
+use crate::key::pattern::KeyPattern;
+use crate::process::background;
+use crate::telemetry::stats::{Counter, NearCacheStats};
+use crate::values::return_kind::Erased;
+
+/// The one reason.
+const OFF: &str = "the server tells of no changes (no RESP3, or a proxy between)";
+
+/// What an entry weighs besides its value, in bytes: its slot, its key, the allocator.
+const OVERHEAD: usize = 192;
+
+fn overhead(key: &Key) -> u64 {
+    (OVERHEAD + key.as_str().len()) as u64
+}
+
+/// What share of a shard is for entries that are used: the largest it takes in.
+const HOT: f64 = 0.97;
+
+/// Entries that have room in one shard.
+const FEW: usize = 33;
+
+/// Four for each processor, if each has room for `largest`.
+fn shards(bytes: u64, largest: u64) -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let room = largest.saturating_add(largest / 16).saturating_add(4_096);
+    let most = usize::try_from(bytes / room).unwrap_or(usize::MAX).max(1);
+    (processors * 4).next_power_of_two().min(1 << most.ilog2())
+}
+
+/// Bounded by entries and by bytes; what has not been used for longest goes first.
+pub(crate) struct Near {
+    entries: quick_cache::sync::Cache<Slot, Kept, Weight, DefaultHashBuilder, CarryOut>,
+    /// What an entry weighs that still has room in one shard.
+    largest: u64,
+    inserted: Counter,
+    invalidated: Counter,
+    rejected: Counter,
+    off: AtomicBool,
+    /// Until when copies are served, in ticks of the clock.
+    trusted: AtomicU64,
+    /// Ends the time that copies outlive the connection that vouched for them.
+    drift: Mutex<Option<AbortHandle>>,
+}
+
+/// A value as this process holds it.
+#[derive(Clone)]
+pub(crate) struct Kept {
+    pub(crate) value: Erased,
+    /// The generations it was stored with. Half of them: an entry shall fit a cache line or two.
+    pub(crate) stamp: HalfStamp,
+    /// On a clock that is read without a system call, and moves every few milliseconds.
+    until: Instant,
+}
+
+/// What an entry is found by; the rest of it a hit does not touch.
+struct Slot {
+    fingerprint: Fingerprint,
+    apart: Box<Apart>,
+}
+
+struct Apart {
+    key: Key,
+    bytes: u32,
+}
+
+impl Slot {
+    fn again(&self) -> Self {
+        Self {
+            fingerprint: self.fingerprint,
+            apart: Box::new(Apart {
+                key: self.apart.key.clone(),
+                bytes: self.apart.bytes,
+            }),
+        }
+    }
+}
+
+impl Hash for Slot {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.fingerprint.hash(state);
+    }
+}
+
+impl PartialEq for Slot {
+    fn eq(&self, other: &Self) -> bool {
+        self.fingerprint == other.fingerprint
+    }
+}
+
+impl Eq for Slot {}
+
+impl Equivalent<Slot> for Fingerprint {
+    fn equivalent(&self, slot: &Slot) -> bool {
+        *self == slot.fingerprint
+    }
+}
+
+/// One weight for both bounds: no entry weighs less than its share of the bytes.
+#[derive(Clone)]
+struct Weight {
+    least: u64,
+}
+
+impl Weighter<Slot, Kept> for Weight {
+    fn weight(&self, slot: &Slot, _: &Kept) -> u64 {
+        (overhead(&slot.apart.key) + u64::from(slot.apart.bytes)).max(self.least)
+    }
+}
+
+/// Carries what is evicted or replaced out of the lock: dropping it runs the user's code.
+#[derive(Clone)]
+struct CarryOut;
+
+/// What was evicted or replaced, to be dropped once no lock is held.
+#[derive(Default)]
+#[must_use = "dropping it runs the user's code: under no lock"]
+pub(crate) struct Evicted(Vec<(Slot, Kept)>);
+
+impl Evicted {
+    /// How many of them had not expired.
+    pub(crate) fn alive(&self) -> u64 {
+        let now = Instant::now();
+        self.0.iter().filter(|(_, copy)| copy.until > now).count() as u64
+    }
+}
+
+impl Lifecycle<Slot, Kept> for CarryOut {
+    type RequestState = Evicted;
+
+    fn on_evict(&self, evicted: &mut Evicted, slot: Slot, copy: Kept) {
+        evicted.0.push((slot, copy));
+    }
+}
+
+/// What no stamp is taken for.
+const UNKNOWN: u64 = 0;
+
+/// The generations of a function as this process knows them: what its copies must have been
+/// stored with. Known only while a server would tell of a change.
+#[derive(Default)]
+pub(crate) struct Current(AtomicU64);
+
+impl Current {
+    pub(crate) fn set(&self, stamp: Stamp) {
+        self.0.store(stamp.half().0, Ordering::Release);
+    }
+
+    /// Whether they were known.
+    pub(crate) fn forget(&self) -> bool {
+        self.0.swap(UNKNOWN, Ordering::AcqRel) != UNKNOWN
+    }
+
+    #[inline]
+    fn is(&self, stamp: HalfStamp) -> bool {
+        let current = self.0.load(Ordering::Acquire);
+        current == stamp.0 && current != UNKNOWN
+    }
+}
+
+impl Near {
+    /// `largest`: what a value takes that there must be room for, if `bytes` allow.
+    pub(crate) fn new(entries: usize, bytes: u64, largest: u64) -> Self {
+        // A few entries have room in one shard, each with its share of what is for used ones.
+        let share = match entries {
+            ..FEW => bytes as f64 * HOT,
+            _ => bytes as f64,
+        };
+        let least = ((share / entries as f64) as u64).max(1);
+        let bytes = match entries {
+            ..FEW => bytes,
+            _ => least * entries as u64,
+        };
+        let shards = shards(bytes, largest).min((entries / FEW).max(1));
+        let mut options = OptionsBuilder::new();
+        options
+            .estimated_items_capacity(entries)
+            .weight_capacity(bytes)
+            .hot_allocation(HOT)
+            .shards(shards);
+        let weight = Weight { least };
+        let hasher = DefaultHashBuilder::default();
+        let entries = match options.build() {
+            Ok(options) => {
+                quick_cache::sync::Cache::with_options(options, weight, hasher, CarryOut)
+            }
+            // A capacity is missing, which is not so.
+            Err(_) => quick_cache::sync::Cache::with(entries, bytes, weight, hasher, CarryOut),
+        };
+        Self {
+            largest: (entries.shard_capacity() as f64 * HOT) as u64,
+            entries,
+            inserted: Counter::default(),
+            invalidated: Counter::default(),
+            rejected: Counter::default(),
+            off: AtomicBool::new(false),
+            trusted: AtomicU64::new(u64::MAX),
+            drift: Mutex::default(),
+        }
+    }
+
+    /// The hit path: a value that may be served at this moment.
+    #[inline]
+    pub(crate) fn fresh(&self, fingerprint: &Fingerprint, current: &Current) -> Option<Erased> {
+        let copy = self.entries.get(fingerprint)?;
+        (current.is(copy.stamp) && self.is_served(copy.until)).then_some(copy.value)
+    }
+
+    /// As [`fresh`](Self::fresh), of a call with tags.
+    pub(crate) fn sealed(&self, fingerprint: &Fingerprint) -> Option<Erased> {
+        let copy = self.entries.get(fingerprint)?;
+        let sealed = copy.value.downcast_ref::<Sealed>()?;
+        let fresh = self.is_served(copy.until);
+        sealed.open().filter(|_| fresh).cloned()
+    }
+
+    /// Whether a copy that expires then is served now.
+    #[inline]
+    fn is_served(&self, until: Instant) -> bool {
+        let now = Instant::now();
+        until > now && self.trusted.load(Ordering::Relaxed) > now.as_ticks()
+    }
+
+    /// Copies are served for so long from now on: as long as this process is known to run, and its
+    /// connections to be read. Zero is not at all.
+    pub(crate) fn trust(&self, life: Duration) {
+        let until = match life.is_zero() {
+            true => 0,
+            false => (Instant::now() + bounded(life)).as_ticks(),
+        };
+        self.trusted.store(until, Ordering::Relaxed);
+    }
+
+    /// What is held, of whichever generation.
+    pub(crate) fn find(&self, key: &Key) -> Option<Kept> {
+        // One that has expired is replaced or evicted: to remove it here would drop it under the
+        // caller's lock.
+        let copy = self.entries.get(key.fingerprint())?;
+        (copy.until > Instant::now()).then_some(copy)
+    }
+
+    /// What a value of `key` takes at most that can be kept.
+    pub(crate) fn most(&self, key: &Key) -> u64 {
+        self.largest.saturating_sub(overhead(key))
+    }
+
+    /// `bytes`: what the value takes when it is written.
+    pub(crate) fn keep(
+        &self,
+        key: &Key,
+        value: Erased,
+        stamp: HalfStamp,
+        life: Duration,
+        bytes: u32,
+    ) -> Evicted {
+        let mut evicted = Evicted::default();
+        if u64::from(bytes) > self.most(key) {
+            evicted.0.extend(self.entries.remove(key.fingerprint()));
+            return evicted;
+        }
+        let slot = Slot {
+            fingerprint: *key.fingerprint(),
+            apart: Box::new(Apart {
+                key: key.clone(),
+                bytes,
+            }),
+        };
+        let copy = Kept {
+            value,
+            stamp,
+            until: Instant::now() + bounded(life),
+        };
+        self.inserted.count();
+        self.entries.insert_with_lifecycle(slot, copy, &mut evicted);
+        evicted
+    }
+
+    pub(crate) fn remove(&self, key: &str) -> Evicted {
+        let removed = self.entries.remove(&Fingerprint::of(key));
+        if removed.is_some() {
+            self.invalidated.count();
+        }
+        Evicted(removed.into_iter().collect())
+    }
+
+    /// Removes what `gone` holds for. It is dropped behind the locks.
+    fn sweep(&self, gone: impl Fn(&Slot, &Kept) -> bool) -> Evicted {
+        let removed = Mutex::new(Vec::new());
+        self.entries.retain(|slot, copy| {
+            let gone = gone(slot, copy);
+            if gone {
+                self.invalidated.count();
+                let mut removed = removed.lock().unwrap_or_else(PoisonError::into_inner);
+                removed.push((slot.again(), copy.clone()));
+            }
+            !gone
+        });
+        Evicted(removed.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Removes what matches; which of it was alive.
+    pub(crate) fn remove_matching(&self, pattern: &KeyPattern) -> (Removed, Evicted) {
+        let evicted = self.sweep(|slot, _| pattern.matches(&slot.apart.key));
+        let now = Instant::now();
+        let mut removed = Removed::default();
+        for (slot, _) in evicted.0.iter().filter(|(_, copy)| copy.until > now) {
+            removed.entries += 1;
+            removed.add_function(slot.apart.key.name());
+        }
+        (removed, evicted)
+    }
+
+    /// Removes what is of the function.
+    pub(crate) fn remove_of(&self, function: &str) {
+        drop(self.sweep(|slot, _| slot.apart.key.name() == function));
+    }
+
+    pub(crate) fn clear(&self) {
+        drop(self.sweep(|_, _| true));
+    }
+
+    /// Nobody vouches for the copies any more: they are served for `grace`, unless they
+    /// [`land`](Self::land) before.
+    pub(crate) fn drift(self: &Arc<Self>, grace: Duration) {
+        let Ok(runtime) = background::handle() else {
+            return self.clear();
+        };
+        let mut drift = self.drift.lock().unwrap_or_else(PoisonError::into_inner);
+        if drift.is_some() {
+            // What has been adrift for longest says how much longer.
+            return;
+        }
+        let near = Arc::downgrade(self);
+        let end = background::spawn_on(runtime, async move {
+            tokio::time::sleep(grace).await;
+            if let Some(near) = near.upgrade() {
+                near.clear();
+                near.land();
+            }
+        });
+        *drift = Some(end);
+    }
+
+    /// Whether they were adrift.
+    pub(crate) fn land(&self) -> bool {
+        let mut drift = self.drift.lock().unwrap_or_else(PoisonError::into_inner);
+        let end = drift.take();
+        if let Some(end) = &end {
+            end.abort();
+        }
+        end.is_some()
+    }
+
+    /// The server tells of no changes, so nothing can be kept; or it does again. Whether that is
+    /// new.
+    pub(crate) fn switch(&self, off: bool) -> bool {
+        self.off.swap(off, Ordering::Relaxed) != off
+    }
+
+    /// Something would have been kept, if the server told of changes.
+    pub(crate) fn refuse(&self) {
+        self.rejected.count();
+    }
+
+    pub(crate) fn stats(&self) -> NearCacheStats {
+        NearCacheStats {
+            entries: self.entries.len() as u64,
+            weight: self.entries.weight(),
+            inserted: self.inserted.get(),
+            invalidated: self.invalidated.get(),
+            rejected: self.rejected.get(),
+            disabled_reason: self.off.load(Ordering::Relaxed).then_some(OFF),
+        }
+    }
+}
+
+impl Kept {
+    pub(crate) fn left(&self) -> Duration {
+        self.until.duration_since(Instant::now()).into()
+    }
+}
+
+/// The clock counts in 64 bits, 32 of them seconds.
+fn bounded(life: Duration) -> coarsetime::Duration {
+    life.min(LONGEST * 2).into()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,213 @@
+use std::fmt;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::error::{Error, ErrorKind};
+use crate::key::pattern::NamePattern;
+
+/// What is set of functions at run time, over what their attributes say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Override {
+    /// How long values live. Shorter than an entry's own lifetime, it holds for entries that are
+    /// stored already, counted from when they were stored.
+    Ttl(Duration),
+    /// Whether the cache is consulted. Off, every call is a bypass.
+    Enabled(bool),
+}
+
+/// Who has set it. What comes later in this list goes before what comes earlier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum OverrideSource {
+    /// This process, by [`Overrides`](crate::Overrides).
+    Code,
+    /// `RECACHED_TTL` or `RECACHED_OFF`.
+    Environment,
+    /// Some process, for all of the fleet.
+    Fleet,
+}
+
+/// Characters of an author that are shown.
+const LONGEST_AUTHOR: usize = 100;
+
+/// A setting in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ActiveOverride {
+    /// Which functions, as for [`Cache::invalidate`](crate::Cache::invalidate).
+    pub pattern: String,
+    /// What is set of them.
+    pub setting: Override,
+    /// Where it was set.
+    pub origin: OverrideSource,
+    /// Who has set it for the fleet.
+    pub by: Option<String>,
+    /// The functions that this process has seen and the pattern matches; none may mean that it
+    /// names nothing.
+    pub functions: Vec<String>,
+}
+
+impl fmt::Display for Override {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ttl(ttl) => write!(f, "ttl = {ttl:?}"),
+            Self::Enabled(true) => f.write_str("on"),
+            Self::Enabled(false) => f.write_str("off"),
+        }
+    }
+}
+
+impl fmt::Display for ActiveOverride {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.pattern.escape_debug(), self.setting)?;
+        match (self.origin, &self.by) {
+            // Whoever may write to the server may have written anything.
+            (OverrideSource::Fleet, Some(by)) => {
+                let by: String = by.chars().take(LONGEST_AUTHOR).collect();
+                write!(f, ", for the fleet, by {}", by.escape_debug())?;
+            }
+            (OverrideSource::Fleet, None) => f.write_str(", for the fleet")?,
+            (OverrideSource::Environment, _) => f.write_str(", by the environment")?,
+            (OverrideSource::Code, _) => f.write_str(", by the program")?,
+        }
+        match &self.functions[..] {
+            [] => f.write_str(" (no function of that name has been called here)"),
+            functions => write!(f, " ({})", functions.join(", ")),
+        }
+    }
+}
+
+/// What a setting is about: one of each kind is in force for a function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum OverrideKind {
+    Ttl,
+    Enabled,
+}
+
+impl Override {
+    pub(crate) fn kind(&self) -> OverrideKind {
+        match self {
+            Self::Ttl(_) => OverrideKind::Ttl,
+            Self::Enabled(_) => OverrideKind::Enabled,
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        match self {
+            Self::Ttl(ttl) if ttl.as_millis() == 0 => Err(Error::new(
+                ErrorKind::Config,
+                "a ttl of 0 stores nothing: to turn a function's cache off, set it off",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// How the fleet keeps it: a field of a hash, and its value as JSON.
+    pub(crate) fn field(kind: OverrideKind, pattern: &str) -> String {
+        match kind {
+            OverrideKind::Ttl => format!("ttl:{pattern}"),
+            OverrideKind::Enabled => format!("on:{pattern}"),
+        }
+    }
+
+    pub(crate) fn write(&self, by: &str) -> String {
+        match self {
+            Self::Ttl(ttl) => {
+                let ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
+                json!({ "ms": ms, "by": by }).to_string()
+            }
+            Self::Enabled(on) => json!({ "on": on, "by": by }).to_string(),
+        }
+    }
+
+    /// `None` if it is not one of ours, or of a later version.
+    pub(crate) fn read(field: &str, value: &str) -> Option<Rule> {
+        let (kind, pattern) = field.split_once(':')?;
+        let value: Value = serde_json::from_str(value).ok()?;
+        let setting = match kind {
+            "ttl" => Self::Ttl(Duration::from_millis(value.get("ms")?.as_u64()?)),
+            "on" => Self::Enabled(value.get("on")?.as_bool()?),
+            _ => return None,
+        };
+        setting.check().ok()?;
+        let by = value.get("by").and_then(Value::as_str).map(str::to_owned);
+        Rule::new(pattern, setting, OverrideSource::Fleet, by).ok()
+    }
+}
+
+/// A setting with its pattern, ready to be held against names.
+pub(crate) struct Rule {
+    pub(crate) pattern: String,
+    names: NamePattern,
+    pub(crate) setting: Override,
+    pub(crate) origin: OverrideSource,
+    pub(crate) by: Option<String>,
+}
+
+impl Rule {
+    pub(crate) fn new(
+        pattern: &str,
+        setting: Override,
+        origin: OverrideSource,
+        by: Option<String>,
+    ) -> Result<Self, Error> {
+        setting.check()?;
+        Ok(Self {
+            pattern: pattern.to_owned(),
+            names: NamePattern::parse(pattern)?,
+            setting,
+            origin,
+            by,
+        })
+    }
+
+    pub(crate) fn matches(&self, name: &str) -> bool {
+        self.names.matches(name)
+    }
+
+    /// Of two that match, the greater is in force: by origin, then the longer pattern, which
+    /// says more; then any order that all processes agree on.
+    pub(crate) fn rank(&self) -> (OverrideSource, usize, &str) {
+        (self.origin, self.pattern.len(), &self.pattern)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_fleet_keeps_is_read_as_it_was_written() {
+        for setting in [
+            Override::Ttl(Duration::from_millis(1_500)),
+            Override::Enabled(true),
+            Override::Enabled(false),
+        ] {
+            let field = Override::field(setting.kind(), "shop.user*");
+            let rule = Override::read(&field, &setting.write("ada")).expect("it is ours");
+            assert_eq!(
+                (rule.pattern.as_str(), rule.setting),
+                ("shop.user*", setting)
+            );
+            assert_eq!(rule.by.as_deref(), Some("ada"));
+        }
+    }
+
+    #[test]
+    fn what_is_not_ours_is_left_alone() {
+        for (field, value) in [
+            ("ttl:user", "5"),
+            ("ttl:user", "{\"ms\":0}"),
+            ("ttl:user", "{\"ms\":-1}"),
+            ("ttl:", "{\"ms\":5}"),
+            ("on:user", "{\"ms\":5}"),
+            ("size:user", "{\"ms\":5}"),
+            ("user", "{}"),
+            ("ttl:user", "{half"),
+        ] {
+            assert!(Override::read(field, value).is_none(), "{field} {value}");
+        }
+    }
+}

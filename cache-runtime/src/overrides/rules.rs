@@ -1,0 +1,272 @@
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use crate::error::{Error, ErrorKind};
+use crate::overrides::rule::{ActiveOverride, Override, OverrideKind, OverrideSource, Rule};
+
+/// Patterns that one program sets at most; they are kept for names that come later.
+pub(crate) const MOST: usize = 10_000;
+
+/// Fields that are told of at most.
+const MOST_MALFORMED: usize = 1_000;
+
+/// All that is set at run time.
+#[derive(Default)]
+pub(crate) struct Rules {
+    all: RwLock<Vec<Rule>>,
+    /// How often the fleet's have been replaced.
+    told: AtomicU64,
+    /// Fields of the fleet's that could not be read, so that each is told once.
+    malformed: Mutex<BTreeSet<String>>,
+}
+
+impl Rules {
+    /// What the environment says: `RECACHED_TTL="user*=30s, shop.*=5m"`, `RECACHED_OFF="report*"`.
+    /// An item that can't be used is logged and passed over: the others hold.
+    pub(crate) fn of_environment() -> Self {
+        let variable = |name: &str| std::env::var(name).unwrap_or_default();
+        let (rules, refused) = Self::parse(&variable("RECACHED_TTL"), &variable("RECACHED_OFF"));
+        for error in refused {
+            tracing::error!("{error}; it is passed over");
+        }
+        rules
+    }
+
+    fn parse(ttls: &str, off: &str) -> (Self, Vec<Error>) {
+        let items = |list: &str| -> Vec<String> {
+            let items = list.split(',').map(|item| item.trim().to_owned());
+            items.filter(|item| !item.is_empty()).collect()
+        };
+        let ttls = items(ttls).into_iter().map(|item| ttl_rule(&item));
+        let off = items(off).into_iter().map(|item| {
+            let rule = Rule::new(
+                &item,
+                Override::Enabled(false),
+                OverrideSource::Environment,
+                None,
+            );
+            rule.map_err(|error| refusal("RECACHED_OFF", &item, &error.to_string()))
+        });
+        let (mut rules, mut refused) = (Vec::new(), Vec::new());
+        for rule in ttls.chain(off) {
+            match rule {
+                Ok(rule) => rules.push(rule),
+                Err(error) => refused.push(error),
+            }
+        }
+        let rules = Self {
+            all: RwLock::new(rules),
+            ..Self::default()
+        };
+        (rules, refused)
+    }
+
+    /// What is in force for the function.
+    pub(crate) fn of(&self, name: &str) -> (Option<Duration>, bool) {
+        let (mut ttl, mut on) = (None, true);
+        let rules = self.all.read().unwrap_or_else(PoisonError::into_inner);
+        let mut matching: Vec<&Rule> = rules.iter().filter(|rule| rule.matches(name)).collect();
+        matching.sort_by_key(|rule| rule.rank());
+        for rule in matching {
+            match rule.setting {
+                Override::Ttl(life) => ttl = Some(life),
+                Override::Enabled(is) => on = is,
+            }
+        }
+        (ttl, on)
+    }
+
+    /// In place of what was set of the same pattern, if anything.
+    pub(crate) fn set(&self, rule: Rule) -> Result<(), Error> {
+        let mut rules = self.all.write().unwrap_or_else(PoisonError::into_inner);
+        let same = |other: &Rule| {
+            other.origin == rule.origin
+                && other.pattern == rule.pattern
+                && other.setting.kind() == rule.setting.kind()
+        };
+        rules.retain(|other| !same(other));
+        if rules.len() >= MOST {
+            let text = format!("more than {MOST} settings: use patterns that reach further");
+            return Err(Error::new(ErrorKind::Config, text));
+        }
+        rules.push(rule);
+        Ok(())
+    }
+
+    /// Takes back what was set of the pattern.
+    pub(crate) fn reset(&self, pattern: &str, origin: OverrideSource) {
+        let mut rules = self.all.write().unwrap_or_else(PoisonError::into_inner);
+        rules.retain(|rule| rule.pattern != pattern || rule.origin != origin);
+    }
+
+    /// To be asked before the store is: what is read now is older than what is told meanwhile.
+    pub(crate) fn told(&self) -> u64 {
+        self.told.load(Ordering::Acquire)
+    }
+
+    /// What the fleet has set, all of it; unless it was told of since it was `told` so often:
+    /// a reply to an earlier question may be looked at later.
+    pub(crate) fn replace_fleet(&self, told: u64, fleet: Vec<Rule>) -> bool {
+        let mut rules = self.all.write().unwrap_or_else(PoisonError::into_inner);
+        if self.told() != told {
+            return false;
+        }
+        self.told.store(told + 1, Ordering::Release);
+        rules.retain(|rule| rule.origin != OverrideSource::Fleet);
+        rules.extend(fleet);
+        true
+    }
+
+    /// Whether a field that can't be read is to be told of: once, and of not too many.
+    pub(crate) fn is_first_malformed(&self, field: &str) -> bool {
+        let mut malformed = self
+            .malformed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        malformed.len() < MOST_MALFORMED && malformed.insert(field.to_owned())
+    }
+
+    /// All of them, what goes before others last.
+    pub(crate) fn list(&self, names: &[String]) -> Vec<ActiveOverride> {
+        let rules = self.all.read().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<&Rule> = rules.iter().collect();
+        all.sort_by_key(|rule| (rule.rank(), rule.setting.kind() == OverrideKind::Enabled));
+        let show = |rule: &Rule| ActiveOverride {
+            pattern: rule.pattern.clone(),
+            setting: rule.setting,
+            origin: rule.origin,
+            by: rule.by.clone(),
+            functions: names
+                .iter()
+                .filter(|name| rule.matches(name))
+                .cloned()
+                .collect(),
+        };
+        all.into_iter().map(show).collect()
+    }
+}
+
+/// An item of `RECACHED_TTL`.
+fn ttl_rule(item: &str) -> Result<Rule, Error> {
+    let fault = |why: &str| refusal("RECACHED_TTL", item, why);
+    let (pattern, ttl) = item
+        .split_once('=')
+        .ok_or_else(|| fault("it is not of the form `user*=30s`"))?;
+    let ttl = duration(ttl.trim())
+        .ok_or_else(|| fault("the ttl is a number with `ms`, `s`, `m`, `h` or `d`, as in `30s`"))?;
+    let rule = Rule::new(
+        pattern.trim(),
+        Override::Ttl(ttl),
+        OverrideSource::Environment,
+        None,
+    );
+    rule.map_err(|error| fault(&error.to_string()))
+}
+
+fn refusal(variable: &str, item: &str, why: &str) -> Error {
+    let item = item.escape_debug();
+    let text = format!("{variable}: `{item}` can't be used: {why}");
+    Error::new(ErrorKind::Config, text)
+}
+
+/// A number with its unit.
+fn duration(text: &str) -> Option<Duration> {
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().ok()?;
+    let ms = match unit.trim() {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    Some(Duration::from_millis(number.checked_mul(ms)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn the_environment_is_read_and_what_is_wrong_in_it_is_named() {
+        let (rules, refused) = Rules::parse("user*=30s, shop.*= 5m,", " report* ");
+        assert!(refused.is_empty());
+        assert_eq!(rules.of("app.user"), (Some(SECOND * 30), true));
+        assert_eq!(rules.of("shop.item"), (Some(SECOND * 300), true));
+        assert_eq!(rules.of("app.report_all"), (None, false));
+        assert_eq!(rules.of("app.other"), (None, true));
+        for (ttl, off, culprit) in [
+            ("user", "", "`user`"),
+            ("user=5", "", "`user=5`"),
+            ("user=s", "", "`user=s`"),
+            ("user=0s", "", "`user=0s`"),
+            ("=5s", "", "`=5s`"),
+            ("a:b=5s", "", "`a:b=5s`"),
+            ("user=99999999999999999999d", "", "`user=9"),
+            ("", "a:b", "`a:b`"),
+        ] {
+            // The others hold all the same.
+            let (rules, refused) = Rules::parse(&format!("good=1s,{ttl}"), &format!("bad,{off}"));
+            assert_eq!(rules.of("app.good"), (Some(SECOND), true));
+            assert_eq!(rules.of("app.bad"), (None, false));
+            let error = refused.first().expect("it is wrong").to_string();
+            assert!(
+                error.contains(culprit) && error.contains("RECACHED_"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_fleet_goes_before_the_environment_and_that_before_code_and_more_before_less() {
+        let (rules, _) = Rules::parse("user=3s", "");
+        let set = |pattern: &str, seconds: u32, origin| {
+            let rule = Rule::new(pattern, Override::Ttl(SECOND * seconds), origin, None);
+            rules.set(rule.expect("it is good")).expect("there is room");
+        };
+        set("user", 1, OverrideSource::Code);
+        assert_eq!(rules.of("app.user").0, Some(SECOND * 3));
+        set("*", 4, OverrideSource::Fleet);
+        assert_eq!(rules.of("app.user").0, Some(SECOND * 4));
+        set("us*", 5, OverrideSource::Fleet);
+        set("*", 6, OverrideSource::Fleet);
+        assert_eq!(rules.of("app.user").0, Some(SECOND * 5));
+        assert_eq!(rules.of("app.other").0, Some(SECOND * 6));
+        assert!(rules.replace_fleet(rules.told(), vec![]));
+        assert_eq!(rules.of("app.user").0, Some(SECOND * 3));
+        rules.reset("user", OverrideSource::Environment);
+        assert_eq!(rules.of("app.user").0, Some(SECOND));
+        let names = ["app.user".to_owned()];
+        let list = rules.list(&names);
+        assert_eq!(list.len(), 1);
+        assert_eq!(list[0].functions, names);
+    }
+
+    #[test]
+    fn an_earlier_reading_of_the_fleet_does_not_replace_a_later_one() {
+        let rules = Rules::default();
+        let off = |pattern: &str| {
+            let rule = Rule::new(
+                pattern,
+                Override::Enabled(false),
+                OverrideSource::Fleet,
+                None,
+            );
+            rule.expect("it is good")
+        };
+        let (early, late) = (rules.told(), rules.told());
+        assert!(rules.replace_fleet(late, vec![off("user")]));
+        assert!(!rules.replace_fleet(early, vec![]));
+        assert_eq!(rules.of("app.user"), (None, false));
+        assert!(rules.replace_fleet(rules.told(), vec![]));
+        assert_eq!(rules.of("app.user"), (None, true));
+    }
+}

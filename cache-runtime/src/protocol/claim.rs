@@ -1,0 +1,243 @@
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::look::Hit;
+use super::{Boxed, Request, Work};
+use crate::backend::{Claim, Claimed, Reach, Session, Tier};
+use crate::entry::header::Mark;
+use crate::error::Error;
+use crate::invalidation::unique_id::UniqueId;
+use crate::process::background;
+use crate::protocol::lease::{Asking, Lease};
+use crate::protocol::single_flight::Lead;
+use crate::protocol::wait_graph;
+
+/// The shortest and the longest pause of a waiter that no push will wake.
+const POLL: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(50));
+
+/// Claims of one call that follow each other at once; further ones are paced.
+const UNPACED: usize = 16;
+
+/// What the leader may do about a call that is not stored.
+pub(super) enum Turn {
+    /// Compute and store.
+    Ours(Lease, Mark),
+    /// Compute and store nothing: the store is away, or somebody else is at it for too long.
+    Unstored,
+    /// Somebody else has computed it.
+    Theirs(Hit),
+    /// Serve the stale value: the last refresh has failed just now.
+    Paused,
+}
+
+impl Request<'_> {
+    /// Takes the lease, or waits for whoever holds it.
+    pub(super) async fn claim(
+        &self,
+        mut mark: Mark,
+        mut reach: Reach,
+        deadline: Instant,
+        lead: &Lead,
+        mut respects_pause: bool,
+    ) -> Turn {
+        if let Err(error) = self.announce().await {
+            return self.failed(&error, lead);
+        }
+        if !self.session.pushes() {
+            // Nothing would tell of an invalidation: who comes from now on reads for itself.
+            lead.leave();
+        }
+        let mut token = UniqueId::fresh();
+        let life = self.lease();
+        let mut watch = self.session.watch(self.key);
+        let mut pause = POLL.0;
+        let mut waits = None;
+        let asked = Instant::now();
+        let mut claims = 0;
+        loop {
+            claims += 1;
+            if claims > UNPACED {
+                // Whatever wakes it each time, it asks no more often than this.
+                if let Ok(pace) = background::timeout(pause, std::future::pending::<()>()) {
+                    let _ = pace.await;
+                }
+                pause = (pause * 2).min(POLL.1);
+            }
+            let claimed = Claimed {
+                key: self.key,
+                groups: self.groups,
+                mark: &mark,
+                token,
+                life,
+                reach,
+                // Past its ttl: we have seen it.
+                beyond: self.policy.window(),
+                respects_pause,
+            };
+            lead.look_anew();
+            // Whether the server tells of the lease's next change.
+            let mut watched = false;
+            let asking = Asking::new(&self.session, self.key, token);
+            let answer = self.session.claim(&claimed).await;
+            asking.ended(&answer);
+            match answer {
+                Err(error) if self.session.moves(&error) => {
+                    watch = self.session.watch(self.key);
+                    token = UniqueId::fresh();
+                }
+                Ok(Claim::Granted) => {
+                    let lease = Lease::keep(&self.session, self.key, token, life, lead.attend());
+                    return Turn::Ours(lease, mark);
+                }
+                Ok(Claim::Found(entry, left)) => {
+                    let held = self.value_of(&entry, &mark);
+                    let hit = held.map(|held| self.worth(&entry, Some(left), held));
+                    match hit {
+                        Some(Ok(hit)) => {
+                            let keeps = self.keeps();
+                            let keep = || self.keep(keeps, &hit, mark.stamp(), Some(&entry));
+                            if !lead.close(keep) {
+                                return Turn::Theirs(hit);
+                            }
+                            // It has changed since: once more, with nobody who joins.
+                        }
+                        Some(Err(_)) | None => reach = Reach::IgnoreEntry,
+                    }
+                }
+                Ok(Claim::Stale) => match self.session.stamp(self.groups).await {
+                    Ok(stamp) => mark = self.mark(stamp),
+                    Err(error) => return self.failed(&error, lead),
+                },
+                Ok(Claim::Paused) => {
+                    if !lead.has_changed() && !lead.close(|| {}) {
+                        return Turn::Paused;
+                    }
+                    // What was read is not what is stored any more.
+                    respects_pause = false;
+                }
+                Ok(Claim::Held(left)) => {
+                    if waits.is_none() {
+                        waits = wait_graph::enter(self.calling());
+                        if waits.is_none() {
+                            // Its holder, in this process, waits for the caller.
+                            lead.leave();
+                            return Turn::Unstored;
+                        }
+                        self.state.counters.here().lease_waits.count();
+                    }
+                    // Whoever holds it may replace what could not be read.
+                    reach = Reach::Normal;
+                    let patience = deadline.saturating_duration_since(Instant::now());
+                    let mut nap = patience.min((left + Duration::from_millis(1)).max(POLL.0));
+                    if !self.session.pushes() {
+                        nap = nap.min(pause);
+                        pause = (pause * 2).min(POLL.1);
+                    }
+                    if let Ok(nap) = background::timeout(nap, watch.changed()) {
+                        watched = nap.await.is_err();
+                    }
+                    self.session.refill();
+                }
+                Err(error) => return self.failed(&error, lead),
+            }
+            if Instant::now() >= deadline {
+                if asked < deadline {
+                    self.waited_in_vain();
+                }
+                // Where the server tells of the lease's next change, that ends the flight. If not,
+                // nothing would tell it of an invalidation.
+                if !(watched && self.session.pushes()) {
+                    lead.leave();
+                }
+                return Turn::Unstored;
+            }
+        }
+    }
+
+    /// The lease, for a refresh in the background; `None` if a value is stored that lives longer
+    /// than `beyond`, or somebody else is at it.
+    pub(crate) fn seek_ahead(&self, beyond: Duration) -> Boxed<'_, Option<Box<Work>>> {
+        Box::pin(self.find_ahead(beyond))
+    }
+
+    async fn find_ahead(&self, beyond: Duration) -> Option<Box<Work>> {
+        self.session.refill();
+        let lead = self.inner.local.flights.aside(self.key, self.groups);
+        match self.claim_ahead(beyond, &lead).await {
+            Ok(Some((lease, mark))) => {
+                self.state.counters.here().computations.count();
+                let lease = lease.pausing(self.policy.retry_after);
+                let work = Work::new(lead, Some((lease, mark)), None);
+                Some(Box::new(work))
+            }
+            Ok(None) => None,
+            Err(error) => {
+                self.note(Err(error));
+                None
+            }
+        }
+    }
+
+    async fn claim_ahead(
+        &self,
+        beyond: Duration,
+        lead: &Lead,
+    ) -> Result<Option<(Lease, Mark)>, Error> {
+        self.announce().await?;
+        let mark = self.mark(self.session.stamp(self.groups).await?);
+        let lease = self.claim_once(&mark, Reach::Normal, beyond, lead).await?;
+        Ok(lease.map(|lease| (lease, mark)))
+    }
+
+    /// The lease, if it can be had now.
+    pub(super) async fn claim_once(
+        &self,
+        mark: &Mark,
+        reach: Reach,
+        beyond: Duration,
+        lead: &Lead,
+    ) -> Result<Option<Lease>, Error> {
+        let (token, life) = (UniqueId::fresh(), self.lease());
+        let claimed = Claimed {
+            key: self.key,
+            groups: self.groups,
+            mark,
+            token,
+            life,
+            reach,
+            beyond,
+            respects_pause: reach == Reach::Normal,
+        };
+        let asking = Asking::new(&self.session, self.key, token);
+        let answer = self.session.claim(&claimed).await;
+        asking.ended(&answer);
+        let granted = matches!(answer?, Claim::Granted);
+        Ok(granted.then(|| Lease::keep(&self.session, self.key, token, life, lead.attend())))
+    }
+
+    /// Announces name and variant before anything is computed: an invalidation that has read the
+    /// registry before that is about something older.
+    pub(super) async fn announce(&self) -> Result<(), Error> {
+        let variant = self.key.variant().unwrap_or_default();
+        if !self.state.is_announced(variant) {
+            if matches!(self.session, Session::Memory(_)) {
+                // In this process it takes no time.
+                self.session.announce(&self.state.name, variant).await?;
+            } else {
+                let announce = || {
+                    let session = self.session.steady();
+                    let (name, variant) = (Arc::clone(&self.state.name), variant.to_owned());
+                    async move { session.announce(&name, &variant).await }
+                };
+                self.state.announcing.once(variant, announce).await?;
+            }
+            self.state.announced(variant);
+        }
+        Ok(())
+    }
+
+    fn lease(&self) -> Duration {
+        let life = self.policy.lease.unwrap_or(self.inner.defaults.lease);
+        life.max(Duration::from_millis(100))
+    }
+}

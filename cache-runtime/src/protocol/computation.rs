@@ -1,0 +1,268 @@
+//! A computation while it runs: which calls this thread is at, so that one that needs itself
+//! does not wait for itself; and whether the one that others wait for is still polled.
+
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Wake, Waker};
+use std::time::{Duration, Instant};
+
+use crate::key::fingerprint::Fingerprint;
+
+/// A call that is being computed. One cache may stand before another, and have the same keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Calling {
+    pub(crate) cache: u64,
+    pub(crate) key: Fingerprint,
+}
+
+thread_local! {
+    /// The innermost last.
+    static WITHIN: RefCell<Vec<Calling>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Whether this thread is computing the call at this moment.
+pub(crate) fn is_within(call: Calling) -> bool {
+    let within = |calls: &RefCell<Vec<_>>| calls.borrow().contains(&call);
+    WITHIN.try_with(within).unwrap_or(false)
+}
+
+/// The calls that this thread is computing at this moment.
+pub(crate) fn within() -> Vec<Calling> {
+    let within = |calls: &RefCell<Vec<_>>| calls.borrow().clone();
+    WITHIN.try_with(within).unwrap_or_default()
+}
+
+/// Computes a plain function's call.
+pub(crate) fn run<T>(call: Calling, compute: impl FnOnce() -> T) -> T {
+    let _within = Within::enter(call);
+    compute()
+}
+
+/// Computes an async function's call; `pulse` is that of the flight it is the computation of.
+pub(crate) async fn drive<F: Future>(
+    call: Calling,
+    pulse: Option<Arc<Pulse>>,
+    mut compute: Pin<&mut F>,
+) -> F::Output {
+    let waker = pulse.clone().map(Waker::from);
+    poll_fn(|context| {
+        let _within = Within::enter(call);
+        let (Some(pulse), Some(waker)) = (&pulse, &waker) else {
+            return compute.as_mut().poll(context);
+        };
+        let _beat = pulse.beat(context.waker());
+        compute.as_mut().poll(&mut Context::from_waker(waker))
+    })
+    .await
+}
+
+/// While it lives, this thread is computing the call.
+pub(crate) struct Within(());
+
+impl Within {
+    pub(crate) fn enter(call: Calling) -> Self {
+        let enter = |calls: &RefCell<Vec<_>>| calls.borrow_mut().push(call);
+        // A thread that is about to end waits for itself, as it would without this.
+        let _ = WITHIN.try_with(enter);
+        Self(())
+    }
+}
+
+impl Drop for Within {
+    fn drop(&mut self) {
+        let _ = WITHIN.try_with(|calls| calls.borrow_mut().pop());
+    }
+}
+
+/// Tells a computation that waits for something, or is busy, from one that nobody polls any more.
+pub(crate) struct Pulse {
+    begun: Instant,
+    polled: Mutex<Polled>,
+}
+
+#[derive(Default)]
+struct Polled {
+    /// Who is to poll.
+    waker: Option<Waker>,
+    /// Since when it should have.
+    due: Option<Instant>,
+    /// It is at it.
+    busy: bool,
+}
+
+/// While it lives, the computation is being polled.
+struct Beat<'a>(&'a Pulse);
+
+impl Drop for Beat<'_> {
+    fn drop(&mut self) {
+        let mut polled = self.0.lock();
+        polled.busy = false;
+        // Woken meanwhile: nobody could poll it before now.
+        if let Some(due) = &mut polled.due {
+            *due = Instant::now();
+        }
+    }
+}
+
+impl Pulse {
+    /// Of a computation that begins now.
+    pub(crate) fn begin() -> Arc<Self> {
+        Arc::new(Self {
+            begun: Instant::now(),
+            polled: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn begun(&self) -> Instant {
+        self.begun
+    }
+
+    /// Whether it was woken that long ago, and has not been polled since.
+    pub(crate) fn is_stalled(&self, limit: Duration) -> bool {
+        let polled = self.lock();
+        !polled.busy && polled.due.is_some_and(|due| due.elapsed() >= limit)
+    }
+
+    /// It is being polled.
+    fn beat(&self, by: &Waker) -> Beat<'_> {
+        let mut polled = self.lock();
+        polled.due = None;
+        polled.busy = true;
+        let known = polled
+            .waker
+            .as_ref()
+            .is_some_and(|waker| waker.will_wake(by));
+        drop(polled);
+        if !known {
+            // To clone a waker, or to drop one, is somebody else's code: not under the lock.
+            let waker = by.clone();
+            let before = self.lock().waker.replace(waker);
+            drop(before);
+        }
+        Beat(self)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Polled> {
+        self.polled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wake for Pulse {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let mut polled = self.lock();
+        polled.due.get_or_insert_with(Instant::now);
+        // Not under the lock: waking may poll on the spot. It is given again with the next poll.
+        let waker = polled.waker.take();
+        drop(polled);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use std::task::Poll;
+
+    fn calling(cache: u64, key: &str) -> Calling {
+        let key = Fingerprint::of(key);
+        Calling { cache, key }
+    }
+
+    #[test]
+    fn a_thread_is_within_a_call_while_it_computes_it_and_no_longer() {
+        let (outer, inner) = (calling(0, "ns:a"), calling(0, "ns:b"));
+        run(outer, || {
+            run(inner, || assert!(is_within(outer) && is_within(inner)));
+            assert!(is_within(outer) && !is_within(inner));
+            assert!(!is_within(calling(1, "ns:a")), "of another cache");
+        });
+        assert!(!is_within(outer));
+        let _ = std::panic::catch_unwind(|| run(outer, || panic!("on purpose")));
+        assert!(!is_within(outer));
+    }
+
+    #[test]
+    fn a_computation_is_stalled_once_it_is_woken_and_not_polled() {
+        let call = calling(0, "ns:a");
+        let pulse = Pulse::begin();
+        let mut wakers = Vec::new();
+        let compute = poll_fn(|context| {
+            assert!(is_within(call));
+            wakers.push(context.waker().clone());
+            Poll::<()>::Pending
+        });
+        let mut compute = std::pin::pin!(compute);
+        {
+            let mut driven =
+                std::pin::pin!(drive(call, Some(Arc::clone(&pulse)), compute.as_mut()));
+            let mut poll = || {
+                driven
+                    .as_mut()
+                    .poll(&mut Context::from_waker(Waker::noop()))
+            };
+            assert!(poll().is_pending() && !is_within(call));
+            assert!(!pulse.is_stalled(Duration::ZERO), "nothing has woken it");
+            Waker::from(Arc::clone(&pulse)).wake();
+            assert!(pulse.is_stalled(Duration::ZERO));
+            assert!(!pulse.is_stalled(Duration::from_secs(60)));
+            assert!(poll().is_pending());
+            assert!(!pulse.is_stalled(Duration::ZERO), "it has been polled");
+        }
+        assert_eq!(wakers.len(), 2);
+    }
+
+    /// Counts how often it is woken.
+    #[derive(Default)]
+    struct Counts(std::sync::atomic::AtomicUsize);
+
+    impl Wake for Counts {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn a_computation_wakes_whoever_has_polled_it_last() {
+        let pulse = Pulse::begin();
+        let [one, two] = [(); 2].map(|()| Arc::<Counts>::default());
+        let woken = || [&one, &two].map(|by| by.0.load(std::sync::atomic::Ordering::SeqCst));
+        let poll = |by: &Arc<Counts>| drop(pulse.beat(&Waker::from(Arc::clone(by))));
+        let wake = || Waker::from(Arc::clone(&pulse)).wake();
+        poll(&one);
+        wake();
+        assert_eq!(woken(), [1, 0]);
+        poll(&one);
+        poll(&two);
+        wake();
+        assert_eq!(woken(), [1, 1]);
+        // Once for a poll.
+        wake();
+        assert_eq!(woken(), [1, 1]);
+        poll(&one);
+        wake();
+        assert_eq!(woken(), [2, 1]);
+    }
+
+    #[test]
+    fn a_computation_is_not_stalled_while_it_is_polled() {
+        let pulse = Pulse::begin();
+        let waker = Waker::from(Arc::clone(&pulse));
+        let beat = pulse.beat(Waker::noop());
+        waker.wake_by_ref();
+        assert!(!pulse.is_stalled(Duration::ZERO), "it may be busy for long");
+        std::thread::sleep(Duration::from_millis(300));
+        drop(beat);
+        assert!(pulse.is_stalled(Duration::ZERO), "it was woken meanwhile");
+        let limit = Duration::from_millis(290);
+        assert!(!pulse.is_stalled(limit), "nobody could poll it before");
+    }
+}

@@ -1,0 +1,50 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::key::fingerprint::Fingerprint;
+
+/// The calls that this process has invalidated last and not asked for since: most likely nothing
+/// is stored of them. A guess: those that share a place forget each other.
+pub(crate) struct JustInvalidated([AtomicU64; PLACES]);
+
+const PLACES: usize = 64;
+
+impl Default for JustInvalidated {
+    fn default() -> Self {
+        Self([const { AtomicU64::new(0) }; PLACES])
+    }
+}
+
+impl JustInvalidated {
+    pub(crate) fn add(&self, call: &Fingerprint) {
+        self.place(call).store(call.word(), Ordering::Relaxed);
+    }
+
+    /// Whether it was, and is not any more.
+    pub(crate) fn take(&self, call: &Fingerprint) -> bool {
+        let (place, word) = (self.place(call), call.word());
+        // Mostly not: a look at what nobody writes.
+        place.load(Ordering::Relaxed) == word
+            && place
+                .compare_exchange(word, 0, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+    }
+
+    fn place(&self, call: &Fingerprint) -> &AtomicU64 {
+        &self.0[call.word() as usize % PLACES]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_invalidated_is_known_once() {
+        let (calls, one) = (JustInvalidated::default(), Fingerprint::of("ns:f:1"));
+        assert!(!calls.take(&one));
+        calls.add(&one);
+        assert!(!calls.take(&Fingerprint::of("ns:f:2")));
+        assert!(calls.take(&one));
+        assert!(!calls.take(&one));
+    }
+}

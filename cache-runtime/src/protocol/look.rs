@@ -1,0 +1,206 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Boxed, Request};
+use crate::backend::{Look, Read, Stored, Tier};
+use crate::entry::header::{Age, Mark};
+use crate::error::Error;
+use crate::invalidation::group::Stamp;
+use crate::near_cache::Evicted;
+use crate::protocol::single_flight::Lead;
+use crate::values::return_kind::Erased;
+
+/// What the store has for a call.
+pub(super) enum Looked {
+    Hit(Hit),
+    /// Nothing to serve: the stamp to compute with, and what can stand in for a computation that
+    /// fails.
+    Miss(Stamp, Option<Erased>),
+}
+
+/// A value to serve.
+pub(super) struct Hit {
+    pub(super) held: Erased,
+    /// How long it may be kept in this process; `None` if it is past its ttl.
+    pub(super) fresh: Option<Duration>,
+    /// A new value is due, unless one is stored by now that lives longer than this.
+    pub(super) due: Option<Duration>,
+}
+
+impl Request<'_> {
+    pub(super) async fn look(&self, lead: &Lead) -> Result<Looked, Error> {
+        let keeps = self.keeps();
+        let look = match keeps || self.policy.ages() {
+            true => Look::WithLife,
+            false => Look::Entry,
+        };
+        let read = self.read(look).await?;
+        match self.judge(&read) {
+            Looked::Hit(hit) => {
+                let keep = || self.keep(keeps, &hit, read.stamp, read.entry.as_ref());
+                if !lead.close(keep) {
+                    return Ok(Looked::Hit(hit));
+                }
+                // It has changed since: once more, now that nobody joins.
+                Ok(self.judge(&Box::pin(self.read(look)).await?))
+            }
+            miss => Ok(miss),
+        }
+    }
+
+    /// The stored value; nothing is computed. A server that is away has none.
+    pub(crate) fn peek(&self) -> Boxed<'_, Option<Erased>> {
+        Box::pin(async {
+            let counters = self.state.counters.here();
+            if let Some(held) = self.near() {
+                counters.near_hits.count();
+                return Some(held);
+            }
+            let read = match self.read(Look::WithLife).await {
+                Ok(read) => read,
+                Err(error) => {
+                    self.note(Err(error));
+                    self.state.counters.here().misses.count();
+                    return None;
+                }
+            };
+            let held = read.fresh(self.policy.cap).and(self.value(&read));
+            let counters = self.state.counters.here();
+            match (&held, self.session.is_typed()) {
+                (None, _) => counters.misses.count(),
+                (Some(_), true) => counters.near_hits.count(),
+                (Some(_), false) => counters.redis_hits.count(),
+            }
+            held
+        })
+    }
+
+    /// The remaining life of the stored value. A server that is away has none.
+    pub(crate) fn ttl(&self) -> Boxed<'_, Option<Duration>> {
+        Box::pin(async {
+            match self.read(Look::WithLife).await {
+                Ok(read) => {
+                    let there = self.value(&read).is_some();
+                    read.fresh(self.policy.cap).filter(|_| there)
+                }
+                Err(error) => {
+                    self.note(Err(error));
+                    None
+                }
+            }
+        })
+    }
+
+    async fn read(&self, look: Look) -> Result<Read, Error> {
+        self.session.read(self.key, self.groups, look).await
+    }
+
+    fn value(&self, read: &Read) -> Option<Erased> {
+        self.value_of(read.entry.as_ref()?, &self.mark(read.stamp))
+    }
+
+    /// The value of an entry. One of our own that can't be read is a miss, and told of: it would
+    /// be computed each time.
+    pub(super) fn value_of(&self, entry: &Stored, mark: &Mark) -> Option<Erased> {
+        let value = entry.value(self.form, mark, self.inner.max_value_size);
+        value.unwrap_or_else(|error| {
+            self.note(Err(error));
+            None
+        })
+    }
+
+    fn judge(&self, read: &Read) -> Looked {
+        let (Some(entry), Some(held)) = (&read.entry, self.value(read)) else {
+            return Looked::Miss(read.stamp, None);
+        };
+        match self.worth(entry, read.left, held) {
+            Ok(hit) => Looked::Hit(hit),
+            Err(old) => Looked::Miss(read.stamp, old),
+        }
+    }
+
+    /// What a stored value is good for: to be served, or else maybe to stand in for a
+    /// computation that fails.
+    pub(super) fn worth(
+        &self,
+        entry: &Stored,
+        left: Option<Duration>,
+        held: Erased,
+    ) -> Result<Hit, Option<Erased>> {
+        let whole = left.unwrap_or_default();
+        let span = entry.span();
+        // Another policy may have stored it, to be served for longer than its ttl.
+        if !self.policy.ages() && span.ends_fresh() {
+            let (fresh, due) = (Some(whole), None);
+            return Ok(Hit { held, fresh, due });
+        }
+        match span.age(whole, self.policy.cap) {
+            Age::Fresh(fresh) => {
+                let kept = fresh.checked_sub(self.policy.ahead(span.cost));
+                let due = kept.is_none().then_some(whole);
+                let fresh = Some(kept.unwrap_or_default());
+                Ok(Hit { held, fresh, due })
+            }
+            Age::Stale(past) if past < self.policy.stale_while_revalidate => {
+                let (fresh, due) = (None, Some(whole));
+                Ok(Hit { held, fresh, due })
+            }
+            Age::Stale(past) => Err((past < self.policy.stale_if_error).then_some(held)),
+        }
+    }
+
+    /// What this process holds, if it may be served.
+    pub(super) fn near(&self) -> Option<Erased> {
+        if !self.policy.near && !self.session.is_typed() {
+            return None;
+        }
+        let near = self.held();
+        let value = match self.seals {
+            Some(_) => near.sealed(self.key.fingerprint())?,
+            None => near.fresh(self.key.fingerprint(), &self.state.current)?,
+        };
+        Some(value).filter(self.form.is)
+    }
+
+    /// Whether a copy of the entry is to be kept in this process.
+    pub(super) fn keeps(&self) -> bool {
+        !self.session.is_typed()
+            && self.policy.near
+            && (self.session.pushes() || self.policy.near_ttl.is_some())
+    }
+
+    /// Keeps what has been read. To be called while the flight still stands for it, under its
+    /// shard's lock: nothing in here may take a lock of a link.
+    pub(super) fn keep(
+        &self,
+        keeps: bool,
+        hit: &Hit,
+        stamp: Stamp,
+        entry: Option<&Stored>,
+    ) -> Evicted {
+        let mut evicted = Evicted::default();
+        if !self.state.is_still(self.policy) {
+            // This call began before a setting, and has waited: its flight may be newer than that.
+            return evicted;
+        }
+        if !self.session.is_typed() {
+            if !keeps {
+                if self.policy.near {
+                    self.inner.local.near.refuse();
+                }
+                return evicted;
+            }
+            let longest = self.policy.near_ttl.unwrap_or(Duration::MAX);
+            let life = hit.fresh.unwrap_or_default().min(longest);
+            if life.is_zero() {
+                return evicted;
+            }
+            let value = self.sealed(Arc::clone(&hit.held));
+            let bytes = entry.map_or(0, Stored::bytes);
+            let near = &self.inner.local.near;
+            evicted = near.keep(self.key, value, stamp.half(), life, bytes);
+        }
+        self.set_current(stamp);
+        evicted
+    }
+}

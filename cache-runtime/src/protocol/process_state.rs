@@ -1,0 +1,518 @@
+use std::sync::Arc;
+
+use std::time::Duration;
+
+use crate::backend::local_values::OwnValues;
+use crate::backend::memory::Memory;
+use crate::backend::{Listener, Removed};
+use crate::error::Error;
+use crate::invalidation::group::is_tag;
+use crate::invalidation::tag_validity::Seals;
+use crate::key::pattern::KeyPattern;
+use crate::near_cache::Near;
+use crate::overrides::rule::Override;
+use crate::overrides::rules::MOST;
+use crate::protocol::just_invalidated::JustInvalidated;
+use crate::protocol::single_flight::Flights;
+use crate::registry::Registry;
+use crate::telemetry::event::{Event, Observer};
+
+/// What this process holds of the cache. An invalidation, ours or another's, reaches all of it.
+///
+/// Flights first, always: a leader keeps what it has read only while its flight still takes
+/// joiners, so that once the flights are retired nothing older comes in behind the broom.
+pub(crate) struct Local {
+    pub(crate) flights: Arc<Flights>,
+    pub(crate) near: Arc<Near>,
+    /// Values that are kept here only, where there is a server; without one they are in `near`.
+    pub(crate) own: Option<OwnValues>,
+    pub(crate) registry: Registry,
+    /// What vouches for the copies of calls with tags.
+    pub(crate) seals: Seals,
+    pub(crate) just_invalidated: JustInvalidated,
+    pub(crate) observer: Observer,
+    /// How long copies are served after the connection that vouched for them was lost.
+    pub(crate) near_outage_grace: Duration,
+}
+
+impl Local {
+    /// Where to look for a value: `own` is whether it is kept here only.
+    #[inline]
+    pub(crate) fn held(&self, own: bool) -> &Near {
+        match &self.own {
+            Some(values) if own => values.memory().entries(),
+            _ => &self.near,
+        }
+    }
+
+    /// What was ever kept here only.
+    fn own(&self) -> Option<&Arc<Memory>> {
+        self.own.as_ref().and_then(OwnValues::made)
+    }
+
+    /// Removes a value that is kept here only; how many.
+    pub(crate) fn remove_own(&self, key: &str) -> u64 {
+        self.own().map_or(0, |own| own.remove_call(key))
+    }
+
+    /// Removes values that are kept here only; which.
+    pub(crate) fn remove_own_matching(&self, pattern: &KeyPattern) -> Removed {
+        self.own()
+            .map(|own| own.remove_calls(pattern))
+            .unwrap_or_default()
+    }
+
+    /// No copy is served any more. No lock is taken.
+    pub(crate) fn distrust(&self) {
+        self.trust(Duration::ZERO);
+    }
+
+    /// Brings what is set at run time into force.
+    pub(crate) fn settings_changed(&self) {
+        for state in self.registry.apply_rules() {
+            let group = state.own_group();
+            self.flights
+                .retire_where(|_, groups| groups.iter().any(|of| of.key() == group.key()));
+            state.current.forget();
+            self.near.remove_of(&state.name);
+            if let Some(own) = self.own() {
+                own.entries().remove_of(&state.name);
+            }
+        }
+    }
+}
+
+impl Listener for Local {
+    fn call_changed(&self, key: &str) {
+        self.flights.touch(key);
+        drop(self.near.remove(key));
+        self.remove_own(key);
+    }
+
+    fn lease_changed(&self, key: &str) {
+        // Ours may have been taken from us: who comes now must not be given what was begun
+        // before. One that was only renewed costs them a look at the store.
+        self.flights.retire_text(key);
+    }
+
+    fn calls_changed(&self, pattern: &KeyPattern) {
+        self.flights.retire_where(|key, _| pattern.matches(key));
+        drop(self.near.remove_matching(pattern));
+        self.remove_own_matching(pattern);
+    }
+
+    fn group_changed(&self, group: &str) {
+        self.flights
+            .retire_where(|_, groups| groups.iter().any(|of| of.key() == group));
+        self.seals.break_of(group);
+        if !is_tag(group) {
+            self.registry.forget(group);
+        }
+    }
+
+    fn everything_changed(&self) {
+        self.flights.retire_where(|_, _| true);
+        self.seals.break_all();
+        self.registry.forget_all();
+        self.near.clear();
+    }
+
+    fn lost(&self) {
+        if self.near_outage_grace.is_zero() {
+            return self.everything_changed();
+        }
+        self.flights.retire_where(|_, _| true);
+        self.near.drift(self.near_outage_grace);
+        if let Some(own) = self.own() {
+            own.entries().drift(self.near_outage_grace);
+        }
+    }
+
+    fn found(&self) {
+        let own = self.own().is_some_and(|own| own.entries().land());
+        if self.near.land() || own {
+            self.everything_changed();
+        }
+    }
+
+    fn gap(&self) {
+        self.flights.retire_where(|_, _| true);
+    }
+
+    fn settings_told(&self) -> u64 {
+        self.registry.rules().told()
+    }
+
+    fn settings(&self, told: u64, fields: Vec<(String, String)>) -> bool {
+        let rules = self.registry.rules();
+        let mut fleet = Vec::new();
+        let ignored = |what: &str| {
+            if rules.is_first_malformed(what) {
+                let what = what.escape_debug().to_string();
+                self.observer.tell(&Event::OverrideIgnored(what));
+            }
+        };
+        for (field, value) in fields.iter().take(MOST) {
+            match Override::read(field, value) {
+                Some(rule) => fleet.push(rule),
+                None => ignored(field),
+            }
+        }
+        if fields.len() > MOST {
+            ignored(&format!("all beyond the first {MOST}"));
+        }
+        let believed = rules.replace_fleet(told, fleet);
+        if believed {
+            self.settings_changed();
+        }
+        believed
+    }
+
+    fn trust(&self, life: Duration) {
+        self.near.trust(life);
+        if let Some(own) = self.own() {
+            own.entries().trust(life);
+        }
+    }
+
+    fn damaged(&self, function: &str, error: Error) {
+        self.registry.damaged(function, &error);
+    }
+
+    fn pushes(&self, pushes: bool) {
+        if self.near.switch(!pushes) {
+            self.observer.tell(&match pushes {
+                true => Event::NearCacheEnabled,
+                false => Event::NearCacheDisabled,
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use crate::invalidation::group::{Group, Stamp};
+    use crate::key::Key;
+    use crate::overrides::rules::Rules;
+    use crate::protocol::single_flight::{Lead, Role};
+
+    struct Bed {
+        local: Local,
+        key: Key,
+        groups: Arc<[Group]>,
+    }
+
+    impl Bed {
+        fn new(near_outage_grace: Duration) -> Self {
+            let observer = Observer::default();
+            let local = Local {
+                flights: Arc::new(Flights::new()),
+                near: Arc::new(Near::new(10, 10_000, 1_000)),
+                own: None,
+                registry: Registry::new("ns", &observer, Rules::default(), false),
+                seals: Seals::default(),
+                just_invalidated: JustInvalidated::default(),
+                observer,
+                near_outage_grace,
+            };
+            let key = Key::of("ns:user:1");
+            let groups = [Group::everything("ns"), Group::function("ns", "user")].into();
+            Self { local, key, groups }
+        }
+
+        /// A flight under way, and a copy.
+        fn begin(&self) -> Lead {
+            let stamp = Stamp::of([]).half();
+            let life = Duration::from_secs(60);
+            let kept = self
+                .local
+                .near
+                .keep(&self.key, Arc::new(1u32), stamp, life, 10);
+            drop(kept);
+            match self.local.flights.join(&self.key, &self.groups) {
+                Role::Lead(lead) => lead,
+                Role::Follow(_) => panic!("there is a flight already"),
+            }
+        }
+
+        /// Whether the flight takes joiners, and the copy is there.
+        fn stands(&self) -> (bool, bool) {
+            let role = self.local.flights.join(&self.key, &self.groups);
+            let joined = matches!(role, Role::Follow(_));
+            (joined, self.local.near.find(&self.key).is_some())
+        }
+    }
+
+    #[test]
+    fn each_change_reaches_flights_and_copies_as_far_as_it_must() {
+        let everything = KeyPattern::parse("user:*", "ns").expect("it is a pattern");
+        let other = KeyPattern::parse("item:*", "ns").expect("it is a pattern");
+        type Change<'a> = (&'a str, &'a dyn Fn(&Local), (bool, bool));
+        let changes: [Change<'_>; 9] = [
+            ("gap", &|local| local.gap(), (false, true)),
+            (
+                "lease",
+                &|local| local.lease_changed("ns:user:1"),
+                (false, true),
+            ),
+            (
+                "call",
+                &|local| local.call_changed("ns:user:1"),
+                (true, false),
+            ),
+            (
+                "another call",
+                &|local| local.call_changed("ns:user:2"),
+                (true, true),
+            ),
+            (
+                "keys",
+                &|local| local.calls_changed(&everything),
+                (false, false),
+            ),
+            (
+                "other keys",
+                &|local| local.calls_changed(&other),
+                (true, true),
+            ),
+            (
+                "everything",
+                &|local| local.everything_changed(),
+                (false, false),
+            ),
+            ("lost", &|local| local.lost(), (false, false)),
+            ("found", &|local| local.found(), (true, true)),
+        ];
+        for (what, change, wanted) in changes {
+            let bed = Bed::new(Duration::ZERO);
+            let lead = bed.begin();
+            change(&bed.local);
+            assert_eq!(bed.stands(), wanted, "{what}");
+            assert_eq!(lead.has_changed(), what == "call", "{what}");
+        }
+    }
+
+    #[test]
+    fn a_group_that_changes_ends_the_flights_of_its_calls_and_no_others() {
+        let bed = Bed::new(Duration::ZERO);
+        let lead = bed.begin();
+        bed.local.group_changed(Group::function("ns", "item").key());
+        assert_eq!(bed.stands(), (true, true));
+        bed.local.group_changed(bed.groups[1].key());
+        // The copy's stamp is current no more: it need not be looked for.
+        assert_eq!(bed.stands(), (false, true));
+        drop(lead);
+    }
+
+    #[test]
+    fn a_function_that_changes_makes_its_copies_none_that_are_current() {
+        let bed = Bed::new(Duration::ZERO);
+        let state = bed.local.registry.by_hand("user").expect("there is room");
+        let lead = bed.begin();
+        let served = || {
+            let copy = bed.local.near.fresh(bed.key.fingerprint(), &state.current);
+            copy.is_some()
+        };
+        state.current.set(Stamp::of([]));
+        assert!(served());
+        bed.local
+            .group_changed(Group::tag("ns", "user", Duration::ZERO).key());
+        bed.local.group_changed(Group::function("ns", "item").key());
+        assert!(served());
+        bed.local.group_changed(Group::function("ns", "user").key());
+        assert!(!served());
+        drop(lead);
+    }
+
+    /// A bed, and what its observer is told.
+    fn observed() -> (Bed, Arc<std::sync::Mutex<Vec<String>>>) {
+        let mut bed = Bed::new(Duration::ZERO);
+        let told = Arc::<std::sync::Mutex<Vec<String>>>::default();
+        let heard = Arc::clone(&told);
+        let observer = Observer::new(move |event| {
+            heard.lock().expect("no panic").push(format!("{event:?}"));
+        });
+        bed.local.registry = Registry::new("ns", &observer, Rules::default(), false);
+        bed.local.observer = observer;
+        (bed, told)
+    }
+
+    #[test]
+    fn it_is_told_whether_changes_are() {
+        let (bed, told) = observed();
+        for pushes in [true, false, false, true, true] {
+            bed.local.pushes(pushes);
+            assert_eq!(bed.local.near.stats().disabled_reason.is_none(), pushes);
+        }
+        let told = told.lock().expect("no panic");
+        assert_eq!(*told, ["NearCacheDisabled", "NearCacheEnabled"]);
+    }
+
+    #[test]
+    fn damage_is_told_once_with_the_function_it_concerns() {
+        let (bed, told) = observed();
+        let error = || Error::new(crate::error::ErrorKind::Server, "mended");
+        let _state = bed.local.registry.by_hand("user");
+        for _ in 0..3 {
+            bed.local.damaged("user", error());
+        }
+        let told = told.lock().expect("no panic");
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(
+            told[0].contains("user") && told[0].contains("mended"),
+            "{told:?}"
+        );
+    }
+
+    #[test]
+    fn of_too_many_settings_those_beyond_are_ignored_and_told_of() {
+        for (count, ignored) in [(MOST, 0), (MOST + 1, 1)] {
+            let (bed, told) = observed();
+            let field = |n: usize| {
+                let off = Override::Enabled(false);
+                (
+                    Override::field(off.kind(), &format!("f{n}")),
+                    off.write("ada"),
+                )
+            };
+            let fields = (0..count).map(field).collect();
+            assert!(bed.local.settings(bed.local.settings_told(), fields));
+            let told = told.lock().expect("no panic");
+            assert_eq!(told.len(), ignored, "{told:?}");
+        }
+    }
+
+    #[test]
+    fn copies_outlive_a_lost_connection_only_where_that_was_asked_for() {
+        let bed = Bed::new(Duration::from_secs(60));
+        let lead = bed.begin();
+        bed.local.lost();
+        assert_eq!(bed.stands(), (false, true));
+        drop(lead);
+        // What was changed meanwhile nobody has heard of.
+        bed.local.found();
+        assert!(!bed.stands().1);
+    }
+
+    #[test]
+    fn what_the_fleet_has_set_ends_what_it_concerns_and_no_more() {
+        let bed = Bed::new(Duration::ZERO);
+        // The function must be known for a setting to concern it.
+        let _state = bed.local.registry.by_hand("user");
+        let set = |pattern: &str| {
+            let field = Override::field(Override::Enabled(false).kind(), pattern);
+            vec![(field, Override::Enabled(false).write("ada"))]
+        };
+        let lead = bed.begin();
+        // Whether or not that function has been called.
+        let unknown = bed.local.settings(bed.local.settings_told(), set("item"));
+        let _other = bed.local.registry.by_hand("order");
+        let known = bed.local.settings(bed.local.settings_told(), set("order"));
+        assert!(unknown && known);
+        assert_eq!(bed.stands(), (true, true), "of another function");
+        let told = bed.local.settings_told();
+        assert!(bed.local.settings(told, set("user")));
+        assert_eq!(bed.stands(), (false, false));
+        assert!(!bed.local.settings(told, set("item")), "an earlier reading");
+        drop(lead);
+    }
+
+    #[test]
+    fn what_reaches_copies_reaches_values_that_are_kept_here_only() {
+        let bed = || {
+            let mut bed = Bed::new(Duration::ZERO);
+            bed.local.own = Some(OwnValues::new(|| Near::new(10, 10_000, 1_000)));
+            let life = Duration::from_secs(60);
+            let stamp = Stamp::of([]).half();
+            let held = bed.local.held(true);
+            drop(held.keep(&bed.key, Arc::new(7u32), stamp, life, 10));
+            bed
+        };
+        let is_held = |bed: &Bed| bed.local.held(true).find(&bed.key).is_some();
+        assert!(is_held(&bed()));
+        assert!(bed().local.held(false).find(&bed().key).is_none());
+        type Change = fn(&Local);
+        let changes: [(&str, Change, bool); 6] = [
+            ("call", |local| local.call_changed("ns:user:1"), false),
+            ("another", |local| local.call_changed("ns:user:2"), true),
+            (
+                "keys",
+                |local| {
+                    let keys = KeyPattern::parse("user:*", "ns").expect("it is a pattern");
+                    local.calls_changed(&keys);
+                },
+                false,
+            ),
+            ("everything", Local::everything_changed, true),
+            ("lost", Local::lost, true),
+            (
+                "setting",
+                |local| {
+                    let _state = local.registry.by_hand("user");
+                    let off = Override::Enabled(false);
+                    let field = (Override::field(off.kind(), "user"), off.write("ada"));
+                    assert!(local.settings(local.settings_told(), vec![field]));
+                },
+                false,
+            ),
+        ];
+        for (what, change, stays) in changes {
+            let bed = bed();
+            change(&bed.local);
+            assert_eq!(is_held(&bed), stays, "{what}");
+        }
+        let one = bed();
+        assert_eq!(one.local.remove_own("ns:user:1"), 1);
+        assert_eq!(one.local.remove_own("ns:user:1"), 0);
+        let keys = KeyPattern::parse("user:*", "ns").expect("it is a pattern");
+        assert_eq!(bed().local.remove_own_matching(&keys).entries, 1);
+
+        let one = bed();
+        let current = crate::near_cache::Current::default();
+        current.set(Stamp::of([]));
+        let served = || one.local.held(true).fresh(one.key.fingerprint(), &current);
+        assert!(served().is_some());
+        one.local.distrust();
+        assert!(served().is_none());
+    }
+
+    #[test]
+    fn values_that_are_kept_here_only_are_served_in_an_outage_for_as_long_as_copies() {
+        let mut bed = Bed::new(Duration::from_secs(60));
+        bed.local.own = Some(OwnValues::new(|| Near::new(10, 10_000, 1_000)));
+        let stamp = Stamp::of([]).half();
+        let life = Duration::from_secs(60);
+        let held = bed.local.held(true);
+        drop(held.keep(&bed.key, Arc::new(7u32), stamp, life, 10));
+        let state = bed.local.registry.by_hand("user").expect("there is room");
+        state.current.set(Stamp::of([]));
+        let served = || {
+            let held = bed.local.held(true);
+            held.fresh(bed.key.fingerprint(), &state.current).is_some()
+        };
+        bed.local.lost();
+        assert!(served());
+        bed.local.found();
+        assert!(!served(), "what was changed meanwhile nobody has heard of");
+    }
+
+    #[test]
+    fn copies_are_served_while_they_are_trusted() {
+        let bed = Bed::new(Duration::ZERO);
+        let lead = bed.begin();
+        let current = crate::near_cache::Current::default();
+        current.set(Stamp::of([]));
+        let served = || {
+            let copy = bed.local.near.fresh(bed.key.fingerprint(), &current);
+            copy.is_some()
+        };
+        assert!(served());
+        bed.local.trust(Duration::ZERO);
+        assert!(!served());
+        bed.local.trust(Duration::from_secs(60));
+        assert!(served());
+        drop(lead);
+    }
+}

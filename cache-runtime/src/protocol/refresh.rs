@@ -1,0 +1,82 @@
+use std::collections::HashSet;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::runtime::Handle;
+
+use crate::key::Key;
+use crate::key::fingerprint::Fingerprint;
+use crate::process::background;
+
+/// Refreshes in the background of one process at a time; what is due beyond that is due again
+/// at the next call.
+const MOST: usize = 64;
+
+/// The calls whose values this process computes anew in the background, each at most once.
+#[derive(Default)]
+pub(crate) struct Refreshes(Mutex<HashSet<Fingerprint>>);
+
+/// One of them; ends when it is dropped.
+pub(crate) struct Refreshing {
+    all: Arc<Refreshes>,
+    fingerprint: Fingerprint,
+}
+
+impl Refreshes {
+    /// `None` if the call is being refreshed, or too many others are.
+    pub(crate) fn begin(self: &Arc<Self>, key: &Key) -> Option<Refreshing> {
+        let fingerprint = *key.fingerprint();
+        let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let begun = running.len() < MOST && running.insert(fingerprint);
+        begun.then(|| Refreshing {
+            all: Arc::clone(self),
+            fingerprint,
+        })
+    }
+}
+
+impl Drop for Refreshing {
+    fn drop(&mut self) {
+        let mut running = self.all.0.lock().unwrap_or_else(PoisonError::into_inner);
+        running.remove(&self.fingerprint);
+    }
+}
+
+/// Runs `work` beside its caller: on the caller's runtime, whose drivers it may need, else with
+/// ours, on a thread that it may block. On our own thread it would be in the way of all links, and
+/// wait for itself where it calls a plain function that is cached.
+pub(crate) fn spawn(work: impl Future<Output = ()> + Send + 'static) {
+    let Ok(ours) = background::handle() else {
+        return;
+    };
+    match Handle::try_current() {
+        Ok(runtime) if runtime.id() != ours.id() => drop(background::spawn_on(&runtime, work)),
+        // None, or a refresh that has come to another.
+        _ => drop(ours.spawn_blocking(|| ours.block_on(work))),
+    }
+}
+
+/// Runs plain `work` beside its caller, on a thread that may block.
+pub(crate) fn spawn_blocking(work: impl FnOnce() + Send + 'static) {
+    if let Ok(runtime) = background::handle() {
+        drop(runtime.spawn_blocking(work));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_refreshed_once_at_a_time_and_not_too_many_are() {
+        let all = Arc::<Refreshes>::default();
+        let key = |id: usize| Key::of(&format!("ns:user:{id}"));
+        let first = all.begin(&key(0));
+        assert!(first.is_some() && all.begin(&key(0)).is_none());
+        let others: Vec<_> = (1..MOST).map(|id| all.begin(&key(id))).collect();
+        assert!(others.iter().all(Option::is_some));
+        assert!(all.begin(&key(MOST)).is_none());
+        drop(first);
+        assert!(all.begin(&key(MOST)).is_some());
+    }
+}

@@ -1,0 +1,293 @@
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::{Boxed, Request};
+use crate::backend::{Aged, Existing, Listener, Stored, Typed};
+#[cfg(debug_assertions)]
+use crate::entry::codec::Encoding;
+use crate::entry::codec::guarded;
+use crate::entry::entry_writer::{Draft, oversized};
+#[cfg(debug_assertions)]
+use crate::entry::header::HEADER;
+use crate::entry::header::{Mark, Span};
+use crate::entry::policy::Sort;
+use crate::error::{Error, ErrorKind};
+use crate::process::background;
+use crate::protocol::computation::Pulse;
+use crate::protocol::lease::Lease;
+use crate::protocol::single_flight::Lead;
+#[cfg(debug_assertions)]
+use crate::telemetry::event::Event;
+use crate::values::return_kind::Erased;
+
+/// A computation that the caller has taken on. Dropped before it is settled, it gives way to
+/// a successor.
+pub(crate) struct Work {
+    lead: Option<Lead>,
+    lease: Option<(Lease, Mark)>,
+    /// A place among those who try again after a failure.
+    pub(super) turn: Option<OwnedSemaphorePermit>,
+    pub(super) pulse: Option<Arc<Pulse>>,
+    /// A value past its ttl that can stand in for a computation that fails or takes too long.
+    pub(super) spare: Option<Erased>,
+    begun: Instant,
+}
+
+/// What is to become of a computed value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Stored for as long as the policy says.
+    Keep,
+    /// Stored for so long.
+    KeepFor(Duration),
+    /// Not stored.
+    Pass,
+}
+
+impl Work {
+    pub(super) fn new(lead: Lead, lease: Option<(Lease, Mark)>, spare: Option<Erased>) -> Self {
+        Self {
+            pulse: Some(lead.begin()),
+            lead: Some(lead),
+            lease,
+            turn: None,
+            spare,
+            begun: Instant::now(),
+        }
+    }
+
+    /// Beside the cache.
+    pub(super) fn alone(turn: Option<OwnedSemaphorePermit>) -> Self {
+        Self {
+            lead: None,
+            lease: None,
+            turn,
+            pulse: None,
+            spare: None,
+            begun: Instant::now(),
+        }
+    }
+}
+
+impl Request<'_> {
+    /// Gives a failure to those who wait; what is to stand in for it, if anything.
+    pub(crate) fn settle_failure<'a>(
+        &'a self,
+        work: Box<Work>,
+        failure: &dyn Fn() -> Option<Erased>,
+    ) -> Boxed<'a, Option<Erased>> {
+        let Work {
+            lead, lease, spare, ..
+        } = *work;
+        let Some(mut lead) = lead else {
+            return Box::pin(std::future::ready(None));
+        };
+        match &spare {
+            // Nobody joins any more: what stands in is as old as when it was read.
+            Some(spare) if !lead.close(|| {}) => lead.land(Arc::clone(spare)),
+            // It has changed since, and those who wait may have come after that.
+            _ => lead.fail(failure),
+        }
+        Box::pin(async move {
+            self.session.refill();
+            if let Some((lease, _)) = lease {
+                self.note(lease.fail().await);
+            }
+            drop(lead);
+            spare
+        })
+    }
+
+    /// Gives a value to those who wait, and stores it; what is to stand in for it, if anything.
+    pub(crate) fn settle<'a>(
+        &'a self,
+        work: Box<Work>,
+        held: Erased,
+        sort: Sort,
+        verdict: Verdict,
+    ) -> Boxed<'a, Option<Erased>> {
+        if let (Sort::Failure, Some(_)) = (sort, &work.spare) {
+            return self.settle_failure(work, &|| None);
+        }
+        Box::pin(async move {
+            let Work {
+                lead: Some(mut lead),
+                lease,
+                begun,
+                ..
+            } = *work
+            else {
+                return None;
+            };
+            let cost = begun.elapsed();
+            self.session.refill();
+            let life = match verdict {
+                Verdict::Keep => self.policy.life(sort),
+                Verdict::KeepFor(ttl) => {
+                    let longest = self.policy.cap.unwrap_or(Duration::MAX);
+                    self.policy.jittered(ttl.min(longest))
+                }
+                Verdict::Pass => Duration::ZERO,
+            };
+            // Those who wait have it at once; those who come while it is being stored, too.
+            lead.land(Arc::clone(&held));
+            if let Some((lease, mark)) = lease {
+                let span = self.span(life, sort, cost);
+                let existing = match sort {
+                    Sort::Failure => Existing::Keep {
+                        pause: self.policy.retry_after,
+                    },
+                    Sort::Value | Sort::Nothing => Existing::Replace,
+                };
+                let stored = self.store(&lead, lease, &mark, &held, span, existing).await;
+                self.note(stored);
+            }
+            None
+        })
+    }
+
+    async fn store(
+        &self,
+        lead: &Lead,
+        lease: Lease,
+        mark: &Mark,
+        held: &Erased,
+        span: Span,
+        existing: Existing,
+    ) -> Result<(), Error> {
+        if span.ttl.as_millis() == 0 {
+            return lease.fail().await;
+        }
+        let entry = match self.entry(mark, held, span) {
+            Ok(entry) => entry,
+            Err(error) => {
+                self.note(lease.fail().await);
+                return Err(error);
+            }
+        };
+        let filled = match self.session.patience() {
+            None => lease.fill(entry, span.life, existing).await?,
+            Some(patience) => {
+                let (local, key) = (Arc::clone(&self.inner.local), self.key.clone());
+                let filling = async move {
+                    let filled = lease.fill(entry, span.life, existing).await;
+                    // A refresh replaces a copy of the old value, and our own push is still on its
+                    // way. The new one is kept when it is read: our write has ended what the server
+                    // tracks for us.
+                    local.call_changed(key.as_str());
+                    filled
+                };
+                match background::beside(patience, filling).await {
+                    Some(filled) => filled?,
+                    // It waits beside its caller for its turn.
+                    None => return Ok(()),
+                }
+            }
+        };
+        let observer = &self.inner.local.observer;
+        self.state.trouble.ends(observer, &self.state.name);
+        if !self.session.is_typed() {
+            return Ok(());
+        }
+        if filled && self.state.is_still(self.policy) {
+            lead.keep(|| self.set_current(mark.stamp()));
+        } else if filled {
+            // What a setting ends is swept out once, and this came in behind the broom.
+            drop(self.held().remove(self.key.as_str()));
+        }
+        Ok(())
+    }
+
+    /// An error is not served past its ttl.
+    pub(super) fn span(&self, fresh: Duration, sort: Sort, cost: Duration) -> Span {
+        let stale = match sort {
+            Sort::Failure => Duration::ZERO,
+            Sort::Value | Sort::Nothing => self.policy.window(),
+        };
+        Span::new(fresh, stale, cost)
+    }
+
+    pub(super) fn entry(&self, mark: &Mark, held: &Erased, span: Span) -> Result<Stored, Error> {
+        let most = self.inner.max_value_size;
+        if self.session.is_typed() {
+            // What has no room there would be computed again and again, and nobody told why.
+            let most = most.min(self.held().most(self.key));
+            let written = || Ok((self.form.written)(held, self.policy.codec, most));
+            // One that can't be weighed is kept all the same: here it need not be written.
+            let written = guarded(ErrorKind::Encode, written).unwrap_or(Some(0));
+            let Some(bytes) = written else {
+                return Err(oversized(most));
+            };
+            let value = Arc::clone(held);
+            return Ok(Stored::Typed(Typed {
+                value: self.sealed(match self.policy.ages() {
+                    true => Arc::new(Aged { value, span }),
+                    false => value,
+                }),
+                stamp: mark.stamp().half(),
+                bytes,
+            }));
+        }
+        let codec = self.policy.codec;
+        let most = most.saturating_sub(codec.extra());
+        let mut entry = Draft::new(mark.header(span), most);
+        guarded(ErrorKind::Encode, || {
+            (self.form.encode)(held, codec, &mut entry)
+        })?;
+        let entry = entry.finish();
+        #[cfg(debug_assertions)]
+        self.read_back(mark, &entry);
+        Ok(Stored::Encoded(codec.pack(entry)))
+    }
+
+    /// Tells of a type whose values are read back as others, once for each function.
+    #[cfg(debug_assertions)]
+    fn read_back(&self, mark: &Mark, entry: &[u8]) {
+        if !self.state.is_read_back_first() {
+            return;
+        }
+        let payload = &entry[HEADER..];
+        let plain = Encoding {
+            packed: false,
+            ..self.policy.codec
+        };
+        let most = self.inner.max_value_size;
+        let again = guarded(ErrorKind::Decode, || {
+            let value = (self.form.decode)(payload, plain, most)?;
+            let mut again = Draft::new(mark.header(Span::default()), u64::MAX);
+            (self.form.encode)(&value, plain, &mut again)?;
+            Ok(again.finish())
+        });
+        // Sets and maps may come in another order.
+        let sorted = |bytes: &[u8]| {
+            let mut bytes = bytes.to_vec();
+            bytes.sort_unstable();
+            bytes
+        };
+        let error = match again {
+            Ok(again) if sorted(&again[HEADER..]) == sorted(payload) => return,
+            Ok(_) => Error::new(
+                ErrorKind::Decode,
+                "a value is read back as another: `untagged`, `skip_serializing_if` without `default`, or a conversion that loses something",
+            ),
+            // As each call finds out.
+            Err(error) => return self.trouble(&error),
+        };
+        self.inner.local.observer.tell(&Event::FunctionDegraded {
+            function: self.state.name.to_string(),
+            error,
+        });
+    }
+
+    pub(super) fn note(&self, outcome: Result<(), Error>) {
+        if let Err(error) = outcome {
+            match error.kind() {
+                ErrorKind::Oversized => self.state.counters.here().oversized.count(),
+                kind => self.state.counters.here().errors.count(kind),
+            }
+            self.trouble(&error);
+        }
+    }
+}

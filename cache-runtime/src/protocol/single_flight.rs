@@ -1,0 +1,378 @@
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use quick_cache::DefaultHashBuilder;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+
+use crate::invalidation::group::Group;
+use crate::key::Key;
+use crate::key::fingerprint::Fingerprint;
+use crate::process::background;
+use crate::protocol::computation::Pulse;
+use crate::values::return_kind::Erased;
+
+const SHARDS: usize = 16;
+
+/// The flights of this process, by key. At most one of a key takes joiners.
+///
+/// Bounded by the callers themselves: a flight lives inside the future that leads it.
+pub(crate) struct Flights {
+    hasher: DefaultHashBuilder,
+    shards: [Mutex<Shard>; SHARDS],
+}
+
+type Shard = HashMap<Fingerprint, Arc<Flight>, DefaultHashBuilder>;
+
+/// The one computation of a call now running in this process.
+pub(crate) struct Flight {
+    key: Key,
+    groups: Arc<[Group]>,
+    followers: AtomicUsize,
+    /// The stored entry has changed since the leader last asked for it.
+    touched: AtomicBool,
+    /// Since the leader began to compute, after all looking and waiting.
+    pulse: OnceLock<Arc<Pulse>>,
+    state: Mutex<State>,
+    changed: Notify,
+    /// Made when the flight has failed, for those who then try for themselves.
+    width: OnceLock<Arc<Semaphore>>,
+}
+
+enum State {
+    Flying,
+    Over(Landing),
+}
+
+/// How a flight ended.
+#[derive(Clone)]
+pub(crate) enum Landing {
+    /// With a value for all.
+    Landed(Erased),
+    /// With a failure, if it can be given to all; one that is the leader's own says nothing
+    /// about the next attempt.
+    Failed(Option<Erased>),
+    /// Not at all: the leader panicked or was dropped.
+    Abandoned,
+}
+
+/// Followers of a failed flight that try for themselves at a time.
+const WIDTH: usize = 16;
+
+/// What a caller is told when it asks for a call.
+pub(crate) enum Role {
+    Lead(Lead),
+    Follow(Follower),
+}
+
+impl Flights {
+    pub(crate) fn new() -> Self {
+        Self {
+            hasher: DefaultHashBuilder::default(),
+            shards: std::array::from_fn(|_| Mutex::default()),
+        }
+    }
+
+    /// Joins the flight of `key`, or opens one to lead.
+    pub(crate) fn join(self: &Arc<Self>, key: &Key, groups: &Arc<[Group]>) -> Role {
+        match self.shard(key.fingerprint()).entry(*key.fingerprint()) {
+            Entry::Occupied(entry) => {
+                let flight = Arc::clone(entry.get());
+                flight.followers.fetch_add(1, Ordering::Relaxed);
+                Role::Follow(Follower { flight })
+            }
+            Entry::Vacant(entry) => {
+                let flight = Flight::new(key, groups);
+                entry.insert(Arc::clone(&flight));
+                Role::Lead(Lead::new(self, flight))
+            }
+        }
+    }
+
+    /// Opens a flight that nobody joins; whichever there is takes no more joiners.
+    pub(crate) fn apart(self: &Arc<Self>, key: &Key, groups: &Arc<[Group]>) -> Lead {
+        self.retire(key);
+        self.aside(key, groups)
+    }
+
+    /// Opens a flight that nobody joins, beside whichever there is.
+    pub(crate) fn aside(self: &Arc<Self>, key: &Key, groups: &Arc<[Group]>) -> Lead {
+        Lead::new(self, Flight::new(key, groups))
+    }
+
+    /// The flight of `key`, if any, takes no more joiners.
+    pub(crate) fn retire(&self, key: &Key) {
+        self.shard(key.fingerprint()).remove(key.fingerprint());
+    }
+
+    /// As [`retire`](Self::retire), by the key's text.
+    pub(crate) fn retire_text(&self, key: &str) {
+        let fingerprint = Fingerprint::of(key);
+        self.shard(&fingerprint).remove(&fingerprint);
+    }
+
+    /// A flight that someone has waited for too long takes no more joiners.
+    pub(crate) fn give_up(&self, key: &Key, follower: &Follower) {
+        let mut shard = self.shard(key.fingerprint());
+        if follower.flight.is_in(&shard) {
+            shard.remove(key.fingerprint());
+        }
+    }
+
+    /// The entry of `key` is not what it was: whoever has read it must read again.
+    pub(crate) fn touch(&self, key: &str) {
+        let fingerprint = Fingerprint::of(key);
+        if let Some(flight) = self.shard(&fingerprint).get(&fingerprint) {
+            flight.touched.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// No flight for which `gone` holds takes any more joiners.
+    pub(crate) fn retire_where(&self, gone: impl Fn(&Key, &[Group]) -> bool) {
+        for shard in &self.shards {
+            lock(shard).retain(|_, flight| !gone(&flight.key, &flight.groups));
+        }
+    }
+
+    fn shard(&self, fingerprint: &Fingerprint) -> MutexGuard<'_, Shard> {
+        let hash = self.hasher.hash_one(fingerprint);
+        // The maps take the low bits and the highest.
+        lock(&self.shards[(hash >> 32) as usize % SHARDS])
+    }
+}
+
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    // Nothing in a critical section can panic half-way: a poisoned map is whole.
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Flight {
+    fn new(key: &Key, groups: &Arc<[Group]>) -> Arc<Self> {
+        Arc::new(Self {
+            key: key.clone(),
+            groups: Arc::clone(groups),
+            followers: AtomicUsize::new(0),
+            touched: AtomicBool::new(false),
+            pulse: OnceLock::new(),
+            state: Mutex::new(State::Flying),
+            changed: Notify::new(),
+            width: OnceLock::new(),
+        })
+    }
+
+    fn is_in(&self, shard: &Shard) -> bool {
+        shard
+            .get(self.key.fingerprint())
+            .is_some_and(|flight| std::ptr::eq(&**flight, self))
+    }
+
+    fn end(&self, landing: Landing) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = State::Over(landing);
+        self.changed.notify_waiters();
+    }
+}
+
+/// A caller that waits for somebody else's flight.
+pub(crate) struct Follower {
+    flight: Arc<Flight>,
+}
+
+impl Follower {
+    /// The flight's end, once it has come.
+    pub(crate) async fn landing(&self) -> Landing {
+        loop {
+            let mut changed = std::pin::pin!(self.flight.changed.notified());
+            // Registered before looking, so that a landing in between is not missed.
+            changed.as_mut().enable();
+            match &*self
+                .flight
+                .state
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+            {
+                State::Flying => {}
+                State::Over(landing) => return landing.clone(),
+            }
+            changed.await;
+        }
+    }
+
+    /// When the computation began, if it has.
+    pub(crate) fn begun(&self) -> Option<Instant> {
+        Some(self.flight.pulse.get()?.begun())
+    }
+
+    /// Waits for one of the places of those who try for themselves after a failure, for `limit`
+    /// at most: however many they are, nobody waits for them all.
+    pub(crate) async fn turn(&self, limit: Duration) -> Option<OwnedSemaphorePermit> {
+        let width = self
+            .flight
+            .width
+            .get_or_init(|| Arc::new(Semaphore::new(WIDTH)));
+        let turn = Arc::clone(width).acquire_owned();
+        background::timeout(limit, turn).ok()?.await.ok()?.ok()
+    }
+}
+
+/// The leader's hold on its flight. Dropped at any point, it abandons a flight that has not
+/// landed, and one follower takes over.
+pub(crate) struct Lead {
+    flights: Arc<Flights>,
+    flight: Arc<Flight>,
+    over: bool,
+    /// It takes no more joiners.
+    left: AtomicBool,
+    /// The stored entry has changed since the leader first asked for it.
+    changed: AtomicBool,
+}
+
+impl Lead {
+    fn new(flights: &Arc<Flights>, flight: Arc<Flight>) -> Self {
+        Self {
+            flights: Arc::clone(flights),
+            flight,
+            over: false,
+            left: AtomicBool::new(false),
+            changed: AtomicBool::new(false),
+        }
+    }
+
+    /// Says that the computation begins now.
+    pub(crate) fn begin(&self) -> Arc<Pulse> {
+        Arc::clone(self.flight.pulse.get_or_init(Pulse::begin))
+    }
+
+    /// For those who look after the flight while its leader computes.
+    pub(crate) fn attend(&self) -> Attendant {
+        Attendant {
+            flights: Arc::clone(&self.flights),
+            flight: Arc::clone(&self.flight),
+        }
+    }
+
+    /// Gives the value to all who wait, and to all who come until this lead is dropped.
+    pub(crate) fn land(&mut self, value: Erased) {
+        self.over = true;
+        self.flight.end(Landing::Landed(value));
+    }
+
+    /// Ends the flight with a failure: those who wait are given it, or try for themselves.
+    pub(crate) fn fail(&mut self, failure: impl FnOnce() -> Option<Erased>) {
+        self.over = true;
+        self.leave();
+        let followed = self.flight.followers.load(Ordering::Relaxed) > 0;
+        let failure = followed.then(failure).flatten();
+        self.flight.end(Landing::Failed(failure));
+    }
+
+    /// Ends the flight with a value. With no follower, nobody else gets to hold it.
+    pub(crate) fn finish(mut self, value: impl FnOnce() -> Erased) {
+        self.leave();
+        if self.flight.followers.load(Ordering::Relaxed) > 0 {
+            self.land(value());
+        }
+        self.over = true;
+    }
+
+    /// What is asked for from now on is as new as any touch so far.
+    pub(crate) fn look_anew(&self) {
+        if self.flight.touched.swap(false, Ordering::Relaxed) {
+            self.changed.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the entry has changed since the leader first asked for it: then nobody who may
+    /// have joined later is to be given what was read at first.
+    pub(crate) fn has_changed(&self) -> bool {
+        self.changed.load(Ordering::Relaxed) || self.flight.touched.load(Ordering::Relaxed)
+    }
+
+    /// Takes no more joiners; whether the entry has changed since the leader last asked. One who
+    /// joined after the change must not be given what was read before it.
+    ///
+    /// If nothing has changed, `keep` is run, before any later change can be told.
+    pub(crate) fn close<T>(&self, keep: impl FnOnce() -> T) -> bool {
+        let mut shard = self.shard();
+        let flying = self.flight.is_in(&shard);
+        if flying {
+            shard.remove(self.flight.key.fingerprint());
+        }
+        self.left.store(true, Ordering::Relaxed);
+        let touched = self.flight.touched.swap(false, Ordering::Relaxed);
+        let evicted = (flying && !touched).then(keep);
+        // Dropping it runs the user's code: not under the lock.
+        drop(shard);
+        drop(evicted);
+        touched
+    }
+
+    /// Runs `keep` if nothing has changed since the leader last asked, before any later change
+    /// can be told.
+    pub(crate) fn keep<T>(&self, keep: impl FnOnce() -> T) {
+        let shard = self.shard();
+        let stands = self.flight.is_in(&shard) && !self.flight.touched.load(Ordering::Relaxed);
+        let evicted = stands.then(keep);
+        drop(shard);
+        drop(evicted);
+    }
+
+    /// Takes no more joiners.
+    pub(crate) fn leave(&self) {
+        if self.left.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let mut shard = self.shard();
+        if self.flight.is_in(&shard) {
+            shard.remove(self.flight.key.fingerprint());
+        }
+    }
+
+    fn shard(&self) -> MutexGuard<'_, Shard> {
+        self.flights.shard(self.flight.key.fingerprint())
+    }
+}
+
+/// Looks after a flight beside its leader.
+#[derive(Clone)]
+pub(crate) struct Attendant {
+    flights: Arc<Flights>,
+    flight: Arc<Flight>,
+}
+
+impl Attendant {
+    /// The call takes no more joiners, in whichever flight.
+    pub(crate) fn retire(&self) {
+        self.flights.retire(&self.flight.key);
+    }
+
+    /// Abandons the flight if its computation has been woken, and nobody has polled it for
+    /// `limit`; whether it was. One of those who wait takes over.
+    pub(crate) fn abandon_if_stalled(&self, limit: Duration) -> bool {
+        let pulse = self.flight.pulse.get();
+        if !pulse.is_some_and(|pulse| pulse.is_stalled(limit)) {
+            return false;
+        }
+        let mut shard = self.flights.shard(self.flight.key.fingerprint());
+        if self.flight.is_in(&shard) {
+            shard.remove(self.flight.key.fingerprint());
+        }
+        drop(shard);
+        self.flight.end(Landing::Abandoned);
+        true
+    }
+}
+
+impl Drop for Lead {
+    fn drop(&mut self) {
+        self.leave();
+        if !self.over {
+            self.flight.end(Landing::Abandoned);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,210 @@
+//! The thin part of the protocol that is compiled for each return type.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Request, Sought, Verdict, Work};
+use crate::api::cache::Inner;
+use crate::backend::Caller;
+use crate::entry::policy::Policy;
+use crate::error::Error;
+use crate::invalidation::group::Group;
+use crate::key::Key;
+use crate::protocol::computation::{self, Within};
+use crate::registry::State;
+use crate::values::return_kind::{Returns, ValueKind};
+use crate::values::share::Share;
+
+/// One call of a function that returns `R`.
+pub(crate) struct TypedRequest<'a, R, const KIND: u8> {
+    request: Request<'a>,
+    share: Share<R>,
+}
+
+type Kind<R, const KIND: u8> = <R as Returns<KIND>>::Kind;
+type Held<R, const KIND: u8> = <Kind<R, KIND> as ValueKind>::Held;
+
+/// What became of a call.
+pub(crate) enum Answer<R> {
+    /// It is answered.
+    Found(R),
+    /// It is answered, and a new value is due: one that is stored for longer than this.
+    Due(R, Duration),
+    /// The caller computes, then lets the request settle the result.
+    Compute(Box<Work>),
+}
+
+/// As what a call is counted whose computation is over.
+pub(crate) enum Tally {
+    Stale,
+    Miss,
+    /// It was, when it began to compute.
+    Counted,
+}
+
+impl<'a, R: Returns<KIND>, const KIND: u8> TypedRequest<'a, R, KIND> {
+    pub(crate) fn new(
+        inner: &'a Arc<Inner>,
+        state: &'a State,
+        key: &'a Key,
+        policy: &'a Policy,
+        caller: Caller,
+    ) -> Self {
+        let form = Kind::<R, KIND>::FORM;
+        Self {
+            request: Request::new(inner, state, key, policy, caller, form),
+            share: Share::NOTHING,
+        }
+    }
+
+    /// With tags: all groups of the call.
+    pub(crate) fn tagged(self, groups: Option<&'a Arc<[Group]>>) -> Self {
+        Self {
+            request: self.request.tagged(groups),
+            ..self
+        }
+    }
+
+    /// How a failure is given to those who wait, if it can be.
+    pub(crate) fn sharing(self, share: Share<R>) -> Self {
+        Self {
+            request: self.request.sharing(share.is),
+            share,
+        }
+    }
+
+    pub(crate) async fn seek(&self) -> Answer<R> {
+        self.answer(self.request.seek().await)
+    }
+
+    pub(crate) async fn seek_anew(&self) -> Answer<R> {
+        self.answer(self.request.seek_anew().await)
+    }
+
+    pub(crate) async fn seek_ahead(&self, beyond: Duration) -> Option<Box<Work>> {
+        self.request.seek_ahead(beyond).await
+    }
+
+    fn answer(&self, sought: Sought) -> Answer<R> {
+        let answer = match sought {
+            Sought::Found(held) => Kind::<R, KIND>::restore(held).map(give).map(Answer::Found),
+            Sought::Failed(failure) => self.share.give(&failure).map(Answer::Found),
+            Sought::Due(held, beyond) => {
+                let held = Kind::<R, KIND>::restore(held);
+                held.map(|held| Answer::Due(give(held), beyond))
+            }
+            Sought::Compute(work) => Some(Answer::Compute(work)),
+        };
+        // The request has looked at the type before.
+        answer.unwrap_or_else(|| Answer::Compute(Box::new(Work::alone(None))))
+    }
+
+    /// Computes; whoever waits for it can see that it goes on.
+    pub(crate) async fn compute<F: Future>(&self, work: &Work, compute: Pin<&mut F>) -> F::Output {
+        computation::drive(self.request.calling(), work.pulse.clone(), compute).await
+    }
+
+    /// Computes on the spot.
+    pub(crate) fn compute_blocking<T>(&self, compute: impl FnOnce() -> T) -> T {
+        computation::run(self.request.calling(), compute)
+    }
+
+    /// Says that the caller computes on the spot, for as long as this lives.
+    pub(crate) fn computing(&self) -> Within {
+        Within::enter(self.request.calling())
+    }
+
+    /// What can stand in for a computation that fails or takes too long.
+    pub(crate) fn spare(&self, work: &Work) -> Option<Held<R, KIND>> {
+        Kind::<R, KIND>::restore(work.spare.clone()?)
+    }
+
+    /// Serves what stands in.
+    pub(crate) fn stand_in(&self, spare: Held<R, KIND>) -> R {
+        self.count(Tally::Stale);
+        give(spare)
+    }
+
+    /// Gives the result to those who wait, stores it, and gives it back.
+    pub(crate) async fn settle(
+        &self,
+        work: Box<Work>,
+        result: R,
+        judge: impl Fn(&R::Value) -> Verdict,
+    ) -> R {
+        let (result, tally) = self.settle_uncounted(work, result, judge).await;
+        self.count(tally);
+        result
+    }
+
+    /// As [`settle`](Self::settle), for a caller who may be served the old value meanwhile, and then
+    /// is counted as that: the tally is counted by whoever takes the result.
+    pub(crate) async fn settle_uncounted(
+        &self,
+        work: Box<Work>,
+        result: R,
+        judge: impl Fn(&R::Value) -> Verdict,
+    ) -> (R, Tally) {
+        let spared = work.spare.is_some();
+        let (held, settled) = match result.split() {
+            Ok(value) => {
+                let verdict = judge(&value);
+                let held = Kind::<R, KIND>::hold(value);
+                let sort = Kind::<R, KIND>::sort(&held);
+                let erased = Kind::<R, KIND>::erase(held.clone());
+                let settled = self.request.settle(work, erased, sort, verdict);
+                (Ok(held), settled)
+            }
+            Err(failure) => {
+                let share = || self.share.take(&failure);
+                let settled = self.request.settle_failure(work, &share);
+                (Err(failure), settled)
+            }
+        };
+        match settled.await.and_then(Kind::<R, KIND>::restore) {
+            Some(spare) => (give(spare), Tally::Stale),
+            None => {
+                let tally = if spared { Tally::Miss } else { Tally::Counted };
+                (held.map_or_else(|failure| failure, give), tally)
+            }
+        }
+    }
+
+    pub(crate) fn count(&self, tally: Tally) {
+        let counters = self.request.state.counters.here();
+        match tally {
+            Tally::Stale => counters.stale_hits.count(),
+            Tally::Miss => counters.misses.count(),
+            Tally::Counted => {}
+        }
+    }
+
+    /// Ends a refresh that has failed, whose caller is served the old value.
+    pub(crate) async fn fail(&self, work: Box<Work>) {
+        self.request.settle_failure(work, &|| None).await;
+    }
+
+    /// The stored value; nothing is computed.
+    pub(crate) async fn peek(&self) -> Option<R::Value> {
+        let held = self.request.peek().await.and_then(Kind::<R, KIND>::restore);
+        held.map(Kind::<R, KIND>::give)
+    }
+
+    /// The remaining life of the stored value.
+    pub(crate) async fn ttl(&self) -> Option<Duration> {
+        self.request.ttl().await
+    }
+
+    /// Stores a value from elsewhere; computations under way are not stored any more.
+    pub(crate) async fn put(&self, value: R::Value) -> Result<(), Error> {
+        let held = Kind::<R, KIND>::hold(value);
+        let sort = Kind::<R, KIND>::sort(&held);
+        self.request.put(Kind::<R, KIND>::erase(held), sort).await
+    }
+}
+
+fn give<R: Returns<KIND>, const KIND: u8>(held: Held<R, KIND>) -> R {
+    R::join(Kind::<R, KIND>::give(held))
+}

@@ -1,0 +1,148 @@
+//! Which computations of this process wait for which calls, so that two functions that need each
+//! other do not wait for each other: the wait that would close a circle is refused.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+
+use crate::protocol::computation::{self, Calling};
+
+/// Of all caches: one may stand before another.
+static WAITS: LazyLock<Waits> = LazyLock::new(Waits::default);
+
+/// The waits of a process. Bounded by the callers themselves: a wait lives inside the future of
+/// one.
+#[derive(Default)]
+struct Waits(Mutex<HashMap<Calling, Vec<Calling>>>);
+
+/// Computations that wait for a call; they go on when it is dropped.
+pub(crate) struct Wait {
+    waits: &'static Waits,
+    waiting: Vec<Calling>,
+    call: Calling,
+}
+
+/// Whether the caller may wait for a call: `None` if that call's computation waits for the one that
+/// the caller is part of.
+///
+/// Computations are told apart by the thread that polls them: a task that one has spawned is not
+/// known as its part.
+pub(crate) fn enter(call: Calling) -> Option<Wait> {
+    WAITS.enter(computation::within(), call)
+}
+
+impl Waits {
+    fn enter(&'static self, waiting: Vec<Calling>, call: Calling) -> Option<Wait> {
+        if !waiting.is_empty() {
+            let mut waits = self.lock();
+            if is_reached(&waits, call, &waiting) {
+                return None;
+            }
+            for waiter in &waiting {
+                waits.entry(*waiter).or_default().push(call);
+            }
+        }
+        Some(Wait {
+            waits: self,
+            waiting,
+            call,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Calling, Vec<Calling>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether `call` is one of `waiting`, or waits for one of them.
+fn is_reached(waits: &HashMap<Calling, Vec<Calling>>, call: Calling, waiting: &[Calling]) -> bool {
+    let mut reached = HashSet::from([call]);
+    let mut next = vec![call];
+    while let Some(call) = next.pop() {
+        if waiting.contains(&call) {
+            return true;
+        }
+        let further = waits.get(&call).into_iter().flatten();
+        next.extend(further.copied().filter(|call| reached.insert(*call)));
+    }
+    false
+}
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let mut waits = self.waits.lock();
+        for waiter in &self.waiting {
+            let Some(calls) = waits.get_mut(waiter) else {
+                continue;
+            };
+            if let Some(at) = calls.iter().position(|call| *call == self.call) {
+                calls.swap_remove(at);
+            }
+            if calls.is_empty() {
+                waits.remove(waiter);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use crate::key::fingerprint::Fingerprint;
+
+    fn calling(key: &str) -> Calling {
+        let key = Fingerprint::of(key);
+        Calling { cache: 0, key }
+    }
+
+    fn waits() -> &'static Waits {
+        Box::leak(Box::default())
+    }
+
+    #[test]
+    fn the_wait_that_would_close_a_circle_is_refused() {
+        let [a, b, c, d] = ["a", "b", "c", "d"].map(calling);
+        let waits = waits();
+        let first = waits.enter(vec![a], b).expect("nothing waits yet");
+        let second = waits.enter(vec![b], c).expect("no circle");
+        assert!(waits.enter(vec![c], a).is_none(), "a, b, c, a");
+        assert!(waits.enter(vec![d, c], b).is_none(), "c waits for itself");
+        assert!(waits.enter(vec![a], a).is_none());
+        // The same from elsewhere is none.
+        let third = waits.enter(vec![d], a);
+        assert!(third.is_some());
+        drop(second);
+        assert!(waits.enter(vec![c], a).is_some(), "b waits no more");
+        drop((first, third));
+        assert!(waits.lock().is_empty());
+    }
+
+    #[test]
+    fn what_a_thread_computes_waits_for_what_it_asks() {
+        let [a, b] = ["waits.a", "waits.b"].map(calling);
+        computation::run(a, || {
+            assert_eq!(computation::within(), [a]);
+            assert!(enter(a).is_none(), "it would wait for itself");
+            let first = enter(b).expect("nobody waits for it");
+            computation::run(b, || assert!(enter(a).is_none(), "it waits for this"));
+            drop(first);
+        });
+        assert!(enter(a).is_some() && computation::within().is_empty());
+    }
+
+    #[test]
+    fn all_computations_of_a_caller_wait_and_each_as_often_as_it_does() {
+        let [a, b, c] = ["a", "b", "c"].map(calling);
+        let waits = waits();
+        let one = waits.enter(vec![a, b], c);
+        let two = waits.enter(vec![b], c);
+        drop(one);
+        assert!(waits.enter(vec![c], a).is_some(), "a waits no more");
+        assert!(waits.enter(vec![c], b).is_none(), "b waits twice");
+        drop(two);
+        assert!(waits.enter(vec![c], b).is_some());
+    }
+}

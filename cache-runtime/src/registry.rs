@@ -1,0 +1,524 @@
+pub(crate) mod announcement;
+pub(crate) mod failure_reporter;
+pub(crate) mod name;
+pub(crate) mod outlook;
+
+use std::collections::{HashMap, HashSet};
+use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
+
+use crate::entry::policy::Policy;
+use crate::error::{Error, ErrorKind};
+use crate::invalidation::group::Group;
+use crate::key::{Arguments, Head, Key, Variant};
+use crate::near_cache::Current;
+use crate::overrides::rules::Rules;
+use crate::process;
+use crate::registry::announcement::Announcing;
+use crate::registry::failure_reporter::Trouble;
+use crate::registry::name::{function_name, within};
+use crate::registry::outlook::Outlook;
+use crate::telemetry::event::Observer;
+use crate::telemetry::stats::{Counters, NearCacheStats, Stats};
+
+/// Where an annotated function stands. Two statics of one site are one function.
+#[derive(Debug)]
+pub struct Site {
+    /// The function's identifier.
+    pub function: &'static str,
+    /// The `name` option.
+    pub name: Option<&'static str>,
+    /// The `version` option, or nothing.
+    pub version: &'static str,
+    /// The path of an item inside the function.
+    pub path: fn() -> &'static str,
+    /// The file of the attribute.
+    pub file: &'static str,
+    /// Its line.
+    pub line: u32,
+    /// Its column.
+    pub column: u32,
+}
+
+/// One `#[cached]` site, in a static beside the function's body.
+pub struct Function {
+    site: Site,
+    // The first cache that asks is nearly always the only one.
+    first: OnceLock<(u64, Arc<State>)>,
+}
+
+impl Function {
+    /// A function at `site`.
+    pub const fn new(site: Site) -> Self {
+        Self {
+            site,
+            first: OnceLock::new(),
+        }
+    }
+
+    /// What one cache knows of this function.
+    #[inline]
+    pub(crate) fn state(&'static self, registry: &Registry) -> Known {
+        match self.first.get() {
+            Some((id, state)) if *id == registry.id => Known::First(state),
+            _ => self.other(registry),
+        }
+    }
+
+    #[cold]
+    fn other(&'static self, registry: &Registry) -> Known {
+        let state = registry.of_site(&self.site);
+        let _ = self.first.set((registry.id, Arc::clone(&state)));
+        Known::Other(state)
+    }
+}
+
+/// What one cache knows of one function. Borrowed where it can be: to count who holds it would
+/// cost the cores that share it more than the look at it.
+#[derive(Clone)]
+pub(crate) enum Known {
+    First(&'static State),
+    Other(Arc<State>),
+}
+
+impl Deref for Known {
+    type Target = State;
+
+    #[inline]
+    fn deref(&self) -> &State {
+        match self {
+            Self::First(state) => state,
+            Self::Other(state) => state,
+        }
+    }
+}
+
+/// What one cache knows of one function.
+pub(crate) struct State {
+    pub(crate) name: Arc<str>,
+    /// How its keys begin, with the path of its body, once that is known not to be generic.
+    plain: OnceLock<((usize, usize), Head)>,
+    /// How the keys of its instances begin, by the path of their bodies.
+    heads: RwLock<HashMap<(usize, usize), Arc<Head>>>,
+    /// With its namespace.
+    full_name: String,
+    version: String,
+    /// The namespace and the function itself.
+    pub(crate) groups: Arc<[Group]>,
+    /// Their generations, while they are known.
+    pub(crate) current: Current,
+    pub(crate) counters: Counters,
+    /// The variants that the fleet knows, so that a pattern, and an invalidation by another
+    /// release, can reach what is stored.
+    announced: RwLock<HashSet<Box<str>>>,
+    pub(crate) announcing: Announcing,
+    pub(crate) trouble: Trouble,
+    set: Set,
+    /// Another function has the name: nothing is cached.
+    refused: Option<String>,
+    #[cfg(debug_assertions)]
+    read_back: AtomicBool,
+    /// The cache is off.
+    out: bool,
+    place: Place,
+    pub(crate) outlook: Outlook,
+}
+
+/// What tells functions of one name apart.
+#[derive(Clone, PartialEq, Eq)]
+enum Place {
+    Site {
+        at: String,
+        /// What it is in: a macro writes several functions at one place.
+        within: String,
+        provided: bool,
+    },
+    ByHand,
+}
+
+impl Place {
+    /// The site, unless the keys are used by hand.
+    fn at(&self) -> Option<&str> {
+        match self {
+            Self::Site { at, .. } => Some(at),
+            Self::ByHand => None,
+        }
+    }
+}
+
+impl State {
+    fn new(
+        namespace: &str,
+        name: &str,
+        version: &str,
+        place: Place,
+        refused: Option<String>,
+        out: bool,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            plain: OnceLock::new(),
+            heads: RwLock::default(),
+            full_name: format!("{namespace}:{name}"),
+            version: version.to_owned(),
+            groups: [
+                Group::everything(namespace),
+                Group::function(namespace, name),
+            ]
+            .into(),
+            current: Current::default(),
+            counters: Counters::default(),
+            announced: RwLock::default(),
+            announcing: Announcing::default(),
+            trouble: Trouble::default(),
+            set: Set::default(),
+            refused,
+            #[cfg(debug_assertions)]
+            read_back: AtomicBool::new(false),
+            out,
+            place,
+            outlook: Outlook::default(),
+        }
+    }
+
+    /// How the key of a call begins whose body has this path, and whose values this schema.
+    #[inline(always)]
+    pub(crate) fn head<T>(
+        &self,
+        path: &'static str,
+        schema: fn() -> u64,
+        with: impl FnOnce(&Head) -> T,
+    ) -> T {
+        // One instance, one text: its address says which.
+        let place = (path.as_ptr().addr(), path.len());
+        if let Some((plain, head)) = self.plain.get()
+            && *plain == place
+        {
+            return with(head);
+        }
+        with(&self.other_head(path, place, schema))
+    }
+
+    #[cold]
+    fn other_head(
+        &self,
+        path: &'static str,
+        place: (usize, usize),
+        schema: fn() -> u64,
+    ) -> Arc<Head> {
+        let heads = self.heads.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(head) = heads.get(&place) {
+            return Arc::clone(head);
+        }
+        drop(heads);
+        // The schema is read by the user's code: under no lock.
+        let variant = Variant::new(schema(), &self.version);
+        let head = || match &self.place {
+            // An item knows the `impl` it is in, and of a trait only its name.
+            Place::Site { provided: true, .. } if path.starts_with('<') => {
+                Head::provided(&self.full_name, variant, path)
+            }
+            _ => Head::new(&self.full_name, variant, path),
+        };
+        if !path.contains('<') && self.plain.set((place, head())).is_ok() {
+            return Arc::new(head());
+        }
+        let head = Arc::new(head());
+        let mut heads = self.heads.write().unwrap_or_else(PoisonError::into_inner);
+        heads.insert(place, Arc::clone(&head));
+        head
+    }
+
+    /// The key of a call with these arguments.
+    pub(crate) fn key(&self, arguments: &Arguments, schema: fn() -> u64) -> Result<Key, Error> {
+        self.head(arguments.path(), schema, |head| arguments.key(head))
+    }
+
+    /// Whether the fleet knows this variant.
+    pub(crate) fn is_announced(&self, variant: &str) -> bool {
+        let announced = self
+            .announced
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        announced.contains(variant)
+    }
+
+    /// The fleet has been told of this variant.
+    pub(crate) fn announced(&self, variant: &str) {
+        let mut announced = self
+            .announced
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        announced.insert(variant.into());
+    }
+
+    /// An error if another function has the name.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        match &self.refused {
+            None => Ok(()),
+            Some(message) => Err(Error::new(ErrorKind::NameTaken, message.as_str())),
+        }
+    }
+
+    /// Whether its calls do not consult the cache.
+    pub(crate) fn is_out(&self) -> bool {
+        self.out || self.refused.is_some() || self.set.off.load(Ordering::Relaxed)
+    }
+
+    /// What its attribute says, and what is set at run time.
+    pub(crate) fn policy(&self, policy: Policy) -> Policy {
+        match self.set.ttl.load(Ordering::Relaxed) {
+            0 => policy,
+            ms => policy.capped(Some(Duration::from_millis(ms))),
+        }
+    }
+
+    /// Whether a call that begins now is given what is in force for one of this policy.
+    pub(crate) fn is_still(&self, policy: &Policy) -> bool {
+        let cap = match self.set.ttl.load(Ordering::Relaxed) {
+            0 => None,
+            ms => Some(Duration::from_millis(ms)),
+        };
+        !self.is_out() && policy.cap == cap
+    }
+
+    /// Whether a value is to be read back: asked once.
+    #[cfg(debug_assertions)]
+    pub(crate) fn is_read_back_first(&self) -> bool {
+        !self.read_back.swap(true, Ordering::Relaxed)
+    }
+
+    pub(crate) fn own_group(&self) -> &Group {
+        &self.groups[1]
+    }
+
+    /// Whether that is new.
+    fn set(&self, (ttl, on): (Option<Duration>, bool)) -> bool {
+        let ms = ttl.map_or(0, |ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
+        let ttl = self.set.ttl.swap(ms, Ordering::Relaxed) != ms;
+        let off = self.set.off.swap(!on, Ordering::Relaxed) == on;
+        ttl || off
+    }
+}
+
+/// What is set of a function at run time.
+#[derive(Default)]
+struct Set {
+    /// Milliseconds; 0 is nothing.
+    ttl: AtomicU64,
+    off: AtomicBool,
+}
+
+/// The functions one cache has seen.
+pub(crate) struct Registry {
+    /// Of the cache, in this process.
+    pub(crate) id: u64,
+    namespace: Arc<str>,
+    observer: Observer,
+    rules: Rules,
+    pub(crate) off: bool,
+    /// Of what is no single function's.
+    damage: Trouble,
+    functions: RwLock<HashMap<String, Vec<Arc<State>>>>,
+    /// The name that was used first.
+    first_called: OnceLock<Arc<str>>,
+}
+
+/// Names used by hand come from the program's data at times; sites never do.
+const MOST_BY_HAND: usize = 10_000;
+
+impl Registry {
+    /// `off`: whether no call of any function consults the cache.
+    pub(crate) fn new(namespace: &str, observer: &Observer, rules: Rules, off: bool) -> Self {
+        static IDS: AtomicU64 = AtomicU64::new(0);
+        process::note();
+        Self {
+            id: IDS.fetch_add(1, Ordering::Relaxed),
+            namespace: namespace.into(),
+            observer: observer.clone(),
+            rules,
+            off,
+            damage: Trouble::default(),
+            functions: RwLock::default(),
+            first_called: OnceLock::new(),
+        }
+    }
+
+    /// The name of the function that was called first, if any was.
+    pub(crate) fn first_called(&self) -> Option<&str> {
+        self.first_called.get().map(|name| &**name)
+    }
+
+    fn of_site(&self, site: &Site) -> Arc<State> {
+        let path = (site.path)();
+        let own = function_name(path, site.function);
+        let place = Place::Site {
+            at: format!("{own} at {}:{}:{}", site.file, site.line, site.column),
+            within: within(path),
+            provided: !path.starts_with('<'),
+        };
+        let name = site.name.map_or(own, str::to_owned);
+        self.of(&name, site.version, place)
+    }
+
+    /// The function of keys used by hand.
+    pub(crate) fn by_hand(&self, name: &str) -> Result<Arc<State>, Error> {
+        let functions = self
+            .functions
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        let known = functions.contains_key(name);
+        if !known && functions.len() >= MOST_BY_HAND {
+            return Err(Error::new(
+                ErrorKind::Key,
+                format!(
+                    "more than {MOST_BY_HAND} names: put what varies behind a `:`, as in `user:42`"
+                ),
+            ));
+        }
+        drop(functions);
+        Ok(self.of(name, "", Place::ByHand))
+    }
+
+    fn of(&self, name: &str, version: &str, place: Place) -> Arc<State> {
+        let find = |states: &Vec<Arc<State>>| states.iter().find(|s| s.place == place).cloned();
+        let functions = self
+            .functions
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(state) = functions.get(name).and_then(find) {
+            return state;
+        }
+        drop(functions);
+        let mut functions = self
+            .functions
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let states = functions.entry(name.to_owned()).or_default();
+        if let Some(state) = find(states) {
+            return state;
+        }
+        // Keys by hand have no variant: the two never meet.
+        let owner = states.iter().find_map(|state| state.place.at());
+        let refused = owner.zip(place.at()).map(|(owner, at)| {
+            format!(
+                "two functions are named `{name}`: {owner} has the name, so {at} is not cached; give one of them another with `name = \"…\"`"
+            )
+        });
+        let state = Arc::new(State::new(
+            &self.namespace,
+            name,
+            version,
+            place,
+            refused,
+            self.off,
+        ));
+        state.set(self.rules.of(name));
+        states.push(Arc::clone(&state));
+        let _ = self.first_called.set(Arc::clone(&state.name));
+        // An observer may use the cache.
+        drop(functions);
+        if let Err(error) = state.check() {
+            state.trouble.arises(&self.observer, name, &error);
+        }
+        state
+    }
+
+    /// What is set at run time.
+    pub(crate) fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Brings it into force; the functions for which it is new.
+    pub(crate) fn apply_rules(&self) -> Vec<Arc<State>> {
+        // Under the lock of writers: a function that comes at this moment must not miss it.
+        let functions = self
+            .functions
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let states = functions.values().flatten();
+        let new = states.filter(|state| state.set(self.rules.of(&state.name)));
+        new.cloned().collect()
+    }
+
+    /// The generation of `group` has changed.
+    pub(crate) fn forget(&self, group: &str) {
+        // Found by its name: of ten thousand groups, each would else look at all functions.
+        let Some(name) = Group::function_of_key(group) else {
+            return self.forget_all();
+        };
+        let functions = self
+            .functions
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        let states = functions.get(name).into_iter().flatten();
+        states.for_each(|state| {
+            // A push about a generation that was made just now says nothing.
+            if state.current.forget() {
+                state.outlook.expect_misses();
+            }
+        });
+    }
+
+    /// No generation is known any more.
+    pub(crate) fn forget_all(&self) {
+        self.each(|state| {
+            state.current.forget();
+        });
+    }
+
+    fn each(&self, forget: impl Fn(&State)) {
+        let functions = self
+            .functions
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        functions.values().flatten().for_each(|state| forget(state));
+    }
+
+    /// Counts what was found damaged, and tells of it once.
+    pub(crate) fn damaged(&self, function: &str, error: &Error) {
+        let functions = self
+            .functions
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        let state = functions.get(function).and_then(|states| states.first());
+        let state = state.cloned();
+        // An observer may use the cache.
+        drop(functions);
+        match state {
+            Some(state) => {
+                state.counters.here().errors.count(error.kind());
+                state.trouble.arises(&self.observer, function, error);
+            }
+            None => self.damage.arises(&self.observer, function, error),
+        }
+    }
+
+    /// The names in use, sorted.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let functions = self
+            .functions
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        let mut names: Vec<String> = functions.keys().cloned().collect();
+        names.sort();
+        names
+    }
+
+    pub(crate) fn stats(&self, near: NearCacheStats) -> Stats {
+        let functions = self
+            .functions
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        Stats::of(
+            functions
+                .values()
+                .flatten()
+                .map(|state| (state.name.to_string(), state.counters.snapshot()))
+                .collect(),
+            near,
+        )
+    }
+}

@@ -1,0 +1,147 @@
+use std::collections::HashMap;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use crate::error::{Error, ErrorKind};
+use crate::process::background;
+
+/// How long an announcement may take, with all that waits before it.
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// The announcements of one function's variants that are under way: many calls of a new function
+/// at one time announce it once. Bounded by the variants.
+#[derive(Clone, Default)]
+pub(crate) struct Announcing(Arc<Mutex<HashMap<Box<str>, Arc<Attempt>>>>);
+
+#[derive(Default)]
+struct Attempt {
+    outcome: OnceLock<Result<(), Error>>,
+    ended: Notify,
+}
+
+/// The one that announces; dropped half-way, it gives way to another.
+struct Leading {
+    all: Announcing,
+    variant: Box<str>,
+    attempt: Arc<Attempt>,
+}
+
+impl Announcing {
+    /// Announces a variant, or waits for who is at it. It is announced by a task on our own runtime:
+    /// its callers may be many thousands, and the first of them may have its next turn after all
+    /// the others. They need no clock of their own: the task has one.
+    pub(crate) async fn once<F>(
+        &self,
+        variant: &str,
+        announce: impl FnOnce() -> F,
+    ) -> Result<(), Error>
+    where
+        F: Future<Output = Result<(), Error>> + Send + 'static,
+    {
+        let (attempt, leading) = self.join(variant);
+        let mut ended = pin!(attempt.ended.notified());
+        ended.as_mut().enable();
+        if let Some(leading) = leading {
+            let announce = background::timeout(LONGEST, announce())?;
+            background::spawn(async move {
+                let outcome = announce.await.unwrap_or_else(|_| Err(given_up()));
+                let _ = leading.attempt.outcome.set(outcome);
+            });
+        }
+        if attempt.outcome.get().is_none() {
+            ended.await;
+        }
+        match attempt.outcome.get() {
+            Some(Ok(())) => Ok(()),
+            Some(Err(error)) => Err(error.again()),
+            None => Err(given_up()),
+        }
+    }
+
+    fn join(&self, variant: &str) -> (Arc<Attempt>, Option<Leading>) {
+        let mut attempts = self.lock();
+        if let Some(attempt) = attempts.get(variant) {
+            return (Arc::clone(attempt), None);
+        }
+        let attempt = Arc::<Attempt>::default();
+        attempts.insert(variant.into(), Arc::clone(&attempt));
+        let leading = Leading {
+            all: self.clone(),
+            variant: variant.into(),
+            attempt: Arc::clone(&attempt),
+        };
+        (attempt, Some(leading))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Box<str>, Arc<Attempt>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Leading {
+    fn drop(&mut self) {
+        self.all.lock().remove(&self.variant);
+        self.attempt.ended.notify_waiters();
+    }
+}
+
+fn given_up() -> Error {
+    let text = "a function could not be announced to the fleet";
+    Error::new(ErrorKind::Unavailable, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::sync::oneshot;
+
+    #[test]
+    fn those_who_come_at_one_time_announce_once_and_share_what_comes_of_it() {
+        let announcing = Announcing::default();
+        let runs = Arc::<AtomicUsize>::default();
+        let (go, gone) = oneshot::channel::<()>();
+        let mut gone = Some(gone);
+        let mut once = || {
+            let (runs, gone) = (Arc::clone(&runs), gone.take());
+            let announcing = announcing.clone();
+            async move {
+                let announce = || async move {
+                    runs.fetch_add(1, Ordering::SeqCst);
+                    if let Some(gone) = gone {
+                        let _ = gone.await;
+                    }
+                    Err(Error::new(ErrorKind::Server, "no"))
+                };
+                announcing.once("v", announce).await
+            }
+        };
+        let (mut one, mut two) = (Box::pin(once()), Box::pin(once()));
+        let waker = std::task::Waker::noop();
+        let mut context = std::task::Context::from_waker(waker);
+        assert!(one.as_mut().poll(&mut context).is_pending());
+        assert!(two.as_mut().poll(&mut context).is_pending());
+        // Whoever was first need not be polled again, nor be there.
+        drop(one);
+        assert!(go.send(()).is_ok());
+        assert!(pollster::block_on(two).is_err());
+        assert_eq!(runs.load(Ordering::SeqCst), 1);
+        assert!(pollster::block_on(once()).is_err());
+        let runs = runs.load(Ordering::SeqCst);
+        assert_eq!(runs, 2, "what is over is joined by nobody");
+    }
+
+    #[test]
+    fn one_that_ends_with_nothing_said_holds_up_nobody() {
+        let announcing = Announcing::default();
+        let ends = announcing.once("v", || async { panic!("as it is broken") });
+        assert!(pollster::block_on(ends).is_err());
+        let again = announcing.once("v", || async { Ok(()) });
+        assert!(pollster::block_on(again).is_ok());
+    }
+}

@@ -1,0 +1,47 @@
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, ErrorKind};
+use crate::telemetry::event::{Event, Observer};
+
+/// How long nothing must be wrong before all is said to be well: what fails for some arguments
+/// and not for others is told once.
+const CALM: Duration = Duration::from_secs(10);
+
+/// Whether something is wrong with a function itself; told when it changes.
+#[derive(Default)]
+pub(crate) struct Trouble(Mutex<Option<Instant>>);
+
+impl Trouble {
+    /// A call was computed and not stored.
+    pub(crate) fn arises(&self, observer: &Observer, function: &str, error: &Error) {
+        // That the server is away, or too much is asked of it, is told once for all functions.
+        if matches!(
+            error.kind(),
+            ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Overloaded
+        ) {
+            return;
+        }
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = last.replace(Instant::now()).is_some();
+        drop(last);
+        if !known {
+            observer.tell(&Event::FunctionDegraded {
+                function: function.to_owned(),
+                error: error.again(),
+            });
+        }
+    }
+
+    /// A call was stored.
+    pub(crate) fn ends(&self, observer: &Observer, function: &str) {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let ended = last.take_if(|last| last.elapsed() >= CALM).is_some();
+        drop(last);
+        if ended {
+            observer.tell(&Event::FunctionRecovered {
+                function: function.to_owned(),
+            });
+        }
+    }
+}

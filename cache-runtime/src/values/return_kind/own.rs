@@ -1,0 +1,135 @@
+//! Values that are kept in this process only: nothing is asked of them but that they can be shared.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use super::{
+    Copied, Erased, Form, MAYBE, OWN, OWNED, RESULT, Returns, ThreadSafe, ValueKind, WHOLE, sort_of,
+};
+use crate::entry::policy::Sort;
+use crate::error::{Error, ErrorKind};
+
+/// A `V` as it is, told apart by `S`.
+pub struct Own<V, S>(PhantomData<(V, S)>);
+
+/// What a value is to its lifetime.
+pub trait Sorts<V> {
+    fn sort(value: &V) -> Sort;
+}
+
+/// Like any other.
+pub struct Any;
+/// A `None` is nothing.
+pub struct Maybe;
+/// An `Err` is a failure; `S` is of the `Ok`.
+pub struct Either<S>(PhantomData<S>);
+
+impl<V> Sorts<V> for Any {
+    fn sort(_: &V) -> Sort {
+        Sort::Value
+    }
+}
+
+impl<T> Sorts<Option<T>> for Maybe {
+    fn sort(value: &Option<T>) -> Sort {
+        sort_of(value)
+    }
+}
+
+impl<T, E, S: Sorts<T>> Sorts<Result<T, E>> for Either<S> {
+    fn sort(value: &Result<T, E>) -> Sort {
+        match value {
+            Ok(value) => S::sort(value),
+            Err(_) => Sort::Failure,
+        }
+    }
+}
+
+impl<V: Clone + Send + Sync + 'static, S: Sorts<V>> ValueKind for Own<V, S> {
+    type Value = V;
+    type Held = Arc<V>;
+
+    fn hold(value: V) -> Arc<V> {
+        Arc::new(value)
+    }
+    fn give(held: Arc<V>) -> V {
+        Arc::unwrap_or_clone(held)
+    }
+    fn sort(held: &Arc<V>) -> Sort {
+        S::sort(held)
+    }
+    fn erase(held: Arc<V>) -> Erased {
+        held
+    }
+    fn restore(erased: Erased) -> Option<Arc<V>> {
+        erased.downcast().ok()
+    }
+    const FORM: &'static Form = &Form {
+        is_own: true,
+        is: |held| held.is::<V>(),
+        // What is never written has one form.
+        shape: || 0,
+        encode: |_, _, _| Err(never_written()),
+        written: |_, _, _| Some(0),
+        decode: |_, _, _| Err(never_written()),
+    };
+}
+
+fn never_written() -> Error {
+    Error::new(ErrorKind::Encode, "a `local` value is never written")
+}
+
+macro_rules! own {
+    ($($kind:ident $value:ty => $sorts:ident;)+) => {$(
+        impl<T> Returns<{ OWN + $kind }> for $value
+        where
+            T: Copied + ThreadSafe,
+        {
+            type Value = Self;
+            type Kind = Own<Self, $sorts>;
+
+            fn split(self) -> Result<Self, Self> {
+                Ok(self)
+            }
+            fn join(value: Self) -> Self {
+                value
+            }
+        }
+
+        impl<T, E> Returns<{ OWN + RESULT + $kind }> for Result<$value, E>
+        where
+            T: Copied + ThreadSafe,
+        {
+            type Value = $value;
+            type Kind = Own<$value, $sorts>;
+
+            fn split(self) -> Result<$value, Self> {
+                self.map_err(Err)
+            }
+            fn join(value: $value) -> Self {
+                Ok(value)
+            }
+        }
+
+        impl<T, E> Returns<{ OWN + WHOLE + $kind }> for Result<$value, E>
+        where
+            T: Copied + ThreadSafe,
+            E: Copied + ThreadSafe,
+        {
+            type Value = Self;
+            type Kind = Own<Self, Either<$sorts>>;
+
+            fn split(self) -> Result<Self, Self> {
+                Ok(self)
+            }
+            fn join(value: Self) -> Self {
+                value
+            }
+        }
+    )+};
+}
+
+own! {
+    OWNED T => Any;
+    MAYBE Option<T> => Maybe;
+}
