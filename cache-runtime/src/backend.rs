@@ -1,63 +1,65 @@
 //! The seam: what a place that holds entries, leases and generations must do.
 //!
-//! [`memory`] and [`redis`] do it with the same guarantees; everything above speaks [`Tier`].
+//! [`memory`] and [`redis`] do it with the same guarantees; everything above speaks [`Backend`].
 
+mod lease_watch;
 pub(crate) mod local_values;
 pub(crate) mod memory;
 pub(crate) mod redis;
-mod removed;
-mod watch;
+mod removed_entries;
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::entry::codec::guarded;
-use crate::entry::header::{Age, Mark, Span};
+use crate::entry::header::{Age, EntryHeader, Lifetimes};
 use crate::error::{Error, ErrorKind};
-use crate::invalidation::group::{Group, HalfStamp, Stamp};
-use crate::invalidation::tag_validity::Sealed;
+use crate::invalidation::group::{GenerationStamp, Group, HalfStamp};
+use crate::invalidation::tag_validity::TaggedValue;
 use crate::invalidation::unique_id::UniqueId;
 use crate::key::Key;
 use crate::key::pattern::KeyPattern;
-use crate::values::return_kind::{Erased, Form};
+use crate::values::return_kind::{Erased, ValueVTable};
 
-use local_values::Here;
-use memory::Memory;
-pub(crate) use redis::Undelivered;
-use redis::{Change, Facts, Redis, Way};
-pub(crate) use removed::Removed;
-pub(crate) use watch::Watch;
+pub(crate) use lease_watch::LeaseWatch;
+use local_values::LocalSession;
+use memory::MemoryBackend;
+pub(crate) use redis::PendingInvalidation;
+use redis::{Change, RedisBackend, RedisSession, ServerFacts};
+pub(crate) use removed_entries::RemovedEntries;
 
 /// An entry as its tier holds it.
 #[derive(Clone)]
-pub(crate) enum Stored {
+pub(crate) enum StoredEntry {
     Encoded(Vec<u8>),
-    Typed(Typed),
+    TypedValue(TypedValue),
 }
 
 /// A value as this process holds it, if it has more to its life than an end.
-pub(crate) struct Aged {
+pub(crate) struct AgedValue {
     pub(crate) value: Erased,
-    pub(crate) span: Span,
+    pub(crate) span: Lifetimes,
 }
 
 /// A value as this process holds it.
 #[derive(Clone)]
-pub(crate) struct Typed {
-    /// Maybe [`Aged`], maybe [`Sealed`].
+pub(crate) struct TypedValue {
+    /// Maybe [`AgedValue`], maybe [`TaggedValue`].
     pub(crate) value: Erased,
     pub(crate) stamp: HalfStamp,
     /// What it takes when it is written.
     pub(crate) bytes: u32,
 }
 
-impl Stored {
+impl StoredEntry {
     /// Whether this is an entry of these generations.
-    pub(crate) fn is_of(&self, stamp: Stamp) -> bool {
+    pub(crate) fn is_of(&self, stamp: GenerationStamp) -> bool {
         match self {
-            Self::Encoded(bytes) => Mark::of(bytes).is_some_and(|mark| mark.stamp() == stamp),
-            Self::Typed(typed) => typed.stamp == stamp.half(),
+            Self::Encoded(bytes) => {
+                EntryHeader::of(bytes).is_some_and(|mark| mark.stamp() == stamp)
+            }
+            Self::TypedValue(typed) => typed.stamp == stamp.half(),
         }
     }
 
@@ -65,7 +67,7 @@ impl Stored {
     pub(crate) fn bytes(&self) -> u32 {
         match self {
             Self::Encoded(bytes) => u32::try_from(bytes.len()).unwrap_or(u32::MAX),
-            Self::Typed(typed) => typed.bytes,
+            Self::TypedValue(typed) => typed.bytes,
         }
     }
 
@@ -77,8 +79,8 @@ impl Stored {
     /// Returns `ErrorKind::Decode` if it is such an entry and can't be read.
     pub(crate) fn value(
         &self,
-        form: &Form,
-        mark: &Mark,
+        form: &ValueVTable,
+        mark: &EntryHeader,
         most: u64,
     ) -> Result<Option<Erased>, Error> {
         match self {
@@ -88,48 +90,48 @@ impl Stored {
                 };
                 guarded(ErrorKind::Decode, || (form.decode)(payload, codec, most)).map(Some)
             }
-            Self::Typed(typed) if typed.stamp == mark.stamp().half() => {
+            Self::TypedValue(typed) if typed.stamp == mark.stamp().half() => {
                 let value = match typed.aged() {
                     Some(aged) => &aged.value,
                     None => typed.bare(),
                 };
                 Ok(Some(Arc::clone(value)).filter(form.is))
             }
-            Self::Typed(_) => Ok(None),
+            Self::TypedValue(_) => Ok(None),
         }
     }
 
     /// How long it is of use.
-    pub(crate) fn span(&self) -> Span {
+    pub(crate) fn span(&self) -> Lifetimes {
         match self {
-            Self::Encoded(bytes) => Span::of(bytes),
-            Self::Typed(typed) => typed.aged().map(|aged| aged.span).unwrap_or_default(),
+            Self::Encoded(bytes) => Lifetimes::of(bytes),
+            Self::TypedValue(typed) => typed.aged().map(|aged| aged.span).unwrap_or_default(),
         }
     }
 }
 
-impl Typed {
+impl TypedValue {
     /// Without its seals: whoever has read it knows its generations.
     fn bare(&self) -> &Erased {
-        let sealed = self.value.downcast_ref::<Sealed>();
+        let sealed = self.value.downcast_ref::<TaggedValue>();
         sealed.map_or(&self.value, |sealed| &sealed.value)
     }
 
-    fn aged(&self) -> Option<&Aged> {
+    fn aged(&self) -> Option<&AgedValue> {
         self.bare().downcast_ref()
     }
 }
 
 /// What one look at a call found.
-pub(crate) struct Read {
-    pub(crate) entry: Option<Stored>,
+pub(crate) struct Lookup {
+    pub(crate) entry: Option<StoredEntry>,
     /// The digest of the generations as they stood when the entry had arrived.
-    pub(crate) stamp: Stamp,
+    pub(crate) stamp: GenerationStamp,
     /// The entry's remaining life, if it was asked for.
     pub(crate) left: Option<Duration>,
 }
 
-impl Read {
+impl Lookup {
     /// How much of the entry's ttl remains, if any, and if it was asked for.
     pub(crate) fn fresh(&self, cap: Option<Duration>) -> Option<Duration> {
         match self.entry.as_ref()?.span().age(self.left?, cap) {
@@ -141,7 +143,7 @@ impl Read {
 
 /// How much a look asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Look {
+pub(crate) enum ReadMode {
     /// The entry alone: the cheapest there is.
     Entry,
     /// Its remaining life too, because a copy will be kept.
@@ -149,11 +151,11 @@ pub(crate) enum Look {
 }
 
 /// The answer to a claim on a call.
-pub(crate) enum Claim {
+pub(crate) enum ClaimReply {
     /// The lease is ours: compute.
     Granted,
     /// Somebody has stored the entry meanwhile, which lives for so long.
-    Found(Stored, Duration),
+    Found(StoredEntry, Duration),
     /// Somebody else computes; their lease ends in this time unless renewed.
     Held(Duration),
     /// A group has been invalidated since the stamp was read: read again.
@@ -164,7 +166,7 @@ pub(crate) enum Claim {
 
 /// How far a claim goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reach {
+pub(crate) enum ClaimMode {
     /// Take an entry, or a lease that is free.
     Normal,
     /// Take a lease that is free; the entry there is of no use.
@@ -174,22 +176,22 @@ pub(crate) enum Reach {
 }
 
 /// What a tier is asked for about one call.
-pub(crate) struct Claimed<'a> {
+pub(crate) struct ClaimRequest<'a> {
     pub(crate) key: &'a Key,
     pub(crate) groups: &'a [Group],
-    pub(crate) mark: &'a Mark,
+    pub(crate) mark: &'a EntryHeader,
     pub(crate) token: UniqueId,
     pub(crate) life: Duration,
-    pub(crate) reach: Reach,
+    pub(crate) reach: ClaimMode,
     /// An entry that is stored for no longer than this is of no use.
-    pub(crate) beyond: Duration,
+    pub(crate) min_remaining_ttl: Duration,
     /// Whether there is a stale value to serve, so that a pause after a failed refresh is respected.
     pub(crate) respects_pause: bool,
 }
 
 /// What a fill does with an entry that is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Existing {
+pub(crate) enum ExistingEntry {
     /// Replaces it.
     Replace,
     /// Keeps it, if it is one of the same generations, and pauses the call for so long: an error
@@ -206,17 +208,23 @@ pub(crate) struct KnownNames {
 }
 
 /// A place that holds entries, leases and generations.
-pub(crate) trait Tier {
+pub(crate) trait Backend {
     fn read(
         &self,
         key: &Key,
         groups: &[Group],
-        look: Look,
-    ) -> impl Future<Output = Result<Read, Error>> + Send;
-    fn stamp(&self, groups: &[Group]) -> impl Future<Output = Result<Stamp, Error>> + Send;
+        look: ReadMode,
+    ) -> impl Future<Output = Result<Lookup, Error>> + Send;
+    fn stamp(
+        &self,
+        groups: &[Group],
+    ) -> impl Future<Output = Result<GenerationStamp, Error>> + Send;
     /// Tells of changes to the lease of `key` from now on.
-    fn watch(&self, key: &Key) -> Watch;
-    fn claim(&self, claimed: &Claimed<'_>) -> impl Future<Output = Result<Claim, Error>> + Send;
+    fn watch(&self, key: &Key) -> LeaseWatch;
+    fn claim(
+        &self,
+        claimed: &ClaimRequest<'_>,
+    ) -> impl Future<Output = Result<ClaimReply, Error>> + Send;
     fn renew(
         &self,
         key: &Key,
@@ -228,9 +236,9 @@ pub(crate) trait Tier {
         &self,
         key: &Key,
         token: UniqueId,
-        entry: Stored,
+        entry: StoredEntry,
         life: Duration,
-        existing: Existing,
+        existing: ExistingEntry,
     ) -> impl Future<Output = Result<bool, Error>> + Send;
     /// Replaces the lease by a pause, if the token still holds it.
     fn pause(
@@ -249,7 +257,7 @@ pub(crate) trait Tier {
     fn remove_matching(
         &self,
         pattern: &KeyPattern,
-    ) -> impl Future<Output = Result<Removed, Error>> + Send;
+    ) -> impl Future<Output = Result<RemovedEntries, Error>> + Send;
     /// The names of the fleet's functions.
     fn functions(&self) -> impl Future<Output = Result<KnownNames, Error>> + Send;
     /// Tells the fleet of a function, and of a variant of it; none (an empty one) by hand.
@@ -258,7 +266,7 @@ pub(crate) trait Tier {
 }
 
 /// Told of what others have invalidated, before anything newer is read.
-pub(crate) trait Listener: Send + Sync {
+pub(crate) trait InvalidationSink: Send + Sync {
     fn call_changed(&self, key: &str);
     /// The lease of the call was taken, renewed, let go or invalidated.
     fn lease_changed(&self, key: &str);
@@ -292,24 +300,30 @@ pub(crate) enum Caller {
 }
 
 /// The store of one cache.
-pub(crate) enum Store {
-    Memory(Arc<Memory>),
-    Redis(Redis),
+pub(crate) enum AnyBackend {
+    MemoryBackend(Arc<MemoryBackend>),
+    RedisBackend(RedisBackend),
 }
 
-impl Store {
+impl AnyBackend {
     /// The tier that serves one call from its beginning to its end.
-    pub(crate) fn session(&self, caller: Caller) -> Session {
+    pub(crate) fn session(&self, caller: Caller) -> BackendSession {
         match self {
-            Self::Memory(memory) => Session::Memory(Arc::clone(memory)),
-            Self::Redis(redis) => Session::Redis(Way::new(redis.link(caller))),
+            Self::MemoryBackend(memory) => BackendSession::MemoryBackend(Arc::clone(memory)),
+            Self::RedisBackend(redis) => {
+                BackendSession::RedisBackend(RedisSession::new(redis.link(caller)))
+            }
         }
     }
 
     /// As [`session`](Self::session), for values that are kept in `memory` and never written.
-    pub(crate) fn session_here(&self, caller: Caller, memory: &Arc<Memory>) -> Session {
+    pub(crate) fn session_here(
+        &self,
+        caller: Caller,
+        memory: &Arc<MemoryBackend>,
+    ) -> BackendSession {
         match self.session(caller) {
-            Session::Redis(way) => Session::Here(Here {
+            BackendSession::RedisBackend(way) => BackendSession::LocalSession(LocalSession {
                 memory: Arc::clone(memory),
                 way,
             }),
@@ -320,8 +334,8 @@ impl Store {
     /// Whether any call could reach it at this moment.
     pub(crate) fn is_up(&self) -> bool {
         match self {
-            Self::Memory(_) => true,
-            Self::Redis(redis) => redis.is_up(),
+            Self::MemoryBackend(_) => true,
+            Self::RedisBackend(redis) => redis.is_up(),
         }
     }
 
@@ -332,11 +346,11 @@ impl Store {
     /// Returns `error` if the server will never take them.
     pub(crate) fn queue(
         &self,
-        new: impl IntoIterator<Item = Undelivered>,
+        new: impl IntoIterator<Item = PendingInvalidation>,
         error: Error,
     ) -> Result<(), Error> {
         match self {
-            Self::Redis(redis) if error.is_passing() => {
+            Self::RedisBackend(redis) if error.is_passing() => {
                 redis.queue(new);
                 Ok(())
             }
@@ -346,7 +360,7 @@ impl Store {
 
     /// What this process has changed itself, no connection of it may go on believing.
     pub(crate) fn forget(&self, change: &Change<'_>) {
-        if let Self::Redis(redis) = self {
+        if let Self::RedisBackend(redis) = self {
             redis.forget(change);
         }
     }
@@ -354,37 +368,37 @@ impl Store {
 
 /// One call's way to its tier.
 #[derive(Clone)]
-pub(crate) enum Session {
-    Memory(Arc<Memory>),
-    Here(Here),
-    Redis(Way),
+pub(crate) enum BackendSession {
+    MemoryBackend(Arc<MemoryBackend>),
+    LocalSession(LocalSession),
+    RedisBackend(RedisSession),
 }
 
-impl Session {
+impl BackendSession {
     /// Whether the tier holds values as they are, in this process.
     pub(crate) fn is_typed(&self) -> bool {
-        !matches!(self, Self::Redis(_))
+        !matches!(self, Self::RedisBackend(_))
     }
 
     /// The session for what is sent though other invalidations wait: an invalidation trusts nothing
     /// that it reads, and must not wait behind a stream of others.
     pub(crate) fn ahead(self) -> Self {
         match self {
-            Self::Memory(memory) => Self::Memory(memory),
-            Self::Here(here) => Self::Here(Here {
+            Self::MemoryBackend(memory) => Self::MemoryBackend(memory),
+            Self::LocalSession(here) => Self::LocalSession(LocalSession {
                 way: here.way.into_ahead(),
                 ..here
             }),
-            Self::Redis(way) => Self::Redis(way.into_ahead()),
+            Self::RedisBackend(way) => Self::RedisBackend(way.into_ahead()),
         }
     }
 
     /// Whether a change of a lease is told, so that nobody needs to ask.
     pub(crate) fn pushes(&self) -> bool {
         match self {
-            Self::Memory(_) => true,
-            Self::Here(here) => here.way.is_tracking(),
-            Self::Redis(link) => link.is_tracking(),
+            Self::MemoryBackend(_) => true,
+            Self::LocalSession(here) => here.way.is_tracking(),
+            Self::RedisBackend(link) => link.is_tracking(),
         }
     }
 
@@ -392,28 +406,28 @@ impl Session {
     /// whoever changes one tells this process.
     pub(crate) fn vouches(&self) -> bool {
         match self {
-            Self::Memory(_) | Self::Redis(_) => true,
-            Self::Here(here) => here.way.is_tracking(),
+            Self::MemoryBackend(_) | Self::RedisBackend(_) => true,
+            Self::LocalSession(here) => here.way.is_tracking(),
         }
     }
 
     /// The session for what must go on while the caller's runtime is busy or blocked.
     pub(crate) fn steady(&self) -> Self {
         match self {
-            Self::Memory(memory) => Self::Memory(Arc::clone(memory)),
-            Self::Here(here) => Self::Here(Here {
+            Self::MemoryBackend(memory) => Self::MemoryBackend(Arc::clone(memory)),
+            Self::LocalSession(here) => Self::LocalSession(LocalSession {
                 memory: Arc::clone(&here.memory),
                 way: here.way.steady(),
             }),
-            Self::Redis(way) => Self::Redis(way.steady()),
+            Self::RedisBackend(way) => Self::RedisBackend(way.steady()),
         }
     }
 
     /// How long a caller waits for a value to be stored; `None` if that is done on the spot.
     pub(crate) fn patience(&self) -> Option<Duration> {
         match self {
-            Self::Memory(_) | Self::Here(_) => None,
-            Self::Redis(way) => Some(way.patience()),
+            Self::MemoryBackend(_) | Self::LocalSession(_) => None,
+            Self::RedisBackend(way) => Some(way.patience()),
         }
     }
 
@@ -421,9 +435,9 @@ impl Session {
     /// is well, and the one that it went by is not read in time.
     pub(crate) fn moves(&self, error: &Error) -> bool {
         match self {
-            Self::Memory(_) => false,
-            Self::Here(here) => here.way.moves(error),
-            Self::Redis(way) => way.moves(error),
+            Self::MemoryBackend(_) => false,
+            Self::LocalSession(here) => here.way.moves(error),
+            Self::RedisBackend(way) => way.moves(error),
         }
     }
 
@@ -431,9 +445,9 @@ impl Session {
     /// for something else, or computed.
     pub(crate) fn refill(&self) {
         match self {
-            Self::Memory(_) => {}
-            Self::Here(here) => here.way.refill(),
-            Self::Redis(way) => way.refill(),
+            Self::MemoryBackend(_) => {}
+            Self::LocalSession(here) => here.way.refill(),
+            Self::RedisBackend(way) => way.refill(),
         }
     }
 }
@@ -442,53 +456,53 @@ macro_rules! forward {
     ($($(#[$meta:meta])* async fn $name:ident(&self $(, $arg:ident: $ty:ty)*) -> $out:ty;)+) => {$(
         async fn $name(&self $(, $arg: $ty)*) -> $out {
             match self {
-                Self::Memory(tier) => tier.$name($($arg),*).await,
-                Self::Here(tier) => tier.$name($($arg),*).await,
-                Self::Redis(tier) => tier.$name($($arg),*).await,
+                Self::MemoryBackend(tier) => tier.$name($($arg),*).await,
+                Self::LocalSession(tier) => tier.$name($($arg),*).await,
+                Self::RedisBackend(tier) => tier.$name($($arg),*).await,
             }
         }
     )+};
 }
 
-impl Tier for Session {
-    fn watch(&self, key: &Key) -> Watch {
+impl Backend for BackendSession {
+    fn watch(&self, key: &Key) -> LeaseWatch {
         match self {
-            Self::Memory(tier) => tier.watch(key),
-            Self::Here(tier) => tier.watch(key),
-            Self::Redis(tier) => tier.watch(key),
+            Self::MemoryBackend(tier) => tier.watch(key),
+            Self::LocalSession(tier) => tier.watch(key),
+            Self::RedisBackend(tier) => tier.watch(key),
         }
     }
 
     forward! {
-        async fn read(&self, key: &Key, groups: &[Group], look: Look) -> Result<Read, Error>;
-        async fn stamp(&self, groups: &[Group]) -> Result<Stamp, Error>;
-        async fn claim(&self, claimed: &Claimed<'_>) -> Result<Claim, Error>;
+        async fn read(&self, key: &Key, groups: &[Group], look: ReadMode) -> Result<Lookup, Error>;
+        async fn stamp(&self, groups: &[Group]) -> Result<GenerationStamp, Error>;
+        async fn claim(&self, claimed: &ClaimRequest<'_>) -> Result<ClaimReply, Error>;
         async fn renew(&self, key: &Key, token: UniqueId, life: Duration) -> Result<bool, Error>;
-        async fn fill(&self, key: &Key, token: UniqueId, entry: Stored, life: Duration, existing: Existing) -> Result<bool, Error>;
+        async fn fill(&self, key: &Key, token: UniqueId, entry: StoredEntry, life: Duration, existing: ExistingEntry) -> Result<bool, Error>;
         async fn pause(&self, key: &Key, token: UniqueId, pause: Duration) -> Result<(), Error>;
         async fn release(&self, key: &Key, token: UniqueId) -> Result<(), Error>;
         async fn remove(&self, key: &Key) -> Result<u64, Error>;
         async fn change(&self, groups: &[Group]) -> Result<(), Error>;
-        async fn remove_matching(&self, pattern: &KeyPattern) -> Result<Removed, Error>;
+        async fn remove_matching(&self, pattern: &KeyPattern) -> Result<RemovedEntries, Error>;
         async fn functions(&self) -> Result<KnownNames, Error>;
         async fn announce(&self, name: &str, variant: &str) -> Result<(), Error>;
     }
 }
 
-impl Session {
+impl BackendSession {
     /// What the server tells of itself; `None` where there is none.
-    pub(crate) async fn facts(&self) -> Result<Option<Facts>, Error> {
+    pub(crate) async fn facts(&self) -> Result<Option<ServerFacts>, Error> {
         match self {
-            Self::Memory(_) | Self::Here(_) => Ok(None),
-            Self::Redis(way) => way.facts().await.map(Some),
+            Self::MemoryBackend(_) | Self::LocalSession(_) => Ok(None),
+            Self::RedisBackend(way) => way.facts().await.map(Some),
         }
     }
 
     /// Brings into force here what the fleet has set at this moment.
     pub(crate) async fn apply_settings(&self) -> Result<(), Error> {
         match self {
-            Self::Memory(_) | Self::Here(_) => Ok(()),
-            Self::Redis(way) => way.apply_settings().await,
+            Self::MemoryBackend(_) | Self::LocalSession(_) => Ok(()),
+            Self::RedisBackend(way) => way.apply_settings().await,
         }
     }
 
@@ -499,8 +513,8 @@ impl Session {
         fields: &[(String, Option<String>)],
     ) -> Result<bool, Error> {
         match self {
-            Self::Memory(_) | Self::Here(_) => Ok(false),
-            Self::Redis(way) => way.change_settings(fields).await.map(|()| true),
+            Self::MemoryBackend(_) | Self::LocalSession(_) => Ok(false),
+            Self::RedisBackend(way) => way.change_settings(fields).await.map(|()| true),
         }
     }
 }

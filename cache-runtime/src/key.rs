@@ -7,19 +7,19 @@
 mod arguments;
 mod escape;
 pub(crate) mod fingerprint;
-mod head;
+mod key_buffer;
+mod key_prefix;
+#[allow(missing_docs, reason = "generated code is its only reader")]
+mod key_ref;
 pub(crate) mod nearest;
 mod order;
-#[allow(missing_docs, reason = "generated code is its only reader")]
-mod part;
+mod packed_ascii;
 pub(crate) mod pattern;
-mod quotes;
+mod quoting;
 pub(crate) mod secret;
 mod serializer;
-mod text;
 mod types;
 mod variant;
-mod word;
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -30,8 +30,8 @@ use serde::Serialize;
 
 pub(crate) use arguments::PREFIX;
 pub use arguments::{Arguments, KeyPart};
-pub(crate) use head::Head;
-pub use part::{AnyPart, Part};
+pub(crate) use key_prefix::KeyPrefix;
+pub use key_ref::{AnyPart, KeyRef};
 pub(crate) use variant::Variant;
 
 use crate::error::{Error, ErrorKind};
@@ -74,9 +74,9 @@ impl Key {
                 "a key begins with a name of letters, digits, `_`, `-` and `.`, other than `gen`, `functions` and `settings`, as in `user:42`",
             ));
         }
-        let mut arguments = text::Text::default();
+        let mut arguments = key_buffer::KeyBuffer::default();
         escape::template(rest, &mut arguments);
-        let head = Head::by_hand(&format!("{namespace}:{name}"));
+        let head = KeyPrefix::by_hand(&format!("{namespace}:{name}"));
         Ok(arguments::assemble(&head, &arguments))
     }
 
@@ -151,7 +151,7 @@ pub(crate) fn is_reserved(name: &str) -> bool {
 
 /// A tag as it stands in the key of its generation: escaped, and hashed where it is long.
 pub(crate) fn tag_text(tag: &str) -> String {
-    let mut text = text::Text::default();
+    let mut text = key_buffer::KeyBuffer::default();
     escape::template(tag, &mut text);
     match text.as_bytes().len() > arguments::LONGEST {
         true => arguments::hashed(text.as_bytes()),
@@ -161,8 +161,8 @@ pub(crate) fn tag_text(tag: &str) -> String {
 
 /// What a value takes in a key, in bytes, as far as it can be written.
 pub(crate) fn length<T: Serialize + ?Sized>(value: &T) -> u64 {
-    let mut text = text::Text::default();
-    let _ = serializer::write(value, serializer::Place::Argument, &mut text);
+    let mut text = key_buffer::KeyBuffer::default();
+    let _ = serializer::write(value, serializer::Position::Argument, &mut text);
     text.as_bytes().len() as u64
 }
 

@@ -15,22 +15,22 @@ use serde::Serialize;
 
 use crate::api::blocking;
 use crate::api::cache::Cache;
-use crate::api::entry_handle::{self, Place, is_refresh, is_refreshing};
+use crate::api::entry_handle::{self, EntryLocation, is_refresh, is_refreshing};
 use crate::backend::Caller;
 use crate::entry::policy::Policy;
 use crate::error::Error;
 use crate::invalidation::group::Group;
 use crate::key::fingerprint::Fingerprint;
 use crate::key::secret::Secret;
-use crate::key::{Head, Key};
+use crate::key::{Key, KeyPrefix};
 use crate::process::background;
-use crate::protocol::process_state::Local;
-use crate::protocol::refresh::Refreshing;
-use crate::protocol::{Answer, TypedRequest};
-use crate::registry::{Known, State};
+use crate::protocol::process_state::ProcessState;
+use crate::protocol::refresh::RefreshGuard;
+use crate::protocol::{CallOutcome, TypedCall};
+use crate::registry::{FunctionRef, FunctionState};
 
-pub use crate::key::{AnyPart, Arguments, KeyPart, Part};
-pub use crate::protocol::Verdict;
+pub use crate::key::{AnyPart, Arguments, KeyPart, KeyRef};
+pub use crate::protocol::StoreDecision;
 pub use crate::registry::{Function, Site};
 pub use crate::values::return_kind::{
     AnyHead, Erased, Peel, Probe, Returns, ValueKind, err_ttl, kind, kind_of, no_result, none_ttl,
@@ -53,13 +53,13 @@ pub fn nothing<T>() -> T {
 
 /// One call of an annotated function.
 pub struct Call<R, const KIND: u8> {
-    asked: Asked,
+    asked: CallArgs,
     returns: PhantomData<fn() -> R>,
 }
 
 /// What is called, and how. Its own type, because code that names a return type is compiled for
 /// each.
-struct Asked {
+struct CallArgs {
     function: &'static Function,
     arguments: Arguments,
     cache: Option<Cache>,
@@ -78,7 +78,7 @@ impl<R, const KIND: u8> Call<R, KIND> {
     /// `path`: of a closure in the function's body, for the generic arguments it is in.
     #[inline]
     pub fn new(function: &'static Function, path: &'static str) -> Self {
-        let asked = Asked {
+        let asked = CallArgs {
             function,
             arguments: Arguments::new(path),
             cache: None,
@@ -161,7 +161,7 @@ impl<R, const KIND: u8> Call<R, KIND> {
         Self::hit(self.asked.held(local, &state, schema, own), &state)
     }
 
-    fn hit(held: Option<Erased>, state: &State) -> Option<R>
+    fn hit(held: Option<Erased>, state: &FunctionState) -> Option<R>
     where
         R: Returns<KIND>,
     {
@@ -171,10 +171,10 @@ impl<R, const KIND: u8> Call<R, KIND> {
     }
 }
 
-impl Asked {
+impl CallArgs {
     /// Where to look, if that is to be done at all.
     #[inline]
-    fn near(&self) -> Option<&Local> {
+    fn near(&self) -> Option<&ProcessState> {
         if self.bypasses || is_refreshing() {
             return None;
         }
@@ -183,15 +183,21 @@ impl Asked {
     }
 
     #[inline]
-    fn held(&self, local: &Local, state: &State, schema: fn() -> u64, own: bool) -> Option<Erased> {
+    fn held(
+        &self,
+        local: &ProcessState,
+        state: &FunctionState,
+        schema: fn() -> u64,
+        own: bool,
+    ) -> Option<Erased> {
         let fingerprint = self.fingerprint(state, schema)?;
         local.held(own).fresh(&fingerprint, &state.current)
     }
 
     fn sealed(
         &self,
-        local: &Local,
-        state: &State,
+        local: &ProcessState,
+        state: &FunctionState,
         schema: fn() -> u64,
         own: bool,
     ) -> Option<Erased> {
@@ -200,11 +206,11 @@ impl Asked {
     }
 
     #[inline(always)]
-    fn fingerprint(&self, state: &State, schema: fn() -> u64) -> Option<Fingerprint> {
+    fn fingerprint(&self, state: &FunctionState, schema: fn() -> u64) -> Option<Fingerprint> {
         if !self.arguments.are_written() {
             return None;
         }
-        let find = |head: &Head| self.arguments.fingerprint(head);
+        let find = |head: &KeyPrefix| self.arguments.fingerprint(head);
         Some(state.head(self.arguments.path(), schema, find))
     }
 
@@ -221,7 +227,7 @@ impl Asked {
         &mut tags[last]
     }
 
-    fn begin(self, policy: Policy, schema: fn() -> u64) -> Begun {
+    fn begin(self, policy: Policy, schema: fn() -> u64) -> PreparedCall {
         let cache = self.cache.as_ref().unwrap_or_else(|| Cache::global());
         let state = self.function.state(&cache.inner.local.registry);
         let policy = state.policy(policy);
@@ -231,7 +237,7 @@ impl Asked {
         } else {
             let groups = groups(cache, &state, self.tags, &policy);
             match groups.and_then(|groups| Ok((groups, state.key(&self.arguments, schema)?))) {
-                Ok((groups, key)) => Some(Called {
+                Ok((groups, key)) => Some(KeyedCall {
                     refresh: is_refresh(&key),
                     key,
                     groups,
@@ -245,7 +251,7 @@ impl Asked {
                 }
             }
         };
-        Begun {
+        PreparedCall {
             cache: self.cache,
             state,
             policy,
@@ -253,12 +259,12 @@ impl Asked {
         }
     }
 
-    fn place(self, policy: Policy) -> Place {
+    fn place(self, policy: Policy) -> EntryLocation {
         let cache = self.cache.unwrap_or_else(|| Cache::global().clone());
         let state = self.function.state(&cache.inner.local.registry);
         let policy = state.policy(policy);
         let groups = groups(&cache, &state, self.tags, &policy);
-        Place {
+        EntryLocation {
             cache,
             state,
             arguments: self.arguments,
@@ -272,7 +278,7 @@ impl Asked {
 /// All groups of a call with tags; none for one without: those are its function's.
 fn groups(
     cache: &Cache,
-    state: &State,
+    state: &FunctionState,
     tags: Option<Box<Tags>>,
     policy: &Policy,
 ) -> Result<Option<Arc<[Group]>>, Error> {
@@ -286,21 +292,21 @@ fn groups(
 
 /// A call that begins; if it is not to consult the cache, without its key.
 #[derive(Clone)]
-struct Begun {
+struct PreparedCall {
     cache: Option<Cache>,
-    state: Known,
+    state: FunctionRef,
     policy: Policy,
-    called: Option<Called>,
+    called: Option<KeyedCall>,
 }
 
 #[derive(Clone)]
-struct Called {
+struct KeyedCall {
     refresh: bool,
     key: Key,
     groups: Option<Arc<[Group]>>,
 }
 
-impl Begun {
+impl PreparedCall {
     fn cache(&self) -> &Cache {
         self.cache.as_ref().unwrap_or_else(|| Cache::global())
     }
@@ -309,20 +315,20 @@ impl Begun {
         &self,
         share: Share<R>,
         caller: Caller,
-    ) -> Option<(TypedRequest<'_, R, KIND>, bool)> {
+    ) -> Option<(TypedCall<'_, R, KIND>, bool)> {
         let called = self.called.as_ref()?;
         if caller == Caller::Blocking && background::is_here() {
             self.state.counters.here().bypasses.count();
             return None;
         }
         let inner = &self.cache().inner;
-        let request = TypedRequest::new(inner, &self.state, &called.key, &self.policy, caller);
+        let request = TypedCall::new(inner, &self.state, &called.key, &self.policy, caller);
         let request = request.tagged(called.groups.as_ref()).sharing(share);
         Some((request, called.refresh))
     }
 
     /// Begins a refresh in the background, unless this process is at it already.
-    fn refresh(&self, begin: impl FnOnce(Self, Refreshing)) {
+    fn refresh(&self, begin: impl FnOnce(Self, RefreshGuard)) {
         if let Some(called) = &self.called
             && let Some(refreshing) = self.cache().inner.refreshes.begin(&called.key)
         {
@@ -332,9 +338,9 @@ impl Begun {
 }
 
 async fn seek<R: Returns<KIND>, const KIND: u8>(
-    request: &TypedRequest<'_, R, KIND>,
+    request: &TypedCall<'_, R, KIND>,
     refresh: bool,
-) -> Answer<R> {
+) -> CallOutcome<R> {
     if refresh {
         Box::pin(request.seek_anew()).await
     } else {
@@ -343,31 +349,31 @@ async fn seek<R: Returns<KIND>, const KIND: u8>(
 }
 
 /// Without `store_if` and `ttl_with`.
-pub fn always<T>(_: &T) -> Verdict {
-    Verdict::Keep
+pub fn always<T>(_: &T) -> StoreDecision {
+    StoreDecision::Store
 }
 
 /// With `store_if`.
-pub fn only_if<T>(store_if: impl Fn(&T) -> bool) -> impl Fn(&T) -> Verdict {
+pub fn only_if<T>(store_if: impl Fn(&T) -> bool) -> impl Fn(&T) -> StoreDecision {
     move |value| match store_if(value) {
-        true => Verdict::Keep,
-        false => Verdict::Pass,
+        true => StoreDecision::Store,
+        false => StoreDecision::Skip,
     }
 }
 
 /// With `ttl_with`.
-pub fn for_as_long<T>(ttl_with: impl Fn(&T) -> Duration) -> impl Fn(&T) -> Verdict {
-    move |value| Verdict::KeepFor(ttl_with(value))
+pub fn for_as_long<T>(ttl_with: impl Fn(&T) -> Duration) -> impl Fn(&T) -> StoreDecision {
+    move |value| StoreDecision::StoreFor(ttl_with(value))
 }
 
 /// With both.
 pub fn only_if_for<T>(
     store_if: impl Fn(&T) -> bool,
     ttl_with: impl Fn(&T) -> Duration,
-) -> impl Fn(&T) -> Verdict {
+) -> impl Fn(&T) -> StoreDecision {
     move |value| match store_if(value) {
-        true => Verdict::KeepFor(ttl_with(value)),
-        false => Verdict::Pass,
+        true => StoreDecision::StoreFor(ttl_with(value)),
+        false => StoreDecision::Skip,
     }
 }
 
@@ -378,7 +384,7 @@ pub fn run<R, const KIND: u8, F>(
     call: Call<R, KIND>,
     policy: Policy,
     share: Share<R>,
-    judge: impl Fn(&R::Value) -> Verdict,
+    judge: impl Fn(&R::Value) -> StoreDecision,
     compute: F,
 ) -> Pin<Box<impl Future<Output = R>>>
 where
@@ -392,8 +398,8 @@ where
         };
         match seek(&request, refresh).await {
             // Functions whose values are computed ahead of time have a run of their own.
-            Answer::Found(value) | Answer::Due(value, _) => value,
-            Answer::Compute(work) => {
+            CallOutcome::Found(value) | CallOutcome::DueRenewal(value, _) => value,
+            CallOutcome::Compute(work) => {
                 let result = request.compute(&work, pin!(compute)).await;
                 Box::pin(request.settle(work, result, judge)).await
             }
@@ -406,7 +412,7 @@ pub fn run_blocking<R, const KIND: u8, F>(
     call: Call<R, KIND>,
     policy: Policy,
     share: Share<R>,
-    judge: impl Fn(&R::Value) -> Verdict,
+    judge: impl Fn(&R::Value) -> StoreDecision,
     compute: F,
 ) -> R
 where
@@ -418,8 +424,8 @@ where
         return compute();
     };
     match blocking::wait(seek(&request, refresh)) {
-        Answer::Found(value) | Answer::Due(value, _) => value,
-        Answer::Compute(work) => {
+        CallOutcome::Found(value) | CallOutcome::DueRenewal(value, _) => value,
+        CallOutcome::Compute(work) => {
             let result = request.compute_blocking(compute);
             blocking::wait(request.settle(work, result, judge))
         }

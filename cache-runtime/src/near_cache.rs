@@ -10,10 +10,10 @@ use coarsetime::Instant;
 use quick_cache::{DefaultHashBuilder, Equivalent, Lifecycle, OptionsBuilder, Weighter};
 use tokio::task::AbortHandle;
 
-use crate::backend::Removed;
+use crate::backend::RemovedEntries;
 use crate::entry::header::LONGEST;
-use crate::invalidation::group::{HalfStamp, Stamp};
-use crate::invalidation::tag_validity::Sealed;
+use crate::invalidation::group::{GenerationStamp, HalfStamp};
+use crate::invalidation::tag_validity::TaggedValue;
 use crate::key::Key;
 use crate::key::fingerprint::Fingerprint;
 use crate::key::pattern::KeyPattern;
@@ -46,8 +46,8 @@ fn shards(bytes: u64, largest: u64) -> usize {
 }
 
 /// Bounded by entries and by bytes; what has not been used for longest goes first.
-pub(crate) struct Near {
-    entries: quick_cache::sync::Cache<Slot, Kept, Weight, DefaultHashBuilder, CarryOut>,
+pub(crate) struct NearCache {
+    entries: quick_cache::sync::Cache<CopySlot, NearCopy, Weight, DefaultHashBuilder, CarryOut>,
     /// What an entry weighs that still has room in one shard.
     largest: u64,
     inserted: Counter,
@@ -62,7 +62,7 @@ pub(crate) struct Near {
 
 /// A value as this process holds it.
 #[derive(Clone)]
-pub(crate) struct Kept {
+pub(crate) struct NearCopy {
     pub(crate) value: Erased,
     /// The generations it was stored with. Half of them: an entry shall fit a cache line or two.
     pub(crate) stamp: HalfStamp,
@@ -71,7 +71,7 @@ pub(crate) struct Kept {
 }
 
 /// What an entry is found by; the rest of it a hit does not touch.
-struct Slot {
+struct CopySlot {
     fingerprint: Fingerprint,
     apart: Box<Apart>,
 }
@@ -81,7 +81,7 @@ struct Apart {
     bytes: u32,
 }
 
-impl Slot {
+impl CopySlot {
     fn again(&self) -> Self {
         Self {
             fingerprint: self.fingerprint,
@@ -93,22 +93,22 @@ impl Slot {
     }
 }
 
-impl Hash for Slot {
+impl Hash for CopySlot {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.fingerprint.hash(state);
     }
 }
 
-impl PartialEq for Slot {
+impl PartialEq for CopySlot {
     fn eq(&self, other: &Self) -> bool {
         self.fingerprint == other.fingerprint
     }
 }
 
-impl Eq for Slot {}
+impl Eq for CopySlot {}
 
-impl Equivalent<Slot> for Fingerprint {
-    fn equivalent(&self, slot: &Slot) -> bool {
+impl Equivalent<CopySlot> for Fingerprint {
+    fn equivalent(&self, slot: &CopySlot) -> bool {
         *self == slot.fingerprint
     }
 }
@@ -119,8 +119,8 @@ struct Weight {
     least: u64,
 }
 
-impl Weighter<Slot, Kept> for Weight {
-    fn weight(&self, slot: &Slot, _: &Kept) -> u64 {
+impl Weighter<CopySlot, NearCopy> for Weight {
+    fn weight(&self, slot: &CopySlot, _: &NearCopy) -> u64 {
         (overhead(&slot.apart.key) + u64::from(slot.apart.bytes)).max(self.least)
     }
 }
@@ -132,7 +132,7 @@ struct CarryOut;
 /// What was evicted or replaced, to be dropped once no lock is held.
 #[derive(Default)]
 #[must_use = "dropping it runs the user's code: under no lock"]
-pub(crate) struct Evicted(Vec<(Slot, Kept)>);
+pub(crate) struct Evicted(Vec<(CopySlot, NearCopy)>);
 
 impl Evicted {
     /// How many of them had not expired.
@@ -142,10 +142,10 @@ impl Evicted {
     }
 }
 
-impl Lifecycle<Slot, Kept> for CarryOut {
+impl Lifecycle<CopySlot, NearCopy> for CarryOut {
     type RequestState = Evicted;
 
-    fn on_evict(&self, evicted: &mut Evicted, slot: Slot, copy: Kept) {
+    fn on_evict(&self, evicted: &mut Evicted, slot: CopySlot, copy: NearCopy) {
         evicted.0.push((slot, copy));
     }
 }
@@ -156,10 +156,10 @@ const UNKNOWN: u64 = 0;
 /// The generations of a function as this process knows them: what its copies must have been
 /// stored with. Known only while a server would tell of a change.
 #[derive(Default)]
-pub(crate) struct Current(AtomicU64);
+pub(crate) struct KnownStamp(AtomicU64);
 
-impl Current {
-    pub(crate) fn set(&self, stamp: Stamp) {
+impl KnownStamp {
+    pub(crate) fn set(&self, stamp: GenerationStamp) {
         self.0.store(stamp.half().0, Ordering::Release);
     }
 
@@ -175,7 +175,7 @@ impl Current {
     }
 }
 
-impl Near {
+impl NearCache {
     /// `largest`: what a value takes that there must be room for, if `bytes` allow.
     pub(crate) fn new(entries: usize, bytes: u64, largest: u64) -> Self {
         // A few entries have room in one shard, each with its share of what is for used ones.
@@ -218,7 +218,7 @@ impl Near {
 
     /// The hit path: a value that may be served at this moment.
     #[inline]
-    pub(crate) fn fresh(&self, fingerprint: &Fingerprint, current: &Current) -> Option<Erased> {
+    pub(crate) fn fresh(&self, fingerprint: &Fingerprint, current: &KnownStamp) -> Option<Erased> {
         let copy = self.entries.get(fingerprint)?;
         (current.is(copy.stamp) && self.is_served(copy.until)).then_some(copy.value)
     }
@@ -226,7 +226,7 @@ impl Near {
     /// As [`fresh`](Self::fresh), of a call with tags.
     pub(crate) fn sealed(&self, fingerprint: &Fingerprint) -> Option<Erased> {
         let copy = self.entries.get(fingerprint)?;
-        let sealed = copy.value.downcast_ref::<Sealed>()?;
+        let sealed = copy.value.downcast_ref::<TaggedValue>()?;
         let fresh = self.is_served(copy.until);
         sealed.open().filter(|_| fresh).cloned()
     }
@@ -249,7 +249,7 @@ impl Near {
     }
 
     /// What is held, of whichever generation.
-    pub(crate) fn find(&self, key: &Key) -> Option<Kept> {
+    pub(crate) fn find(&self, key: &Key) -> Option<NearCopy> {
         // One that has expired is replaced or evicted: to remove it here would drop it under the
         // caller's lock.
         let copy = self.entries.get(key.fingerprint())?;
@@ -275,14 +275,14 @@ impl Near {
             evicted.0.extend(self.entries.remove(key.fingerprint()));
             return evicted;
         }
-        let slot = Slot {
+        let slot = CopySlot {
             fingerprint: *key.fingerprint(),
             apart: Box::new(Apart {
                 key: key.clone(),
                 bytes,
             }),
         };
-        let copy = Kept {
+        let copy = NearCopy {
             value,
             stamp,
             until: Instant::now() + bounded(life),
@@ -301,7 +301,7 @@ impl Near {
     }
 
     /// Removes what `gone` holds for. It is dropped behind the locks.
-    fn sweep(&self, gone: impl Fn(&Slot, &Kept) -> bool) -> Evicted {
+    fn sweep(&self, gone: impl Fn(&CopySlot, &NearCopy) -> bool) -> Evicted {
         let removed = Mutex::new(Vec::new());
         self.entries.retain(|slot, copy| {
             let gone = gone(slot, copy);
@@ -316,10 +316,10 @@ impl Near {
     }
 
     /// Removes what matches; which of it was alive.
-    pub(crate) fn remove_matching(&self, pattern: &KeyPattern) -> (Removed, Evicted) {
+    pub(crate) fn remove_matching(&self, pattern: &KeyPattern) -> (RemovedEntries, Evicted) {
         let evicted = self.sweep(|slot, _| pattern.matches(&slot.apart.key));
         let now = Instant::now();
-        let mut removed = Removed::default();
+        let mut removed = RemovedEntries::default();
         for (slot, _) in evicted.0.iter().filter(|(_, copy)| copy.until > now) {
             removed.entries += 1;
             removed.add_function(slot.apart.key.name());
@@ -391,7 +391,7 @@ impl Near {
     }
 }
 
-impl Kept {
+impl NearCopy {
     pub(crate) fn left(&self) -> Duration {
         self.until.duration_since(Instant::now()).into()
     }

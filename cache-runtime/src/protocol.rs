@@ -21,26 +21,26 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::api::cache::Inner;
-use crate::backend::{Caller, Reach, Session, Tier};
-use crate::entry::header::Mark;
+use crate::api::cache::CacheInner;
+use crate::backend::{Backend, BackendSession, Caller, ClaimMode};
+use crate::entry::header::EntryHeader;
 use crate::entry::policy::Policy;
 use crate::error::{Error, ErrorKind};
-use crate::invalidation::group::{Group, Stamp};
-use crate::invalidation::tag_validity::{Seal, Sealed};
+use crate::invalidation::group::{GenerationStamp, Group};
+use crate::invalidation::tag_validity::{TagValidity, TaggedValue};
 use crate::key::Key;
-use crate::near_cache::Near;
+use crate::near_cache::NearCache;
 use crate::process::background;
-use crate::protocol::computation::Calling;
-use crate::protocol::single_flight::{Follower, Landing, Lead, Role};
-use crate::registry::State;
-use crate::values::return_kind::{Erased, Form};
+use crate::protocol::computation::CallId;
+use crate::protocol::single_flight::{FlightResult, FlightRole, Follower, Leader};
+use crate::registry::FunctionState;
+use crate::values::return_kind::{Erased, ValueVTable};
 
-use claim::Turn;
-use look::{Hit, Looked};
-pub use settle::Verdict;
-pub(crate) use settle::Work;
-pub(crate) use typed::{Answer, Tally, TypedRequest};
+use claim::ClaimOutcome;
+use look::{Hit, LookOutcome};
+pub(crate) use settle::ComputePermit;
+pub use settle::StoreDecision;
+pub(crate) use typed::{CallOutcome, Tally, TypedCall};
 
 /// How much longer a follower waits than its leader, at most.
 const GRACE: Duration = Duration::from_secs(1);
@@ -50,36 +50,36 @@ const GRACE: Duration = Duration::from_secs(1);
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// One call on its way through the cache. What its value is, only its form knows.
-pub(crate) struct Request<'a> {
-    inner: &'a Arc<Inner>,
-    state: &'a State,
+pub(crate) struct Call<'a> {
+    inner: &'a Arc<CacheInner>,
+    state: &'a FunctionState,
     key: &'a Key,
     groups: &'a Arc<[Group]>,
     /// Of the groups, if there are tags among them.
-    seals: Option<Arc<[Arc<Seal>]>>,
+    seals: Option<Arc<[Arc<TagValidity>]>>,
     policy: &'a Policy,
     caller: Caller,
-    session: Session,
-    form: &'static Form,
+    session: BackendSession,
+    form: &'static ValueVTable,
     /// Whether a failure is one that can be given to those who wait.
     shares: fn(&Erased) -> bool,
 }
 
 /// What became of a call.
-pub(crate) enum Sought {
+pub(crate) enum SeekOutcome {
     /// It is answered.
     Found(Erased),
     /// The one that it has waited for has failed, with this.
     Failed(Erased),
     /// It is answered, and a new value is due: one that is stored for longer than this.
-    Due(Erased, Duration),
+    DueRenewal(Erased, Duration),
     /// The caller computes, then lets the request settle the result.
-    Compute(Box<Work>),
+    Compute(Box<ComputePermit>),
 }
 
 /// How the wait for somebody else's flight has ended.
-enum Followed {
-    To(Landing),
+enum FollowOutcome {
+    To(FlightResult),
     /// It must not be waited for: its computation waits for the caller's, or the caller's thread is
     /// about to end.
     Never,
@@ -87,14 +87,14 @@ enum Followed {
     InVain,
 }
 
-impl<'a> Request<'a> {
+impl<'a> Call<'a> {
     pub(crate) fn new(
-        inner: &'a Arc<Inner>,
-        state: &'a State,
+        inner: &'a Arc<CacheInner>,
+        state: &'a FunctionState,
         key: &'a Key,
         policy: &'a Policy,
         caller: Caller,
-        form: &'static Form,
+        form: &'static ValueVTable,
     ) -> Self {
         Self {
             inner,
@@ -138,74 +138,76 @@ impl<'a> Request<'a> {
     ///
     /// The computation is not awaited in here: a plain function then computes on its caller's
     /// stack, and may call others as deep as it likes.
-    pub(crate) fn seek(&self) -> Boxed<'_, Sought> {
+    pub(crate) fn seek(&self) -> Boxed<'_, SeekOutcome> {
         Box::pin(self.find())
     }
 
-    async fn find(&self) -> Sought {
+    async fn find(&self) -> SeekOutcome {
         if let Some(held) = self.near() {
             self.state.counters.here().near_hits.count();
-            return Sought::Found(held);
+            return SeekOutcome::Found(held);
         }
         let mut deadline = Instant::now() + self.wait();
         let mut patience = deadline;
         let mut failed: Option<Option<OwnedSemaphorePermit>> = None;
         loop {
             match self.inner.local.flights.join(self.key, self.groups) {
-                Role::Lead(lead) => {
+                FlightRole::Leader(lead) => {
                     let mut sought = self.lead(lead, patience).await;
-                    if let (Sought::Compute(work), Some(turn)) = (&mut sought, failed) {
+                    if let (SeekOutcome::Compute(work), Some(turn)) = (&mut sought, failed) {
                         work.turn = turn;
                     }
                     return sought;
                 }
                 // What has just failed is not tried again one by one.
-                Role::Follow(_) if failed.is_some() => return self.alone(failed.flatten()),
-                Role::Follow(follower) => match Box::pin(self.follow(&follower, deadline)).await {
-                    Followed::Never => return self.alone(None),
-                    Followed::To(Landing::Landed(value)) => {
-                        if (self.form.is)(&value) {
-                            self.state.counters.here().coalesced.count();
-                            return Sought::Found(value);
+                FlightRole::Follow(_) if failed.is_some() => return self.alone(failed.flatten()),
+                FlightRole::Follow(follower) => {
+                    match Box::pin(self.follow(&follower, deadline)).await {
+                        FollowOutcome::Never => return self.alone(None),
+                        FollowOutcome::To(FlightResult::Landed(value)) => {
+                            if (self.form.is)(&value) {
+                                self.state.counters.here().coalesced.count();
+                                return SeekOutcome::Found(value);
+                            }
+                            // The key serves another type too: this caller is on its own.
+                            return self.alone(None);
                         }
-                        // The key serves another type too: this caller is on its own.
-                        return self.alone(None);
-                    }
-                    // One of those who waited leads the next flight.
-                    Followed::To(Landing::Abandoned) => {}
-                    Followed::To(Landing::Failed(failure)) => {
-                        if let Some(failure) = failure.filter(self.shares) {
-                            self.state.counters.here().coalesced.count();
-                            return Sought::Failed(failure);
+                        // One of those who waited leads the next flight.
+                        FollowOutcome::To(FlightResult::Abandoned) => {}
+                        FollowOutcome::To(FlightResult::Failed(failure)) => {
+                            if let Some(failure) = failure.filter(self.shares) {
+                                self.state.counters.here().coalesced.count();
+                                return SeekOutcome::Failed(failure);
+                            }
+                            // Twice, so that the places of those who go first are free by then.
+                            let cost = follower.begun().map(|begun| begun.elapsed() * 2);
+                            let turn = follower.turn(cost.unwrap_or_default());
+                            failed = Some(Box::pin(turn).await);
                         }
-                        // Twice, so that the places of those who go first are free by then.
-                        let cost = follower.begun().map(|begun| begun.elapsed() * 2);
-                        let turn = follower.turn(cost.unwrap_or_default());
-                        failed = Some(Box::pin(turn).await);
+                        // One of those who have waited in vain computes; the others wait for it.
+                        FollowOutcome::InVain => {
+                            self.waited_in_vain();
+                            self.inner.local.flights.give_up(self.key, &follower);
+                            patience = Instant::now();
+                            deadline = patience + self.wait();
+                        }
                     }
-                    // One of those who have waited in vain computes; the others wait for it.
-                    Followed::InVain => {
-                        self.waited_in_vain();
-                        self.inner.local.flights.give_up(self.key, &follower);
-                        patience = Instant::now();
-                        deadline = patience + self.wait();
-                    }
-                },
+                }
             }
         }
     }
 
     /// As [`seek`](Self::seek), but the caller computes in any case and replaces what is stored.
-    pub(crate) fn seek_anew(&self) -> Boxed<'_, Sought> {
+    pub(crate) fn seek_anew(&self) -> Boxed<'_, SeekOutcome> {
         Box::pin(self.find_anew())
     }
 
-    async fn find_anew(&self) -> Sought {
-        let lead = self.inner.local.flights.apart(self.key, self.groups);
+    async fn find_anew(&self) -> SeekOutcome {
+        let lead = self.inner.local.flights.replace(self.key, self.groups);
         let turn = match self.session.stamp(self.groups).await {
             Ok(stamp) => {
                 let deadline = Instant::now() + self.wait();
-                self.claim(self.mark(stamp), Reach::Force, deadline, &lead, false)
+                self.claim(self.mark(stamp), ClaimMode::Force, deadline, &lead, false)
                     .await
             }
             Err(error) => self.failed(&error, &lead),
@@ -213,19 +215,19 @@ impl<'a> Request<'a> {
         self.sought(lead, turn, None)
     }
 
-    async fn follow(&self, follower: &Follower, deadline: Instant) -> Followed {
+    async fn follow(&self, follower: &Follower, deadline: Instant) -> FollowOutcome {
         let Some(_wait) = wait_graph::enter(self.calling()) else {
-            return Followed::Never;
+            return FollowOutcome::Never;
         };
         let mut deadline = deadline;
         let mut grace = self.wait().min(GRACE);
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let Ok(landing) = background::timeout(left, follower.landing()) else {
-                return Followed::Never;
+                return FollowOutcome::Never;
             };
             if let Ok(landing) = landing.await {
-                return Followed::To(landing);
+                return FollowOutcome::To(landing);
             }
             // Its leader may have waited as long as we, and may be about to compute only now.
             deadline = match follower.begun() {
@@ -233,7 +235,7 @@ impl<'a> Request<'a> {
                 None => deadline + std::mem::take(&mut grace),
             };
             if deadline <= Instant::now() {
-                return Followed::InVain;
+                return FollowOutcome::InVain;
             }
         }
     }
@@ -253,21 +255,21 @@ impl<'a> Request<'a> {
         self.trouble(&error);
     }
 
-    async fn lead(&self, lead: Lead, deadline: Instant) -> Sought {
+    async fn lead(&self, lead: Leader, deadline: Instant) -> SeekOutcome {
         if self.claims_first() {
             return Box::pin(self.lead_by_claim(lead, deadline)).await;
         }
         match self.look(&lead).await {
-            Ok(Looked::Hit(hit)) => {
+            Ok(LookOutcome::Hit(hit)) => {
                 self.state.outlook.note(true);
                 self.found(lead, hit)
             }
             // The lease may be its own.
-            Ok(Looked::Miss(..)) if computation::is_within(self.calling()) => self.alone(None),
-            Ok(Looked::Miss(stamp, spare)) => {
+            Ok(LookOutcome::Miss(..)) if computation::is_within(self.calling()) => self.alone(None),
+            Ok(LookOutcome::Miss(stamp, spare)) => {
                 self.state.outlook.note(false);
                 let mark = self.mark(stamp);
-                let claim = self.claim(mark, Reach::Normal, deadline, &lead, spare.is_some());
+                let claim = self.claim(mark, ClaimMode::Normal, deadline, &lead, spare.is_some());
                 let turn = Box::pin(claim).await;
                 self.sought(lead, turn, spare)
             }
@@ -293,20 +295,22 @@ impl<'a> Request<'a> {
         just_invalidated.take(self.key.fingerprint()) || self.state.outlook.expects_miss()
     }
 
-    async fn lead_by_claim(&self, lead: Lead, deadline: Instant) -> Sought {
+    async fn lead_by_claim(&self, lead: Leader, deadline: Instant) -> SeekOutcome {
         let turn = match self.session.stamp(self.groups).await {
             Ok(stamp) => {
                 let mark = self.mark(stamp);
-                self.claim(mark, Reach::Normal, deadline, &lead, false)
+                self.claim(mark, ClaimMode::Normal, deadline, &lead, false)
                     .await
             }
             Err(error) => self.failed(&error, &lead),
         };
-        self.state.outlook.note(matches!(turn, Turn::Theirs(_)));
+        self.state
+            .outlook
+            .note(matches!(turn, ClaimOutcome::Theirs(_)));
         self.sought(lead, turn, None)
     }
 
-    fn found(&self, lead: Lead, hit: Hit) -> Sought {
+    fn found(&self, lead: Leader, hit: Hit) -> SeekOutcome {
         let Hit { held, fresh, due } = hit;
         let counters = self.state.counters.here();
         match (fresh, self.session.is_typed()) {
@@ -316,22 +320,22 @@ impl<'a> Request<'a> {
         }
         lead.finish(|| Arc::clone(&held));
         match due {
-            Some(beyond) => Sought::Due(held, beyond),
-            None => Sought::Found(held),
+            Some(min_remaining_ttl) => SeekOutcome::DueRenewal(held, min_remaining_ttl),
+            None => SeekOutcome::Found(held),
         }
     }
 
-    fn sought(&self, lead: Lead, turn: Turn, spare: Option<Erased>) -> Sought {
+    fn sought(&self, lead: Leader, turn: ClaimOutcome, spare: Option<Erased>) -> SeekOutcome {
         let lease = match (turn, &spare) {
-            (Turn::Theirs(hit), _) => return self.found(lead, hit),
-            (Turn::Paused, Some(held)) => {
+            (ClaimOutcome::Theirs(hit), _) => return self.found(lead, hit),
+            (ClaimOutcome::Paused, Some(held)) => {
                 let (held, fresh, due) = (Arc::clone(held), None, None);
                 return self.found(lead, Hit { held, fresh, due });
             }
-            (Turn::Ours(lease, mark), _) => Some((lease, mark)),
-            (Turn::Unstored, _) => None,
+            (ClaimOutcome::Ours(lease, mark), _) => Some((lease, mark)),
+            (ClaimOutcome::Unstored, _) => None,
             // Nobody respects a pause with nothing to serve.
-            (Turn::Paused, None) => None,
+            (ClaimOutcome::Paused, None) => None,
         };
         let spare = spare.filter(|_| !lead.has_changed());
         let lease = lease.map(|(lease, mark)| match &spare {
@@ -343,17 +347,17 @@ impl<'a> Request<'a> {
             self.state.counters.here().misses.count();
         }
         self.state.counters.here().computations.count();
-        Sought::Compute(Box::new(Work::new(lead, lease, spare)))
+        SeekOutcome::Compute(Box::new(ComputePermit::new(lead, lease, spare)))
     }
 
     /// Computes beside the cache.
-    fn alone(&self, turn: Option<OwnedSemaphorePermit>) -> Sought {
+    fn alone(&self, turn: Option<OwnedSemaphorePermit>) -> SeekOutcome {
         self.state.counters.here().misses.count();
         self.state.counters.here().computations.count();
-        Sought::Compute(Box::new(Work::alone(turn)))
+        SeekOutcome::Compute(Box::new(ComputePermit::alone(turn)))
     }
 
-    fn failed(&self, error: &Error, lead: &Lead) -> Turn {
+    fn failed(&self, error: &Error, lead: &Leader) -> ClaimOutcome {
         if self.inner.store.is_up() {
             // Nothing of ours is stored, so nothing would be told of it. (A server that is away
             // for all of this process ends our flights when it comes back.)
@@ -361,7 +365,7 @@ impl<'a> Request<'a> {
         }
         self.state.counters.here().errors.count(error.kind());
         self.trouble(error);
-        Turn::Unstored
+        ClaimOutcome::Unstored
     }
 
     fn trouble(&self, error: &Error) {
@@ -369,15 +373,15 @@ impl<'a> Request<'a> {
         self.state.trouble.arises(observer, &self.state.name, error);
     }
 
-    fn calling(&self) -> Calling {
-        Calling {
+    fn calling(&self) -> CallId {
+        CallId {
             cache: self.inner.local.registry.id,
             key: *self.key.fingerprint(),
         }
     }
 
-    fn mark(&self, stamp: Stamp) -> Mark {
-        Mark::new(self.policy.codec, (self.form.shape)(), stamp, self.key)
+    fn mark(&self, stamp: GenerationStamp) -> EntryHeader {
+        EntryHeader::new(self.policy.codec, (self.form.shape)(), stamp, self.key)
     }
 
     /// With its seals, if there are tags.
@@ -385,7 +389,7 @@ impl<'a> Request<'a> {
         match &self.seals {
             // Nothing would break them.
             Some(_) if !self.session.vouches() => value,
-            Some(seals) => Arc::new(Sealed {
+            Some(seals) => Arc::new(TaggedValue {
                 value,
                 seals: Arc::clone(seals),
             }),
@@ -394,14 +398,14 @@ impl<'a> Request<'a> {
     }
 
     /// This is what its function's copies are to be of, if all of them have the same groups.
-    fn set_current(&self, stamp: Stamp) {
+    fn set_current(&self, stamp: GenerationStamp) {
         if self.seals.is_none() && self.session.vouches() {
             self.state.current.set(stamp);
         }
     }
 
     /// Where this process holds the call's value, or a copy of it.
-    fn held(&self) -> &Near {
+    fn held(&self) -> &NearCache {
         self.inner.local.held(self.form.is_own)
     }
 

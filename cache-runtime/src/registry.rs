@@ -12,12 +12,12 @@ use std::time::Duration;
 use crate::entry::policy::Policy;
 use crate::error::{Error, ErrorKind};
 use crate::invalidation::group::Group;
-use crate::key::{Arguments, Head, Key, Variant};
-use crate::near_cache::Current;
-use crate::overrides::rules::Rules;
+use crate::key::{Arguments, Key, KeyPrefix, Variant};
+use crate::near_cache::KnownStamp;
+use crate::overrides::rules::OverrideRules;
 use crate::process;
-use crate::registry::announcement::Announcing;
-use crate::registry::failure_reporter::Trouble;
+use crate::registry::announcement::Announcements;
+use crate::registry::failure_reporter::FailureReporter;
 use crate::registry::name::{function_name, within};
 use crate::registry::outlook::Outlook;
 use crate::telemetry::event::Observer;
@@ -46,7 +46,7 @@ pub struct Site {
 pub struct Function {
     site: Site,
     // The first cache that asks is nearly always the only one.
-    first: OnceLock<(u64, Arc<State>)>,
+    first: OnceLock<(u64, Arc<FunctionState>)>,
 }
 
 impl Function {
@@ -60,34 +60,34 @@ impl Function {
 
     /// What one cache knows of this function.
     #[inline]
-    pub(crate) fn state(&'static self, registry: &Registry) -> Known {
+    pub(crate) fn state(&'static self, registry: &Registry) -> FunctionRef {
         match self.first.get() {
-            Some((id, state)) if *id == registry.id => Known::First(state),
+            Some((id, state)) if *id == registry.id => FunctionRef::First(state),
             _ => self.other(registry),
         }
     }
 
     #[cold]
-    fn other(&'static self, registry: &Registry) -> Known {
+    fn other(&'static self, registry: &Registry) -> FunctionRef {
         let state = registry.of_site(&self.site);
         let _ = self.first.set((registry.id, Arc::clone(&state)));
-        Known::Other(state)
+        FunctionRef::Other(state)
     }
 }
 
 /// What one cache knows of one function. Borrowed where it can be: to count who holds it would
 /// cost the cores that share it more than the look at it.
 #[derive(Clone)]
-pub(crate) enum Known {
-    First(&'static State),
-    Other(Arc<State>),
+pub(crate) enum FunctionRef {
+    First(&'static FunctionState),
+    Other(Arc<FunctionState>),
 }
 
-impl Deref for Known {
-    type Target = State;
+impl Deref for FunctionRef {
+    type Target = FunctionState;
 
     #[inline]
-    fn deref(&self) -> &State {
+    fn deref(&self) -> &FunctionState {
         match self {
             Self::First(state) => state,
             Self::Other(state) => state,
@@ -96,39 +96,39 @@ impl Deref for Known {
 }
 
 /// What one cache knows of one function.
-pub(crate) struct State {
+pub(crate) struct FunctionState {
     pub(crate) name: Arc<str>,
     /// How its keys begin, with the path of its body, once that is known not to be generic.
-    plain: OnceLock<((usize, usize), Head)>,
+    plain: OnceLock<((usize, usize), KeyPrefix)>,
     /// How the keys of its instances begin, by the path of their bodies.
-    heads: RwLock<HashMap<(usize, usize), Arc<Head>>>,
+    heads: RwLock<HashMap<(usize, usize), Arc<KeyPrefix>>>,
     /// With its namespace.
     full_name: String,
     version: String,
     /// The namespace and the function itself.
     pub(crate) groups: Arc<[Group]>,
     /// Their generations, while they are known.
-    pub(crate) current: Current,
+    pub(crate) current: KnownStamp,
     pub(crate) counters: Counters,
     /// The variants that the fleet knows, so that a pattern, and an invalidation by another
     /// release, can reach what is stored.
     announced: RwLock<HashSet<Box<str>>>,
-    pub(crate) announcing: Announcing,
-    pub(crate) trouble: Trouble,
-    set: Set,
+    pub(crate) announcing: Announcements,
+    pub(crate) trouble: FailureReporter,
+    set: ActiveSettings,
     /// Another function has the name: nothing is cached.
     refused: Option<String>,
     #[cfg(debug_assertions)]
     read_back: AtomicBool,
     /// The cache is off.
     out: bool,
-    place: Place,
+    place: FunctionPlace,
     pub(crate) outlook: Outlook,
 }
 
 /// What tells functions of one name apart.
 #[derive(Clone, PartialEq, Eq)]
-enum Place {
+enum FunctionPlace {
     Site {
         at: String,
         /// What it is in: a macro writes several functions at one place.
@@ -138,7 +138,7 @@ enum Place {
     ByHand,
 }
 
-impl Place {
+impl FunctionPlace {
     /// The site, unless the keys are used by hand.
     fn at(&self) -> Option<&str> {
         match self {
@@ -148,12 +148,12 @@ impl Place {
     }
 }
 
-impl State {
+impl FunctionState {
     fn new(
         namespace: &str,
         name: &str,
         version: &str,
-        place: Place,
+        place: FunctionPlace,
         refused: Option<String>,
         out: bool,
     ) -> Self {
@@ -168,12 +168,12 @@ impl State {
                 Group::function(namespace, name),
             ]
             .into(),
-            current: Current::default(),
+            current: KnownStamp::default(),
             counters: Counters::default(),
             announced: RwLock::default(),
-            announcing: Announcing::default(),
-            trouble: Trouble::default(),
-            set: Set::default(),
+            announcing: Announcements::default(),
+            trouble: FailureReporter::default(),
+            set: ActiveSettings::default(),
             refused,
             #[cfg(debug_assertions)]
             read_back: AtomicBool::new(false),
@@ -189,7 +189,7 @@ impl State {
         &self,
         path: &'static str,
         schema: fn() -> u64,
-        with: impl FnOnce(&Head) -> T,
+        with: impl FnOnce(&KeyPrefix) -> T,
     ) -> T {
         // One instance, one text: its address says which.
         let place = (path.as_ptr().addr(), path.len());
@@ -207,7 +207,7 @@ impl State {
         path: &'static str,
         place: (usize, usize),
         schema: fn() -> u64,
-    ) -> Arc<Head> {
+    ) -> Arc<KeyPrefix> {
         let heads = self.heads.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(head) = heads.get(&place) {
             return Arc::clone(head);
@@ -217,10 +217,10 @@ impl State {
         let variant = Variant::new(schema(), &self.version);
         let head = || match &self.place {
             // An item knows the `impl` it is in, and of a trait only its name.
-            Place::Site { provided: true, .. } if path.starts_with('<') => {
-                Head::provided(&self.full_name, variant, path)
+            FunctionPlace::Site { provided: true, .. } if path.starts_with('<') => {
+                KeyPrefix::provided(&self.full_name, variant, path)
             }
-            _ => Head::new(&self.full_name, variant, path),
+            _ => KeyPrefix::new(&self.full_name, variant, path),
         };
         if !path.contains('<') && self.plain.set((place, head())).is_ok() {
             return Arc::new(head());
@@ -305,7 +305,7 @@ impl State {
 
 /// What is set of a function at run time.
 #[derive(Default)]
-struct Set {
+struct ActiveSettings {
     /// Milliseconds; 0 is nothing.
     ttl: AtomicU64,
     off: AtomicBool,
@@ -317,11 +317,11 @@ pub(crate) struct Registry {
     pub(crate) id: u64,
     namespace: Arc<str>,
     observer: Observer,
-    rules: Rules,
+    rules: OverrideRules,
     pub(crate) off: bool,
     /// Of what is no single function's.
-    damage: Trouble,
-    functions: RwLock<HashMap<String, Vec<Arc<State>>>>,
+    damage: FailureReporter,
+    functions: RwLock<HashMap<String, Vec<Arc<FunctionState>>>>,
     /// The name that was used first.
     first_called: OnceLock<Arc<str>>,
 }
@@ -331,7 +331,12 @@ const MOST_BY_HAND: usize = 10_000;
 
 impl Registry {
     /// `off`: whether no call of any function consults the cache.
-    pub(crate) fn new(namespace: &str, observer: &Observer, rules: Rules, off: bool) -> Self {
+    pub(crate) fn new(
+        namespace: &str,
+        observer: &Observer,
+        rules: OverrideRules,
+        off: bool,
+    ) -> Self {
         static IDS: AtomicU64 = AtomicU64::new(0);
         process::note();
         Self {
@@ -340,7 +345,7 @@ impl Registry {
             observer: observer.clone(),
             rules,
             off,
-            damage: Trouble::default(),
+            damage: FailureReporter::default(),
             functions: RwLock::default(),
             first_called: OnceLock::new(),
         }
@@ -351,10 +356,10 @@ impl Registry {
         self.first_called.get().map(|name| &**name)
     }
 
-    fn of_site(&self, site: &Site) -> Arc<State> {
+    fn of_site(&self, site: &Site) -> Arc<FunctionState> {
         let path = (site.path)();
         let own = function_name(path, site.function);
-        let place = Place::Site {
+        let place = FunctionPlace::Site {
             at: format!("{own} at {}:{}:{}", site.file, site.line, site.column),
             within: within(path),
             provided: !path.starts_with('<'),
@@ -364,7 +369,7 @@ impl Registry {
     }
 
     /// The function of keys used by hand.
-    pub(crate) fn by_hand(&self, name: &str) -> Result<Arc<State>, Error> {
+    pub(crate) fn by_hand(&self, name: &str) -> Result<Arc<FunctionState>, Error> {
         let functions = self
             .functions
             .read()
@@ -379,11 +384,12 @@ impl Registry {
             ));
         }
         drop(functions);
-        Ok(self.of(name, "", Place::ByHand))
+        Ok(self.of(name, "", FunctionPlace::ByHand))
     }
 
-    fn of(&self, name: &str, version: &str, place: Place) -> Arc<State> {
-        let find = |states: &Vec<Arc<State>>| states.iter().find(|s| s.place == place).cloned();
+    fn of(&self, name: &str, version: &str, place: FunctionPlace) -> Arc<FunctionState> {
+        let find =
+            |states: &Vec<Arc<FunctionState>>| states.iter().find(|s| s.place == place).cloned();
         let functions = self
             .functions
             .read()
@@ -407,7 +413,7 @@ impl Registry {
                 "two functions are named `{name}`: {owner} has the name, so {at} is not cached; give one of them another with `name = \"…\"`"
             )
         });
-        let state = Arc::new(State::new(
+        let state = Arc::new(FunctionState::new(
             &self.namespace,
             name,
             version,
@@ -427,12 +433,12 @@ impl Registry {
     }
 
     /// What is set at run time.
-    pub(crate) fn rules(&self) -> &Rules {
+    pub(crate) fn rules(&self) -> &OverrideRules {
         &self.rules
     }
 
     /// Brings it into force; the functions for which it is new.
-    pub(crate) fn apply_rules(&self) -> Vec<Arc<State>> {
+    pub(crate) fn apply_rules(&self) -> Vec<Arc<FunctionState>> {
         // Under the lock of writers: a function that comes at this moment must not miss it.
         let functions = self
             .functions
@@ -469,7 +475,7 @@ impl Registry {
         });
     }
 
-    fn each(&self, forget: impl Fn(&State)) {
+    fn each(&self, forget: impl Fn(&FunctionState)) {
         let functions = self
             .functions
             .read()

@@ -143,7 +143,7 @@ fn part(private: &TokenStream, value: &impl ToTokens, ty: &Type, there: Span) ->
     quote_spanned! {there=>
         &{
             use #private::AnyPart as _;
-            #private::Part(&#value).recached_part()
+            #private::KeyRef(&#value).recached_part()
         }
     }
 }

@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use crate::api::cache::Cache;
-use crate::api::entry_handle::{Place, refreshing};
+use crate::api::entry_handle::{EntryLocation, refreshing};
 use crate::api::invalidation_report::InvalidationReport;
 use crate::backend::Caller;
 use crate::error::{Error, ErrorKind};
@@ -93,7 +93,7 @@ pub fn purge_all() -> Result<InvalidationReport, Error> {
 /// `F` is the call itself, not yet begun.
 #[must_use = "an entry does nothing until it is asked"]
 pub struct Entry<R, const KIND: u8, F> {
-    pub(crate) place: Place,
+    pub(crate) place: EntryLocation,
     pub(crate) compute: F,
     pub(crate) returns: PhantomData<fn() -> R>,
 }

@@ -2,25 +2,25 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::api::cache::{Cache, Defaults, Inner};
+use crate::api::cache::{Cache, CacheInner, Defaults};
 use crate::api::environment;
-use crate::backend::local_values::OwnValues;
-use crate::backend::memory::Memory;
-use crate::backend::redis::credentials::{Ask, Credentials};
+use crate::backend::local_values::LocalValues;
+use crate::backend::memory::MemoryBackend;
+use crate::backend::redis::credentials::{Credentials, CredentialsProvider};
 #[cfg(feature = "tls")]
 use crate::backend::redis::tls_config::TlsConfig;
-use crate::backend::redis::{ExternalPool, Health, Redis, RedisConfig, Target};
-use crate::backend::{Listener, Store};
+use crate::backend::redis::{ExternalPool, Health, RedisBackend, RedisConfig, Topology};
+use crate::backend::{AnyBackend, InvalidationSink};
 use crate::error::{Error, ErrorKind};
-use crate::invalidation::tag_validity::Seals;
+use crate::invalidation::tag_validity::TagRegistry;
 use crate::key::secret::Secret;
-use crate::near_cache::Near;
-use crate::overrides::rules::Rules;
+use crate::near_cache::NearCache;
+use crate::overrides::rules::OverrideRules;
 use crate::protocol::just_invalidated::JustInvalidated;
-use crate::protocol::process_state::Local;
-use crate::protocol::single_flight::Flights;
+use crate::protocol::process_state::ProcessState;
+use crate::protocol::single_flight::SingleFlight;
 use crate::registry::Registry;
-use crate::registry::failure_reporter::Trouble;
+use crate::registry::failure_reporter::FailureReporter;
 use crate::telemetry::event::{Event, Observer};
 
 /// What a value takes that there is always room for among the copies beside a server: with room
@@ -46,7 +46,7 @@ const LARGEST_COPY: u64 = 256 << 10;
 #[derive(Clone)]
 #[must_use = "a builder does nothing until `build` or `install`"]
 pub struct Builder {
-    place: Place,
+    place: BackendChoice,
     namespace: String,
     max_entries: usize,
     max_bytes: u64,
@@ -56,16 +56,16 @@ pub struct Builder {
     near_outage_grace: Duration,
     observer: Observer,
     secret: Option<Arc<[u8]>>,
-    credentials: Option<Ask>,
+    credentials: Option<CredentialsProvider>,
     #[cfg(feature = "sentinel")]
-    sentinel_credentials: Option<Ask>,
+    sentinel_credentials: Option<CredentialsProvider>,
     #[cfg(feature = "tls")]
     tls: Option<TlsConfig>,
     defaults: Defaults,
 }
 
 #[derive(Clone)]
-enum Place {
+enum BackendChoice {
     Environment,
     Process,
     Url(String),
@@ -75,7 +75,7 @@ enum Place {
 impl Default for Builder {
     fn default() -> Self {
         Self {
-            place: Place::Environment,
+            place: BackendChoice::Environment,
             namespace: "recached".to_owned(),
             max_entries: 100_000,
             max_bytes: 64 << 20,
@@ -123,7 +123,7 @@ impl Builder {
     /// password are the server's, and the sentinels' where they want a login and have none of
     /// their own: `?sentinel_user=…&sentinel_password=…` at the end, the user where there is one.
     pub fn redis(mut self, url: impl Into<String>) -> Self {
-        self.place = Place::Url(url.into());
+        self.place = BackendChoice::Url(url.into());
         self
     }
 
@@ -132,7 +132,7 @@ impl Builder {
     /// runtime that calls, and one more, and keeps them; what keeps copies in the process coherent
     /// can't be asked of them, so that none are kept but under a `near_ttl`.
     pub fn pool(mut self, pool: impl Into<ExternalPool>) -> Self {
-        self.place = Place::ExternalPool(pool.into());
+        self.place = BackendChoice::ExternalPool(pool.into());
         self
     }
 
@@ -142,7 +142,7 @@ impl Builder {
     /// that takes longer than 10 s counts as an outage of its own, and is not asked again before it
     /// has returned.
     pub fn credentials(mut self, ask: impl Fn() -> Credentials + Send + Sync + 'static) -> Self {
-        self.credentials = Some(Ask::new(ask));
+        self.credentials = Some(CredentialsProvider::new(ask));
         self
     }
 
@@ -153,7 +153,7 @@ impl Builder {
         mut self,
         ask: impl Fn() -> Credentials + Send + Sync + 'static,
     ) -> Self {
-        self.sentinel_credentials = Some(Ask::new(ask));
+        self.sentinel_credentials = Some(CredentialsProvider::new(ask));
         self
     }
 
@@ -167,7 +167,7 @@ impl Builder {
 
     /// No server, whatever the environment says.
     pub fn in_process(mut self) -> Self {
-        self.place = Place::Process;
+        self.place = BackendChoice::Process;
         self
     }
 
@@ -267,12 +267,12 @@ impl Builder {
         environment::warn_of_unknown();
         self.check()?;
         let target = match &self.place {
-            Place::Process => None,
-            Place::ExternalPool(pool) => Some(Target::ExternalPool(pool.clone())),
-            Place::Url(url) => Some(Target::parse(url)?),
-            Place::Environment => match std::env::var("REDIS_URL") {
+            BackendChoice::Process => None,
+            BackendChoice::ExternalPool(pool) => Some(Topology::ExternalPool(pool.clone())),
+            BackendChoice::Url(url) => Some(Topology::parse(url)?),
+            BackendChoice::Environment => match std::env::var("REDIS_URL") {
                 Ok(url) if !url.is_empty() => {
-                    let target = Target::parse(&url);
+                    let target = Topology::parse(&url);
                     Some(target.map_err(|error| invalid(format!("REDIS_URL: {error}")))?)
                 }
                 Ok(_) | Err(std::env::VarError::NotPresent) => None,
@@ -284,7 +284,7 @@ impl Builder {
         match target {
             None => {
                 let secret = Secret::new(self.secret.as_deref(), false)?;
-                Ok(self.in_memory(Rules::of_environment(), secret, false))
+                Ok(self.in_memory(OverrideRules::of_environment(), secret, false))
             }
             Some(target) => {
                 #[cfg(feature = "tls")]
@@ -296,7 +296,7 @@ impl Builder {
                     }
                 };
                 #[cfg(feature = "sentinel")]
-                if self.sentinel_credentials.is_some() && !matches!(target, Target::Sentinel(_)) {
+                if self.sentinel_credentials.is_some() && !matches!(target, Topology::Sentinel(_)) {
                     return Err(invalid(
                         "there are credentials for sentinels, and the redis url names none: write redis+sentinel://",
                     ));
@@ -317,11 +317,12 @@ impl Builder {
                 // A larger one is read again each time, which costs little beside its size.
                 let largest = self.max_value_size.min(LARGEST_COPY);
                 let (entries, bytes) = (self.max_entries, self.max_bytes);
-                let own = OwnValues::new(move || Near::new(entries, bytes, largest));
-                let local = self.local(Rules::of_environment(), largest, false, Some(own));
+                let own = LocalValues::new(move || NearCache::new(entries, bytes, largest));
+                let local = self.local(OverrideRules::of_environment(), largest, false, Some(own));
                 let secret = Secret::new(self.secret.as_deref(), true)?;
-                let store = Redis::start(settings, Arc::clone(&local) as Arc<dyn Listener>)?;
-                Ok(self.assemble(Store::Redis(store), local, secret))
+                let store =
+                    RedisBackend::start(settings, Arc::clone(&local) as Arc<dyn InvalidationSink>)?;
+                Ok(self.assemble(AnyBackend::RedisBackend(store), local, secret))
             }
         }
     }
@@ -338,31 +339,37 @@ impl Builder {
 
     /// A cache that is off; needs nothing that could fail.
     pub(crate) fn off(&self) -> Cache {
-        self.in_memory(Rules::default(), Secret::own(false), true)
+        self.in_memory(OverrideRules::default(), Secret::own(false), true)
     }
 
-    fn in_memory(&self, rules: Rules, secret: Secret, off: bool) -> Cache {
+    fn in_memory(&self, rules: OverrideRules, secret: Secret, off: bool) -> Cache {
         let local = self.local(rules, self.max_value_size, off, None);
-        let store = Memory::new(Arc::clone(&local.near));
-        self.assemble(Store::Memory(Arc::new(store)), local, secret)
+        let store = MemoryBackend::new(Arc::clone(&local.near));
+        self.assemble(AnyBackend::MemoryBackend(Arc::new(store)), local, secret)
     }
 
-    fn local(&self, rules: Rules, largest: u64, off: bool, own: Option<OwnValues>) -> Arc<Local> {
-        Arc::new(Local {
-            flights: Arc::new(Flights::new()),
-            near: Arc::new(Near::new(self.max_entries, self.max_bytes, largest)),
+    fn local(
+        &self,
+        rules: OverrideRules,
+        largest: u64,
+        off: bool,
+        own: Option<LocalValues>,
+    ) -> Arc<ProcessState> {
+        Arc::new(ProcessState {
+            flights: Arc::new(SingleFlight::new()),
+            near: Arc::new(NearCache::new(self.max_entries, self.max_bytes, largest)),
             own,
             registry: Registry::new(&self.namespace, &self.observer, rules, off),
-            seals: Seals::default(),
+            seals: TagRegistry::default(),
             just_invalidated: JustInvalidated::default(),
             observer: self.observer.clone(),
             near_outage_grace: self.near_outage_grace,
         })
     }
 
-    fn assemble(&self, store: Store, local: Arc<Local>, secret: Secret) -> Cache {
+    fn assemble(&self, store: AnyBackend, local: Arc<ProcessState>, secret: Secret) -> Cache {
         Cache {
-            inner: Arc::new(Inner {
+            inner: Arc::new(CacheInner {
                 namespace: self.namespace.as_str().into(),
                 store,
                 local,
@@ -371,7 +378,7 @@ impl Builder {
                 refreshes: Arc::default(),
                 secret,
                 patience: self.command_timeout,
-                misuse: Trouble::default(),
+                misuse: FailureReporter::default(),
                 forked: AtomicBool::new(false),
                 warned: Mutex::default(),
             }),
@@ -407,7 +414,7 @@ impl Builder {
                 "max_bytes is below one byte per entry of the capacity: give more bytes or fewer entries",
             ));
         }
-        if matches!(self.place, Place::ExternalPool(_)) && self.is_dressed() {
+        if matches!(self.place, BackendChoice::ExternalPool(_)) && self.is_dressed() {
             return Err(invalid(
                 "a pool of the program's own logs in by itself: give credentials and certificates to the pool",
             ));

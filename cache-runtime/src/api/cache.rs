@@ -10,7 +10,9 @@ use crate::api::builder::Builder;
 use crate::api::check_report::CheckReport;
 use crate::api::invalidation_report::InvalidationReport;
 use crate::backend::redis::Change;
-use crate::backend::{Caller, Listener, Look, Store, Tier, Undelivered};
+use crate::backend::{
+    AnyBackend, Backend, Caller, InvalidationSink, PendingInvalidation, ReadMode,
+};
 use crate::entry::policy::Policy;
 use crate::error::{Error, ErrorKind};
 use crate::invalidation::group::Group;
@@ -20,11 +22,11 @@ use crate::key::pattern::{KeyPattern, NamePattern};
 use crate::key::secret::Secret;
 use crate::process;
 use crate::process::background::yielded;
-use crate::protocol::process_state::Local;
-use crate::protocol::refresh::Refreshes;
-use crate::protocol::{Answer, TypedRequest, Verdict};
-use crate::registry::State;
-use crate::registry::failure_reporter::Trouble;
+use crate::protocol::process_state::ProcessState;
+use crate::protocol::refresh::BackgroundRefreshes;
+use crate::protocol::{CallOutcome, StoreDecision, TypedCall};
+use crate::registry::FunctionState;
+use crate::registry::failure_reporter::FailureReporter;
 use crate::telemetry::event::Event;
 use crate::telemetry::stats::Stats;
 use crate::values::return_kind::{OWNED, RESULT, Returns, Storable};
@@ -37,22 +39,22 @@ const PART: usize = 500;
 /// Annotated functions use the installed one unless they name another with `cache = …`.
 #[derive(Clone)]
 pub struct Cache {
-    pub(crate) inner: Arc<Inner>,
+    pub(crate) inner: Arc<CacheInner>,
 }
 
-pub(crate) struct Inner {
+pub(crate) struct CacheInner {
     pub(crate) namespace: Arc<str>,
-    pub(crate) store: Store,
-    pub(crate) local: Arc<Local>,
+    pub(crate) store: AnyBackend,
+    pub(crate) local: Arc<ProcessState>,
     pub(crate) defaults: Defaults,
     /// What the payload of an entry takes at most, in bytes.
     pub(crate) max_value_size: u64,
-    pub(crate) refreshes: Arc<Refreshes>,
+    pub(crate) refreshes: Arc<BackgroundRefreshes>,
     pub(crate) secret: Secret,
     /// How long a call waits for the server.
     pub(crate) patience: Duration,
     /// Keys by hand that can't be used.
-    pub(crate) misuse: Trouble,
+    pub(crate) misuse: FailureReporter,
     /// This process is a fork, and that was told.
     pub(crate) forked: AtomicBool,
     /// Patterns that match no function and have been told of.
@@ -307,26 +309,27 @@ impl Cache {
             return compute().await;
         }
         let policy = state.policy(*policy);
-        let request =
-            TypedRequest::<R, KIND>::new(&self.inner, &state, &key, &policy, Caller::Async);
+        let request = TypedCall::<R, KIND>::new(&self.inner, &state, &key, &policy, Caller::Async);
         match request.seek().await {
-            Answer::Found(value) => value,
-            Answer::Due(value, beyond) => match request.seek_ahead(beyond).await {
-                Some(work) => match request.compute(&work, pin!(compute())).await.split() {
-                    Ok(new) => {
-                        let new = R::join(new);
-                        request.settle(work, new, |_| Verdict::Keep).await
-                    }
-                    Err(_) => {
-                        request.fail(work).await;
-                        value
-                    }
-                },
-                None => value,
-            },
-            Answer::Compute(work) => {
+            CallOutcome::Found(value) => value,
+            CallOutcome::DueRenewal(value, min_remaining_ttl) => {
+                match request.seek_ahead(min_remaining_ttl).await {
+                    Some(work) => match request.compute(&work, pin!(compute())).await.split() {
+                        Ok(new) => {
+                            let new = R::join(new);
+                            request.settle(work, new, |_| StoreDecision::Store).await
+                        }
+                        Err(_) => {
+                            request.fail(work).await;
+                            value
+                        }
+                    },
+                    None => value,
+                }
+            }
+            CallOutcome::Compute(work) => {
                 let result = request.compute(&work, pin!(compute())).await;
-                request.settle(work, result, |_| Verdict::Keep).await
+                request.settle(work, result, |_| StoreDecision::Store).await
             }
         }
     }
@@ -343,8 +346,7 @@ impl Cache {
             return Ok(None);
         }
         let policy = state.policy(Policy::new(Duration::ZERO));
-        let request =
-            TypedRequest::<T, OWNED>::new(&self.inner, &state, &key, &policy, Caller::Async);
+        let request = TypedCall::<T, OWNED>::new(&self.inner, &state, &key, &policy, Caller::Async);
         Ok(request.peek().await)
     }
 
@@ -367,7 +369,7 @@ impl Cache {
             return Ok(());
         }
         let policy = state.policy(policy);
-        TypedRequest::<T, OWNED>::new(&self.inner, &state, &key, &policy, Caller::Async)
+        TypedCall::<T, OWNED>::new(&self.inner, &state, &key, &policy, Caller::Async)
             .put(value)
             .await
     }
@@ -407,9 +409,9 @@ impl Cache {
 
     /// The life of what is stored, of whatever type, unless its generations are gone. A server that
     /// is away has none.
-    async fn left(&self, state: &State, key: &Key) -> Option<Duration> {
+    async fn left(&self, state: &FunctionState, key: &Key) -> Option<Duration> {
         let session = self.inner.store.session(Caller::Async);
-        let read = match session.read(key, &state.groups, Look::WithLife).await {
+        let read = match session.read(key, &state.groups, ReadMode::WithLife).await {
             Ok(read) => read,
             Err(error) => {
                 state.counters.here().errors.count(error.kind());
@@ -422,7 +424,7 @@ impl Cache {
         read.fresh(cap).filter(|_| current)
     }
 
-    fn by_hand(&self, key: &str) -> Result<(Arc<State>, Key), Error> {
+    fn by_hand(&self, key: &str) -> Result<(Arc<FunctionState>, Key), Error> {
         let key = Key::by_hand(&self.inner.namespace, key)?;
         let state = self.inner.local.registry.by_hand(key.name())?;
         state.check()?;
@@ -469,9 +471,9 @@ impl Cache {
         let delivered = inner.delivered(changed, || {
             // Those that we know by name, too: the fleet's names may be gone by then.
             let known = groups.iter().map(|group| group.key().to_owned());
-            let known = known.map(Undelivered::Group);
+            let known = known.map(PendingInvalidation::Group);
             known
-                .chain([Undelivered::Functions(pattern.to_owned())])
+                .chain([PendingInvalidation::Functions(pattern.to_owned())])
                 .collect()
         });
         for part in groups.chunks(PART) {
@@ -505,7 +507,7 @@ impl Cache {
         let session = inner.store.session(caller).ahead();
         let changed = session.change(&groups).await;
         let delivered = inner.delivered(changed, || {
-            vec![Undelivered::Group(groups[0].key().to_owned())]
+            vec![PendingInvalidation::Group(groups[0].key().to_owned())]
         });
         inner.forget(&groups);
         Ok(InvalidationReport {
@@ -524,12 +526,14 @@ impl Cache {
         let wanted = KeyPattern::parse(pattern, &inner.namespace)?;
         let session = inner.store.session(caller).ahead();
         let removed = session.remove_matching(&wanted).await;
-        let removed = inner.delivered(removed, || vec![Undelivered::Calls(pattern.to_owned())]);
+        let removed = inner.delivered(removed, || {
+            vec![PendingInvalidation::Calls(pattern.to_owned())]
+        });
         let own = inner.local.remove_own_matching(&wanted);
         inner
             .local
             .flights
-            .retire_where(|key, _| wanted.matches(key));
+            .close_where(|key, _| wanted.matches(key));
         inner.store.forget(&Change::Calls(&wanted));
         Ok(match removed? {
             Some(mut removed) => {
@@ -554,7 +558,7 @@ impl Cache {
         let everything = [Group::everything(&inner.namespace)];
         let changed = session.change(&everything).await;
         let delivered = inner.delivered(changed, || {
-            vec![Undelivered::Group(everything[0].key().to_owned())]
+            vec![PendingInvalidation::Group(everything[0].key().to_owned())]
         });
         inner.forget(&everything);
         let mut functions = inner.local.registry.names();
@@ -610,7 +614,7 @@ impl fmt::Debug for Cache {
     }
 }
 
-impl Inner {
+impl CacheInner {
     /// Logs that no function matches, once for each pattern, with the name that may have been meant.
     fn warn_of_unknown(&self, pattern: &str) {
         let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
@@ -670,7 +674,7 @@ impl Inner {
     ) -> Result<InvalidationReport, Error> {
         let session = self.store.session(caller).ahead();
         let removed = session.remove(key).await;
-        let removed = self.delivered(removed, || vec![Undelivered::Call(key.to_string())]);
+        let removed = self.delivered(removed, || vec![PendingInvalidation::Call(key.to_string())]);
         let own = self.local.remove_own(key.as_str());
         self.forget_call(key);
         self.local.just_invalidated.add(key.fingerprint());
@@ -684,7 +688,7 @@ impl Inner {
     fn delivered<T>(
         &self,
         outcome: Result<T, Error>,
-        pending: impl FnOnce() -> Vec<Undelivered>,
+        pending: impl FnOnce() -> Vec<PendingInvalidation>,
     ) -> Result<Option<T>, Error> {
         match outcome {
             Ok(value) => Ok(Some(value)),
@@ -694,7 +698,7 @@ impl Inner {
 
     /// Whoever reads or computes this call now does so with what was before.
     pub(crate) fn forget_call(&self, key: &Key) {
-        self.local.flights.retire(key);
+        self.local.flights.close_to_joiners(key);
         self.store.forget(&Change::Call(key.as_str()));
     }
 }

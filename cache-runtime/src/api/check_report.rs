@@ -1,7 +1,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::backend::redis::{Facts, Info};
+use crate::backend::redis::{ServerFacts, ServerInfo};
 
 /// What [`Cache::check`](crate::Cache::check) has found. `Display` tells it in words.
 #[derive(Clone, Debug)]
@@ -13,7 +13,7 @@ pub struct CheckReport {
 }
 
 impl CheckReport {
-    pub(crate) fn of(facts: Option<Facts>, patience: Duration) -> Self {
+    pub(crate) fn of(facts: Option<ServerFacts>, patience: Duration) -> Self {
         let Some(facts) = facts else {
             return Self {
                 server: "none: the cache is in this process".to_owned(),
@@ -75,7 +75,7 @@ impl CheckReport {
         self.missing.is_empty() && self.advice.is_empty()
     }
 
-    fn memory(&mut self, info: &Info) {
+    fn memory(&mut self, info: &ServerInfo) {
         let (Some(policy), Some(limit)) = (
             info.of("maxmemory_policy"),
             info.of("maxmemory")
@@ -105,7 +105,7 @@ impl CheckReport {
         }
     }
 
-    fn advise(&mut self, facts: &Facts, patience: Duration) {
+    fn advise(&mut self, facts: &ServerFacts, patience: Duration) {
         let untold = facts.missing.iter().any(|it| it == "+client|tracking");
         if facts.protocol == 2 && !untold {
             self.advice.push("it speaks RESP2 only, or a proxy between does: hits in the process need RESP3 (Redis 6, Valkey)".to_owned());
@@ -113,7 +113,7 @@ impl CheckReport {
         if facts.elsewhere {
             self.advice.push("it is a node of a cluster, which sends us to others: write `redis+cluster://`, with the feature `cluster`".to_owned());
         }
-        let replica = |info: &Info| info.of("role") == Some("slave");
+        let replica = |info: &ServerInfo| info.of("role") == Some("slave");
         if facts.infos().iter().any(replica) {
             self.advice.push(
                 "it is a replica, which takes no writes: name the primary, or the sentinels"
@@ -138,7 +138,7 @@ impl CheckReport {
     }
 }
 
-fn server(facts: &Facts) -> String {
+fn server(facts: &ServerFacts) -> String {
     let told = |name| facts.infos().iter().find_map(|info| info.of(name));
     if let Some(version) = told("valkey_version") {
         return format!("Valkey {version}");

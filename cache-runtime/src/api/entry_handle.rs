@@ -13,8 +13,8 @@ use crate::entry::policy::Policy;
 use crate::error::Error;
 use crate::invalidation::group::Group;
 use crate::key::{Arguments, Key};
-use crate::protocol::TypedRequest;
-use crate::registry::Known;
+use crate::protocol::TypedCall;
+use crate::registry::FunctionRef;
 use crate::values::return_kind::{Returns, ValueKind};
 
 /// The cache entry of one call of an annotated function, as its companion gives it.
@@ -22,15 +22,15 @@ use crate::values::return_kind::{Returns, ValueKind};
 /// `F` is the call itself, not yet begun.
 #[must_use = "an entry does nothing until it is asked"]
 pub struct Entry<R, const KIND: u8, F> {
-    pub(crate) place: Place,
+    pub(crate) place: EntryLocation,
     pub(crate) compute: F,
     pub(crate) returns: PhantomData<fn() -> R>,
 }
 
 /// Where a call's entry is.
-pub(crate) struct Place {
+pub(crate) struct EntryLocation {
     pub(crate) cache: Cache,
-    pub(crate) state: Known,
+    pub(crate) state: FunctionRef,
     pub(crate) arguments: Arguments,
     /// Made when it is asked for, by somebody who knows the return type.
     pub(crate) key: OnceLock<Result<Key, Error>>,
@@ -39,7 +39,7 @@ pub(crate) struct Place {
     pub(crate) policy: Policy,
 }
 
-impl Place {
+impl EntryLocation {
     pub(crate) fn key<R: Returns<KIND>, const KIND: u8>(&self) -> Result<&Key, Error> {
         self.key_with(R::Kind::FORM.shape)
     }
@@ -57,10 +57,10 @@ impl Place {
     fn request<R: Returns<KIND>, const KIND: u8>(
         &self,
         caller: Caller,
-    ) -> Result<TypedRequest<'_, R, KIND>, Error> {
+    ) -> Result<TypedCall<'_, R, KIND>, Error> {
         let key = self.key::<R, KIND>()?;
         let inner = &self.cache.inner;
-        let request = TypedRequest::new(inner, &self.state, key, &self.policy, caller);
+        let request = TypedCall::new(inner, &self.state, key, &self.policy, caller);
         Ok(request.tagged(self.groups.as_ref().ok().and_then(Option::as_ref)))
     }
 

@@ -2,9 +2,11 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::api::cache::Cache;
-use crate::backend::{Caller, Tier};
+use crate::backend::{Backend, Caller};
 use crate::error::Error;
-use crate::overrides::rule::{ActiveOverride, Override, OverrideKind, OverrideSource, Rule};
+use crate::overrides::rule::{
+    ActiveOverride, Override, OverrideKind, OverrideRule, OverrideSource,
+};
 
 /// Overrides at run time, over what the attributes say: for this process, or for the fleet.
 ///
@@ -85,7 +87,7 @@ impl<'a> Overrides<'a> {
 
     fn set(&self, pattern: &str, setting: Override) -> Result<Vec<String>, Error> {
         let local = &self.cache.inner.local;
-        let rule = Rule::new(pattern, setting, OverrideSource::Code, None)?;
+        let rule = OverrideRule::new(pattern, setting, OverrideSource::Code, None)?;
         let mut functions = local.registry.names();
         functions.retain(|name| rule.matches(name));
         local.registry.rules().set(rule)?;
@@ -165,7 +167,7 @@ impl FleetOverrides<'_> {
 
     async fn set(&self, pattern: &str, setting: Override) -> Result<Vec<String>, Error> {
         let inner = &self.cache.inner;
-        let rule = Rule::new(
+        let rule = OverrideRule::new(
             pattern,
             setting,
             OverrideSource::Fleet,

@@ -4,24 +4,27 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::memory::Memory;
-use super::redis::Way;
-use super::{Claim, Claimed, Existing, KnownNames, Look, Read, Removed, Stored, Tier, Watch};
+use super::memory::MemoryBackend;
+use super::redis::RedisSession;
+use super::{
+    Backend, ClaimReply, ClaimRequest, ExistingEntry, KnownNames, LeaseWatch, Lookup, ReadMode,
+    RemovedEntries, StoredEntry,
+};
 use crate::error::Error;
-use crate::invalidation::group::{Group, Stamp};
+use crate::invalidation::group::{GenerationStamp, Group};
 use crate::invalidation::unique_id::UniqueId;
 use crate::key::Key;
 use crate::key::pattern::KeyPattern;
-use crate::near_cache::Near;
+use crate::near_cache::NearCache;
 
 /// The place for such values, made when the first one is asked for.
-pub(crate) struct OwnValues {
-    make: Box<dyn Fn() -> Near + Send + Sync>,
-    made: OnceLock<Arc<Memory>>,
+pub(crate) struct LocalValues {
+    make: Box<dyn Fn() -> NearCache + Send + Sync>,
+    made: OnceLock<Arc<MemoryBackend>>,
 }
 
-impl OwnValues {
-    pub(crate) fn new(make: impl Fn() -> Near + Send + Sync + 'static) -> Self {
+impl LocalValues {
+    pub(crate) fn new(make: impl Fn() -> NearCache + Send + Sync + 'static) -> Self {
         Self {
             make: Box::new(make),
             made: OnceLock::new(),
@@ -29,41 +32,41 @@ impl OwnValues {
     }
 
     #[inline]
-    pub(crate) fn memory(&self) -> &Arc<Memory> {
-        let make = || Arc::new(Memory::new(Arc::new((self.make)())));
+    pub(crate) fn memory(&self) -> &Arc<MemoryBackend> {
+        let make = || Arc::new(MemoryBackend::new(Arc::new((self.make)())));
         self.made.get_or_init(make)
     }
 
     /// If anything was ever kept there.
-    pub(crate) fn made(&self) -> Option<&Arc<Memory>> {
+    pub(crate) fn made(&self) -> Option<&Arc<MemoryBackend>> {
         self.made.get()
     }
 }
 
 /// One call's way: entries and leases here, generations and names from the fleet.
 #[derive(Clone)]
-pub(crate) struct Here {
-    pub(super) memory: Arc<Memory>,
-    pub(super) way: Way,
+pub(crate) struct LocalSession {
+    pub(super) memory: Arc<MemoryBackend>,
+    pub(super) way: RedisSession,
 }
 
-impl Tier for Here {
-    async fn read(&self, key: &Key, groups: &[Group], _: Look) -> Result<Read, Error> {
+impl Backend for LocalSession {
+    async fn read(&self, key: &Key, groups: &[Group], _: ReadMode) -> Result<Lookup, Error> {
         let (entry, left) = self.memory.stored(key);
         // After the entry: one that was stored before an invalidation is then seen to be.
         let stamp = self.way.stamp(groups).await?;
-        Ok(Read { entry, stamp, left })
+        Ok(Lookup { entry, stamp, left })
     }
 
-    async fn stamp(&self, groups: &[Group]) -> Result<Stamp, Error> {
+    async fn stamp(&self, groups: &[Group]) -> Result<GenerationStamp, Error> {
         self.way.stamp(groups).await
     }
 
-    fn watch(&self, key: &Key) -> Watch {
+    fn watch(&self, key: &Key) -> LeaseWatch {
         self.memory.watch(key)
     }
 
-    async fn claim(&self, claimed: &Claimed<'_>) -> Result<Claim, Error> {
+    async fn claim(&self, claimed: &ClaimRequest<'_>) -> Result<ClaimReply, Error> {
         // An invalidation that comes in between costs a computation that nobody is served.
         let now = self.way.stamp(claimed.groups).await?;
         Ok(self.memory.claim_under(claimed, |stamp| stamp == now))
@@ -77,9 +80,9 @@ impl Tier for Here {
         &self,
         key: &Key,
         token: UniqueId,
-        entry: Stored,
+        entry: StoredEntry,
         life: Duration,
-        existing: Existing,
+        existing: ExistingEntry,
     ) -> Result<bool, Error> {
         self.memory.fill(key, token, entry, life, existing).await
     }
@@ -100,7 +103,7 @@ impl Tier for Here {
         self.way.change(groups).await
     }
 
-    async fn remove_matching(&self, pattern: &KeyPattern) -> Result<Removed, Error> {
+    async fn remove_matching(&self, pattern: &KeyPattern) -> Result<RemovedEntries, Error> {
         self.memory.remove_matching(pattern).await
     }
 

@@ -4,17 +4,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use super::watch::Watchers;
+use super::lease_watch::LeaseWatchers;
 use super::{
-    Claim, Claimed, Existing, KnownNames, Look, Reach, Read, Removed, Stored, Tier, Typed, Watch,
+    Backend, ClaimMode, ClaimReply, ClaimRequest, ExistingEntry, KnownNames, LeaseWatch, Lookup,
+    ReadMode, RemovedEntries, StoredEntry, TypedValue,
 };
 use crate::entry::header::LONGEST;
 use crate::error::Error;
-use crate::invalidation::group::{Group, Stamp};
+use crate::invalidation::group::{GenerationStamp, Group};
 use crate::invalidation::unique_id::UniqueId;
 use crate::key::Key;
 use crate::key::pattern::KeyPattern;
-use crate::near_cache::{Evicted, Kept, Near};
+use crate::near_cache::{Evicted, NearCache, NearCopy};
 
 /// A lease that never lapses by itself: its guard lives in this process and lets go.
 const UNTIL_RELEASED: Duration = Duration::from_secs(3_600);
@@ -29,33 +30,33 @@ const MOST_GENERATIONS: usize = 100_000;
 const MOST_TAGS: usize = 200_000;
 
 /// The in-process tier: values as they are, the same protocol as in Redis.
-pub(crate) struct Memory {
-    entries: Arc<Near>,
-    leases: Mutex<HashMap<Key, Lease>>,
+pub(crate) struct MemoryBackend {
+    entries: Arc<NearCache>,
+    leases: Mutex<HashMap<Key, MemoryLease>>,
     /// Leases that are not looked through for pauses that are over.
     many: AtomicUsize,
     generations: RwLock<HashMap<u128, UniqueId>>,
     tags: quick_cache::sync::Cache<u128, UniqueId>,
     names: Mutex<HashSet<String>>,
-    watchers: Arc<Watchers>,
+    watchers: Arc<LeaseWatchers>,
 }
 
-struct Lease {
+struct MemoryLease {
     token: UniqueId,
-    stamp: Stamp,
+    stamp: GenerationStamp,
     /// End of the pause after a failed refresh: nobody holds the lease.
     paused: Option<Instant>,
 }
 
-impl Lease {
+impl MemoryLease {
     /// Whether it was a pause.
     fn is_over(&self) -> bool {
         self.paused.is_some_and(|end| end <= Instant::now())
     }
 }
 
-impl Memory {
-    pub(crate) fn new(entries: Arc<Near>) -> Self {
+impl MemoryBackend {
+    pub(crate) fn new(entries: Arc<NearCache>) -> Self {
         Self {
             entries,
             leases: Mutex::default(),
@@ -67,14 +68,14 @@ impl Memory {
         }
     }
 
-    fn leases(&self) -> MutexGuard<'_, HashMap<Key, Lease>> {
+    fn leases(&self) -> MutexGuard<'_, HashMap<Key, MemoryLease>> {
         self.leases.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Replaces the lease by a pause.
     fn pause_now(
         &self,
-        mut leases: MutexGuard<'_, HashMap<Key, Lease>>,
+        mut leases: MutexGuard<'_, HashMap<Key, MemoryLease>>,
         key: &Key,
         token: UniqueId,
         pause: Duration,
@@ -96,16 +97,16 @@ impl Memory {
     }
 
     /// The entries, for the hit path.
-    pub(crate) fn entries(&self) -> &Arc<Near> {
+    pub(crate) fn entries(&self) -> &Arc<NearCache> {
         &self.entries
     }
 
     /// An entry of whichever generation, and its remaining life.
-    pub(super) fn stored(&self, key: &Key) -> (Option<Stored>, Option<Duration>) {
+    pub(super) fn stored(&self, key: &Key) -> (Option<StoredEntry>, Option<Duration>) {
         let kept = self.entries.find(key);
         (
-            kept.clone().map(Stored::from),
-            kept.as_ref().map(Kept::left),
+            kept.clone().map(StoredEntry::from),
+            kept.as_ref().map(NearCopy::left),
         )
     }
 
@@ -122,7 +123,7 @@ impl Memory {
     }
 
     /// Removes entries and leases that match; which entries.
-    pub(crate) fn remove_calls(&self, pattern: &KeyPattern) -> Removed {
+    pub(crate) fn remove_calls(&self, pattern: &KeyPattern) -> RemovedEntries {
         let mut leases = self.leases();
         let mut gone: Vec<Key> = Vec::new();
         leases.retain(|key, _| {
@@ -144,37 +145,37 @@ impl Memory {
     /// Answers a claim, if these are the generations at this moment.
     pub(super) fn claim_under(
         &self,
-        claimed: &Claimed<'_>,
-        is_current: impl FnOnce(Stamp) -> bool,
-    ) -> Claim {
+        claimed: &ClaimRequest<'_>,
+        is_current: impl FnOnce(GenerationStamp) -> bool,
+    ) -> ClaimReply {
         let stamp = claimed.mark.stamp();
         let mut leases = self.leases();
         // Under the lock: a claim of before an invalidation must not take what one after it has.
         if !is_current(stamp) {
-            return Claim::Stale;
+            return ClaimReply::Stale;
         }
-        if claimed.reach == Reach::Normal
+        if claimed.reach == ClaimMode::Normal
             && let Some(kept) = self.entries.find(claimed.key)
             && kept.stamp == stamp.half()
-            && kept.left() > claimed.beyond
+            && kept.left() > claimed.min_remaining_ttl
         {
             let left = kept.left();
-            return Claim::Found(kept.into(), left);
+            return ClaimReply::Found(kept.into(), left);
         }
         match leases.get(claimed.key) {
             // Whoever computes for an older generation computes for nobody.
             Some(lease)
                 if lease.stamp == stamp
                     && lease.paused.is_none()
-                    && claimed.reach != Reach::Force =>
+                    && claimed.reach != ClaimMode::Force =>
             {
-                Claim::Held(UNTIL_RELEASED)
+                ClaimReply::Held(UNTIL_RELEASED)
             }
             Some(lease) if lease.stamp == stamp && claimed.respects_pause && !lease.is_over() => {
-                Claim::Paused
+                ClaimReply::Paused
             }
             _ => {
-                let lease = Lease {
+                let lease = MemoryLease {
                     token: claimed.token,
                     stamp,
                     paused: None,
@@ -184,13 +185,13 @@ impl Memory {
                 if replaced.is_some() {
                     self.watchers.notify(claimed.key.as_str());
                 }
-                Claim::Granted
+                ClaimReply::Granted
             }
         }
     }
 
-    fn insert(&self, key: &Key, entry: Stored, life: Duration) -> Evicted {
-        if let Stored::Typed(Typed {
+    fn insert(&self, key: &Key, entry: StoredEntry, life: Duration) -> Evicted {
+        if let StoredEntry::TypedValue(TypedValue {
             value,
             stamp,
             bytes,
@@ -201,8 +202,8 @@ impl Memory {
         Evicted::default()
     }
 
-    fn current(&self, groups: &[Group]) -> Stamp {
-        Stamp::of(groups.iter().map(|group| self.generation(group)))
+    fn current(&self, groups: &[Group]) -> GenerationStamp {
+        GenerationStamp::of(groups.iter().map(|group| self.generation(group)))
     }
 
     fn generation(&self, group: &Group) -> UniqueId {
@@ -232,9 +233,9 @@ impl Memory {
     }
 }
 
-impl From<Kept> for Stored {
-    fn from(kept: Kept) -> Self {
-        Self::Typed(Typed {
+impl From<NearCopy> for StoredEntry {
+    fn from(kept: NearCopy) -> Self {
+        Self::TypedValue(TypedValue {
             value: kept.value,
             stamp: kept.stamp,
             // It has been weighed when it was stored.
@@ -243,22 +244,22 @@ impl From<Kept> for Stored {
     }
 }
 
-impl Tier for Memory {
-    async fn read(&self, key: &Key, groups: &[Group], _: Look) -> Result<Read, Error> {
+impl Backend for MemoryBackend {
+    async fn read(&self, key: &Key, groups: &[Group], _: ReadMode) -> Result<Lookup, Error> {
         let (entry, left) = self.stored(key);
         let stamp = self.current(groups);
-        Ok(Read { entry, stamp, left })
+        Ok(Lookup { entry, stamp, left })
     }
 
-    async fn stamp(&self, groups: &[Group]) -> Result<Stamp, Error> {
+    async fn stamp(&self, groups: &[Group]) -> Result<GenerationStamp, Error> {
         Ok(self.current(groups))
     }
 
-    fn watch(&self, key: &Key) -> Watch {
+    fn watch(&self, key: &Key) -> LeaseWatch {
         self.watchers.watch(key)
     }
 
-    async fn claim(&self, claimed: &Claimed<'_>) -> Result<Claim, Error> {
+    async fn claim(&self, claimed: &ClaimRequest<'_>) -> Result<ClaimReply, Error> {
         let is_current = |stamp| self.current(claimed.groups) == stamp;
         Ok(self.claim_under(claimed, is_current))
     }
@@ -274,17 +275,17 @@ impl Tier for Memory {
         &self,
         key: &Key,
         token: UniqueId,
-        entry: Stored,
+        entry: StoredEntry,
         life: Duration,
-        existing: Existing,
+        existing: ExistingEntry,
     ) -> Result<bool, Error> {
         let mut leases = self.leases();
         let Some(lease) = leases.get(key).filter(|lease| lease.token == token) else {
             return Ok(false);
         };
         let half = lease.stamp.half();
-        let kept = |kept: Kept| kept.stamp == half;
-        if let Existing::Keep { pause } = existing
+        let kept = |kept: NearCopy| kept.stamp == half;
+        if let ExistingEntry::Keep { pause } = existing
             && self.entries.find(key).is_some_and(kept)
         {
             self.pause_now(leases, key, token, pause);
@@ -332,7 +333,7 @@ impl Tier for Memory {
         Ok(())
     }
 
-    async fn remove_matching(&self, pattern: &KeyPattern) -> Result<Removed, Error> {
+    async fn remove_matching(&self, pattern: &KeyPattern) -> Result<RemovedEntries, Error> {
         Ok(self.remove_calls(pattern))
     }
 

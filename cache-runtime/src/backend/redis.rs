@@ -1,46 +1,46 @@
 //! The tier in a Redis server. Connections, scripts and pushes stay in here.
 
+mod announced_names;
 mod batcher;
 mod chores;
 #[cfg(feature = "cluster")]
 mod cluster;
+mod cluster_layout;
+mod commands;
+mod connection;
 pub(crate) mod credentials;
-mod database;
+mod database_id;
 mod external_pool;
+#[cfg(feature = "sentinel")]
+mod failover_watcher;
 mod fleet;
 mod generations;
 mod greeting;
 mod hash;
 mod health;
-mod inbox;
-mod keeper;
-mod lanes;
-mod link;
-mod look;
-#[cfg(feature = "sentinel")]
-mod lookout;
-mod names;
+mod lookup;
+mod node_batchers;
+mod outbox;
 mod pool;
 #[cfg(feature = "cluster")]
 mod primaries;
 mod probe;
-mod queue;
+mod push_handler;
+mod raw_entry;
 mod redirected;
 mod registry;
 mod scripts;
-mod seen;
 #[cfg(feature = "sentinel")]
 mod sentinel;
+mod session;
+mod supervisor;
 mod sweep;
-mod target;
 mod tcp;
-mod tier;
 #[cfg(feature = "tls")]
 pub(crate) mod tls_config;
 mod topology;
+mod transport;
 mod url;
-mod way;
-mod wire;
 
 use std::mem::take;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
@@ -48,25 +48,25 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::{Handle, Id, RuntimeFlavor};
 
-use super::{Caller, Listener};
-use crate::backend::redis::credentials::Ask;
+use super::{Caller, InvalidationSink};
+use crate::backend::redis::credentials::CredentialsProvider;
 use crate::entry::header::HEADER;
 use crate::error::Error;
 use crate::key::pattern::KeyPattern;
 use crate::process::background;
+use announced_names::AnnouncedNames;
+pub(crate) use connection::Connection;
 pub use credentials::Credentials;
 pub use external_pool::ExternalPool;
 pub(crate) use health::Health;
-use inbox::Inbox;
-pub(crate) use link::Link;
-use names::Names;
-pub(crate) use probe::{Facts, Info};
-use queue::Queue;
-pub(crate) use queue::Undelivered;
-pub(crate) use target::Target;
+use outbox::InvalidationOutbox;
+pub(crate) use outbox::PendingInvalidation;
+pub(crate) use probe::{ServerFacts, ServerInfo};
+use push_handler::PushHandler;
+pub(crate) use session::RedisSession;
 #[cfg(feature = "tls")]
 pub use tls_config::TlsConfig;
-pub(crate) use way::Way;
+pub(crate) use topology::Topology;
 
 /// Runtimes that get a connection of their own at least; callers from further ones share ours.
 const LEAST_HOMES: usize = 4;
@@ -82,10 +82,10 @@ const MOST_COUNTED: usize = 64;
 /// How a cache reaches its server.
 pub(crate) struct RedisConfig {
     pub(crate) namespace: Arc<str>,
-    pub(crate) target: Target,
-    pub(crate) credentials: Option<Ask>,
+    pub(crate) target: Topology,
+    pub(crate) credentials: Option<CredentialsProvider>,
     #[cfg(feature = "sentinel")]
-    pub(crate) sentinel_credentials: Option<Ask>,
+    pub(crate) sentinel_credentials: Option<CredentialsProvider>,
     #[cfg(all(feature = "cluster", feature = "tls"))]
     pub(crate) certificates: Option<TlsConfig>,
     pub(crate) connect_timeout: Duration,
@@ -115,25 +115,25 @@ impl RedisConfig {
 
 /// The links of one cache: one on our own runtime, and one on each runtime that calls (often, if
 /// it has one thread), where a reply needs no change of thread.
-pub(crate) struct Redis {
+pub(crate) struct RedisBackend {
     settings: Arc<RedisConfig>,
-    names: Arc<Names>,
-    queue: Arc<Queue>,
-    listener: Arc<dyn Listener>,
-    steady: Arc<Link>,
+    names: Arc<AnnouncedNames>,
+    queue: Arc<InvalidationOutbox>,
+    listener: Arc<dyn InvalidationSink>,
+    steady: Arc<Connection>,
     homes: Arc<Homes>,
-    counted: Mutex<Vec<Counted>>,
+    counted: Mutex<Vec<RuntimeCalls>>,
 }
 
 /// How often a runtime has called, since when.
-struct Counted {
+struct RuntimeCalls {
     runtime: Id,
     since: Instant,
     calls: u32,
 }
 
 /// The links on callers' runtimes.
-type Homes = RwLock<Vec<(Id, Arc<Link>)>>;
+type Homes = RwLock<Vec<(Id, Arc<Connection>)>>;
 
 /// How often this process sees that it runs.
 const TICK: Duration = Duration::from_millis(100);
@@ -144,7 +144,11 @@ const GAP: Duration = Duration::from_millis(500);
 /// Looks after the links from our own runtime: those at home may be blocked. And has the copies of
 /// this process served while it runs: after a pause (a signal, a suspended machine) what others
 /// have invalidated meanwhile stands in the connections, and is read before a ping is answered.
-async fn look_after(homes: Weak<Homes>, steady: Weak<Link>, listener: Arc<dyn Listener>) {
+async fn look_after(
+    homes: Weak<Homes>,
+    steady: Weak<Connection>,
+    listener: Arc<dyn InvalidationSink>,
+) {
     let mut before = Instant::now();
     let mut heartbeat = before;
     // Since when copies are not served.
@@ -169,11 +173,12 @@ async fn look_after(homes: Weak<Homes>, steady: Weak<Link>, listener: Arc<dyn Li
         {
             gap = None;
         }
-        if now.duration_since(heartbeat) >= link::HEARTBEAT {
+        if now.duration_since(heartbeat) >= connection::HEARTBEAT {
             heartbeat = now;
             links.iter().for_each(|(_, link)| link.give_up_if_deaf());
             // A runtime with one thread that runs now and then is better served by ours.
-            let is_of_use = |link: &Link| !(link.redirected && link.is_alive() && link.is_deaf());
+            let is_of_use =
+                |link: &Connection| !(link.redirected && link.is_alive() && link.is_deaf());
             if !links.iter().all(|(_, link)| is_of_use(link)) {
                 let mut homes = homes.write().unwrap_or_else(PoisonError::into_inner);
                 let (stay, gone): (Vec<_>, Vec<_>) = take(&mut *homes)
@@ -187,17 +192,23 @@ async fn look_after(homes: Weak<Homes>, steady: Weak<Link>, listener: Arc<dyn Li
     }
 }
 
-impl Redis {
-    pub(crate) fn start(settings: RedisConfig, listener: Arc<dyn Listener>) -> Result<Self, Error> {
+impl RedisBackend {
+    pub(crate) fn start(
+        settings: RedisConfig,
+        listener: Arc<dyn InvalidationSink>,
+    ) -> Result<Self, Error> {
         let settings = Arc::new(settings);
-        let names = Arc::<Names>::default();
-        let inbox = Inbox::new(
+        let names = Arc::<AnnouncedNames>::default();
+        let inbox = PushHandler::new(
             &settings.namespace,
             &settings.names_key(),
             Arc::clone(&listener),
         );
-        let queue = Arc::new(Queue::new(&settings.namespace, settings.health.observer()));
-        let steady = Link::start(
+        let queue = Arc::new(InvalidationOutbox::new(
+            &settings.namespace,
+            settings.health.observer(),
+        ));
+        let steady = Connection::start(
             &settings,
             &names,
             &queue,
@@ -229,13 +240,13 @@ impl Redis {
     }
 
     /// The server could not be told: it will be before it is believed again.
-    pub(crate) fn queue(&self, new: impl IntoIterator<Item = Undelivered>) {
+    pub(crate) fn queue(&self, new: impl IntoIterator<Item = PendingInvalidation>) {
         self.queue.push(new);
         self.steady.doubt.notify_one();
     }
 
     /// The link for a call from here.
-    pub(crate) fn link(&self, caller: Caller) -> Arc<Link> {
+    pub(crate) fn link(&self, caller: Caller) -> Arc<Connection> {
         // A blocked thread may be the very one that would have to drive a link at home.
         if caller == Caller::Blocking {
             return Arc::clone(&self.steady);
@@ -253,24 +264,24 @@ impl Redis {
         }
     }
 
-    fn known_home(&self, runtime: &Handle) -> Option<Arc<Link>> {
+    fn known_home(&self, runtime: &Handle) -> Option<Arc<Connection>> {
         let homes = self.homes.read().unwrap_or_else(PoisonError::into_inner);
         let home = homes.iter().find(|(id, _)| *id == runtime.id())?;
         Some(Arc::clone(&home.1))
     }
 
-    fn home(&self, runtime: &Handle) -> Option<Arc<Link>> {
+    fn home(&self, runtime: &Handle) -> Option<Arc<Connection>> {
         if let Some(home) = self.known_home(runtime) {
             return Some(home);
         }
         self.new_home(runtime, || {
-            let inbox = Inbox::new(
+            let inbox = PushHandler::new(
                 &self.settings.namespace,
                 &self.settings.names_key(),
                 Arc::clone(&self.listener),
             );
             let steady = Some(Arc::clone(&self.steady));
-            Link::start(
+            Connection::start(
                 &self.settings,
                 &self.names,
                 &self.queue,
@@ -282,7 +293,7 @@ impl Redis {
     }
 
     /// As [`home`](Self::home), of a runtime that calls often.
-    fn home_of_one_thread(&self, runtime: &Handle) -> Option<Arc<Link>> {
+    fn home_of_one_thread(&self, runtime: &Handle) -> Option<Arc<Connection>> {
         if let Some(home) = self.known_home(runtime) {
             return Some(home);
         }
@@ -290,7 +301,9 @@ impl Redis {
         if background::is_here() || !self.calls_often(runtime.id()) || !is_heard() {
             return None;
         }
-        self.new_home(runtime, || Link::start_redirected(&self.steady, runtime))
+        self.new_home(runtime, || {
+            Connection::start_redirected(&self.steady, runtime)
+        })
     }
 
     fn calls_often(&self, runtime: Id) -> bool {
@@ -299,7 +312,7 @@ impl Redis {
             if counted.len() >= MOST_COUNTED {
                 counted.remove(0);
             }
-            counted.push(Counted {
+            counted.push(RuntimeCalls {
                 runtime,
                 since: Instant::now(),
                 calls: 1,
@@ -314,7 +327,11 @@ impl Redis {
         known.since.elapsed() < BUSY_TIME
     }
 
-    fn new_home(&self, runtime: &Handle, start: impl FnOnce() -> Arc<Link>) -> Option<Arc<Link>> {
+    fn new_home(
+        &self,
+        runtime: &Handle,
+        start: impl FnOnce() -> Arc<Connection>,
+    ) -> Option<Arc<Connection>> {
         let mut homes = self.homes.write().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, home)) = homes.iter().find(|(id, _)| *id == runtime.id()) {
             return Some(Arc::clone(home));
@@ -352,7 +369,7 @@ impl Redis {
     }
 }
 
-impl Drop for Redis {
+impl Drop for RedisBackend {
     fn drop(&mut self) {
         self.settings.health.silence();
     }

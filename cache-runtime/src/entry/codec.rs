@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::entry::compression;
-use crate::entry::entry_writer::Draft;
+use crate::entry::entry_writer::EntryWriter;
 use crate::entry::lossless::{Loss, Lossless};
 use crate::error::{Error, ErrorKind};
 use crate::key;
@@ -135,7 +135,7 @@ impl Encoding {
     pub(crate) fn encode<T: Serialize + ?Sized>(
         self,
         value: &T,
-        out: &mut Draft,
+        out: &mut EntryWriter,
     ) -> Result<(), Error> {
         let refused = Cell::new(None);
         let value = &Lossless::new(value, self.format == Format::Json, &refused);
@@ -301,7 +301,7 @@ mod tests {
     fn a_map_whose_keys_are_no_texts_is_refused_in_json_with_its_remedy() {
         use std::collections::BTreeMap;
         let map = BTreeMap::from([((1, 2), 3)]);
-        let mut draft = Draft::new(Vec::new(), u64::MAX);
+        let mut draft = EntryWriter::new(Vec::new(), u64::MAX);
         let refused = Encoding::JSON
             .encode(&map, &mut draft)
             .expect_err("it has no texts");
@@ -331,7 +331,7 @@ mod tests {
     }
 
     fn back<T: Serialize + DeserializeOwned>(codec: Encoding, value: &T) -> Result<T, ErrorKind> {
-        let mut draft = Draft::new(Vec::new(), u64::MAX);
+        let mut draft = EntryWriter::new(Vec::new(), u64::MAX);
         let kind = |error: Error| error.kind();
         codec.encode(value, &mut draft).map_err(kind)?;
         codec.decode(&draft.finish(), u64::MAX).map_err(kind)
@@ -356,7 +356,7 @@ mod tests {
                 continue;
             };
             for (levels, fits) in [(1, true), (127, true), (128, false), (10_000, false)] {
-                let mut draft = Draft::new(Vec::new(), u64::MAX);
+                let mut draft = EntryWriter::new(Vec::new(), u64::MAX);
                 let written = codec.encode(&Nested(levels), &mut draft);
                 assert_eq!(written.is_ok(), fits, "{levels}");
                 if fits {
@@ -378,7 +378,7 @@ mod tests {
     enum Level {
         Of(Box<Level>),
         Pair(u8, Box<Level>),
-        Named { level: Box<Level> },
+        ListedPrimaries { level: Box<Level> },
         End,
     }
 
@@ -388,7 +388,7 @@ mod tests {
         let wraps: [Wrap; 3] = [
             Level::Of,
             |level| Level::Pair(1, level),
-            |level| Level::Named { level },
+            |level| Level::ListedPrimaries { level },
         ];
         for mark in b"jm" {
             let Some(codec) = Encoding::of_mark(*mark) else {

@@ -4,13 +4,13 @@ use crate::error::{Error, ErrorKind};
 
 /// An entry that is being written, and how much it may hold: what is too large is found out
 /// before all of it is written.
-pub(crate) struct Draft {
+pub(crate) struct EntryWriter {
     bytes: Vec<u8>,
     room: u64,
     most: u64,
 }
 
-impl Draft {
+impl EntryWriter {
     /// After `header`, a payload of `most` bytes.
     pub(crate) fn new(header: Vec<u8>, most: u64) -> Self {
         Self {
@@ -40,7 +40,7 @@ pub(crate) fn oversized(most: u64) -> Error {
     )
 }
 
-impl io::Write for Draft {
+impl io::Write for EntryWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.write_all(bytes).map(|()| bytes.len())
     }
@@ -66,7 +66,7 @@ mod tests {
     use crate::entry::codec::Encoding;
 
     fn written(value: &str, most: u64) -> Result<Vec<u8>, ErrorKind> {
-        let mut draft = Draft::new(b"head".to_vec(), most);
+        let mut draft = EntryWriter::new(b"head".to_vec(), most);
         let outcome = Encoding::JSON.encode(value, &mut draft);
         outcome
             .map(|()| draft.finish())

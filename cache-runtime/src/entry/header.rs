@@ -16,7 +16,7 @@ use std::time::Duration;
 use twox_hash::XxHash3_64;
 
 use crate::entry::codec::Encoding;
-use crate::invalidation::group::Stamp;
+use crate::invalidation::group::GenerationStamp;
 use crate::key::Key;
 
 const MAGIC: [u8; 2] = *b"rc";
@@ -32,10 +32,10 @@ pub(crate) const LONGEST: Duration = Duration::from_secs(50 * 365 * 24 * 3_600);
 
 /// What a reader expects of an entry before it looks at the payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Mark([u8; MARK]);
+pub(crate) struct EntryHeader([u8; MARK]);
 
-impl Mark {
-    pub(crate) fn new(codec: Encoding, schema: u64, stamp: Stamp, key: &Key) -> Self {
+impl EntryHeader {
+    pub(crate) fn new(codec: Encoding, schema: u64, stamp: GenerationStamp, key: &Key) -> Self {
         let mut mark = [0; MARK];
         mark[..2].copy_from_slice(&MAGIC);
         mark[2] = FORMAT;
@@ -57,10 +57,10 @@ impl Mark {
         &self.0
     }
 
-    pub(crate) fn stamp(&self) -> Stamp {
+    pub(crate) fn stamp(&self) -> GenerationStamp {
         let mut stamp = [0; 16];
         stamp.copy_from_slice(&self.0[12..28]);
-        Stamp(stamp)
+        GenerationStamp(stamp)
     }
 
     /// The payload of an entry that bears this mark, in whichever codec, and that codec; `None`
@@ -74,7 +74,7 @@ impl Mark {
     }
 
     /// A header for a value; append the payload.
-    pub(crate) fn header(&self, span: Span) -> Vec<u8> {
+    pub(crate) fn header(&self, span: Lifetimes) -> Vec<u8> {
         let mut entry = Vec::with_capacity(HEADER + 128);
         entry.extend_from_slice(&self.0);
         for number in [
@@ -91,7 +91,7 @@ impl Mark {
 
 /// Whether these bytes are an entry of another call: the reply was not meant for this one.
 pub(crate) fn is_of_another_call(entry: &[u8], key: &Key) -> bool {
-    Mark::of(entry).is_some_and(|mark| mark.0[28..] != call_digest(key))
+    EntryHeader::of(entry).is_some_and(|mark| mark.0[28..] != call_digest(key))
 }
 
 /// XXH3 (64 bits) of a key: each read takes one, and nobody gains by keys that meet.
@@ -101,7 +101,7 @@ fn call_digest(key: &Key) -> [u8; 8] {
 
 /// How long an entry is of use, and what it has cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Span {
+pub(crate) struct Lifetimes {
     /// How long it is stored.
     pub(crate) life: Duration,
     /// How much of that, from its beginning, it is fresh.
@@ -110,7 +110,7 @@ pub(crate) struct Span {
     pub(crate) cost: Duration,
 }
 
-impl Span {
+impl Lifetimes {
     /// Fresh for `ttl`, then of use for `stale` more; both are cut at [`LONGEST`].
     pub(crate) fn new(ttl: Duration, stale: Duration, cost: Duration) -> Self {
         let ttl = ttl.min(LONGEST);
@@ -169,12 +169,12 @@ mod tests {
 
     const CALL: [u8; 8] = [60, 27, 92, 245, 49, 202, 7, 11];
 
-    fn mark() -> Mark {
+    fn mark() -> EntryHeader {
         let key = Key::of("ns:app.user@00000000:42");
-        Mark::new(
+        EntryHeader::new(
             Encoding::JSON,
             0x0102_0304_0506_0708,
-            Stamp([0xab; 16]),
+            GenerationStamp([0xab; 16]),
             &key,
         )
     }
@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn the_layout_is_frozen() {
         let cost = Duration::from_micros(1_500);
-        let span = Span::new(Duration::from_secs(50), Duration::from_secs(10), cost);
+        let span = Lifetimes::new(Duration::from_secs(50), Duration::from_secs(10), cost);
         let mut entry = mark().header(span);
         entry.extend_from_slice(b"{\"id\":1}");
         let golden = [
@@ -202,13 +202,13 @@ mod tests {
         };
         entry[3] = compressed.mark();
         assert_eq!(mark().payload(&entry), Some((payload, compressed)));
-        assert_eq!(Span::of(&entry), span);
+        assert_eq!(Lifetimes::of(&entry), span);
     }
 
     #[test]
     fn an_entry_is_stale_at_the_end_of_its_life() {
         let seconds = Duration::from_secs;
-        let span = Span::new(seconds(50), seconds(10), Duration::ZERO);
+        let span = Lifetimes::new(seconds(50), seconds(10), Duration::ZERO);
         assert_eq!(span.age(seconds(60), None), Age::Fresh(seconds(50)));
         assert_eq!(span.age(seconds(11), None), Age::Fresh(seconds(1)));
         assert_eq!(span.age(seconds(10), None), Age::Stale(seconds(0)));
@@ -229,7 +229,7 @@ mod tests {
         let day = Duration::from_secs(24 * 3_600);
         let second = Duration::from_secs(1);
         for window in [day * 49, day * 50, day * 365, day * 365_000, Duration::MAX] {
-            let span = Span::of(&mark().header(Span::new(second, window, second)));
+            let span = Lifetimes::of(&mark().header(Lifetimes::new(second, window, second)));
             assert_eq!(span.ttl, second, "{window:?}");
             assert_eq!(span.age(span.life, None), Age::Fresh(second));
             assert_eq!(
@@ -238,15 +238,15 @@ mod tests {
                 "{window:?}"
             );
         }
-        let endless = Span::new(Duration::MAX, Duration::MAX, Duration::MAX);
-        let endless = Span::of(&mark().header(endless));
+        let endless = Lifetimes::new(Duration::MAX, Duration::MAX, Duration::MAX);
+        let endless = Lifetimes::of(&mark().header(endless));
         assert_eq!(endless.age(LONGEST, None), Age::Stale(Duration::ZERO));
         assert_eq!(endless.age(LONGEST * 2, None), Age::Fresh(LONGEST));
     }
 
     #[test]
     fn an_entry_names_its_call() {
-        let entry = mark().header(Span::default());
+        let entry = mark().header(Lifetimes::default());
         assert!(!is_of_another_call(
             &entry,
             &Key::of("ns:app.user@00000000:42")
@@ -263,7 +263,7 @@ mod tests {
 
     #[test]
     fn anything_foreign_has_no_payload() {
-        let good = mark().header(Span::default());
+        let good = mark().header(Lifetimes::default());
         assert_eq!(
             mark().payload(&good),
             Some((b"".as_slice(), Encoding::JSON))

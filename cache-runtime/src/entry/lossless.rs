@@ -95,24 +95,25 @@ impl<'a> To<'a> {
 
 impl<T: Serialize + ?Sized> Serialize for Lossless<'_, T> {
     fn serialize<S: Serializer>(&self, inner: S) -> Result<S::Ok, S::Error> {
-        self.value.serialize(Writer { inner, to: self.to })
+        self.value
+            .serialize(LosslessSerializer { inner, to: self.to })
     }
 }
 
 /// A serializer, or what it has begun.
-struct Writer<'a, S> {
+struct LosslessSerializer<'a, S> {
     inner: S,
     to: To<'a>,
 }
 
-impl<'a, S> Writer<'a, S> {
+impl<'a, S> LosslessSerializer<'a, S> {
     fn begun<C, E: Error>(
         to: To<'a>,
         levels: u8,
         inner: impl FnOnce() -> Result<C, E>,
-    ) -> Result<Writer<'a, C>, E> {
+    ) -> Result<LosslessSerializer<'a, C>, E> {
         let to = to.deeper::<E>(levels)?.inside();
-        inner().map(|inner| Writer { inner, to })
+        inner().map(|inner| LosslessSerializer { inner, to })
     }
 }
 
@@ -127,23 +128,23 @@ macro_rules! plain {
 macro_rules! begins {
     ($($levels:literal $method:ident($($name:ident: $ty:ty),*) -> $begun:ident;)+) => {$(
         fn $method(self, $($name: $ty),*) -> Result<Self::$begun, S::Error> {
-            Writer::<S>::begun(self.to, $levels, || self.inner.$method($($name),*))
+            LosslessSerializer::<S>::begun(self.to, $levels, || self.inner.$method($($name),*))
         }
     )+};
 }
 
 type Str = &'static str;
 
-impl<'a, S: Serializer> Serializer for Writer<'a, S> {
+impl<'a, S: Serializer> Serializer for LosslessSerializer<'a, S> {
     type Ok = S::Ok;
     type Error = S::Error;
-    type SerializeSeq = Writer<'a, S::SerializeSeq>;
-    type SerializeTuple = Writer<'a, S::SerializeTuple>;
-    type SerializeTupleStruct = Writer<'a, S::SerializeTupleStruct>;
-    type SerializeTupleVariant = Writer<'a, S::SerializeTupleVariant>;
-    type SerializeMap = Writer<'a, S::SerializeMap>;
-    type SerializeStruct = Writer<'a, S::SerializeStruct>;
-    type SerializeStructVariant = Writer<'a, S::SerializeStructVariant>;
+    type SerializeSeq = LosslessSerializer<'a, S::SerializeSeq>;
+    type SerializeTuple = LosslessSerializer<'a, S::SerializeTuple>;
+    type SerializeTupleStruct = LosslessSerializer<'a, S::SerializeTupleStruct>;
+    type SerializeTupleVariant = LosslessSerializer<'a, S::SerializeTupleVariant>;
+    type SerializeMap = LosslessSerializer<'a, S::SerializeMap>;
+    type SerializeStruct = LosslessSerializer<'a, S::SerializeStruct>;
+    type SerializeStructVariant = LosslessSerializer<'a, S::SerializeStructVariant>;
 
     plain! {
         serialize_bool bool,
@@ -248,7 +249,7 @@ impl<'a, S: Serializer> Serializer for Writer<'a, S> {
 
 macro_rules! elements {
     ($($of:ident $method:ident,)+) => {$(
-        impl<C: serde::ser::$of> serde::ser::$of for Writer<'_, C> {
+        impl<C: serde::ser::$of> serde::ser::$of for LosslessSerializer<'_, C> {
             type Ok = C::Ok;
             type Error = C::Error;
 
@@ -272,7 +273,7 @@ elements! {
 
 macro_rules! fields {
     ($($of:ident,)+) => {$(
-        impl<C: serde::ser::$of> serde::ser::$of for Writer<'_, C> {
+        impl<C: serde::ser::$of> serde::ser::$of for LosslessSerializer<'_, C> {
             type Ok = C::Ok;
             type Error = C::Error;
 
@@ -300,7 +301,7 @@ fields! {
     SerializeStructVariant,
 }
 
-impl<C: serde::ser::SerializeMap> serde::ser::SerializeMap for Writer<'_, C> {
+impl<C: serde::ser::SerializeMap> serde::ser::SerializeMap for LosslessSerializer<'_, C> {
     type Ok = C::Ok;
     type Error = C::Error;
 

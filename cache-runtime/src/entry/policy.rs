@@ -29,7 +29,7 @@ pub struct Policy {
 
 /// What a value is to its lifetime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sort {
+pub enum ValueClass {
     /// A value like any other.
     Value,
     /// A `None`.
@@ -185,16 +185,16 @@ impl Policy {
     }
 
     /// The lifetime of one entry, jitter drawn.
-    pub(crate) fn life(&self, sort: Sort) -> Duration {
+    pub(crate) fn life(&self, sort: ValueClass) -> Duration {
         let special = match sort {
-            Sort::Value => None,
-            Sort::Nothing => self.none_ttl,
-            Sort::Failure => Some(self.err_ttl.unwrap_or_default()),
+            ValueClass::Value => None,
+            ValueClass::Nothing => self.none_ttl,
+            ValueClass::Failure => Some(self.err_ttl.unwrap_or_default()),
         };
         let life = special.unwrap_or(self.ttl);
         self.jittered(match sort {
-            Sort::Value => life,
-            Sort::Nothing | Sort::Failure => life.min(self.cap.unwrap_or(life)),
+            ValueClass::Value => life,
+            ValueClass::Nothing | ValueClass::Failure => life.min(self.cap.unwrap_or(life)),
         })
     }
 
@@ -227,11 +227,11 @@ mod tests {
     fn jitter_shortens_and_never_lengthens() {
         let policy = Policy::new(Duration::from_secs(100)).jitter(0.2);
         for _ in 0..1_000 {
-            let life = policy.life(Sort::Value);
+            let life = policy.life(ValueClass::Value);
             assert!(life <= Duration::from_secs(100) && life >= Duration::from_secs(80));
         }
         assert_eq!(
-            policy.jitter(0.0).life(Sort::Value),
+            policy.jitter(0.0).life(ValueClass::Value),
             Duration::from_secs(100)
         );
     }
@@ -240,7 +240,7 @@ mod tests {
     fn the_longest_lifetime_can_be_jittered() {
         for share in [f64::MIN_POSITIVE, 0.05, 1.0, f64::NAN, f64::INFINITY] {
             let policy = Policy::new(Duration::MAX).jitter(share);
-            assert!(policy.life(Sort::Value) <= Duration::MAX);
+            assert!(policy.life(ValueClass::Value) <= Duration::MAX);
         }
     }
 
@@ -249,8 +249,8 @@ mod tests {
         let policy = Policy::new(Duration::from_secs(9))
             .jitter(0.0)
             .none_ttl(Duration::from_secs(1));
-        assert_eq!(policy.life(Sort::Nothing), Duration::from_secs(1));
-        assert_eq!(policy.life(Sort::Value), Duration::from_secs(9));
+        assert_eq!(policy.life(ValueClass::Nothing), Duration::from_secs(1));
+        assert_eq!(policy.life(ValueClass::Value), Duration::from_secs(9));
     }
 
     #[test]

@@ -334,12 +334,12 @@ impl<'de> Deserializer<'de> for Reader<'_> {
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
         self.trace.note("seq");
-        self.within(|| visitor.visit_seq(Elements::new(self, 1)))
+        self.within(|| visitor.visit_seq(TracedElements::new(self, 1)))
     }
 
     fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Stop> {
         self.trace.names("tuple", &len.to_string(), &[]);
-        self.within(|| visitor.visit_seq(Elements::new(self, len)))
+        self.within(|| visitor.visit_seq(TracedElements::new(self, len)))
     }
 
     fn deserialize_tuple_struct<V: Visitor<'de>>(
@@ -355,7 +355,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
         self.trace.note("map");
         self.within(|| {
-            visitor.visit_map(Entry {
+            visitor.visit_map(TracedMapEntry {
                 reader: self,
                 wanted: self.trace.fork(2),
             })
@@ -374,7 +374,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
             .ok_or(Stop)?;
         self.trace.enter((name, fields), || {
             self.within(|| {
-                visitor.visit_map(Field {
+                visitor.visit_map(TracedField {
                     reader: self,
                     field,
                 })
@@ -394,7 +394,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
             .ok_or(Stop)?;
         self.trace.enter((name, variants), || {
             self.within(|| {
-                visitor.visit_enum(Variant {
+                visitor.visit_enum(TracedVariant {
                     reader: self,
                     variant,
                 })
@@ -404,13 +404,13 @@ impl<'de> Deserializer<'de> for Reader<'_> {
 }
 
 /// One element of several: those before it are passed over, if they are primitives.
-struct Elements<'a> {
+struct TracedElements<'a> {
     reader: Reader<'a>,
     at: usize,
     wanted: usize,
 }
 
-impl<'a> Elements<'a> {
+impl<'a> TracedElements<'a> {
     fn new(reader: Reader<'a>, count: usize) -> Self {
         let wanted = match count {
             0 | 1 => 0,
@@ -424,7 +424,7 @@ impl<'a> Elements<'a> {
     }
 }
 
-impl<'de> SeqAccess<'de> for Elements<'_> {
+impl<'de> SeqAccess<'de> for TracedElements<'_> {
     type Error = Stop;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(
@@ -451,12 +451,12 @@ impl<'de> SeqAccess<'de> for Elements<'_> {
 }
 
 /// One entry of a map: its key, or what is behind a key that is a primitive.
-struct Entry<'a> {
+struct TracedMapEntry<'a> {
     reader: Reader<'a>,
     wanted: usize,
 }
 
-impl<'de> MapAccess<'de> for Entry<'_> {
+impl<'de> MapAccess<'de> for TracedMapEntry<'_> {
     type Error = Stop;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(
@@ -485,12 +485,12 @@ impl<'de> MapAccess<'de> for Entry<'_> {
 }
 
 /// One field of a struct.
-struct Field<'a> {
+struct TracedField<'a> {
     reader: Reader<'a>,
     field: &'static str,
 }
 
-impl<'de> MapAccess<'de> for Field<'_> {
+impl<'de> MapAccess<'de> for TracedField<'_> {
     type Error = Stop;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(
@@ -508,12 +508,12 @@ impl<'de> MapAccess<'de> for Field<'_> {
 }
 
 /// One variant of an enum.
-struct Variant<'a> {
+struct TracedVariant<'a> {
     reader: Reader<'a>,
     variant: &'static str,
 }
 
-impl<'de> EnumAccess<'de> for Variant<'_> {
+impl<'de> EnumAccess<'de> for TracedVariant<'_> {
     type Error = Stop;
     type Variant = Self;
 
@@ -524,7 +524,7 @@ impl<'de> EnumAccess<'de> for Variant<'_> {
     }
 }
 
-impl<'de> VariantAccess<'de> for Variant<'_> {
+impl<'de> VariantAccess<'de> for TracedVariant<'_> {
     type Error = Stop;
 
     fn unit_variant(self) -> Result<(), Stop> {

@@ -3,11 +3,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Input;
-use crate::backend::Stored;
+use crate::backend::StoredEntry;
 use crate::entry::codec::Encoding;
-use crate::entry::entry_writer::Draft;
-use crate::entry::header::{Age, HEADER, Mark, Span};
-use crate::invalidation::group::Stamp;
+use crate::entry::entry_writer::EntryWriter;
+use crate::entry::header::{Age, EntryHeader, HEADER, Lifetimes};
+use crate::invalidation::group::GenerationStamp;
 use crate::key::Key;
 use crate::values::return_kind::{OWNED, Returns, ValueKind};
 
@@ -18,12 +18,12 @@ pub fn entry(data: &[u8]) {
     let left = Duration::from_millis(input.number());
     // As they come, and behind a header that can be read.
     reads(input.0, left);
-    let span = Span::new(
+    let span = Lifetimes::new(
         Duration::from_millis(input.number()),
         Duration::from_millis(input.number()),
         Duration::from_micros(input.number()),
     );
-    let stamp = Stamp([input.byte(); 16]);
+    let stamp = GenerationStamp([input.byte(); 16]);
     let key = Key::of("ns:user:42");
     for shape in [
         (<u64 as Returns<OWNED>>::Kind::FORM.shape)(),
@@ -31,9 +31,9 @@ pub fn entry(data: &[u8]) {
         input.number(),
     ] {
         for codec in codecs() {
-            let mark = Mark::new(codec, shape, stamp, &key);
+            let mark = EntryHeader::new(codec, shape, stamp, &key);
             let mut entry = mark.header(span);
-            assert_eq!(Span::of(&entry), span);
+            assert_eq!(Lifetimes::of(&entry), span);
             entry.extend_from_slice(input.0);
             assert_eq!(mark.payload(&entry), Some((input.0, codec)));
             reads(&entry, left);
@@ -50,7 +50,7 @@ fn codecs() -> impl Iterator<Item = Encoding> {
 }
 
 fn reads(entry: &[u8], left: Duration) {
-    let span = Span::of(entry);
+    let span = Lifetimes::of(entry);
     let cap = Duration::from_millis(u64::from(entry.first().copied().unwrap_or_default()));
     for cap in [None, Some(cap), Some(Duration::MAX)] {
         match span.age(left, cap) {
@@ -60,9 +60,9 @@ fn reads(entry: &[u8], left: Duration) {
             }
         }
     }
-    let stored = Stored::Encoded(entry.to_vec());
-    let Some(mark) = Mark::of(entry) else {
-        assert!(!stored.is_of(Stamp([0; 16])));
+    let stored = StoredEntry::Encoded(entry.to_vec());
+    let Some(mark) = EntryHeader::of(entry) else {
+        assert!(!stored.is_of(GenerationStamp([0; 16])));
         return;
     };
     assert!(stored.is_of(mark.stamp()));
@@ -77,7 +77,7 @@ fn reads(entry: &[u8], left: Duration) {
 }
 
 /// What can be read is read again from what is written of it.
-fn is_kept<T>(stored: &Stored, mark: &Mark)
+fn is_kept<T>(stored: &StoredEntry, mark: &EntryHeader)
 where
     T: Returns<OWNED, Value = T> + std::fmt::Debug,
 {
@@ -87,12 +87,12 @@ where
         return;
     };
     let codec = Encoding::of_mark(mark.as_bytes()[3]).expect("it was read");
-    let mut draft = Draft::new(mark.header(stored.span()), u64::MAX);
+    let mut draft = EntryWriter::new(mark.header(stored.span()), u64::MAX);
     let written = (form.encode)(&held, codec, &mut draft);
     assert!(written.is_ok());
     let again = draft.finish();
     let length = (again.len() - HEADER) as u64;
-    let again = Stored::Encoded(codec.pack(again)).value(form, mark, MOST);
+    let again = StoredEntry::Encoded(codec.pack(again)).value(form, mark, MOST);
     let value = |held| Kind::<T>::restore(held).map(Kind::<T>::give);
     let again = again.ok().flatten().and_then(value);
     // As text: msgpack has numbers that do not equal themselves.
@@ -107,6 +107,6 @@ where
         Some(length)
     );
     assert_eq!((form.written)(&held, codec, length - 1), None);
-    let mut draft = Draft::new(Vec::new(), length - 1);
+    let mut draft = EntryWriter::new(Vec::new(), length - 1);
     assert!((form.encode)(&held, codec, &mut draft).is_err());
 }

@@ -116,9 +116,9 @@ impl fmt::Debug for Group {
 
 /// The digest of the generations of all groups of a call, in the order of the groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Stamp(pub(crate) [u8; 16]);
+pub(crate) struct GenerationStamp(pub(crate) [u8; 16]);
 
-impl Stamp {
+impl GenerationStamp {
     pub(crate) fn of(generations: impl IntoIterator<Item = UniqueId>) -> Self {
         // Without a key, because every process must agree; nonces are nobody's choice.
         let mut hasher = SipHasher13::new();
@@ -178,8 +178,8 @@ mod tests {
     #[test]
     fn a_stamp_changes_with_any_of_its_generations() {
         let (a, b, c) = (UniqueId::fresh(), UniqueId::fresh(), UniqueId::fresh());
-        assert_eq!(Stamp::of([a, b]), Stamp::of([a, b]));
-        assert_ne!(Stamp::of([a, b]), Stamp::of([a, c]));
-        assert_ne!(Stamp::of([a, b]), Stamp::of([b, a]));
+        assert_eq!(GenerationStamp::of([a, b]), GenerationStamp::of([a, b]));
+        assert_ne!(GenerationStamp::of([a, b]), GenerationStamp::of([a, c]));
+        assert_ne!(GenerationStamp::of([a, b]), GenerationStamp::of([b, a]));
     }
 }

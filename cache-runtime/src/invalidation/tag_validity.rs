@@ -15,28 +15,28 @@ const FEW: usize = 1_024;
 /// of each of its groups, given out before it was read, is good as long as none is broken.
 ///
 /// For calls with tags: what all calls of a function have in common is cheaper to compare.
-pub(crate) struct Seal(AtomicBool);
+pub(crate) struct TagValidity(AtomicBool);
 
 /// The unbroken seals of this process, by group. Bounded by what holds them: values and calls.
 #[derive(Default)]
-pub(crate) struct Seals(Mutex<Known>);
+pub(crate) struct TagRegistry(Mutex<KnownTags>);
 
 #[derive(Default)]
-struct Known {
-    seals: HashMap<u128, Arc<Seal>, DefaultHashBuilder>,
+struct KnownTags {
+    seals: HashMap<u128, Arc<TagValidity>, DefaultHashBuilder>,
     /// How many there were when none was left that nobody holds.
     held: usize,
 }
 
 /// A value with its seals.
-pub(crate) struct Sealed {
+pub(crate) struct TaggedValue {
     pub(crate) value: Erased,
-    pub(crate) seals: Arc<[Arc<Seal>]>,
+    pub(crate) seals: Arc<[Arc<TagValidity>]>,
 }
 
-impl Seals {
+impl TagRegistry {
     /// One for each of the groups.
-    pub(crate) fn of(&self, groups: &[Group]) -> Arc<[Arc<Seal>]> {
+    pub(crate) fn of(&self, groups: &[Group]) -> Arc<[Arc<TagValidity>]> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.seals.len() >= FEW.max(known.held * 2) {
             known.seals.retain(|_, seal| Arc::strong_count(seal) > 1);
@@ -44,7 +44,7 @@ impl Seals {
         }
         let mut seal = |group: &Group| {
             let seal = known.seals.entry(group.digest());
-            Arc::clone(seal.or_insert_with(|| Arc::new(Seal(AtomicBool::new(true)))))
+            Arc::clone(seal.or_insert_with(|| Arc::new(TagValidity(AtomicBool::new(true)))))
         };
         groups.iter().map(&mut seal).collect()
     }
@@ -66,10 +66,10 @@ impl Seals {
     }
 }
 
-impl Sealed {
+impl TaggedValue {
     /// The value, unless one of its groups has changed.
     pub(crate) fn open(&self) -> Option<&Erased> {
-        let whole = |seal: &Arc<Seal>| seal.0.load(Ordering::Acquire);
+        let whole = |seal: &Arc<TagValidity>| seal.0.load(Ordering::Acquire);
         self.seals.iter().all(whole).then_some(&self.value)
     }
 }
@@ -85,8 +85,8 @@ mod tests {
         [Group::everything("ns"), tag]
     }
 
-    fn sealed(seals: &Seals, tag: usize) -> Sealed {
-        Sealed {
+    fn sealed(seals: &TagRegistry, tag: usize) -> TaggedValue {
+        TaggedValue {
             value: Arc::new(()),
             seals: seals.of(&groups(tag)),
         }
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_value_is_good_until_one_of_its_groups_changes() {
-        let seals = Seals::default();
+        let seals = TagRegistry::default();
         let (one, two) = (sealed(&seals, 1), sealed(&seals, 2));
         seals.break_of(groups(1)[1].key());
         assert!(one.open().is_none() && two.open().is_some());
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn seals_that_nobody_holds_go() {
-        let seals = Seals::default();
+        let seals = TagRegistry::default();
         let held: Vec<_> = (0..100).map(|tag| sealed(&seals, tag)).collect();
         for tag in 100..100_000 {
             drop(sealed(&seals, tag));

@@ -2,10 +2,10 @@ use std::any::type_name;
 
 use serde::Serialize;
 
+use super::key_buffer::KeyBuffer;
 use super::order::is_dynamic;
-use super::serializer::{Place, Refusal, dynamic, write};
-use super::text::Text;
-use super::{Head, Key, escape};
+use super::serializer::{Position, Refusal, dynamic, write};
+use super::{Key, KeyPrefix, escape};
 use crate::error::{Error, ErrorKind};
 use crate::key::fingerprint::Fingerprint;
 use crate::key::secret::Secret;
@@ -53,10 +53,10 @@ impl<T: Serialize + ?Sized> KeyPart for T {
 /// The arguments of one call, on their way into its key.
 pub struct Arguments {
     path: &'static str,
-    text: Text,
+    text: KeyBuffer,
     count: usize,
     /// Of the placeholders.
-    place: Place,
+    place: Position,
     // Boxed: it is nearly never there, and this is moved around on the hit path.
     error: Option<Box<Error>>,
 }
@@ -68,9 +68,9 @@ impl Arguments {
     pub fn new(path: &'static str) -> Self {
         Self {
             path,
-            text: Text::default(),
+            text: KeyBuffer::default(),
             count: 0,
-            place: Place::Template,
+            place: Position::Template,
             error: None,
         }
     }
@@ -78,7 +78,7 @@ impl Arguments {
     /// The text of a tag.
     pub(crate) fn of_tag() -> Self {
         Self {
-            place: Place::Tag,
+            place: Position::Tag,
             ..Self::new("")
         }
     }
@@ -90,7 +90,7 @@ impl Arguments {
             self.text.push(b':');
         }
         self.count += 1;
-        self.write(name, value, Place::Argument);
+        self.write(name, value, Position::Argument);
     }
 
     /// The next argument, of which only a hash is seen.
@@ -118,7 +118,7 @@ impl Arguments {
             self.error = Some(Box::new(error.again()));
         }
         let before = std::mem::take(&mut self.text);
-        self.write(name, value, Place::Argument);
+        self.write(name, value, Position::Argument);
         let seen = std::mem::replace(&mut self.text, before);
         let hash = secret.hash(name, seen.as_bytes());
         // No other text begins with it.
@@ -163,7 +163,7 @@ impl Arguments {
     /// What the call is looked up by, if all could be written.
     // Not an option: that would be passed on in memory, and waited for there.
     #[inline]
-    pub(crate) fn fingerprint(&self, head: &Head) -> Fingerprint {
+    pub(crate) fn fingerprint(&self, head: &KeyPrefix) -> Fingerprint {
         fingerprint(head, &self.text)
     }
 
@@ -173,7 +173,7 @@ impl Arguments {
     ///
     /// Returns the error of the first argument that could not be written.
     pub fn finish(&self, name: &str) -> Result<Key, Error> {
-        self.key(&Head::by_hand(name))
+        self.key(&KeyPrefix::by_hand(name))
     }
 
     /// The key, under the head of its function.
@@ -181,7 +181,7 @@ impl Arguments {
     /// # Errors
     ///
     /// Returns the error of the first argument that could not be written.
-    pub(crate) fn key(&self, head: &Head) -> Result<Key, Error> {
+    pub(crate) fn key(&self, head: &KeyPrefix) -> Result<Key, Error> {
         match &self.error {
             Some(error) => Err(error.again()),
             None => Ok(assemble(head, &self.text)),
@@ -189,7 +189,7 @@ impl Arguments {
     }
 
     #[inline]
-    fn write<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T, place: Place) {
+    fn write<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T, place: Position) {
         if let Err(error) = write(value, place, &mut self.text)
             && self.error.is_none()
         {
@@ -206,7 +206,7 @@ impl Arguments {
     }
 }
 
-pub(super) fn assemble(head: &Head, arguments: &Text) -> Key {
+pub(super) fn assemble(head: &KeyPrefix, arguments: &KeyBuffer) -> Key {
     let length = arguments.as_bytes().len();
     let mut key = String::with_capacity(head.text.len() + 1 + length.min(LONGEST));
     key.push_str(&head.text);
@@ -220,14 +220,14 @@ pub(super) fn assemble(head: &Head, arguments: &Text) -> Key {
 }
 
 #[inline]
-fn fingerprint(head: &Head, arguments: &Text) -> Fingerprint {
+fn fingerprint(head: &KeyPrefix, arguments: &KeyBuffer) -> Fingerprint {
     match arguments.short() {
         Some(short) => Fingerprint::short(head.digest, short),
         None => long_fingerprint(head, arguments),
     }
 }
 
-fn long_fingerprint(head: &Head, arguments: &Text) -> Fingerprint {
+fn long_fingerprint(head: &KeyPrefix, arguments: &KeyBuffer) -> Fingerprint {
     let text = arguments.as_bytes();
     if text.len() <= LONGEST {
         Fingerprint::new(head.digest, text)
@@ -237,7 +237,7 @@ fn long_fingerprint(head: &Head, arguments: &Text) -> Fingerprint {
 }
 
 /// What stands in a key for arguments that are too long: their prefix, then their hash.
-fn cut(arguments: &Text) -> String {
+fn cut(arguments: &KeyBuffer) -> String {
     // All of it is ASCII.
     let prefix = arguments.as_str().get(..PREFIX).unwrap_or_default();
     format!("{prefix}{}", hashed(arguments.as_bytes()))
@@ -352,7 +352,7 @@ mod tests {
     #[test]
     fn generic_arguments_are_part_of_the_key() {
         let of = |path| {
-            let head = Head::new("ns:m.f", Variant::new(1, "2"), path);
+            let head = KeyPrefix::new("ns:m.f", Variant::new(1, "2"), path);
             let key = Arguments::new(path).key(&head);
             key.map(|key| key.to_string()).ok()
         };
@@ -365,7 +365,7 @@ mod tests {
 
     #[test]
     fn a_call_and_its_key_have_one_fingerprint() {
-        let head = Head::new("ns:m.f", Variant::new(1, ""), "m::f<u8>::{{closure}}");
+        let head = KeyPrefix::new("ns:m.f", Variant::new(1, ""), "m::f<u8>::{{closure}}");
         for text in ["", "short", "longer than sixteen bytes", &"x".repeat(300)] {
             let mut arguments = Arguments::new("");
             arguments.add("x", text);

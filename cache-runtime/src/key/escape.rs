@@ -1,4 +1,4 @@
-use super::text::Text;
+use super::key_buffer::KeyBuffer;
 
 /// Whether a byte stands for itself in content: nothing that separates, that a glob or a
 /// cluster slot would read, or that does not print.
@@ -11,24 +11,24 @@ const fn is_plain(byte: u8) -> bool {
 }
 
 /// Appends `content`, with every other byte as `%XX`.
-pub(super) fn content(content: &str, out: &mut Text) {
+pub(super) fn content(content: &str, out: &mut KeyBuffer) {
     escape(content, out, is_plain);
 }
 
 /// Appends the literal text of a template, which keeps its colons.
-pub(super) fn template(literal: &str, out: &mut Text) {
+pub(super) fn template(literal: &str, out: &mut KeyBuffer) {
     escape(literal, out, |byte| byte == b':' || is_plain(byte));
 }
 
 /// Appends the name of a field, variant or type, in which a dot separates.
-pub(super) fn name(name: &str, out: &mut Text) {
+pub(super) fn name(name: &str, out: &mut KeyBuffer) {
     escape(name, out, |byte| {
         byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
     });
 }
 
 /// Appends the text of generic arguments, which keeps their structure.
-pub(super) fn types(text: &str, out: &mut Text) {
+pub(super) fn types(text: &str, out: &mut KeyBuffer) {
     escape(text, out, |byte| {
         byte.is_ascii_alphanumeric()
             || matches!(
@@ -38,7 +38,7 @@ pub(super) fn types(text: &str, out: &mut Text) {
     });
 }
 
-fn escape(text: &str, out: &mut Text, plain: impl Fn(u8) -> bool) {
+fn escape(text: &str, out: &mut KeyBuffer, plain: impl Fn(u8) -> bool) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     let mut rest = text;
     while let Some(at) = rest.bytes().position(|byte| !plain(byte)) {
@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn what_was_escaped_comes_back() {
         for text in ["", "plain:1", "a b:%41{*}é\u{1F600}", "%", "%4"] {
-            let mut out = super::Text::default();
+            let mut out = super::KeyBuffer::default();
             super::template(text, &mut out);
             assert_eq!(super::undone(out.as_str()), text);
         }
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn what_is_not_plain_is_escaped_byte_by_byte() {
-        let mut out = super::Text::default();
+        let mut out = super::KeyBuffer::default();
         super::content("aé*?[]{}:%,'()=<>^\\ \n#!", &mut out);
         assert_eq!(
             out.as_str(),

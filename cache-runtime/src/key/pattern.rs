@@ -22,11 +22,11 @@ pub(crate) struct KeyPattern(Vec<Alternative>);
 /// One way to read a pattern: with a namespace before the name, or without.
 struct Alternative {
     name: NamePattern,
-    arguments: Arguments,
+    arguments: ArgumentsPattern,
 }
 
 /// A pattern over the arguments in a key.
-struct Arguments {
+struct ArgumentsPattern {
     glob: Glob,
     /// Without the trailing `:*`.
     base: Option<Glob>,
@@ -78,7 +78,7 @@ impl KeyPattern {
     pub(crate) fn of_functions(pattern: &str) -> Result<Self, Error> {
         Ok(Self(vec![Alternative {
             name: NamePattern::parse(pattern)?,
-            arguments: Arguments::parse("*"),
+            arguments: ArgumentsPattern::parse("*"),
         }]))
     }
 
@@ -129,7 +129,7 @@ impl Alternative {
         let name = name.find(['@', '<']).map_or(name, |end| &name[..end]);
         Ok(Self {
             name: NamePattern::parse(name)?,
-            arguments: Arguments::parse(arguments),
+            arguments: ArgumentsPattern::parse(arguments),
         })
     }
 
@@ -145,7 +145,7 @@ impl Alternative {
     }
 }
 
-impl Arguments {
+impl ArgumentsPattern {
     fn parse(pattern: &str) -> Self {
         let mut base = pattern;
         while let Some(shorter) = base.strip_suffix(":*") {

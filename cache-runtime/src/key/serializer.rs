@@ -3,7 +3,7 @@
 //! | value | text |
 //! |---|---|
 //! | numbers, bools | `42`, `-1`, `1.0`, `true` |
-//! | texts, chars, bytes | `'ada'`, `'a%3Ab'`, `0x00ff`; for the quotes of a placeholder see [`Quotes`] |
+//! | texts, chars, bytes | `'ada'`, `'a%3Ab'`, `0x00ff`; for the quotes of a placeholder see [`Quoting`] |
 //! | unit, options | `null`, `None`, `Some(1)` |
 //! | sequences, tuples | `(1,2)`; of a set in the order of the texts |
 //! | maps (sorted), structs | `<a=1,b=2>` |
@@ -20,16 +20,16 @@ use std::fmt::{self, Display, Write};
 use serde::ser::{self, Serialize};
 
 use super::escape;
+use super::key_buffer::KeyBuffer;
 use super::order::{is_dynamic, is_ordered, is_unordered};
-use super::quotes::Quotes;
-use super::text::Text;
+use super::quoting::Quoting;
 
 /// Values nested deeper than this are refused, before the stack ends.
 const DEEPEST: u32 = 128;
 
 /// Where a value is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Position {
     Argument,
     Template,
     Tag,
@@ -38,17 +38,17 @@ pub(super) enum Place {
 /// Appends `value`.
 pub(super) fn write<T: Serialize + ?Sized>(
     value: &T,
-    place: Place,
-    out: &mut Text,
+    place: Position,
+    out: &mut KeyBuffer,
 ) -> Result<(), Refusal> {
-    value.serialize(Writer {
+    value.serialize(KeySerializer {
         out,
         depth: 0,
         of: type_name::<T>,
         quotes: match place {
-            Place::Argument => Quotes::Always,
-            Place::Template => Quotes::AsNeeded,
-            Place::Tag => Quotes::Never,
+            Position::Argument => Quoting::Always,
+            Position::Template => Quoting::AsNeeded,
+            Position::Tag => Quoting::Never,
         },
     })
 }
@@ -80,16 +80,16 @@ impl ser::Error for Refusal {
     }
 }
 
-struct Writer<'a> {
-    out: &'a mut Text,
+struct KeySerializer<'a> {
+    out: &'a mut KeyBuffer,
     depth: u32,
-    quotes: Quotes,
+    quotes: Quoting,
     /// The type of what is written, as far as serde says it. Asked for where its order matters
     /// alone: what is looked up by a number has no time for it.
     of: fn() -> &'static str,
 }
 
-impl<'a> Writer<'a> {
+impl<'a> KeySerializer<'a> {
     fn literal(self, text: &str) -> Result<(), Refusal> {
         self.out.push_str(text);
         Ok(())
@@ -123,7 +123,11 @@ impl<'a> Writer<'a> {
     }
 
     /// What is inside a value of this one.
-    fn inner<T: Serialize + ?Sized>(out: &mut Text, depth: u32, value: &T) -> Result<(), Refusal> {
+    fn inner<T: Serialize + ?Sized>(
+        out: &mut KeyBuffer,
+        depth: u32,
+        value: &T,
+    ) -> Result<(), Refusal> {
         if depth >= DEEPEST {
             return Err(Refusal(format!("it is nested more than {DEEPEST} deep")));
         }
@@ -131,10 +135,10 @@ impl<'a> Writer<'a> {
             return Err(dynamic());
         }
         let depth = depth + 1;
-        value.serialize(Writer {
+        value.serialize(KeySerializer {
             out,
             depth,
-            quotes: Quotes::Always,
+            quotes: Quoting::Always,
             of: type_name::<T>,
         })
     }
@@ -191,7 +195,7 @@ macro_rules! signed_numbers {
     )+};
 }
 
-impl<'a> ser::Serializer for Writer<'a> {
+impl<'a> ser::Serializer for KeySerializer<'a> {
     type Ok = ();
     type Error = Refusal;
     type SerializeSeq = Elements<'a>;
@@ -341,7 +345,7 @@ impl<'a> ser::Serializer for Writer<'a> {
             depth: self.depth,
             is_ordered: is_ordered((self.of)()),
             entries: Vec::new(),
-            key: Text::default(),
+            key: KeyBuffer::default(),
         })
     }
 
@@ -367,7 +371,7 @@ impl<'a> ser::Serializer for Writer<'a> {
 
 /// Elements or fields, in their order.
 struct List<'a> {
-    out: &'a mut Text,
+    out: &'a mut KeyBuffer,
     depth: u32,
     first: bool,
     close: u8,
@@ -383,14 +387,14 @@ impl List<'_> {
 
     fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Refusal> {
         self.next();
-        Writer::inner(self.out, self.depth, value)
+        KeySerializer::inner(self.out, self.depth, value)
     }
 
     fn field<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Result<(), Refusal> {
         self.next();
         escape::name(name, self.out);
         self.out.push(b'=');
-        Writer::inner(self.out, self.depth, value)
+        KeySerializer::inner(self.out, self.depth, value)
     }
 
     fn close(self) -> Result<(), Refusal> {
@@ -457,9 +461,9 @@ enum Elements<'a> {
 /// Elements are kept until the end, and written in the order of their texts: a set has another
 /// order in each process.
 struct Set<'a> {
-    out: &'a mut Text,
+    out: &'a mut KeyBuffer,
     depth: u32,
-    elements: Vec<Text>,
+    elements: Vec<KeyBuffer>,
 }
 
 impl ser::SerializeSeq for Elements<'_> {
@@ -470,8 +474,8 @@ impl ser::SerializeSeq for Elements<'_> {
         match self {
             Self::Ordered(list) => list.element(value),
             Self::Unordered(set) => {
-                let mut text = Text::default();
-                Writer::inner(&mut text, set.depth, value)?;
+                let mut text = KeyBuffer::default();
+                KeySerializer::inner(&mut text, set.depth, value)?;
                 set.elements.push(text);
                 Ok(())
             }
@@ -499,11 +503,11 @@ impl ser::SerializeSeq for Elements<'_> {
 /// Entries are kept until the end, and written in the order of their keys; in their own, where
 /// that is a part of the value.
 struct Map<'a> {
-    out: &'a mut Text,
+    out: &'a mut KeyBuffer,
     depth: u32,
     is_ordered: bool,
-    entries: Vec<(Text, Text)>,
-    key: Text,
+    entries: Vec<(KeyBuffer, KeyBuffer)>,
+    key: KeyBuffer,
 }
 
 impl ser::SerializeMap for Map<'_> {
@@ -512,12 +516,12 @@ impl ser::SerializeMap for Map<'_> {
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Refusal> {
         self.key.clear();
-        Writer::inner(&mut self.key, self.depth, key)
+        KeySerializer::inner(&mut self.key, self.depth, key)
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Refusal> {
-        let mut text = Text::default();
-        Writer::inner(&mut text, self.depth, value)?;
+        let mut text = KeyBuffer::default();
+        KeySerializer::inner(&mut text, self.depth, value)?;
         self.entries.push((std::mem::take(&mut self.key), text));
         Ok(())
     }

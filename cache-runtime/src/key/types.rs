@@ -1,7 +1,7 @@
 //! The generic arguments a call is made with, from the path of a closure in its body.
 
 use super::escape;
-use super::text::Text;
+use super::key_buffer::KeyBuffer;
 use crate::registry::name;
 
 /// The text of the generic arguments in `path`; empty if there are none.
@@ -23,7 +23,7 @@ pub(super) fn provided(path: &str) -> String {
 }
 
 fn written(path: &str, says: impl Fn(&str) -> bool) -> String {
-    let mut out = Text::default();
+    let mut out = KeyBuffer::default();
     let mut segments = name::segments(path);
     segments.retain(|segment| !segment.starts_with('{'));
     // The companion of `user` is `user_entry`: only the arguments of the last segment count.

@@ -4,18 +4,21 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use super::Begun;
+use super::PreparedCall;
 use crate::protocol::refresh;
 
 /// A future that is finished beside its caller where that one is cancelled.
 pub(super) struct Detached<T: Send + 'static> {
     /// Taken while it is polled: one that has panicked is not tried again.
     future: Option<Pin<Box<dyn Future<Output = T> + Send>>>,
-    begun: Begun,
+    begun: PreparedCall,
 }
 
 impl<T: Send + 'static> Detached<T> {
-    pub(super) fn new(future: Pin<Box<dyn Future<Output = T> + Send>>, begun: Begun) -> Self {
+    pub(super) fn new(
+        future: Pin<Box<dyn Future<Output = T> + Send>>,
+        begun: PreparedCall,
+    ) -> Self {
         let future = Some(future);
         Self { future, begun }
     }

@@ -19,11 +19,11 @@ pub struct Invalidations {
     cache: Option<Cache>,
     functions: Vec<&'static str>,
     tags: Vec<Arguments>,
-    entries: Vec<Doomed>,
+    entries: Vec<PendingTargets>,
 }
 
 /// A call to be invalidated, in its own cache.
-pub struct Doomed {
+pub struct PendingTargets {
     cache: Cache,
     key: Result<Key, Error>,
 }
@@ -36,12 +36,12 @@ pub struct Doomed {
 )]
 pub trait AnyEntry {
     #[doc(hidden)]
-    fn recached_doomed(self) -> Doomed;
+    fn recached_doomed(self) -> PendingTargets;
 }
 
 impl<R: Returns<KIND>, const KIND: u8, F> AnyEntry for entry_handle::Entry<R, KIND, F> {
-    fn recached_doomed(self) -> Doomed {
-        Doomed {
+    fn recached_doomed(self) -> PendingTargets {
+        PendingTargets {
             key: self.place.key::<R, KIND>().cloned(),
             cache: self.place.cache,
         }
@@ -49,8 +49,8 @@ impl<R: Returns<KIND>, const KIND: u8, F> AnyEntry for entry_handle::Entry<R, KI
 }
 
 impl<R: Returns<KIND>, const KIND: u8, F> AnyEntry for blocking::Entry<R, KIND, F> {
-    fn recached_doomed(self) -> Doomed {
-        Doomed {
+    fn recached_doomed(self) -> PendingTargets {
+        PendingTargets {
             key: self.place.key::<R, KIND>().cloned(),
             cache: self.place.cache,
         }
@@ -81,7 +81,7 @@ impl Invalidations {
     }
 
     /// One call.
-    pub fn entry(&mut self, entry: Doomed) {
+    pub fn entry(&mut self, entry: PendingTargets) {
         self.entries.push(entry);
     }
 
@@ -126,7 +126,7 @@ impl Invalidations {
             };
             told(cache, outcome);
         }
-        for Doomed { cache, key } in &self.entries {
+        for PendingTargets { cache, key } in &self.entries {
             let outcome = match key {
                 Ok(key) => cache.inner.remove(caller, key).await,
                 Err(error) => Err(error.again()),

@@ -7,13 +7,13 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::detached::Detached;
-use super::{Call, Returns, Share, ValueKind, Verdict, seek};
+use super::{Call, Returns, Share, StoreDecision, ValueKind, seek};
 use crate::api::blocking;
 use crate::backend::Caller;
 use crate::entry::policy::Policy;
 use crate::process::background;
 use crate::protocol::refresh;
-use crate::protocol::{Answer, Tally};
+use crate::protocol::{CallOutcome, Tally};
 
 /// Runs an async function through the cache; new values are computed in the background where an
 /// old one is served. `detached`: a computation whose caller is cancelled goes on, and is stored.
@@ -21,7 +21,7 @@ pub fn run_owned<R, const KIND: u8, F>(
     call: Call<R, KIND>,
     policy: Policy,
     share: Share<R>,
-    judge: impl Fn(&R::Value) -> Verdict + Send + 'static,
+    judge: impl Fn(&R::Value) -> StoreDecision + Send + 'static,
     compute: F,
     detached: bool,
 ) -> Pin<Box<impl Future<Output = R>>>
@@ -36,13 +36,13 @@ where
             return compute.await;
         };
         match seek(&request, anew).await {
-            Answer::Found(value) => value,
-            Answer::Due(value, beyond) => {
+            CallOutcome::Found(value) => value,
+            CallOutcome::DueRenewal(value, min_remaining_ttl) => {
                 begun.refresh(|begun, ahead| {
                     refresh::spawn(async move {
                         let _ahead = ahead;
                         if let Some((request, _)) = begun.request::<R, KIND>(share, Caller::Async)
-                            && let Some(work) = request.seek_ahead(beyond).await
+                            && let Some(work) = request.seek_ahead(min_remaining_ttl).await
                         {
                             let result = request.compute(&work, pin!(compute)).await;
                             request.settle(work, result, judge).await;
@@ -51,7 +51,7 @@ where
                 });
                 value
             }
-            Answer::Compute(work) => {
+            CallOutcome::Compute(work) => {
                 let (Some(limit), Some(spare)) = (policy.soft_timeout, request.spare(&work)) else {
                     if !detached {
                         let result = request.compute(&work, pin!(compute)).await;
@@ -96,7 +96,7 @@ pub fn run_blocking_owned<R, const KIND: u8, F>(
     call: Call<R, KIND>,
     policy: Policy,
     share: Share<R>,
-    judge: impl Fn(&R::Value) -> Verdict + Send + 'static,
+    judge: impl Fn(&R::Value) -> StoreDecision + Send + 'static,
     compute: F,
 ) -> R
 where
@@ -108,13 +108,13 @@ where
         return compute();
     };
     match blocking::wait(seek(&request, anew)) {
-        Answer::Found(value) => value,
-        Answer::Due(value, beyond) => {
+        CallOutcome::Found(value) => value,
+        CallOutcome::DueRenewal(value, min_remaining_ttl) => {
             begun.refresh(|begun, ahead| {
                 refresh::spawn_blocking(move || {
                     let _ahead = ahead;
                     if let Some((request, _)) = begun.request::<R, KIND>(share, Caller::Blocking)
-                        && let Some(work) = blocking::wait(request.seek_ahead(beyond))
+                        && let Some(work) = blocking::wait(request.seek_ahead(min_remaining_ttl))
                     {
                         blocking::wait(request.settle(
                             work,
@@ -126,7 +126,7 @@ where
             });
             value
         }
-        Answer::Compute(work) => {
+        CallOutcome::Compute(work) => {
             let (Some(limit), Some(spare)) = (policy.soft_timeout, request.spare(&work)) else {
                 let result = request.compute_blocking(compute);
                 return blocking::wait(request.settle(work, result, judge));

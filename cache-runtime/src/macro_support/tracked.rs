@@ -1,20 +1,20 @@
 //! Plain functions that ask who calls them: their bodies run in no closure, which would be called
 //! from here, but between two calls of ours.
 
-use super::{Begun, Call, Returns, Share, Verdict, seek};
+use super::{Call, PreparedCall, Returns, Share, StoreDecision, seek};
 use crate::api::blocking;
 use crate::backend::Caller;
 use crate::entry::policy::Policy;
-use crate::protocol::computation::Within;
-use crate::protocol::{Answer, Work};
+use crate::protocol::computation::ActiveCall;
+use crate::protocol::{CallOutcome, ComputePermit};
 use crate::values::return_kind::ValueKind;
 
 /// A call that its caller computes.
 pub struct Computing<R> {
-    begun: Begun,
+    begun: PreparedCall,
     share: Share<R>,
     /// Nothing for one that bypasses the cache.
-    work: Option<(Box<Work>, Within)>,
+    work: Option<(Box<ComputePermit>, ActiveCall)>,
 }
 
 /// The value, or what is to be [settled](settle_blocking) once it is computed.
@@ -34,8 +34,8 @@ where
     let work = match begun.request::<R, KIND>(share, Caller::Blocking) {
         None => None,
         Some((request, refresh)) => match blocking::wait(seek(&request, refresh)) {
-            Answer::Found(value) | Answer::Due(value, _) => return Ok(value),
-            Answer::Compute(work) => Some((work, request.computing())),
+            CallOutcome::Found(value) | CallOutcome::DueRenewal(value, _) => return Ok(value),
+            CallOutcome::Compute(work) => Some((work, request.computing())),
         },
     };
     Err(Box::new(Computing { begun, share, work }))
@@ -45,7 +45,7 @@ where
 pub fn settle_blocking<R, const KIND: u8>(
     computing: Box<Computing<R>>,
     result: R,
-    judge: impl Fn(&R::Value) -> Verdict,
+    judge: impl Fn(&R::Value) -> StoreDecision,
 ) -> R
 where
     R: Returns<KIND>,

@@ -3,7 +3,7 @@ use super::*;
 use std::sync::atomic::AtomicUsize;
 
 use crate::invalidation::group::Group;
-use crate::invalidation::tag_validity::Seals;
+use crate::invalidation::tag_validity::TagRegistry;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -12,35 +12,35 @@ fn key(id: usize) -> Key {
 }
 
 fn stamp() -> HalfStamp {
-    Stamp::of([]).half()
+    GenerationStamp::of([]).half()
 }
 
-fn keep(near: &Near, id: usize, bytes: u32) -> Evicted {
+fn keep(near: &NearCache, id: usize, bytes: u32) -> Evicted {
     near.keep(&key(id), Arc::new(id), stamp(), MINUTE, bytes)
 }
 
-fn held(near: &Near, ids: std::ops::Range<usize>) -> usize {
+fn held(near: &NearCache, ids: std::ops::Range<usize>) -> usize {
     ids.filter(|id| near.find(&key(*id)).is_some()).count()
 }
 
 #[test]
 fn a_copy_is_served_while_its_stamp_is_current_and_its_life_lasts() {
-    let near = Near::new(10, 10_000, 1_000);
+    let near = NearCache::new(10, 10_000, 1_000);
     drop(keep(&near, 1, 10));
-    let current = Current::default();
+    let current = KnownStamp::default();
     let served = || near.fresh(key(1).fingerprint(), &current).is_some();
     assert!(!served(), "nothing is current before it is known");
-    current.set(Stamp::of([]));
+    current.set(GenerationStamp::of([]));
     assert!(served());
-    current.set(Stamp::of([
+    current.set(GenerationStamp::of([
         crate::invalidation::unique_id::UniqueId::fresh(),
     ]));
     assert!(!served(), "it is of other generations");
-    current.set(Stamp::of([]));
+    current.set(GenerationStamp::of([]));
     assert!(current.forget());
     assert!(!current.forget(), "they are not known any more");
     assert!(!served());
-    current.set(Stamp::of([]));
+    current.set(GenerationStamp::of([]));
     let gone = near.keep(&key(1), Arc::new(1), stamp(), Duration::ZERO, 10);
     drop(gone);
     assert!(!served(), "its life is over");
@@ -49,21 +49,21 @@ fn a_copy_is_served_while_its_stamp_is_current_and_its_life_lasts() {
 
 #[test]
 fn what_no_stamp_is_taken_for_makes_nothing_current() {
-    let near = Near::new(10, 10_000, 1_000);
+    let near = NearCache::new(10, 10_000, 1_000);
     let unknown = HalfStamp(UNKNOWN);
     drop(near.keep(&key(1), Arc::new(1), unknown, MINUTE, 10));
     assert!(
-        near.fresh(key(1).fingerprint(), &Current::default())
+        near.fresh(key(1).fingerprint(), &KnownStamp::default())
             .is_none()
     );
 }
 
 #[test]
 fn a_copy_with_tags_is_served_while_its_seals_hold() {
-    let near = Near::new(10, 10_000, 1_000);
-    let seals = Seals::default();
+    let near = NearCache::new(10, 10_000, 1_000);
+    let seals = TagRegistry::default();
     let group = Group::tag("ns", "a", MINUTE);
-    let value = Sealed {
+    let value = TaggedValue {
         value: Arc::new(7u32),
         seals: seals.of(std::slice::from_ref(&group)),
     };
@@ -84,7 +84,7 @@ fn a_copy_with_tags_is_served_while_its_seals_hold() {
 
 #[test]
 fn copies_are_bounded_by_their_number_and_by_what_they_take() {
-    let near = Near::new(1_000, 1 << 30, 1_000);
+    let near = NearCache::new(1_000, 1 << 30, 1_000);
     for id in 0..5_000 {
         drop(keep(&near, id, 0));
     }
@@ -92,7 +92,7 @@ fn copies_are_bounded_by_their_number_and_by_what_they_take() {
     assert!((800..=1_000).contains(&kept), "{kept}");
 
     // Each weighs its value, its key and its slot.
-    let near = Near::new(10_000, 1_000_000, 1_000);
+    let near = NearCache::new(10_000, 1_000_000, 1_000);
     for id in 0..5_000 {
         drop(keep(&near, id, 800));
     }
@@ -109,7 +109,7 @@ fn copies_are_bounded_by_their_number_and_by_what_they_take() {
 
 #[test]
 fn a_value_has_room_or_is_not_kept_and_ends_what_it_replaces() {
-    let near = Near::new(1_000, 1_000_000, 100_000);
+    let near = NearCache::new(1_000, 1_000_000, 100_000);
     let most = near.most(&key(1));
     assert!(most >= 100_000, "what it was built for has room: {most}");
     let most = u32::try_from(most).expect("it is small");
@@ -121,7 +121,7 @@ fn a_value_has_room_or_is_not_kept_and_ends_what_it_replaces() {
 
 #[test]
 fn what_is_evicted_or_replaced_is_carried_out() {
-    let near = Near::new(1, 10_000, 1_000);
+    let near = NearCache::new(1, 10_000, 1_000);
     assert!(keep(&near, 1, 10).0.is_empty());
     let gone = keep(&near, 2, 10);
     assert_eq!(gone.0.len(), 1, "there is room for one");
@@ -132,7 +132,7 @@ fn what_is_evicted_or_replaced_is_carried_out() {
 
 #[test]
 fn only_those_that_are_alive_are_reported_as_removed() {
-    let near = Near::new(10, 10_000, 1_000);
+    let near = NearCache::new(10, 10_000, 1_000);
     drop(keep(&near, 1, 10));
     drop(near.keep(&key(2), Arc::new(2), stamp(), Duration::ZERO, 10));
     let pattern = KeyPattern::parse("user:*", "ns").expect("it is a pattern");
@@ -143,7 +143,7 @@ fn only_those_that_are_alive_are_reported_as_removed() {
 
 #[test]
 fn different_calls_are_different_slots_in_one_shard() {
-    let near = Near::new(100, 100_000, 1_000);
+    let near = NearCache::new(100, 100_000, 1_000);
     for id in 0..50 {
         drop(keep(&near, id, 10));
     }
@@ -152,7 +152,7 @@ fn different_calls_are_different_slots_in_one_shard() {
         let value = value.and_then(|value| value.downcast_ref::<usize>().copied());
         assert_eq!(value, Some(id));
     }
-    let slot = |id: usize| Slot {
+    let slot = |id: usize| CopySlot {
         fingerprint: *key(id).fingerprint(),
         apart: Box::new(Apart {
             key: key(id),
@@ -180,7 +180,7 @@ fn shards_are_as_many_as_processors_use_and_each_has_room_for_the_largest() {
 
 #[test]
 fn the_tier_tells_what_it_holds_and_why_it_is_off() {
-    let near = Near::new(10, 10_000, 1_000);
+    let near = NearCache::new(10, 10_000, 1_000);
     drop((keep(&near, 1, 10), keep(&near, 2, 10)));
     drop(near.remove("ns:user:1"));
     near.refuse();
@@ -208,7 +208,7 @@ fn the_tier_tells_what_it_holds_and_why_it_is_off() {
 
 #[test]
 fn the_longest_life_is_a_century() {
-    let near = Near::new(10, 10_000, 1_000);
+    let near = NearCache::new(10, 10_000, 1_000);
     drop(near.keep(&key(1), Arc::new(1), stamp(), Duration::MAX, 10));
     let left = near.find(&key(1)).map(|kept| kept.left());
     let left = left.expect("it is kept");
@@ -219,7 +219,7 @@ fn the_longest_life_is_a_century() {
 #[test]
 fn a_copy_is_dropped_under_no_lock() {
     static DROPPED: AtomicUsize = AtomicUsize::new(0);
-    struct Reenters(Arc<Near>);
+    struct Reenters(Arc<NearCache>);
     impl Drop for Reenters {
         fn drop(&mut self) {
             DROPPED.fetch_add(1, Ordering::SeqCst);
@@ -227,7 +227,7 @@ fn a_copy_is_dropped_under_no_lock() {
             drop(self.0.remove("ns:user:2"));
         }
     }
-    let near = Arc::new(Near::new(1, 10_000, 1_000));
+    let near = Arc::new(NearCache::new(1, 10_000, 1_000));
     for _ in 0..3 {
         let value = Reenters(Arc::clone(&near));
         drop(near.keep(&key(1), Arc::new(value), stamp(), MINUTE, 10));

@@ -123,7 +123,7 @@ impl Override {
     }
 
     /// `None` if it is not one of ours, or of a later version.
-    pub(crate) fn read(field: &str, value: &str) -> Option<Rule> {
+    pub(crate) fn read(field: &str, value: &str) -> Option<OverrideRule> {
         let (kind, pattern) = field.split_once(':')?;
         let value: Value = serde_json::from_str(value).ok()?;
         let setting = match kind {
@@ -133,12 +133,12 @@ impl Override {
         };
         setting.check().ok()?;
         let by = value.get("by").and_then(Value::as_str).map(str::to_owned);
-        Rule::new(pattern, setting, OverrideSource::Fleet, by).ok()
+        OverrideRule::new(pattern, setting, OverrideSource::Fleet, by).ok()
     }
 }
 
 /// A setting with its pattern, ready to be held against names.
-pub(crate) struct Rule {
+pub(crate) struct OverrideRule {
     pub(crate) pattern: String,
     names: NamePattern,
     pub(crate) setting: Override,
@@ -146,7 +146,7 @@ pub(crate) struct Rule {
     pub(crate) by: Option<String>,
 }
 
-impl Rule {
+impl OverrideRule {
     pub(crate) fn new(
         pattern: &str,
         setting: Override,

@@ -4,7 +4,9 @@ use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
-use crate::overrides::rule::{ActiveOverride, Override, OverrideKind, OverrideSource, Rule};
+use crate::overrides::rule::{
+    ActiveOverride, Override, OverrideKind, OverrideRule, OverrideSource,
+};
 
 /// Patterns that one program sets at most; they are kept for names that come later.
 pub(crate) const MOST: usize = 10_000;
@@ -14,15 +16,15 @@ const MOST_MALFORMED: usize = 1_000;
 
 /// All that is set at run time.
 #[derive(Default)]
-pub(crate) struct Rules {
-    all: RwLock<Vec<Rule>>,
+pub(crate) struct OverrideRules {
+    all: RwLock<Vec<OverrideRule>>,
     /// How often the fleet's have been replaced.
     told: AtomicU64,
     /// Fields of the fleet's that could not be read, so that each is told once.
     malformed: Mutex<BTreeSet<String>>,
 }
 
-impl Rules {
+impl OverrideRules {
     /// What the environment says: `RECACHED_TTL="user*=30s, shop.*=5m"`, `RECACHED_OFF="report*"`.
     /// An item that can't be used is logged and passed over: the others hold.
     pub(crate) fn of_environment() -> Self {
@@ -41,7 +43,7 @@ impl Rules {
         };
         let ttls = items(ttls).into_iter().map(|item| ttl_rule(&item));
         let off = items(off).into_iter().map(|item| {
-            let rule = Rule::new(
+            let rule = OverrideRule::new(
                 &item,
                 Override::Enabled(false),
                 OverrideSource::Environment,
@@ -67,7 +69,8 @@ impl Rules {
     pub(crate) fn of(&self, name: &str) -> (Option<Duration>, bool) {
         let (mut ttl, mut on) = (None, true);
         let rules = self.all.read().unwrap_or_else(PoisonError::into_inner);
-        let mut matching: Vec<&Rule> = rules.iter().filter(|rule| rule.matches(name)).collect();
+        let mut matching: Vec<&OverrideRule> =
+            rules.iter().filter(|rule| rule.matches(name)).collect();
         matching.sort_by_key(|rule| rule.rank());
         for rule in matching {
             match rule.setting {
@@ -79,9 +82,9 @@ impl Rules {
     }
 
     /// In place of what was set of the same pattern, if anything.
-    pub(crate) fn set(&self, rule: Rule) -> Result<(), Error> {
+    pub(crate) fn set(&self, rule: OverrideRule) -> Result<(), Error> {
         let mut rules = self.all.write().unwrap_or_else(PoisonError::into_inner);
-        let same = |other: &Rule| {
+        let same = |other: &OverrideRule| {
             other.origin == rule.origin
                 && other.pattern == rule.pattern
                 && other.setting.kind() == rule.setting.kind()
@@ -108,7 +111,7 @@ impl Rules {
 
     /// What the fleet has set, all of it; unless it was told of since it was `told` so often:
     /// a reply to an earlier question may be looked at later.
-    pub(crate) fn replace_fleet(&self, told: u64, fleet: Vec<Rule>) -> bool {
+    pub(crate) fn replace_fleet(&self, told: u64, fleet: Vec<OverrideRule>) -> bool {
         let mut rules = self.all.write().unwrap_or_else(PoisonError::into_inner);
         if self.told() != told {
             return false;
@@ -131,9 +134,9 @@ impl Rules {
     /// All of them, what goes before others last.
     pub(crate) fn list(&self, names: &[String]) -> Vec<ActiveOverride> {
         let rules = self.all.read().unwrap_or_else(PoisonError::into_inner);
-        let mut all: Vec<&Rule> = rules.iter().collect();
+        let mut all: Vec<&OverrideRule> = rules.iter().collect();
         all.sort_by_key(|rule| (rule.rank(), rule.setting.kind() == OverrideKind::Enabled));
-        let show = |rule: &Rule| ActiveOverride {
+        let show = |rule: &OverrideRule| ActiveOverride {
             pattern: rule.pattern.clone(),
             setting: rule.setting,
             origin: rule.origin,
@@ -149,14 +152,14 @@ impl Rules {
 }
 
 /// An item of `RECACHED_TTL`.
-fn ttl_rule(item: &str) -> Result<Rule, Error> {
+fn ttl_rule(item: &str) -> Result<OverrideRule, Error> {
     let fault = |why: &str| refusal("RECACHED_TTL", item, why);
     let (pattern, ttl) = item
         .split_once('=')
         .ok_or_else(|| fault("it is not of the form `user*=30s`"))?;
     let ttl = duration(ttl.trim())
         .ok_or_else(|| fault("the ttl is a number with `ms`, `s`, `m`, `h` or `d`, as in `30s`"))?;
-    let rule = Rule::new(
+    let rule = OverrideRule::new(
         pattern.trim(),
         Override::Ttl(ttl),
         OverrideSource::Environment,
@@ -197,7 +200,7 @@ mod tests {
 
     #[test]
     fn the_environment_is_read_and_what_is_wrong_in_it_is_named() {
-        let (rules, refused) = Rules::parse("user*=30s, shop.*= 5m,", " report* ");
+        let (rules, refused) = OverrideRules::parse("user*=30s, shop.*= 5m,", " report* ");
         assert!(refused.is_empty());
         assert_eq!(rules.of("app.user"), (Some(SECOND * 30), true));
         assert_eq!(rules.of("shop.item"), (Some(SECOND * 300), true));
@@ -214,7 +217,8 @@ mod tests {
             ("", "a:b", "`a:b`"),
         ] {
             // The others hold all the same.
-            let (rules, refused) = Rules::parse(&format!("good=1s,{ttl}"), &format!("bad,{off}"));
+            let (rules, refused) =
+                OverrideRules::parse(&format!("good=1s,{ttl}"), &format!("bad,{off}"));
             assert_eq!(rules.of("app.good"), (Some(SECOND), true));
             assert_eq!(rules.of("app.bad"), (None, false));
             let error = refused.first().expect("it is wrong").to_string();
@@ -227,9 +231,9 @@ mod tests {
 
     #[test]
     fn the_fleet_goes_before_the_environment_and_that_before_code_and_more_before_less() {
-        let (rules, _) = Rules::parse("user=3s", "");
+        let (rules, _) = OverrideRules::parse("user=3s", "");
         let set = |pattern: &str, seconds: u32, origin| {
-            let rule = Rule::new(pattern, Override::Ttl(SECOND * seconds), origin, None);
+            let rule = OverrideRule::new(pattern, Override::Ttl(SECOND * seconds), origin, None);
             rules.set(rule.expect("it is good")).expect("there is room");
         };
         set("user", 1, OverrideSource::Code);
@@ -252,9 +256,9 @@ mod tests {
 
     #[test]
     fn an_earlier_reading_of_the_fleet_does_not_replace_a_later_one() {
-        let rules = Rules::default();
+        let rules = OverrideRules::default();
         let off = |pattern: &str| {
-            let rule = Rule::new(
+            let rule = OverrideRule::new(
                 pattern,
                 Override::Enabled(false),
                 OverrideSource::Fleet,

@@ -2,14 +2,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::look::Hit;
-use super::{Boxed, Request, Work};
-use crate::backend::{Claim, Claimed, Reach, Session, Tier};
-use crate::entry::header::Mark;
+use super::{Boxed, Call, ComputePermit};
+use crate::backend::{Backend, BackendSession, ClaimMode, ClaimReply, ClaimRequest};
+use crate::entry::header::EntryHeader;
 use crate::error::Error;
 use crate::invalidation::unique_id::UniqueId;
 use crate::process::background;
-use crate::protocol::lease::{Asking, Lease};
-use crate::protocol::single_flight::Lead;
+use crate::protocol::lease::{Lease, PendingClaim};
+use crate::protocol::single_flight::Leader;
 use crate::protocol::wait_graph;
 
 /// The shortest and the longest pause of a waiter that no push will wake.
@@ -19,9 +19,9 @@ const POLL: (Duration, Duration) = (Duration::from_millis(2), Duration::from_mil
 const UNPACED: usize = 16;
 
 /// What the leader may do about a call that is not stored.
-pub(super) enum Turn {
+pub(super) enum ClaimOutcome {
     /// Compute and store.
-    Ours(Lease, Mark),
+    Ours(Lease, EntryHeader),
     /// Compute and store nothing: the store is away, or somebody else is at it for too long.
     Unstored,
     /// Somebody else has computed it.
@@ -30,16 +30,16 @@ pub(super) enum Turn {
     Paused,
 }
 
-impl Request<'_> {
+impl Call<'_> {
     /// Takes the lease, or waits for whoever holds it.
     pub(super) async fn claim(
         &self,
-        mut mark: Mark,
-        mut reach: Reach,
+        mut mark: EntryHeader,
+        mut reach: ClaimMode,
         deadline: Instant,
-        lead: &Lead,
+        lead: &Leader,
         mut respects_pause: bool,
-    ) -> Turn {
+    ) -> ClaimOutcome {
         if let Err(error) = self.announce().await {
             return self.failed(&error, lead);
         }
@@ -63,7 +63,7 @@ impl Request<'_> {
                 }
                 pause = (pause * 2).min(POLL.1);
             }
-            let claimed = Claimed {
+            let claimed = ClaimRequest {
                 key: self.key,
                 groups: self.groups,
                 mark: &mark,
@@ -71,13 +71,13 @@ impl Request<'_> {
                 life,
                 reach,
                 // Past its ttl: we have seen it.
-                beyond: self.policy.window(),
+                min_remaining_ttl: self.policy.window(),
                 respects_pause,
             };
             lead.look_anew();
             // Whether the server tells of the lease's next change.
             let mut watched = false;
-            let asking = Asking::new(&self.session, self.key, token);
+            let asking = PendingClaim::new(&self.session, self.key, token);
             let answer = self.session.claim(&claimed).await;
             asking.ended(&answer);
             match answer {
@@ -85,11 +85,11 @@ impl Request<'_> {
                     watch = self.session.watch(self.key);
                     token = UniqueId::fresh();
                 }
-                Ok(Claim::Granted) => {
+                Ok(ClaimReply::Granted) => {
                     let lease = Lease::keep(&self.session, self.key, token, life, lead.attend());
-                    return Turn::Ours(lease, mark);
+                    return ClaimOutcome::Ours(lease, mark);
                 }
-                Ok(Claim::Found(entry, left)) => {
+                Ok(ClaimReply::Found(entry, left)) => {
                     let held = self.value_of(&entry, &mark);
                     let hit = held.map(|held| self.worth(&entry, Some(left), held));
                     match hit {
@@ -97,36 +97,36 @@ impl Request<'_> {
                             let keeps = self.keeps();
                             let keep = || self.keep(keeps, &hit, mark.stamp(), Some(&entry));
                             if !lead.close(keep) {
-                                return Turn::Theirs(hit);
+                                return ClaimOutcome::Theirs(hit);
                             }
                             // It has changed since: once more, with nobody who joins.
                         }
-                        Some(Err(_)) | None => reach = Reach::IgnoreEntry,
+                        Some(Err(_)) | None => reach = ClaimMode::IgnoreEntry,
                     }
                 }
-                Ok(Claim::Stale) => match self.session.stamp(self.groups).await {
+                Ok(ClaimReply::Stale) => match self.session.stamp(self.groups).await {
                     Ok(stamp) => mark = self.mark(stamp),
                     Err(error) => return self.failed(&error, lead),
                 },
-                Ok(Claim::Paused) => {
+                Ok(ClaimReply::Paused) => {
                     if !lead.has_changed() && !lead.close(|| {}) {
-                        return Turn::Paused;
+                        return ClaimOutcome::Paused;
                     }
                     // What was read is not what is stored any more.
                     respects_pause = false;
                 }
-                Ok(Claim::Held(left)) => {
+                Ok(ClaimReply::Held(left)) => {
                     if waits.is_none() {
                         waits = wait_graph::enter(self.calling());
                         if waits.is_none() {
                             // Its holder, in this process, waits for the caller.
                             lead.leave();
-                            return Turn::Unstored;
+                            return ClaimOutcome::Unstored;
                         }
                         self.state.counters.here().lease_waits.count();
                     }
                     // Whoever holds it may replace what could not be read.
-                    reach = Reach::Normal;
+                    reach = ClaimMode::Normal;
                     let patience = deadline.saturating_duration_since(Instant::now());
                     let mut nap = patience.min((left + Duration::from_millis(1)).max(POLL.0));
                     if !self.session.pushes() {
@@ -149,25 +149,28 @@ impl Request<'_> {
                 if !(watched && self.session.pushes()) {
                     lead.leave();
                 }
-                return Turn::Unstored;
+                return ClaimOutcome::Unstored;
             }
         }
     }
 
     /// The lease, for a refresh in the background; `None` if a value is stored that lives longer
     /// than `beyond`, or somebody else is at it.
-    pub(crate) fn seek_ahead(&self, beyond: Duration) -> Boxed<'_, Option<Box<Work>>> {
-        Box::pin(self.find_ahead(beyond))
+    pub(crate) fn seek_ahead(
+        &self,
+        min_remaining_ttl: Duration,
+    ) -> Boxed<'_, Option<Box<ComputePermit>>> {
+        Box::pin(self.find_ahead(min_remaining_ttl))
     }
 
-    async fn find_ahead(&self, beyond: Duration) -> Option<Box<Work>> {
+    async fn find_ahead(&self, min_remaining_ttl: Duration) -> Option<Box<ComputePermit>> {
         self.session.refill();
-        let lead = self.inner.local.flights.aside(self.key, self.groups);
-        match self.claim_ahead(beyond, &lead).await {
+        let lead = self.inner.local.flights.detached(self.key, self.groups);
+        match self.claim_ahead(min_remaining_ttl, &lead).await {
             Ok(Some((lease, mark))) => {
                 self.state.counters.here().computations.count();
                 let lease = lease.pausing(self.policy.retry_after);
-                let work = Work::new(lead, Some((lease, mark)), None);
+                let work = ComputePermit::new(lead, Some((lease, mark)), None);
                 Some(Box::new(work))
             }
             Ok(None) => None,
@@ -180,38 +183,40 @@ impl Request<'_> {
 
     async fn claim_ahead(
         &self,
-        beyond: Duration,
-        lead: &Lead,
-    ) -> Result<Option<(Lease, Mark)>, Error> {
+        min_remaining_ttl: Duration,
+        lead: &Leader,
+    ) -> Result<Option<(Lease, EntryHeader)>, Error> {
         self.announce().await?;
         let mark = self.mark(self.session.stamp(self.groups).await?);
-        let lease = self.claim_once(&mark, Reach::Normal, beyond, lead).await?;
+        let lease = self
+            .claim_once(&mark, ClaimMode::Normal, min_remaining_ttl, lead)
+            .await?;
         Ok(lease.map(|lease| (lease, mark)))
     }
 
     /// The lease, if it can be had now.
     pub(super) async fn claim_once(
         &self,
-        mark: &Mark,
-        reach: Reach,
-        beyond: Duration,
-        lead: &Lead,
+        mark: &EntryHeader,
+        reach: ClaimMode,
+        min_remaining_ttl: Duration,
+        lead: &Leader,
     ) -> Result<Option<Lease>, Error> {
         let (token, life) = (UniqueId::fresh(), self.lease());
-        let claimed = Claimed {
+        let claimed = ClaimRequest {
             key: self.key,
             groups: self.groups,
             mark,
             token,
             life,
             reach,
-            beyond,
-            respects_pause: reach == Reach::Normal,
+            min_remaining_ttl,
+            respects_pause: reach == ClaimMode::Normal,
         };
-        let asking = Asking::new(&self.session, self.key, token);
+        let asking = PendingClaim::new(&self.session, self.key, token);
         let answer = self.session.claim(&claimed).await;
         asking.ended(&answer);
-        let granted = matches!(answer?, Claim::Granted);
+        let granted = matches!(answer?, ClaimReply::Granted);
         Ok(granted.then(|| Lease::keep(&self.session, self.key, token, life, lead.attend())))
     }
 
@@ -220,7 +225,7 @@ impl Request<'_> {
     pub(super) async fn announce(&self) -> Result<(), Error> {
         let variant = self.key.variant().unwrap_or_default();
         if !self.state.is_announced(variant) {
-            if matches!(self.session, Session::Memory(_)) {
+            if matches!(self.session, BackendSession::MemoryBackend(_)) {
                 // In this process it takes no time.
                 self.session.announce(&self.state.name, variant).await?;
             } else {

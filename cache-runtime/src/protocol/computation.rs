@@ -12,43 +12,43 @@ use crate::key::fingerprint::Fingerprint;
 
 /// A call that is being computed. One cache may stand before another, and have the same keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Calling {
+pub(crate) struct CallId {
     pub(crate) cache: u64,
     pub(crate) key: Fingerprint,
 }
 
 thread_local! {
     /// The innermost last.
-    static WITHIN: RefCell<Vec<Calling>> = const { RefCell::new(Vec::new()) };
+    static WITHIN: RefCell<Vec<CallId>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Whether this thread is computing the call at this moment.
-pub(crate) fn is_within(call: Calling) -> bool {
+pub(crate) fn is_within(call: CallId) -> bool {
     let within = |calls: &RefCell<Vec<_>>| calls.borrow().contains(&call);
     WITHIN.try_with(within).unwrap_or(false)
 }
 
 /// The calls that this thread is computing at this moment.
-pub(crate) fn within() -> Vec<Calling> {
+pub(crate) fn within() -> Vec<CallId> {
     let within = |calls: &RefCell<Vec<_>>| calls.borrow().clone();
     WITHIN.try_with(within).unwrap_or_default()
 }
 
 /// Computes a plain function's call.
-pub(crate) fn run<T>(call: Calling, compute: impl FnOnce() -> T) -> T {
-    let _within = Within::enter(call);
+pub(crate) fn run<T>(call: CallId, compute: impl FnOnce() -> T) -> T {
+    let _within = ActiveCall::enter(call);
     compute()
 }
 
 /// Computes an async function's call; `pulse` is that of the flight it is the computation of.
 pub(crate) async fn drive<F: Future>(
-    call: Calling,
-    pulse: Option<Arc<Pulse>>,
+    call: CallId,
+    pulse: Option<Arc<PollWatch>>,
     mut compute: Pin<&mut F>,
 ) -> F::Output {
     let waker = pulse.clone().map(Waker::from);
     poll_fn(|context| {
-        let _within = Within::enter(call);
+        let _within = ActiveCall::enter(call);
         let (Some(pulse), Some(waker)) = (&pulse, &waker) else {
             return compute.as_mut().poll(context);
         };
@@ -59,10 +59,10 @@ pub(crate) async fn drive<F: Future>(
 }
 
 /// While it lives, this thread is computing the call.
-pub(crate) struct Within(());
+pub(crate) struct ActiveCall(());
 
-impl Within {
-    pub(crate) fn enter(call: Calling) -> Self {
+impl ActiveCall {
+    pub(crate) fn enter(call: CallId) -> Self {
         let enter = |calls: &RefCell<Vec<_>>| calls.borrow_mut().push(call);
         // A thread that is about to end waits for itself, as it would without this.
         let _ = WITHIN.try_with(enter);
@@ -70,14 +70,14 @@ impl Within {
     }
 }
 
-impl Drop for Within {
+impl Drop for ActiveCall {
     fn drop(&mut self) {
         let _ = WITHIN.try_with(|calls| calls.borrow_mut().pop());
     }
 }
 
 /// Tells a computation that waits for something, or is busy, from one that nobody polls any more.
-pub(crate) struct Pulse {
+pub(crate) struct PollWatch {
     begun: Instant,
     polled: Mutex<Polled>,
 }
@@ -93,9 +93,9 @@ struct Polled {
 }
 
 /// While it lives, the computation is being polled.
-struct Beat<'a>(&'a Pulse);
+struct PollGuard<'a>(&'a PollWatch);
 
-impl Drop for Beat<'_> {
+impl Drop for PollGuard<'_> {
     fn drop(&mut self) {
         let mut polled = self.0.lock();
         polled.busy = false;
@@ -106,7 +106,7 @@ impl Drop for Beat<'_> {
     }
 }
 
-impl Pulse {
+impl PollWatch {
     /// Of a computation that begins now.
     pub(crate) fn begin() -> Arc<Self> {
         Arc::new(Self {
@@ -126,7 +126,7 @@ impl Pulse {
     }
 
     /// It is being polled.
-    fn beat(&self, by: &Waker) -> Beat<'_> {
+    fn beat(&self, by: &Waker) -> PollGuard<'_> {
         let mut polled = self.lock();
         polled.due = None;
         polled.busy = true;
@@ -141,7 +141,7 @@ impl Pulse {
             let before = self.lock().waker.replace(waker);
             drop(before);
         }
-        Beat(self)
+        PollGuard(self)
     }
 
     fn lock(&self) -> MutexGuard<'_, Polled> {
@@ -149,7 +149,7 @@ impl Pulse {
     }
 }
 
-impl Wake for Pulse {
+impl Wake for PollWatch {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
@@ -172,9 +172,9 @@ mod tests {
 
     use std::task::Poll;
 
-    fn calling(cache: u64, key: &str) -> Calling {
+    fn calling(cache: u64, key: &str) -> CallId {
         let key = Fingerprint::of(key);
-        Calling { cache, key }
+        CallId { cache, key }
     }
 
     #[test]
@@ -193,7 +193,7 @@ mod tests {
     #[test]
     fn a_computation_is_stalled_once_it_is_woken_and_not_polled() {
         let call = calling(0, "ns:a");
-        let pulse = Pulse::begin();
+        let pulse = PollWatch::begin();
         let mut wakers = Vec::new();
         let compute = poll_fn(|context| {
             assert!(is_within(call));
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_computation_wakes_whoever_has_polled_it_last() {
-        let pulse = Pulse::begin();
+        let pulse = PollWatch::begin();
         let [one, two] = [(); 2].map(|()| Arc::<Counts>::default());
         let woken = || [&one, &two].map(|by| by.0.load(std::sync::atomic::Ordering::SeqCst));
         let poll = |by: &Arc<Counts>| drop(pulse.beat(&Waker::from(Arc::clone(by))));
@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn a_computation_is_not_stalled_while_it_is_polled() {
-        let pulse = Pulse::begin();
+        let pulse = PollWatch::begin();
         let waker = Waker::from(Arc::clone(&pulse));
         let beat = pulse.beat(Waker::noop());
         waker.wake_by_ref();

@@ -1,22 +1,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::backend::{Claim, Existing, Session, Stored, Tier};
+use crate::backend::{Backend, BackendSession, ClaimReply, ExistingEntry, StoredEntry};
 use crate::error::{Error, ErrorKind};
 use crate::invalidation::unique_id::UniqueId;
 use crate::key::Key;
 use crate::process::background;
-use crate::protocol::renewer::{self, Duty, Ward};
-use crate::protocol::single_flight::Attendant;
+use crate::protocol::renewer::{self, RenewalGuard, RenewalHandle};
+use crate::protocol::single_flight::LeaderHandle;
 
 /// The right to compute a call, held by this process: renewed while it is held, released when
 /// it is dropped.
 pub(crate) struct Lease {
-    session: Session,
+    session: BackendSession,
     key: Key,
     token: UniqueId,
     /// Ends with it.
-    ward: Option<Ward>,
+    ward: Option<RenewalGuard>,
     /// What a failure leaves behind; zero is nothing.
     pause: Duration,
     released: bool,
@@ -26,13 +26,13 @@ impl Lease {
     /// Keeps the lease that `token` has been granted, for as long as this lives: renewed at a
     /// third of its life.
     pub(crate) fn keep(
-        session: &Session,
+        session: &BackendSession,
         key: &Key,
         token: UniqueId,
         life: Duration,
-        flight: Attendant,
+        flight: LeaderHandle,
     ) -> Self {
-        let held = Arc::new(Held {
+        let held = Arc::new(HeldLease {
             session: session.clone(),
             key: key.clone(),
             token,
@@ -40,7 +40,7 @@ impl Lease {
             flight,
         });
         // Beside the computation, which may block its runtime.
-        let renew = move |duty: Duty| background::spawn(Arc::clone(&held).renew(duty));
+        let renew = move |duty: RenewalHandle| background::spawn(Arc::clone(&held).renew(duty));
         Self {
             session: session.clone(),
             key: key.clone(),
@@ -61,9 +61,9 @@ impl Lease {
     /// is stored is kept.
     pub(crate) async fn fill(
         mut self,
-        entry: Stored,
+        entry: StoredEntry,
         life: Duration,
-        existing: Existing,
+        existing: ExistingEntry,
     ) -> Result<bool, Error> {
         let filled = self
             .session
@@ -109,15 +109,15 @@ impl Drop for Lease {
 }
 
 /// A claim on its way: dropped before the answer has come, it may be granted to nobody.
-pub(crate) struct Asking<'a> {
-    session: &'a Session,
+pub(crate) struct PendingClaim<'a> {
+    session: &'a BackendSession,
     key: &'a Key,
     token: UniqueId,
     answered: bool,
 }
 
-impl<'a> Asking<'a> {
-    pub(crate) fn new(session: &'a Session, key: &'a Key, token: UniqueId) -> Self {
+impl<'a> PendingClaim<'a> {
+    pub(crate) fn new(session: &'a BackendSession, key: &'a Key, token: UniqueId) -> Self {
         Self {
             session,
             key,
@@ -127,13 +127,13 @@ impl<'a> Asking<'a> {
     }
 
     /// One that was not answered in time may be granted all the same, or be on its way.
-    pub(crate) fn ended(mut self, answer: &Result<Claim, Error>) {
+    pub(crate) fn ended(mut self, answer: &Result<ClaimReply, Error>) {
         let is_open = |error: &Error| error.kind() == ErrorKind::Timeout;
         self.answered = !answer.as_ref().is_err_and(is_open);
     }
 }
 
-impl Drop for Asking<'_> {
+impl Drop for PendingClaim<'_> {
     fn drop(&mut self) {
         if !self.answered {
             // Behind the claim, on its own link: ahead of it, it would find nothing to end.
@@ -142,7 +142,7 @@ impl Drop for Asking<'_> {
     }
 }
 
-fn release(session: Session, key: Key, token: UniqueId) {
+fn release(session: BackendSession, key: Key, token: UniqueId) {
     background::spawn(async move {
         if let Err(error) = session.release(&key, token).await {
             tracing::debug!("a lease could not be released: {error}");
@@ -151,7 +151,7 @@ fn release(session: Session, key: Key, token: UniqueId) {
 }
 
 /// After a panic: one that was cancelled says nothing about the function.
-fn pause(session: Session, key: Key, token: UniqueId, pause: Duration) {
+fn pause(session: BackendSession, key: Key, token: UniqueId, pause: Duration) {
     background::spawn(async move {
         if let Err(error) = session.pause(&key, token, pause).await {
             tracing::debug!("a call could not be paused: {error}");
@@ -160,16 +160,16 @@ fn pause(session: Session, key: Key, token: UniqueId, pause: Duration) {
 }
 
 /// A lease as whoever renews it sees it.
-struct Held {
-    session: Session,
+struct HeldLease {
+    session: BackendSession,
     key: Key,
     token: UniqueId,
     life: Duration,
-    flight: Attendant,
+    flight: LeaderHandle,
 }
 
-impl Held {
-    async fn renew(self: Arc<Self>, duty: Duty) {
+impl HeldLease {
+    async fn renew(self: Arc<Self>, duty: RenewalHandle) {
         let steady = self.session.steady();
         if self.flight.abandon_if_stalled(self.life) {
             duty.end();
@@ -184,7 +184,7 @@ impl Held {
             Ok(true) => {}
             Ok(false) => {
                 // Invalidated: who comes now must not be given what was begun before.
-                self.flight.retire();
+                self.flight.close_to_joiners();
                 duty.end();
             }
             Err(error) => tracing::debug!("a lease could not be renewed: {error}"),

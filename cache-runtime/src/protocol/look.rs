@@ -1,21 +1,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Boxed, Request};
-use crate::backend::{Look, Read, Stored, Tier};
-use crate::entry::header::{Age, Mark};
+use super::{Boxed, Call};
+use crate::backend::{Backend, Lookup, ReadMode, StoredEntry};
+use crate::entry::header::{Age, EntryHeader};
 use crate::error::Error;
-use crate::invalidation::group::Stamp;
+use crate::invalidation::group::GenerationStamp;
 use crate::near_cache::Evicted;
-use crate::protocol::single_flight::Lead;
+use crate::protocol::single_flight::Leader;
 use crate::values::return_kind::Erased;
 
 /// What the store has for a call.
-pub(super) enum Looked {
+pub(super) enum LookOutcome {
     Hit(Hit),
     /// Nothing to serve: the stamp to compute with, and what can stand in for a computation that
     /// fails.
-    Miss(Stamp, Option<Erased>),
+    Miss(GenerationStamp, Option<Erased>),
 }
 
 /// A value to serve.
@@ -27,19 +27,19 @@ pub(super) struct Hit {
     pub(super) due: Option<Duration>,
 }
 
-impl Request<'_> {
-    pub(super) async fn look(&self, lead: &Lead) -> Result<Looked, Error> {
+impl Call<'_> {
+    pub(super) async fn look(&self, lead: &Leader) -> Result<LookOutcome, Error> {
         let keeps = self.keeps();
         let look = match keeps || self.policy.ages() {
-            true => Look::WithLife,
-            false => Look::Entry,
+            true => ReadMode::WithLife,
+            false => ReadMode::Entry,
         };
         let read = self.read(look).await?;
         match self.judge(&read) {
-            Looked::Hit(hit) => {
+            LookOutcome::Hit(hit) => {
                 let keep = || self.keep(keeps, &hit, read.stamp, read.entry.as_ref());
                 if !lead.close(keep) {
-                    return Ok(Looked::Hit(hit));
+                    return Ok(LookOutcome::Hit(hit));
                 }
                 // It has changed since: once more, now that nobody joins.
                 Ok(self.judge(&Box::pin(self.read(look)).await?))
@@ -56,7 +56,7 @@ impl Request<'_> {
                 counters.near_hits.count();
                 return Some(held);
             }
-            let read = match self.read(Look::WithLife).await {
+            let read = match self.read(ReadMode::WithLife).await {
                 Ok(read) => read,
                 Err(error) => {
                     self.note(Err(error));
@@ -78,7 +78,7 @@ impl Request<'_> {
     /// The remaining life of the stored value. A server that is away has none.
     pub(crate) fn ttl(&self) -> Boxed<'_, Option<Duration>> {
         Box::pin(async {
-            match self.read(Look::WithLife).await {
+            match self.read(ReadMode::WithLife).await {
                 Ok(read) => {
                     let there = self.value(&read).is_some();
                     read.fresh(self.policy.cap).filter(|_| there)
@@ -91,17 +91,17 @@ impl Request<'_> {
         })
     }
 
-    async fn read(&self, look: Look) -> Result<Read, Error> {
+    async fn read(&self, look: ReadMode) -> Result<Lookup, Error> {
         self.session.read(self.key, self.groups, look).await
     }
 
-    fn value(&self, read: &Read) -> Option<Erased> {
+    fn value(&self, read: &Lookup) -> Option<Erased> {
         self.value_of(read.entry.as_ref()?, &self.mark(read.stamp))
     }
 
     /// The value of an entry. One of our own that can't be read is a miss, and told of: it would
     /// be computed each time.
-    pub(super) fn value_of(&self, entry: &Stored, mark: &Mark) -> Option<Erased> {
+    pub(super) fn value_of(&self, entry: &StoredEntry, mark: &EntryHeader) -> Option<Erased> {
         let value = entry.value(self.form, mark, self.inner.max_value_size);
         value.unwrap_or_else(|error| {
             self.note(Err(error));
@@ -109,13 +109,13 @@ impl Request<'_> {
         })
     }
 
-    fn judge(&self, read: &Read) -> Looked {
+    fn judge(&self, read: &Lookup) -> LookOutcome {
         let (Some(entry), Some(held)) = (&read.entry, self.value(read)) else {
-            return Looked::Miss(read.stamp, None);
+            return LookOutcome::Miss(read.stamp, None);
         };
         match self.worth(entry, read.left, held) {
-            Ok(hit) => Looked::Hit(hit),
-            Err(old) => Looked::Miss(read.stamp, old),
+            Ok(hit) => LookOutcome::Hit(hit),
+            Err(old) => LookOutcome::Miss(read.stamp, old),
         }
     }
 
@@ -123,7 +123,7 @@ impl Request<'_> {
     /// computation that fails.
     pub(super) fn worth(
         &self,
-        entry: &Stored,
+        entry: &StoredEntry,
         left: Option<Duration>,
         held: Erased,
     ) -> Result<Hit, Option<Erased>> {
@@ -175,8 +175,8 @@ impl Request<'_> {
         &self,
         keeps: bool,
         hit: &Hit,
-        stamp: Stamp,
-        entry: Option<&Stored>,
+        stamp: GenerationStamp,
+        entry: Option<&StoredEntry>,
     ) -> Evicted {
         let mut evicted = Evicted::default();
         if !self.state.is_still(self.policy) {
@@ -196,7 +196,7 @@ impl Request<'_> {
                 return evicted;
             }
             let value = self.sealed(Arc::clone(&hit.held));
-            let bytes = entry.map_or(0, Stored::bytes);
+            let bytes = entry.map_or(0, StoredEntry::bytes);
             let near = &self.inner.local.near;
             evicted = near.keep(self.key, value, stamp.half(), life, bytes);
         }

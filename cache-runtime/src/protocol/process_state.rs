@@ -2,18 +2,18 @@ use std::sync::Arc;
 
 use std::time::Duration;
 
-use crate::backend::local_values::OwnValues;
-use crate::backend::memory::Memory;
-use crate::backend::{Listener, Removed};
+use crate::backend::local_values::LocalValues;
+use crate::backend::memory::MemoryBackend;
+use crate::backend::{InvalidationSink, RemovedEntries};
 use crate::error::Error;
 use crate::invalidation::group::is_tag;
-use crate::invalidation::tag_validity::Seals;
+use crate::invalidation::tag_validity::TagRegistry;
 use crate::key::pattern::KeyPattern;
-use crate::near_cache::Near;
+use crate::near_cache::NearCache;
 use crate::overrides::rule::Override;
 use crate::overrides::rules::MOST;
 use crate::protocol::just_invalidated::JustInvalidated;
-use crate::protocol::single_flight::Flights;
+use crate::protocol::single_flight::SingleFlight;
 use crate::registry::Registry;
 use crate::telemetry::event::{Event, Observer};
 
@@ -21,24 +21,24 @@ use crate::telemetry::event::{Event, Observer};
 ///
 /// Flights first, always: a leader keeps what it has read only while its flight still takes
 /// joiners, so that once the flights are retired nothing older comes in behind the broom.
-pub(crate) struct Local {
-    pub(crate) flights: Arc<Flights>,
-    pub(crate) near: Arc<Near>,
+pub(crate) struct ProcessState {
+    pub(crate) flights: Arc<SingleFlight>,
+    pub(crate) near: Arc<NearCache>,
     /// Values that are kept here only, where there is a server; without one they are in `near`.
-    pub(crate) own: Option<OwnValues>,
+    pub(crate) own: Option<LocalValues>,
     pub(crate) registry: Registry,
     /// What vouches for the copies of calls with tags.
-    pub(crate) seals: Seals,
+    pub(crate) seals: TagRegistry,
     pub(crate) just_invalidated: JustInvalidated,
     pub(crate) observer: Observer,
     /// How long copies are served after the connection that vouched for them was lost.
     pub(crate) near_outage_grace: Duration,
 }
 
-impl Local {
+impl ProcessState {
     /// Where to look for a value: `own` is whether it is kept here only.
     #[inline]
-    pub(crate) fn held(&self, own: bool) -> &Near {
+    pub(crate) fn held(&self, own: bool) -> &NearCache {
         match &self.own {
             Some(values) if own => values.memory().entries(),
             _ => &self.near,
@@ -46,8 +46,8 @@ impl Local {
     }
 
     /// What was ever kept here only.
-    fn own(&self) -> Option<&Arc<Memory>> {
-        self.own.as_ref().and_then(OwnValues::made)
+    fn own(&self) -> Option<&Arc<MemoryBackend>> {
+        self.own.as_ref().and_then(LocalValues::made)
     }
 
     /// Removes a value that is kept here only; how many.
@@ -56,7 +56,7 @@ impl Local {
     }
 
     /// Removes values that are kept here only; which.
-    pub(crate) fn remove_own_matching(&self, pattern: &KeyPattern) -> Removed {
+    pub(crate) fn remove_own_matching(&self, pattern: &KeyPattern) -> RemovedEntries {
         self.own()
             .map(|own| own.remove_calls(pattern))
             .unwrap_or_default()
@@ -72,7 +72,7 @@ impl Local {
         for state in self.registry.apply_rules() {
             let group = state.own_group();
             self.flights
-                .retire_where(|_, groups| groups.iter().any(|of| of.key() == group.key()));
+                .close_where(|_, groups| groups.iter().any(|of| of.key() == group.key()));
             state.current.forget();
             self.near.remove_of(&state.name);
             if let Some(own) = self.own() {
@@ -82,9 +82,9 @@ impl Local {
     }
 }
 
-impl Listener for Local {
+impl InvalidationSink for ProcessState {
     fn call_changed(&self, key: &str) {
-        self.flights.touch(key);
+        self.flights.mark_stale(key);
         drop(self.near.remove(key));
         self.remove_own(key);
     }
@@ -92,18 +92,18 @@ impl Listener for Local {
     fn lease_changed(&self, key: &str) {
         // Ours may have been taken from us: who comes now must not be given what was begun
         // before. One that was only renewed costs them a look at the store.
-        self.flights.retire_text(key);
+        self.flights.close_by_text(key);
     }
 
     fn calls_changed(&self, pattern: &KeyPattern) {
-        self.flights.retire_where(|key, _| pattern.matches(key));
+        self.flights.close_where(|key, _| pattern.matches(key));
         drop(self.near.remove_matching(pattern));
         self.remove_own_matching(pattern);
     }
 
     fn group_changed(&self, group: &str) {
         self.flights
-            .retire_where(|_, groups| groups.iter().any(|of| of.key() == group));
+            .close_where(|_, groups| groups.iter().any(|of| of.key() == group));
         self.seals.break_of(group);
         if !is_tag(group) {
             self.registry.forget(group);
@@ -111,7 +111,7 @@ impl Listener for Local {
     }
 
     fn everything_changed(&self) {
-        self.flights.retire_where(|_, _| true);
+        self.flights.close_where(|_, _| true);
         self.seals.break_all();
         self.registry.forget_all();
         self.near.clear();
@@ -121,7 +121,7 @@ impl Listener for Local {
         if self.near_outage_grace.is_zero() {
             return self.everything_changed();
         }
-        self.flights.retire_where(|_, _| true);
+        self.flights.close_where(|_, _| true);
         self.near.drift(self.near_outage_grace);
         if let Some(own) = self.own() {
             own.entries().drift(self.near_outage_grace);
@@ -136,7 +136,7 @@ impl Listener for Local {
     }
 
     fn gap(&self) {
-        self.flights.retire_where(|_, _| true);
+        self.flights.close_where(|_, _| true);
     }
 
     fn settings_told(&self) -> u64 {
@@ -193,13 +193,13 @@ impl Listener for Local {
 mod tests {
     use super::*;
 
-    use crate::invalidation::group::{Group, Stamp};
+    use crate::invalidation::group::{GenerationStamp, Group};
     use crate::key::Key;
-    use crate::overrides::rules::Rules;
-    use crate::protocol::single_flight::{Lead, Role};
+    use crate::overrides::rules::OverrideRules;
+    use crate::protocol::single_flight::{FlightRole, Leader};
 
     struct Bed {
-        local: Local,
+        local: ProcessState,
         key: Key,
         groups: Arc<[Group]>,
     }
@@ -207,12 +207,12 @@ mod tests {
     impl Bed {
         fn new(near_outage_grace: Duration) -> Self {
             let observer = Observer::default();
-            let local = Local {
-                flights: Arc::new(Flights::new()),
-                near: Arc::new(Near::new(10, 10_000, 1_000)),
+            let local = ProcessState {
+                flights: Arc::new(SingleFlight::new()),
+                near: Arc::new(NearCache::new(10, 10_000, 1_000)),
                 own: None,
-                registry: Registry::new("ns", &observer, Rules::default(), false),
-                seals: Seals::default(),
+                registry: Registry::new("ns", &observer, OverrideRules::default(), false),
+                seals: TagRegistry::default(),
                 just_invalidated: JustInvalidated::default(),
                 observer,
                 near_outage_grace,
@@ -223,8 +223,8 @@ mod tests {
         }
 
         /// A flight under way, and a copy.
-        fn begin(&self) -> Lead {
-            let stamp = Stamp::of([]).half();
+        fn begin(&self) -> Leader {
+            let stamp = GenerationStamp::of([]).half();
             let life = Duration::from_secs(60);
             let kept = self
                 .local
@@ -232,15 +232,15 @@ mod tests {
                 .keep(&self.key, Arc::new(1u32), stamp, life, 10);
             drop(kept);
             match self.local.flights.join(&self.key, &self.groups) {
-                Role::Lead(lead) => lead,
-                Role::Follow(_) => panic!("there is a flight already"),
+                FlightRole::Leader(lead) => lead,
+                FlightRole::Follow(_) => panic!("there is a flight already"),
             }
         }
 
         /// Whether the flight takes joiners, and the copy is there.
         fn stands(&self) -> (bool, bool) {
             let role = self.local.flights.join(&self.key, &self.groups);
-            let joined = matches!(role, Role::Follow(_));
+            let joined = matches!(role, FlightRole::Follow(_));
             (joined, self.local.near.find(&self.key).is_some())
         }
     }
@@ -249,7 +249,7 @@ mod tests {
     fn each_change_reaches_flights_and_copies_as_far_as_it_must() {
         let everything = KeyPattern::parse("user:*", "ns").expect("it is a pattern");
         let other = KeyPattern::parse("item:*", "ns").expect("it is a pattern");
-        type Change<'a> = (&'a str, &'a dyn Fn(&Local), (bool, bool));
+        type Change<'a> = (&'a str, &'a dyn Fn(&ProcessState), (bool, bool));
         let changes: [Change<'_>; 9] = [
             ("gap", &|local| local.gap(), (false, true)),
             (
@@ -315,7 +315,7 @@ mod tests {
             let copy = bed.local.near.fresh(bed.key.fingerprint(), &state.current);
             copy.is_some()
         };
-        state.current.set(Stamp::of([]));
+        state.current.set(GenerationStamp::of([]));
         assert!(served());
         bed.local
             .group_changed(Group::tag("ns", "user", Duration::ZERO).key());
@@ -334,7 +334,7 @@ mod tests {
         let observer = Observer::new(move |event| {
             heard.lock().expect("no panic").push(format!("{event:?}"));
         });
-        bed.local.registry = Registry::new("ns", &observer, Rules::default(), false);
+        bed.local.registry = Registry::new("ns", &observer, OverrideRules::default(), false);
         bed.local.observer = observer;
         (bed, told)
     }
@@ -423,9 +423,9 @@ mod tests {
     fn what_reaches_copies_reaches_values_that_are_kept_here_only() {
         let bed = || {
             let mut bed = Bed::new(Duration::ZERO);
-            bed.local.own = Some(OwnValues::new(|| Near::new(10, 10_000, 1_000)));
+            bed.local.own = Some(LocalValues::new(|| NearCache::new(10, 10_000, 1_000)));
             let life = Duration::from_secs(60);
-            let stamp = Stamp::of([]).half();
+            let stamp = GenerationStamp::of([]).half();
             let held = bed.local.held(true);
             drop(held.keep(&bed.key, Arc::new(7u32), stamp, life, 10));
             bed
@@ -433,7 +433,7 @@ mod tests {
         let is_held = |bed: &Bed| bed.local.held(true).find(&bed.key).is_some();
         assert!(is_held(&bed()));
         assert!(bed().local.held(false).find(&bed().key).is_none());
-        type Change = fn(&Local);
+        type Change = fn(&ProcessState);
         let changes: [(&str, Change, bool); 6] = [
             ("call", |local| local.call_changed("ns:user:1"), false),
             ("another", |local| local.call_changed("ns:user:2"), true),
@@ -445,8 +445,8 @@ mod tests {
                 },
                 false,
             ),
-            ("everything", Local::everything_changed, true),
-            ("lost", Local::lost, true),
+            ("everything", ProcessState::everything_changed, true),
+            ("lost", ProcessState::lost, true),
             (
                 "setting",
                 |local| {
@@ -470,8 +470,8 @@ mod tests {
         assert_eq!(bed().local.remove_own_matching(&keys).entries, 1);
 
         let one = bed();
-        let current = crate::near_cache::Current::default();
-        current.set(Stamp::of([]));
+        let current = crate::near_cache::KnownStamp::default();
+        current.set(GenerationStamp::of([]));
         let served = || one.local.held(true).fresh(one.key.fingerprint(), &current);
         assert!(served().is_some());
         one.local.distrust();
@@ -481,13 +481,13 @@ mod tests {
     #[test]
     fn values_that_are_kept_here_only_are_served_in_an_outage_for_as_long_as_copies() {
         let mut bed = Bed::new(Duration::from_secs(60));
-        bed.local.own = Some(OwnValues::new(|| Near::new(10, 10_000, 1_000)));
-        let stamp = Stamp::of([]).half();
+        bed.local.own = Some(LocalValues::new(|| NearCache::new(10, 10_000, 1_000)));
+        let stamp = GenerationStamp::of([]).half();
         let life = Duration::from_secs(60);
         let held = bed.local.held(true);
         drop(held.keep(&bed.key, Arc::new(7u32), stamp, life, 10));
         let state = bed.local.registry.by_hand("user").expect("there is room");
-        state.current.set(Stamp::of([]));
+        state.current.set(GenerationStamp::of([]));
         let served = || {
             let held = bed.local.held(true);
             held.fresh(bed.key.fingerprint(), &state.current).is_some()
@@ -502,8 +502,8 @@ mod tests {
     fn copies_are_served_while_they_are_trusted() {
         let bed = Bed::new(Duration::ZERO);
         let lead = bed.begin();
-        let current = crate::near_cache::Current::default();
-        current.set(Stamp::of([]));
+        let current = crate::near_cache::KnownStamp::default();
+        current.set(GenerationStamp::of([]));
         let served = || {
             let copy = bed.local.near.fresh(bed.key.fingerprint(), &current);
             copy.is_some()

@@ -1,25 +1,25 @@
 use std::time::Duration;
 
-use super::{Boxed, Request};
-use crate::backend::{Existing, Reach, Tier};
-use crate::entry::policy::Sort;
+use super::{Boxed, Call};
+use crate::backend::{Backend, ClaimMode, ExistingEntry};
+use crate::entry::policy::ValueClass;
 use crate::error::{Error, ErrorKind};
 use crate::values::return_kind::Erased;
 
 /// How often a call is claimed whose groups are invalidated meanwhile.
 const CLAIMS: usize = 5;
 
-impl Request<'_> {
+impl Call<'_> {
     /// Stores a value from elsewhere; computations under way are not stored any more.
     ///
     /// While the server is away nothing is stored, and what is stored is invalidated: it is older
     /// than this.
-    pub(crate) fn put(&self, held: Erased, sort: Sort) -> Boxed<'_, Result<(), Error>> {
+    pub(crate) fn put(&self, held: Erased, sort: ValueClass) -> Boxed<'_, Result<(), Error>> {
         Box::pin(async move {
             let outcome = self.put_now(&held, sort).await;
             match self.form.is_own {
                 // What was put is all there is.
-                true => self.inner.local.flights.retire(self.key),
+                true => self.inner.local.flights.close_to_joiners(self.key),
                 false => self.inner.forget_call(self.key),
             }
             match outcome {
@@ -37,7 +37,7 @@ impl Request<'_> {
         })
     }
 
-    async fn put_now(&self, held: &Erased, sort: Sort) -> Result<(), Error> {
+    async fn put_now(&self, held: &Erased, sort: ValueClass) -> Result<(), Error> {
         self.announce().await?;
         let life = self.policy.life(sort);
         match life.as_millis() {
@@ -48,16 +48,16 @@ impl Request<'_> {
 
     /// With a lease, like everything that is stored: one that arrives late has lost it to any
     /// invalidation meanwhile.
-    async fn replace(&self, held: &Erased, sort: Sort, life: Duration) -> Result<(), Error> {
+    async fn replace(&self, held: &Erased, sort: ValueClass, life: Duration) -> Result<(), Error> {
         let span = self.span(life, sort, Duration::ZERO);
-        let lead = self.inner.local.flights.aside(self.key, self.groups);
+        let lead = self.inner.local.flights.detached(self.key, self.groups);
         for _ in 0..CLAIMS {
             let mark = self.mark(self.session.stamp(self.groups).await?);
             // Before anything is claimed, in case it can't be written.
             let entry = self.entry(&mark, held, span)?;
-            let claim = self.claim_once(&mark, Reach::Force, Duration::ZERO, &lead);
+            let claim = self.claim_once(&mark, ClaimMode::Force, Duration::ZERO, &lead);
             if let Some(lease) = claim.await? {
-                let filled = lease.fill(entry, span.life, Existing::Replace);
+                let filled = lease.fill(entry, span.life, ExistingEntry::Replace);
                 return filled.await.map(drop);
             }
         }

@@ -14,28 +14,28 @@ const MOST: usize = 64;
 
 /// The calls whose values this process computes anew in the background, each at most once.
 #[derive(Default)]
-pub(crate) struct Refreshes(Mutex<HashSet<Fingerprint>>);
+pub(crate) struct BackgroundRefreshes(Mutex<HashSet<Fingerprint>>);
 
 /// One of them; ends when it is dropped.
-pub(crate) struct Refreshing {
-    all: Arc<Refreshes>,
+pub(crate) struct RefreshGuard {
+    all: Arc<BackgroundRefreshes>,
     fingerprint: Fingerprint,
 }
 
-impl Refreshes {
+impl BackgroundRefreshes {
     /// `None` if the call is being refreshed, or too many others are.
-    pub(crate) fn begin(self: &Arc<Self>, key: &Key) -> Option<Refreshing> {
+    pub(crate) fn begin(self: &Arc<Self>, key: &Key) -> Option<RefreshGuard> {
         let fingerprint = *key.fingerprint();
         let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let begun = running.len() < MOST && running.insert(fingerprint);
-        begun.then(|| Refreshing {
+        begun.then(|| RefreshGuard {
             all: Arc::clone(self),
             fingerprint,
         })
     }
 }
 
-impl Drop for Refreshing {
+impl Drop for RefreshGuard {
     fn drop(&mut self) {
         let mut running = self.all.0.lock().unwrap_or_else(PoisonError::into_inner);
         running.remove(&self.fingerprint);
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn a_call_is_refreshed_once_at_a_time_and_not_too_many_are() {
-        let all = Arc::<Refreshes>::default();
+        let all = Arc::<BackgroundRefreshes>::default();
         let key = |id: usize| Key::of(&format!("ns:user:{id}"));
         let first = all.begin(&key(0));
         assert!(first.is_some() && all.begin(&key(0)).is_none());

@@ -20,51 +20,51 @@ const AWAKE: u32 = 100;
 /// How long it sleeps at most, whatever happens.
 const NAP: Duration = Duration::from_secs(60);
 
-static WARDEN: OnceLock<Warden> = OnceLock::new();
+static WARDEN: OnceLock<LeaseRenewer> = OnceLock::new();
 
 /// What is to be done for a lease when it is due.
-pub(crate) type Renew = Arc<dyn Fn(Duty) + Send + Sync>;
+pub(crate) type Renew = Arc<dyn Fn(RenewalHandle) + Send + Sync>;
 
-struct Warden {
-    duties: Arc<Duties>,
+struct LeaseRenewer {
+    duties: Arc<RenewalQueue>,
 }
 
 #[derive(Default)]
-struct Duties {
+struct RenewalQueue {
     /// Bounded by the computations that hold leases.
-    all: Mutex<HashMap<u64, Due>>,
+    all: Mutex<HashMap<u64, DueRenewal>>,
     count: AtomicU64,
     asleep: AtomicBool,
     wake: Notify,
 }
 
-struct Due {
+struct DueRenewal {
     at: Instant,
     every: Duration,
     renew: Renew,
 }
 
 /// A lease in the warden's care, until this is dropped.
-pub(crate) struct Ward {
-    duties: Arc<Duties>,
+pub(crate) struct RenewalGuard {
+    duties: Arc<RenewalQueue>,
     id: u64,
 }
 
 /// The same, for whoever renews it.
 #[derive(Clone)]
-pub(crate) struct Duty {
-    duties: Arc<Duties>,
+pub(crate) struct RenewalHandle {
+    duties: Arc<RenewalQueue>,
     id: u64,
 }
 
-impl Duty {
+impl RenewalHandle {
     /// There is nothing to renew any more.
     pub(crate) fn end(&self) {
         self.duties.lock().remove(&self.id);
     }
 }
 
-impl Drop for Ward {
+impl Drop for RenewalGuard {
     fn drop(&mut self) {
         let ended = self.duties.lock().remove(&self.id);
         // What it holds is dropped after the lock is free.
@@ -74,36 +74,36 @@ impl Drop for Ward {
 
 /// Takes a lease into care: `renew` is called `every` so often, on our runtime, and must not
 /// block. `None` if there is no runtime.
-pub(crate) fn take(every: Duration, renew: Renew) -> Option<Ward> {
+pub(crate) fn take(every: Duration, renew: Renew) -> Option<RenewalGuard> {
     let warden = match WARDEN.get() {
         Some(warden) => warden,
         // One too many, in a race, has nothing to do and ends with the process.
         None => {
-            let started = Warden::start()?;
+            let started = LeaseRenewer::start()?;
             WARDEN.get_or_init(|| started)
         }
     };
     let duties = Arc::clone(&warden.duties);
     let id = duties.count.fetch_add(1, Ordering::Relaxed);
     let at = Instant::now() + every;
-    duties.lock().insert(id, Due { at, every, renew });
+    duties.lock().insert(id, DueRenewal { at, every, renew });
     if duties.asleep.swap(false, Ordering::AcqRel) {
         duties.wake.notify_one();
     }
-    Some(Ward { duties, id })
+    Some(RenewalGuard { duties, id })
 }
 
-impl Warden {
+impl LeaseRenewer {
     fn start() -> Option<Self> {
-        let duties = Arc::<Duties>::default();
+        let duties = Arc::<RenewalQueue>::default();
         let runtime = background::handle().ok()?;
         background::spawn_on(runtime, Arc::clone(&duties).run());
         Some(Self { duties })
     }
 }
 
-impl Duties {
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Due>> {
+impl RenewalQueue {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, DueRenewal>> {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -136,7 +136,7 @@ impl Duties {
         }
         drop(all);
         for (id, renew) in due {
-            renew(Duty {
+            renew(RenewalHandle {
                 duties: Arc::clone(self),
                 id,
             });
@@ -178,7 +178,7 @@ mod tests {
         let every = Duration::from_millis(10);
         let _ward = take(
             every,
-            Arc::new(move |duty: Duty| {
+            Arc::new(move |duty: RenewalHandle| {
                 duty.end();
                 send.send(()).unwrap_or_default();
             }),

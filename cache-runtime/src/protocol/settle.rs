@@ -3,33 +3,33 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{Boxed, Request};
-use crate::backend::{Aged, Existing, Listener, Stored, Typed};
+use super::{Boxed, Call};
+use crate::backend::{AgedValue, ExistingEntry, InvalidationSink, StoredEntry, TypedValue};
 #[cfg(debug_assertions)]
 use crate::entry::codec::Encoding;
 use crate::entry::codec::guarded;
-use crate::entry::entry_writer::{Draft, oversized};
+use crate::entry::entry_writer::{EntryWriter, oversized};
 #[cfg(debug_assertions)]
 use crate::entry::header::HEADER;
-use crate::entry::header::{Mark, Span};
-use crate::entry::policy::Sort;
+use crate::entry::header::{EntryHeader, Lifetimes};
+use crate::entry::policy::ValueClass;
 use crate::error::{Error, ErrorKind};
 use crate::process::background;
-use crate::protocol::computation::Pulse;
+use crate::protocol::computation::PollWatch;
 use crate::protocol::lease::Lease;
-use crate::protocol::single_flight::Lead;
+use crate::protocol::single_flight::Leader;
 #[cfg(debug_assertions)]
 use crate::telemetry::event::Event;
 use crate::values::return_kind::Erased;
 
 /// A computation that the caller has taken on. Dropped before it is settled, it gives way to
 /// a successor.
-pub(crate) struct Work {
-    lead: Option<Lead>,
-    lease: Option<(Lease, Mark)>,
+pub(crate) struct ComputePermit {
+    lead: Option<Leader>,
+    lease: Option<(Lease, EntryHeader)>,
     /// A place among those who try again after a failure.
     pub(super) turn: Option<OwnedSemaphorePermit>,
-    pub(super) pulse: Option<Arc<Pulse>>,
+    pub(super) pulse: Option<Arc<PollWatch>>,
     /// A value past its ttl that can stand in for a computation that fails or takes too long.
     pub(super) spare: Option<Erased>,
     begun: Instant,
@@ -37,17 +37,21 @@ pub(crate) struct Work {
 
 /// What is to become of a computed value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum StoreDecision {
     /// Stored for as long as the policy says.
-    Keep,
+    Store,
     /// Stored for so long.
-    KeepFor(Duration),
+    StoreFor(Duration),
     /// Not stored.
-    Pass,
+    Skip,
 }
 
-impl Work {
-    pub(super) fn new(lead: Lead, lease: Option<(Lease, Mark)>, spare: Option<Erased>) -> Self {
+impl ComputePermit {
+    pub(super) fn new(
+        lead: Leader,
+        lease: Option<(Lease, EntryHeader)>,
+        spare: Option<Erased>,
+    ) -> Self {
         Self {
             pulse: Some(lead.begin()),
             lead: Some(lead),
@@ -71,14 +75,14 @@ impl Work {
     }
 }
 
-impl Request<'_> {
+impl Call<'_> {
     /// Gives a failure to those who wait; what is to stand in for it, if anything.
     pub(crate) fn settle_failure<'a>(
         &'a self,
-        work: Box<Work>,
+        work: Box<ComputePermit>,
         failure: &dyn Fn() -> Option<Erased>,
     ) -> Boxed<'a, Option<Erased>> {
-        let Work {
+        let ComputePermit {
             lead, lease, spare, ..
         } = *work;
         let Some(mut lead) = lead else {
@@ -103,16 +107,16 @@ impl Request<'_> {
     /// Gives a value to those who wait, and stores it; what is to stand in for it, if anything.
     pub(crate) fn settle<'a>(
         &'a self,
-        work: Box<Work>,
+        work: Box<ComputePermit>,
         held: Erased,
-        sort: Sort,
-        verdict: Verdict,
+        sort: ValueClass,
+        verdict: StoreDecision,
     ) -> Boxed<'a, Option<Erased>> {
-        if let (Sort::Failure, Some(_)) = (sort, &work.spare) {
+        if let (ValueClass::Failure, Some(_)) = (sort, &work.spare) {
             return self.settle_failure(work, &|| None);
         }
         Box::pin(async move {
-            let Work {
+            let ComputePermit {
                 lead: Some(mut lead),
                 lease,
                 begun,
@@ -124,22 +128,22 @@ impl Request<'_> {
             let cost = begun.elapsed();
             self.session.refill();
             let life = match verdict {
-                Verdict::Keep => self.policy.life(sort),
-                Verdict::KeepFor(ttl) => {
+                StoreDecision::Store => self.policy.life(sort),
+                StoreDecision::StoreFor(ttl) => {
                     let longest = self.policy.cap.unwrap_or(Duration::MAX);
                     self.policy.jittered(ttl.min(longest))
                 }
-                Verdict::Pass => Duration::ZERO,
+                StoreDecision::Skip => Duration::ZERO,
             };
             // Those who wait have it at once; those who come while it is being stored, too.
             lead.land(Arc::clone(&held));
             if let Some((lease, mark)) = lease {
                 let span = self.span(life, sort, cost);
                 let existing = match sort {
-                    Sort::Failure => Existing::Keep {
+                    ValueClass::Failure => ExistingEntry::Keep {
                         pause: self.policy.retry_after,
                     },
-                    Sort::Value | Sort::Nothing => Existing::Replace,
+                    ValueClass::Value | ValueClass::Nothing => ExistingEntry::Replace,
                 };
                 let stored = self.store(&lead, lease, &mark, &held, span, existing).await;
                 self.note(stored);
@@ -150,12 +154,12 @@ impl Request<'_> {
 
     async fn store(
         &self,
-        lead: &Lead,
+        lead: &Leader,
         lease: Lease,
-        mark: &Mark,
+        mark: &EntryHeader,
         held: &Erased,
-        span: Span,
-        existing: Existing,
+        span: Lifetimes,
+        existing: ExistingEntry,
     ) -> Result<(), Error> {
         if span.ttl.as_millis() == 0 {
             return lease.fail().await;
@@ -201,15 +205,20 @@ impl Request<'_> {
     }
 
     /// An error is not served past its ttl.
-    pub(super) fn span(&self, fresh: Duration, sort: Sort, cost: Duration) -> Span {
+    pub(super) fn span(&self, fresh: Duration, sort: ValueClass, cost: Duration) -> Lifetimes {
         let stale = match sort {
-            Sort::Failure => Duration::ZERO,
-            Sort::Value | Sort::Nothing => self.policy.window(),
+            ValueClass::Failure => Duration::ZERO,
+            ValueClass::Value | ValueClass::Nothing => self.policy.window(),
         };
-        Span::new(fresh, stale, cost)
+        Lifetimes::new(fresh, stale, cost)
     }
 
-    pub(super) fn entry(&self, mark: &Mark, held: &Erased, span: Span) -> Result<Stored, Error> {
+    pub(super) fn entry(
+        &self,
+        mark: &EntryHeader,
+        held: &Erased,
+        span: Lifetimes,
+    ) -> Result<StoredEntry, Error> {
         let most = self.inner.max_value_size;
         if self.session.is_typed() {
             // What has no room there would be computed again and again, and nobody told why.
@@ -221,9 +230,9 @@ impl Request<'_> {
                 return Err(oversized(most));
             };
             let value = Arc::clone(held);
-            return Ok(Stored::Typed(Typed {
+            return Ok(StoredEntry::TypedValue(TypedValue {
                 value: self.sealed(match self.policy.ages() {
-                    true => Arc::new(Aged { value, span }),
+                    true => Arc::new(AgedValue { value, span }),
                     false => value,
                 }),
                 stamp: mark.stamp().half(),
@@ -232,19 +241,19 @@ impl Request<'_> {
         }
         let codec = self.policy.codec;
         let most = most.saturating_sub(codec.extra());
-        let mut entry = Draft::new(mark.header(span), most);
+        let mut entry = EntryWriter::new(mark.header(span), most);
         guarded(ErrorKind::Encode, || {
             (self.form.encode)(held, codec, &mut entry)
         })?;
         let entry = entry.finish();
         #[cfg(debug_assertions)]
         self.read_back(mark, &entry);
-        Ok(Stored::Encoded(codec.pack(entry)))
+        Ok(StoredEntry::Encoded(codec.pack(entry)))
     }
 
     /// Tells of a type whose values are read back as others, once for each function.
     #[cfg(debug_assertions)]
-    fn read_back(&self, mark: &Mark, entry: &[u8]) {
+    fn read_back(&self, mark: &EntryHeader, entry: &[u8]) {
         if !self.state.is_read_back_first() {
             return;
         }
@@ -256,7 +265,7 @@ impl Request<'_> {
         let most = self.inner.max_value_size;
         let again = guarded(ErrorKind::Decode, || {
             let value = (self.form.decode)(payload, plain, most)?;
-            let mut again = Draft::new(mark.header(Span::default()), u64::MAX);
+            let mut again = EntryWriter::new(mark.header(Lifetimes::default()), u64::MAX);
             (self.form.encode)(&value, plain, &mut again)?;
             Ok(again.finish())
         });

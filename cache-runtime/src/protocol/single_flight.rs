@@ -12,7 +12,7 @@ use crate::invalidation::group::Group;
 use crate::key::Key;
 use crate::key::fingerprint::Fingerprint;
 use crate::process::background;
-use crate::protocol::computation::Pulse;
+use crate::protocol::computation::PollWatch;
 use crate::values::return_kind::Erased;
 
 const SHARDS: usize = 16;
@@ -20,7 +20,7 @@ const SHARDS: usize = 16;
 /// The flights of this process, by key. At most one of a key takes joiners.
 ///
 /// Bounded by the callers themselves: a flight lives inside the future that leads it.
-pub(crate) struct Flights {
+pub(crate) struct SingleFlight {
     hasher: DefaultHashBuilder,
     shards: [Mutex<Shard>; SHARDS],
 }
@@ -35,21 +35,21 @@ pub(crate) struct Flight {
     /// The stored entry has changed since the leader last asked for it.
     touched: AtomicBool,
     /// Since the leader began to compute, after all looking and waiting.
-    pulse: OnceLock<Arc<Pulse>>,
-    state: Mutex<State>,
+    pulse: OnceLock<Arc<PollWatch>>,
+    state: Mutex<FlightState>,
     changed: Notify,
     /// Made when the flight has failed, for those who then try for themselves.
     width: OnceLock<Arc<Semaphore>>,
 }
 
-enum State {
+enum FlightState {
     Flying,
-    Over(Landing),
+    Over(FlightResult),
 }
 
 /// How a flight ended.
 #[derive(Clone)]
-pub(crate) enum Landing {
+pub(crate) enum FlightResult {
     /// With a value for all.
     Landed(Erased),
     /// With a failure, if it can be given to all; one that is the leader's own says nothing
@@ -63,12 +63,12 @@ pub(crate) enum Landing {
 const WIDTH: usize = 16;
 
 /// What a caller is told when it asks for a call.
-pub(crate) enum Role {
-    Lead(Lead),
+pub(crate) enum FlightRole {
+    Leader(Leader),
     Follow(Follower),
 }
 
-impl Flights {
+impl SingleFlight {
     pub(crate) fn new() -> Self {
         Self {
             hasher: DefaultHashBuilder::default(),
@@ -77,39 +77,39 @@ impl Flights {
     }
 
     /// Joins the flight of `key`, or opens one to lead.
-    pub(crate) fn join(self: &Arc<Self>, key: &Key, groups: &Arc<[Group]>) -> Role {
+    pub(crate) fn join(self: &Arc<Self>, key: &Key, groups: &Arc<[Group]>) -> FlightRole {
         match self.shard(key.fingerprint()).entry(*key.fingerprint()) {
             Entry::Occupied(entry) => {
                 let flight = Arc::clone(entry.get());
                 flight.followers.fetch_add(1, Ordering::Relaxed);
-                Role::Follow(Follower { flight })
+                FlightRole::Follow(Follower { flight })
             }
             Entry::Vacant(entry) => {
                 let flight = Flight::new(key, groups);
                 entry.insert(Arc::clone(&flight));
-                Role::Lead(Lead::new(self, flight))
+                FlightRole::Leader(Leader::new(self, flight))
             }
         }
     }
 
     /// Opens a flight that nobody joins; whichever there is takes no more joiners.
-    pub(crate) fn apart(self: &Arc<Self>, key: &Key, groups: &Arc<[Group]>) -> Lead {
-        self.retire(key);
-        self.aside(key, groups)
+    pub(crate) fn replace(self: &Arc<Self>, key: &Key, groups: &Arc<[Group]>) -> Leader {
+        self.close_to_joiners(key);
+        self.detached(key, groups)
     }
 
     /// Opens a flight that nobody joins, beside whichever there is.
-    pub(crate) fn aside(self: &Arc<Self>, key: &Key, groups: &Arc<[Group]>) -> Lead {
-        Lead::new(self, Flight::new(key, groups))
+    pub(crate) fn detached(self: &Arc<Self>, key: &Key, groups: &Arc<[Group]>) -> Leader {
+        Leader::new(self, Flight::new(key, groups))
     }
 
     /// The flight of `key`, if any, takes no more joiners.
-    pub(crate) fn retire(&self, key: &Key) {
+    pub(crate) fn close_to_joiners(&self, key: &Key) {
         self.shard(key.fingerprint()).remove(key.fingerprint());
     }
 
     /// As [`retire`](Self::retire), by the key's text.
-    pub(crate) fn retire_text(&self, key: &str) {
+    pub(crate) fn close_by_text(&self, key: &str) {
         let fingerprint = Fingerprint::of(key);
         self.shard(&fingerprint).remove(&fingerprint);
     }
@@ -123,7 +123,7 @@ impl Flights {
     }
 
     /// The entry of `key` is not what it was: whoever has read it must read again.
-    pub(crate) fn touch(&self, key: &str) {
+    pub(crate) fn mark_stale(&self, key: &str) {
         let fingerprint = Fingerprint::of(key);
         if let Some(flight) = self.shard(&fingerprint).get(&fingerprint) {
             flight.touched.store(true, Ordering::Relaxed);
@@ -131,7 +131,7 @@ impl Flights {
     }
 
     /// No flight for which `gone` holds takes any more joiners.
-    pub(crate) fn retire_where(&self, gone: impl Fn(&Key, &[Group]) -> bool) {
+    pub(crate) fn close_where(&self, gone: impl Fn(&Key, &[Group]) -> bool) {
         for shard in &self.shards {
             lock(shard).retain(|_, flight| !gone(&flight.key, &flight.groups));
         }
@@ -157,7 +157,7 @@ impl Flight {
             followers: AtomicUsize::new(0),
             touched: AtomicBool::new(false),
             pulse: OnceLock::new(),
-            state: Mutex::new(State::Flying),
+            state: Mutex::new(FlightState::Flying),
             changed: Notify::new(),
             width: OnceLock::new(),
         })
@@ -169,8 +169,8 @@ impl Flight {
             .is_some_and(|flight| std::ptr::eq(&**flight, self))
     }
 
-    fn end(&self, landing: Landing) {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = State::Over(landing);
+    fn end(&self, landing: FlightResult) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = FlightState::Over(landing);
         self.changed.notify_waiters();
     }
 }
@@ -182,7 +182,7 @@ pub(crate) struct Follower {
 
 impl Follower {
     /// The flight's end, once it has come.
-    pub(crate) async fn landing(&self) -> Landing {
+    pub(crate) async fn landing(&self) -> FlightResult {
         loop {
             let mut changed = std::pin::pin!(self.flight.changed.notified());
             // Registered before looking, so that a landing in between is not missed.
@@ -193,8 +193,8 @@ impl Follower {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
             {
-                State::Flying => {}
-                State::Over(landing) => return landing.clone(),
+                FlightState::Flying => {}
+                FlightState::Over(landing) => return landing.clone(),
             }
             changed.await;
         }
@@ -219,8 +219,8 @@ impl Follower {
 
 /// The leader's hold on its flight. Dropped at any point, it abandons a flight that has not
 /// landed, and one follower takes over.
-pub(crate) struct Lead {
-    flights: Arc<Flights>,
+pub(crate) struct Leader {
+    flights: Arc<SingleFlight>,
     flight: Arc<Flight>,
     over: bool,
     /// It takes no more joiners.
@@ -229,8 +229,8 @@ pub(crate) struct Lead {
     changed: AtomicBool,
 }
 
-impl Lead {
-    fn new(flights: &Arc<Flights>, flight: Arc<Flight>) -> Self {
+impl Leader {
+    fn new(flights: &Arc<SingleFlight>, flight: Arc<Flight>) -> Self {
         Self {
             flights: Arc::clone(flights),
             flight,
@@ -241,13 +241,13 @@ impl Lead {
     }
 
     /// Says that the computation begins now.
-    pub(crate) fn begin(&self) -> Arc<Pulse> {
-        Arc::clone(self.flight.pulse.get_or_init(Pulse::begin))
+    pub(crate) fn begin(&self) -> Arc<PollWatch> {
+        Arc::clone(self.flight.pulse.get_or_init(PollWatch::begin))
     }
 
     /// For those who look after the flight while its leader computes.
-    pub(crate) fn attend(&self) -> Attendant {
-        Attendant {
+    pub(crate) fn attend(&self) -> LeaderHandle {
+        LeaderHandle {
             flights: Arc::clone(&self.flights),
             flight: Arc::clone(&self.flight),
         }
@@ -256,7 +256,7 @@ impl Lead {
     /// Gives the value to all who wait, and to all who come until this lead is dropped.
     pub(crate) fn land(&mut self, value: Erased) {
         self.over = true;
-        self.flight.end(Landing::Landed(value));
+        self.flight.end(FlightResult::Landed(value));
     }
 
     /// Ends the flight with a failure: those who wait are given it, or try for themselves.
@@ -265,7 +265,7 @@ impl Lead {
         self.leave();
         let followed = self.flight.followers.load(Ordering::Relaxed) > 0;
         let failure = followed.then(failure).flatten();
-        self.flight.end(Landing::Failed(failure));
+        self.flight.end(FlightResult::Failed(failure));
     }
 
     /// Ends the flight with a value. With no follower, nobody else gets to hold it.
@@ -337,15 +337,15 @@ impl Lead {
 
 /// Looks after a flight beside its leader.
 #[derive(Clone)]
-pub(crate) struct Attendant {
-    flights: Arc<Flights>,
+pub(crate) struct LeaderHandle {
+    flights: Arc<SingleFlight>,
     flight: Arc<Flight>,
 }
 
-impl Attendant {
+impl LeaderHandle {
     /// The call takes no more joiners, in whichever flight.
-    pub(crate) fn retire(&self) {
-        self.flights.retire(&self.flight.key);
+    pub(crate) fn close_to_joiners(&self) {
+        self.flights.close_to_joiners(&self.flight.key);
     }
 
     /// Abandons the flight if its computation has been woken, and nobody has polled it for
@@ -360,16 +360,16 @@ impl Attendant {
             shard.remove(self.flight.key.fingerprint());
         }
         drop(shard);
-        self.flight.end(Landing::Abandoned);
+        self.flight.end(FlightResult::Abandoned);
         true
     }
 }
 
-impl Drop for Lead {
+impl Drop for Leader {
     fn drop(&mut self) {
         self.leave();
         if !self.over {
-            self.flight.end(Landing::Abandoned);
+            self.flight.end(FlightResult::Abandoned);
         }
     }
 }

@@ -5,21 +5,21 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Request, Sought, Verdict, Work};
-use crate::api::cache::Inner;
+use super::{Call, ComputePermit, SeekOutcome, StoreDecision};
+use crate::api::cache::CacheInner;
 use crate::backend::Caller;
 use crate::entry::policy::Policy;
 use crate::error::Error;
 use crate::invalidation::group::Group;
 use crate::key::Key;
-use crate::protocol::computation::{self, Within};
-use crate::registry::State;
+use crate::protocol::computation::{self, ActiveCall};
+use crate::registry::FunctionState;
 use crate::values::return_kind::{Returns, ValueKind};
 use crate::values::share::Share;
 
 /// One call of a function that returns `R`.
-pub(crate) struct TypedRequest<'a, R, const KIND: u8> {
-    request: Request<'a>,
+pub(crate) struct TypedCall<'a, R, const KIND: u8> {
+    request: Call<'a>,
     share: Share<R>,
 }
 
@@ -27,13 +27,13 @@ type Kind<R, const KIND: u8> = <R as Returns<KIND>>::Kind;
 type Held<R, const KIND: u8> = <Kind<R, KIND> as ValueKind>::Held;
 
 /// What became of a call.
-pub(crate) enum Answer<R> {
+pub(crate) enum CallOutcome<R> {
     /// It is answered.
     Found(R),
     /// It is answered, and a new value is due: one that is stored for longer than this.
-    Due(R, Duration),
+    DueRenewal(R, Duration),
     /// The caller computes, then lets the request settle the result.
-    Compute(Box<Work>),
+    Compute(Box<ComputePermit>),
 }
 
 /// As what a call is counted whose computation is over.
@@ -44,17 +44,17 @@ pub(crate) enum Tally {
     Counted,
 }
 
-impl<'a, R: Returns<KIND>, const KIND: u8> TypedRequest<'a, R, KIND> {
+impl<'a, R: Returns<KIND>, const KIND: u8> TypedCall<'a, R, KIND> {
     pub(crate) fn new(
-        inner: &'a Arc<Inner>,
-        state: &'a State,
+        inner: &'a Arc<CacheInner>,
+        state: &'a FunctionState,
         key: &'a Key,
         policy: &'a Policy,
         caller: Caller,
     ) -> Self {
         let form = Kind::<R, KIND>::FORM;
         Self {
-            request: Request::new(inner, state, key, policy, caller, form),
+            request: Call::new(inner, state, key, policy, caller, form),
             share: Share::NOTHING,
         }
     }
@@ -75,34 +75,43 @@ impl<'a, R: Returns<KIND>, const KIND: u8> TypedRequest<'a, R, KIND> {
         }
     }
 
-    pub(crate) async fn seek(&self) -> Answer<R> {
+    pub(crate) async fn seek(&self) -> CallOutcome<R> {
         self.answer(self.request.seek().await)
     }
 
-    pub(crate) async fn seek_anew(&self) -> Answer<R> {
+    pub(crate) async fn seek_anew(&self) -> CallOutcome<R> {
         self.answer(self.request.seek_anew().await)
     }
 
-    pub(crate) async fn seek_ahead(&self, beyond: Duration) -> Option<Box<Work>> {
-        self.request.seek_ahead(beyond).await
+    pub(crate) async fn seek_ahead(
+        &self,
+        min_remaining_ttl: Duration,
+    ) -> Option<Box<ComputePermit>> {
+        self.request.seek_ahead(min_remaining_ttl).await
     }
 
-    fn answer(&self, sought: Sought) -> Answer<R> {
+    fn answer(&self, sought: SeekOutcome) -> CallOutcome<R> {
         let answer = match sought {
-            Sought::Found(held) => Kind::<R, KIND>::restore(held).map(give).map(Answer::Found),
-            Sought::Failed(failure) => self.share.give(&failure).map(Answer::Found),
-            Sought::Due(held, beyond) => {
+            SeekOutcome::Found(held) => Kind::<R, KIND>::restore(held)
+                .map(give)
+                .map(CallOutcome::Found),
+            SeekOutcome::Failed(failure) => self.share.give(&failure).map(CallOutcome::Found),
+            SeekOutcome::DueRenewal(held, min_remaining_ttl) => {
                 let held = Kind::<R, KIND>::restore(held);
-                held.map(|held| Answer::Due(give(held), beyond))
+                held.map(|held| CallOutcome::DueRenewal(give(held), min_remaining_ttl))
             }
-            Sought::Compute(work) => Some(Answer::Compute(work)),
+            SeekOutcome::Compute(work) => Some(CallOutcome::Compute(work)),
         };
         // The request has looked at the type before.
-        answer.unwrap_or_else(|| Answer::Compute(Box::new(Work::alone(None))))
+        answer.unwrap_or_else(|| CallOutcome::Compute(Box::new(ComputePermit::alone(None))))
     }
 
     /// Computes; whoever waits for it can see that it goes on.
-    pub(crate) async fn compute<F: Future>(&self, work: &Work, compute: Pin<&mut F>) -> F::Output {
+    pub(crate) async fn compute<F: Future>(
+        &self,
+        work: &ComputePermit,
+        compute: Pin<&mut F>,
+    ) -> F::Output {
         computation::drive(self.request.calling(), work.pulse.clone(), compute).await
     }
 
@@ -112,12 +121,12 @@ impl<'a, R: Returns<KIND>, const KIND: u8> TypedRequest<'a, R, KIND> {
     }
 
     /// Says that the caller computes on the spot, for as long as this lives.
-    pub(crate) fn computing(&self) -> Within {
-        Within::enter(self.request.calling())
+    pub(crate) fn computing(&self) -> ActiveCall {
+        ActiveCall::enter(self.request.calling())
     }
 
     /// What can stand in for a computation that fails or takes too long.
-    pub(crate) fn spare(&self, work: &Work) -> Option<Held<R, KIND>> {
+    pub(crate) fn spare(&self, work: &ComputePermit) -> Option<Held<R, KIND>> {
         Kind::<R, KIND>::restore(work.spare.clone()?)
     }
 
@@ -130,9 +139,9 @@ impl<'a, R: Returns<KIND>, const KIND: u8> TypedRequest<'a, R, KIND> {
     /// Gives the result to those who wait, stores it, and gives it back.
     pub(crate) async fn settle(
         &self,
-        work: Box<Work>,
+        work: Box<ComputePermit>,
         result: R,
-        judge: impl Fn(&R::Value) -> Verdict,
+        judge: impl Fn(&R::Value) -> StoreDecision,
     ) -> R {
         let (result, tally) = self.settle_uncounted(work, result, judge).await;
         self.count(tally);
@@ -143,9 +152,9 @@ impl<'a, R: Returns<KIND>, const KIND: u8> TypedRequest<'a, R, KIND> {
     /// is counted as that: the tally is counted by whoever takes the result.
     pub(crate) async fn settle_uncounted(
         &self,
-        work: Box<Work>,
+        work: Box<ComputePermit>,
         result: R,
-        judge: impl Fn(&R::Value) -> Verdict,
+        judge: impl Fn(&R::Value) -> StoreDecision,
     ) -> (R, Tally) {
         let spared = work.spare.is_some();
         let (held, settled) = match result.split() {
@@ -182,7 +191,7 @@ impl<'a, R: Returns<KIND>, const KIND: u8> TypedRequest<'a, R, KIND> {
     }
 
     /// Ends a refresh that has failed, whose caller is served the old value.
-    pub(crate) async fn fail(&self, work: Box<Work>) {
+    pub(crate) async fn fail(&self, work: Box<ComputePermit>) {
         self.request.settle_failure(work, &|| None).await;
     }
 

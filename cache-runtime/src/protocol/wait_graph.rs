@@ -4,21 +4,21 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
-use crate::protocol::computation::{self, Calling};
+use crate::protocol::computation::{self, CallId};
 
 /// Of all caches: one may stand before another.
-static WAITS: LazyLock<Waits> = LazyLock::new(Waits::default);
+static WAITS: LazyLock<WaitGraph> = LazyLock::new(WaitGraph::default);
 
 /// The waits of a process. Bounded by the callers themselves: a wait lives inside the future of
 /// one.
 #[derive(Default)]
-struct Waits(Mutex<HashMap<Calling, Vec<Calling>>>);
+struct WaitGraph(Mutex<HashMap<CallId, Vec<CallId>>>);
 
 /// Computations that wait for a call; they go on when it is dropped.
-pub(crate) struct Wait {
-    waits: &'static Waits,
-    waiting: Vec<Calling>,
-    call: Calling,
+pub(crate) struct WaitGuard {
+    waits: &'static WaitGraph,
+    waiting: Vec<CallId>,
+    call: CallId,
 }
 
 /// Whether the caller may wait for a call: `None` if that call's computation waits for the one that
@@ -26,12 +26,12 @@ pub(crate) struct Wait {
 ///
 /// Computations are told apart by the thread that polls them: a task that one has spawned is not
 /// known as its part.
-pub(crate) fn enter(call: Calling) -> Option<Wait> {
+pub(crate) fn enter(call: CallId) -> Option<WaitGuard> {
     WAITS.enter(computation::within(), call)
 }
 
-impl Waits {
-    fn enter(&'static self, waiting: Vec<Calling>, call: Calling) -> Option<Wait> {
+impl WaitGraph {
+    fn enter(&'static self, waiting: Vec<CallId>, call: CallId) -> Option<WaitGuard> {
         if !waiting.is_empty() {
             let mut waits = self.lock();
             if is_reached(&waits, call, &waiting) {
@@ -41,20 +41,20 @@ impl Waits {
                 waits.entry(*waiter).or_default().push(call);
             }
         }
-        Some(Wait {
+        Some(WaitGuard {
             waits: self,
             waiting,
             call,
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Calling, Vec<Calling>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<CallId, Vec<CallId>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Whether `call` is one of `waiting`, or waits for one of them.
-fn is_reached(waits: &HashMap<Calling, Vec<Calling>>, call: Calling, waiting: &[Calling]) -> bool {
+fn is_reached(waits: &HashMap<CallId, Vec<CallId>>, call: CallId, waiting: &[CallId]) -> bool {
     let mut reached = HashSet::from([call]);
     let mut next = vec![call];
     while let Some(call) = next.pop() {
@@ -67,7 +67,7 @@ fn is_reached(waits: &HashMap<Calling, Vec<Calling>>, call: Calling, waiting: &[
     false
 }
 
-impl Drop for Wait {
+impl Drop for WaitGuard {
     fn drop(&mut self) {
         if self.waiting.is_empty() {
             return;
@@ -93,12 +93,12 @@ mod tests {
 
     use crate::key::fingerprint::Fingerprint;
 
-    fn calling(key: &str) -> Calling {
+    fn calling(key: &str) -> CallId {
         let key = Fingerprint::of(key);
-        Calling { cache: 0, key }
+        CallId { cache: 0, key }
     }
 
-    fn waits() -> &'static Waits {
+    fn waits() -> &'static WaitGraph {
         Box::leak(Box::default())
     }
 

@@ -14,7 +14,7 @@ const LONGEST: Duration = Duration::from_secs(10);
 /// The announcements of one function's variants that are under way: many calls of a new function
 /// at one time announce it once. Bounded by the variants.
 #[derive(Clone, Default)]
-pub(crate) struct Announcing(Arc<Mutex<HashMap<Box<str>, Arc<Attempt>>>>);
+pub(crate) struct Announcements(Arc<Mutex<HashMap<Box<str>, Arc<Attempt>>>>);
 
 #[derive(Default)]
 struct Attempt {
@@ -24,12 +24,12 @@ struct Attempt {
 
 /// The one that announces; dropped half-way, it gives way to another.
 struct Leading {
-    all: Announcing,
+    all: Announcements,
     variant: Box<str>,
     attempt: Arc<Attempt>,
 }
 
-impl Announcing {
+impl Announcements {
     /// Announces a variant, or waits for who is at it. It is announced by a task on our own runtime:
     /// its callers may be many thousands, and the first of them may have its next turn after all
     /// the others. They need no clock of their own: the task has one.
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn those_who_come_at_one_time_announce_once_and_share_what_comes_of_it() {
-        let announcing = Announcing::default();
+        let announcing = Announcements::default();
         let runs = Arc::<AtomicUsize>::default();
         let (go, gone) = oneshot::channel::<()>();
         let mut gone = Some(gone);
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn one_that_ends_with_nothing_said_holds_up_nobody() {
-        let announcing = Announcing::default();
+        let announcing = Announcements::default();
         let ends = announcing.once("v", || async { panic!("as it is broken") });
         assert!(pollster::block_on(ends).is_err());
         let again = announcing.once("v", || async { Ok(()) });

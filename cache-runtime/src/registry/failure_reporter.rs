@@ -10,9 +10,9 @@ const CALM: Duration = Duration::from_secs(10);
 
 /// Whether something is wrong with a function itself; told when it changes.
 #[derive(Default)]
-pub(crate) struct Trouble(Mutex<Option<Instant>>);
+pub(crate) struct FailureReporter(Mutex<Option<Instant>>);
 
-impl Trouble {
+impl FailureReporter {
     /// A call was computed and not stored.
     pub(crate) fn arises(&self, observer: &Observer, function: &str, error: &Error) {
         // That the server is away, or too much is asked of it, is told once for all functions.

@@ -11,12 +11,12 @@ macro_rules! counters {
         /// that count in one line, or read what lies in it, wait for each other at each hit.
         #[derive(Default)]
         #[repr(align(128))]
-        pub(crate) struct Counted {
+        pub(crate) struct FunctionCounters {
             $(pub(crate) $name: Counter,)+
             pub(crate) errors: ErrorCounters,
         }
 
-        impl Counted {
+        impl FunctionCounters {
             fn snapshot(&self) -> FunctionStats {
                 let error_kinds = self.errors.snapshot();
                 FunctionStats {
@@ -55,7 +55,7 @@ const PLACES: usize = 4;
 
 /// The live counters of one function.
 #[derive(Default)]
-pub(crate) struct Counters([Counted; PLACES]);
+pub(crate) struct Counters([FunctionCounters; PLACES]);
 
 #[cold]
 fn next_place() -> usize {
@@ -66,7 +66,7 @@ fn next_place() -> usize {
 impl Counters {
     /// Where this thread counts.
     #[inline]
-    pub(crate) fn here(&self) -> &Counted {
+    pub(crate) fn here(&self) -> &FunctionCounters {
         thread_local! {
             static PLACE: Cell<usize> = const { Cell::new(usize::MAX) };
         }

@@ -8,7 +8,7 @@
 
 mod own;
 mod slice;
-mod whole;
+mod with_error;
 
 use std::any::Any;
 use std::marker::PhantomData;
@@ -19,12 +19,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::entry::codec::Encoding;
-use crate::entry::entry_writer::Draft;
-use crate::entry::policy::Sort;
+use crate::entry::entry_writer::EntryWriter;
+use crate::entry::policy::ValueClass;
 use crate::entry::schema::shape_of;
 use crate::error::{Error, ErrorKind};
 use slice::{MaybeSlice, Slice};
-use whole::Whole;
+use with_error::WithError;
 
 /// A value of any type, shared.
 pub type Erased = Arc<dyn Any + Send + Sync>;
@@ -84,30 +84,30 @@ pub trait ValueKind {
 
     fn hold(value: Self::Value) -> Self::Held;
     fn give(held: Self::Held) -> Self::Value;
-    fn sort(_: &Self::Held) -> Sort {
-        Sort::Value
+    fn sort(_: &Self::Held) -> ValueClass {
+        ValueClass::Value
     }
 
     fn erase(held: Self::Held) -> Erased;
     fn restore(erased: Erased) -> Option<Self::Held>;
     /// What is known of it where its type is not.
-    const FORM: &'static Form;
+    const FORM: &'static ValueVTable;
 }
 
 /// How values of some type are told, written and read by those who do not know the type.
-pub struct Form {
+pub struct ValueVTable {
     /// It is kept in this process only, and never written.
     pub(crate) is_own: bool,
     pub(crate) is: fn(&Erased) -> bool,
     pub(crate) shape: fn() -> u64,
-    pub(crate) encode: fn(&Erased, Encoding, &mut Draft) -> Result<(), Error>,
+    pub(crate) encode: fn(&Erased, Encoding, &mut EntryWriter) -> Result<(), Error>,
     /// How many bytes it takes when it is written, if no more than so many.
     pub(crate) written: fn(&Erased, Encoding, u64) -> Option<u32>,
     /// A payload of no more than so many bytes.
     pub(crate) decode: fn(&[u8], Encoding, u64) -> Result<Erased, Error>,
 }
 
-impl Form {
+impl ValueVTable {
     /// Of a type that is held as it is written.
     const fn of<T: Storable>() -> Self {
         Self {
@@ -157,10 +157,10 @@ pub struct Shared<T>(PhantomData<T>);
 /// An `Option<Arc<T>>`.
 pub struct MaybeShared<T>(PhantomData<T>);
 
-fn sort_of<T>(value: &Option<T>) -> Sort {
+fn sort_of<T>(value: &Option<T>) -> ValueClass {
     match value {
-        Some(_) => Sort::Value,
-        None => Sort::Nothing,
+        Some(_) => ValueClass::Value,
+        None => ValueClass::Nothing,
     }
 }
 
@@ -180,7 +180,7 @@ impl<T: Storable + Clone> ValueKind for Owned<T> {
     fn restore(erased: Erased) -> Option<Arc<T>> {
         erased.downcast().ok()
     }
-    const FORM: &'static Form = &Form::of::<T>();
+    const FORM: &'static ValueVTable = &ValueVTable::of::<T>();
 }
 
 impl<T: Storable + Clone> ValueKind for Maybe<T> {
@@ -193,7 +193,7 @@ impl<T: Storable + Clone> ValueKind for Maybe<T> {
     fn give(held: Arc<Option<T>>) -> Option<T> {
         Arc::unwrap_or_clone(held)
     }
-    fn sort(held: &Arc<Option<T>>) -> Sort {
+    fn sort(held: &Arc<Option<T>>) -> ValueClass {
         sort_of(held)
     }
     fn erase(held: Arc<Option<T>>) -> Erased {
@@ -202,7 +202,7 @@ impl<T: Storable + Clone> ValueKind for Maybe<T> {
     fn restore(erased: Erased) -> Option<Arc<Option<T>>> {
         erased.downcast().ok()
     }
-    const FORM: &'static Form = &Form::of::<Option<T>>();
+    const FORM: &'static ValueVTable = &ValueVTable::of::<Option<T>>();
 }
 
 impl<T: Storable> ValueKind for Shared<T> {
@@ -221,7 +221,7 @@ impl<T: Storable> ValueKind for Shared<T> {
     fn restore(erased: Erased) -> Option<Arc<T>> {
         erased.downcast().ok()
     }
-    const FORM: &'static Form = &Form::of::<T>();
+    const FORM: &'static ValueVTable = &ValueVTable::of::<T>();
 }
 
 impl<T: Storable> ValueKind for MaybeShared<T> {
@@ -234,7 +234,7 @@ impl<T: Storable> ValueKind for MaybeShared<T> {
     fn give(held: Option<Arc<T>>) -> Option<Arc<T>> {
         held
     }
-    fn sort(held: &Option<Arc<T>>) -> Sort {
+    fn sort(held: &Option<Arc<T>>) -> ValueClass {
         sort_of(held)
     }
     fn erase(held: Option<Arc<T>>) -> Erased {
@@ -243,7 +243,7 @@ impl<T: Storable> ValueKind for MaybeShared<T> {
     fn restore(erased: Erased) -> Option<Option<Arc<T>>> {
         erased.downcast().ok().map(Arc::unwrap_or_clone)
     }
-    const FORM: &'static Form = &Form {
+    const FORM: &'static ValueVTable = &ValueVTable {
         is_own: false,
         is: |held| held.is::<Option<Arc<T>>>(),
         shape: shape_of::<Option<T>>,
@@ -309,7 +309,7 @@ macro_rules! returns {
             $($bounds)+
         {
             type Value = Self;
-            type Kind = Whole<$shape<T>, E>;
+            type Kind = WithError<$shape<T>, E>;
 
             fn split(self) -> Result<Self, Self> {
                 Ok(self)
@@ -511,7 +511,7 @@ mod tests {
     fn returns<R: Returns<KIND>, const KIND: u8>(value: R) -> Option<R> {
         let form = R::Kind::FORM;
         let held = R::Kind::erase(R::Kind::hold(value.split().ok()?));
-        let mut draft = Draft::new(Vec::new(), u64::MAX);
+        let mut draft = EntryWriter::new(Vec::new(), u64::MAX);
         (form.encode)(&held, Encoding::JSON, &mut draft).ok()?;
         let again = (form.decode)(&draft.finish(), Encoding::JSON, u64::MAX).ok()?;
         assert!((form.is)(&held) && (form.is)(&again));
@@ -554,9 +554,9 @@ mod tests {
             Some(Err(failed()))
         );
         let sort = |value| <Of<Option<u64>> as Returns<MAYBE>>::Kind::sort(&Arc::new(value));
-        assert_eq!(sort(Ok(Some(7))), Sort::Value);
-        assert_eq!(sort(Ok(None)), Sort::Nothing);
-        assert_eq!(sort(Err(failed())), Sort::Failure);
+        assert_eq!(sort(Ok(Some(7))), ValueClass::Value);
+        assert_eq!(sort(Ok(None)), ValueClass::Nothing);
+        assert_eq!(sort(Err(failed())), ValueClass::Failure);
     }
 
     #[test]

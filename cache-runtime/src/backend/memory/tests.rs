@@ -1,12 +1,12 @@
 use super::*;
 
 use crate::entry::codec::Encoding;
-use crate::entry::header::Mark;
+use crate::entry::header::EntryHeader;
 
 const LIFE: Duration = Duration::from_secs(60);
 
 struct Bed {
-    memory: Memory,
+    memory: MemoryBackend,
     groups: [Group; 2],
     key: Key,
 }
@@ -14,38 +14,43 @@ struct Bed {
 impl Bed {
     fn new() -> Self {
         Self {
-            memory: Memory::new(Arc::new(Near::new(10, 10_000, 1_000))),
+            memory: MemoryBackend::new(Arc::new(NearCache::new(10, 10_000, 1_000))),
             groups: [Group::everything("ns"), Group::function("ns", "user")],
             key: Key::of("ns:user:1"),
         }
     }
 
-    fn stamp(&self) -> Stamp {
+    fn stamp(&self) -> GenerationStamp {
         self.memory.current(&self.groups)
     }
 
     /// What a claim of this stamp is answered.
-    fn claim_at(&self, stamp: Stamp, token: UniqueId, respects_pause: bool) -> Claim {
-        let mark = Mark::new(Encoding::JSON, 0, stamp, &self.key);
-        let claimed = Claimed {
+    fn claim_at(
+        &self,
+        stamp: GenerationStamp,
+        token: UniqueId,
+        respects_pause: bool,
+    ) -> ClaimReply {
+        let mark = EntryHeader::new(Encoding::JSON, 0, stamp, &self.key);
+        let claimed = ClaimRequest {
             key: &self.key,
             groups: &self.groups,
             mark: &mark,
             token,
             life: LIFE,
-            reach: Reach::Normal,
-            beyond: Duration::ZERO,
+            reach: ClaimMode::Normal,
+            min_remaining_ttl: Duration::ZERO,
             respects_pause,
         };
         pollster::block_on(self.memory.claim(&claimed)).expect("it answers")
     }
 
-    fn claim(&self, token: UniqueId) -> Claim {
+    fn claim(&self, token: UniqueId) -> ClaimReply {
         self.claim_at(self.stamp(), token, false)
     }
 
-    fn fill(&self, token: UniqueId, value: u32, existing: Existing) -> bool {
-        let entry = Stored::Typed(Typed {
+    fn fill(&self, token: UniqueId, value: u32, existing: ExistingEntry) -> bool {
+        let entry = StoredEntry::TypedValue(TypedValue {
             value: Arc::new(value),
             stamp: self.stamp().half(),
             bytes: 10,
@@ -69,19 +74,22 @@ impl Bed {
 fn only_the_holder_renews_fills_pauses_and_releases() {
     let bed = Bed::new();
     let [ours, theirs] = [(); 2].map(|()| UniqueId::fresh());
-    assert!(matches!(bed.claim(ours), Claim::Granted));
+    assert!(matches!(bed.claim(ours), ClaimReply::Granted));
     let renewed = |token| pollster::block_on(bed.memory.renew(&bed.key, token, LIFE)).ok();
     assert_eq!((renewed(ours), renewed(theirs)), (Some(true), Some(false)));
-    assert!(!bed.fill(theirs, 2, Existing::Replace));
+    assert!(!bed.fill(theirs, 2, ExistingEntry::Replace));
     let released = bed.memory.release(&bed.key, theirs);
     pollster::block_on(released).expect("it answers");
     let paused = bed.memory.pause(&bed.key, theirs, LIFE);
     pollster::block_on(paused).expect("it answers");
-    assert!(matches!(bed.claim(theirs), Claim::Held(_)), "it is ours");
-    assert!(bed.fill(ours, 1, Existing::Replace));
+    assert!(
+        matches!(bed.claim(theirs), ClaimReply::Held(_)),
+        "it is ours"
+    );
+    assert!(bed.fill(ours, 1, ExistingEntry::Replace));
     assert_eq!(bed.stored(), Some(1));
-    assert!(!bed.fill(ours, 3, Existing::Replace), "it was let go");
-    let Claim::Found(..) = bed.claim(theirs) else {
+    assert!(!bed.fill(ours, 3, ExistingEntry::Replace), "it was let go");
+    let ClaimReply::Found(..) = bed.claim(theirs) else {
         panic!("it is stored");
     };
 }
@@ -91,13 +99,16 @@ fn a_claim_of_before_an_invalidation_takes_nothing_of_after_it() {
     let bed = Bed::new();
     let [early, late] = [(); 2].map(|()| UniqueId::fresh());
     let before = bed.stamp();
-    assert!(matches!(bed.claim(early), Claim::Granted));
+    assert!(matches!(bed.claim(early), ClaimReply::Granted));
     bed.change();
     // Who computes for an older generation computes for nobody.
-    assert!(matches!(bed.claim(late), Claim::Granted));
-    assert!(matches!(bed.claim_at(before, early, false), Claim::Stale));
-    assert!(!bed.fill(early, 1, Existing::Replace));
-    assert!(bed.fill(late, 2, Existing::Replace));
+    assert!(matches!(bed.claim(late), ClaimReply::Granted));
+    assert!(matches!(
+        bed.claim_at(before, early, false),
+        ClaimReply::Stale
+    ));
+    assert!(!bed.fill(early, 1, ExistingEntry::Replace));
+    assert!(bed.fill(late, 2, ExistingEntry::Replace));
     assert_eq!(bed.stored(), Some(2));
 }
 
@@ -105,54 +116,57 @@ fn a_claim_of_before_an_invalidation_takes_nothing_of_after_it() {
 fn a_pause_is_respected_by_those_who_have_something_to_serve_until_it_is_over() {
     let bed = Bed::new();
     let [first, next] = [(); 2].map(|()| UniqueId::fresh());
-    assert!(matches!(bed.claim(first), Claim::Granted));
+    assert!(matches!(bed.claim(first), ClaimReply::Granted));
     let paused = bed.memory.pause(&bed.key, first, LIFE);
     pollster::block_on(paused).expect("it answers");
     let paused = bed.claim_at(bed.stamp(), next, true);
-    assert!(matches!(paused, Claim::Paused));
-    assert!(!bed.fill(first, 1, Existing::Replace), "nobody holds it");
+    assert!(matches!(paused, ClaimReply::Paused));
+    assert!(
+        !bed.fill(first, 1, ExistingEntry::Replace),
+        "nobody holds it"
+    );
     // Of another generation it is none.
     bed.change();
     let claimed = bed.claim_at(bed.stamp(), next, true);
-    assert!(matches!(claimed, Claim::Granted));
+    assert!(matches!(claimed, ClaimReply::Granted));
     let over = bed.memory.pause(&bed.key, next, Duration::ZERO);
     pollster::block_on(over).expect("it answers");
     let claimed = bed.claim_at(bed.stamp(), first, true);
-    assert!(matches!(claimed, Claim::Granted));
+    assert!(matches!(claimed, ClaimReply::Granted));
     // With nothing to serve, nobody waits for the end of one.
     let paused = bed.memory.pause(&bed.key, first, LIFE);
     pollster::block_on(paused).expect("it answers");
-    assert!(matches!(bed.claim(next), Claim::Granted));
+    assert!(matches!(bed.claim(next), ClaimReply::Granted));
 }
 
 #[test]
 fn a_failure_replaces_nothing_of_its_generation_and_leaves_a_pause() {
     let bed = Bed::new();
     let [first, next, last] = [(); 3].map(|()| UniqueId::fresh());
-    assert!(matches!(bed.claim(first), Claim::Granted));
-    assert!(bed.fill(first, 1, Existing::Replace));
+    assert!(matches!(bed.claim(first), ClaimReply::Granted));
+    assert!(bed.fill(first, 1, ExistingEntry::Replace));
     let force = |token| {
-        let mark = Mark::new(Encoding::JSON, 0, bed.stamp(), &bed.key);
-        let claimed = Claimed {
+        let mark = EntryHeader::new(Encoding::JSON, 0, bed.stamp(), &bed.key);
+        let claimed = ClaimRequest {
             key: &bed.key,
             groups: &bed.groups,
             mark: &mark,
             token,
             life: LIFE,
-            reach: Reach::IgnoreEntry,
-            beyond: Duration::ZERO,
+            reach: ClaimMode::IgnoreEntry,
+            min_remaining_ttl: Duration::ZERO,
             respects_pause: true,
         };
         pollster::block_on(bed.memory.claim(&claimed)).expect("it answers")
     };
-    assert!(matches!(force(next), Claim::Granted));
-    assert!(!bed.fill(next, 2, Existing::Keep { pause: LIFE }));
+    assert!(matches!(force(next), ClaimReply::Granted));
+    assert!(!bed.fill(next, 2, ExistingEntry::Keep { pause: LIFE }));
     assert_eq!(bed.stored(), Some(1));
-    assert!(matches!(force(last), Claim::Paused));
+    assert!(matches!(force(last), ClaimReply::Paused));
     bed.change();
-    assert!(matches!(force(last), Claim::Granted));
+    assert!(matches!(force(last), ClaimReply::Granted));
     assert!(
-        bed.fill(last, 3, Existing::Keep { pause: LIFE }),
+        bed.fill(last, 3, ExistingEntry::Keep { pause: LIFE }),
         "that was of before"
     );
     assert_eq!(bed.stored(), Some(3));
@@ -162,15 +176,21 @@ fn a_failure_replaces_nothing_of_its_generation_and_leaves_a_pause() {
 fn a_holder_lets_go_and_a_removal_says_what_was_there() {
     let bed = Bed::new();
     let [ours, theirs] = [(); 2].map(|()| UniqueId::fresh());
-    assert!(matches!(bed.claim(ours), Claim::Granted));
+    assert!(matches!(bed.claim(ours), ClaimReply::Granted));
     let released = bed.memory.release(&bed.key, ours);
     pollster::block_on(released).expect("it answers");
-    assert!(matches!(bed.claim(theirs), Claim::Granted), "it was let go");
+    assert!(
+        matches!(bed.claim(theirs), ClaimReply::Granted),
+        "it was let go"
+    );
     let removed = || pollster::block_on(bed.memory.remove(&bed.key)).expect("it answers");
     assert_eq!(removed(), 0, "a lease is no entry");
-    assert!(!bed.fill(theirs, 1, Existing::Replace), "its lease is gone");
-    assert!(matches!(bed.claim(ours), Claim::Granted));
-    assert!(bed.fill(ours, 1, Existing::Replace));
+    assert!(
+        !bed.fill(theirs, 1, ExistingEntry::Replace),
+        "its lease is gone"
+    );
+    assert!(matches!(bed.claim(ours), ClaimReply::Granted));
+    assert!(bed.fill(ours, 1, ExistingEntry::Replace));
     assert_eq!((removed(), removed()), (1, 0));
     assert_eq!(bed.stored(), None);
 }
@@ -184,15 +204,15 @@ fn a_pattern_removes_the_leases_and_the_entries_it_matches() {
         let removed = bed.memory.remove_matching(&pattern);
         pollster::block_on(removed).expect("it answers")
     };
-    assert!(matches!(bed.claim(ours), Claim::Granted));
+    assert!(matches!(bed.claim(ours), ClaimReply::Granted));
     assert_eq!(remove("item:*").entries, 0);
-    assert!(matches!(bed.claim(theirs), Claim::Held(_)));
+    assert!(matches!(bed.claim(theirs), ClaimReply::Held(_)));
     assert_eq!(remove("user:*").entries, 0);
     assert!(
-        matches!(bed.claim(theirs), Claim::Granted),
+        matches!(bed.claim(theirs), ClaimReply::Granted),
         "the lease is gone"
     );
-    assert!(bed.fill(theirs, 1, Existing::Replace));
+    assert!(bed.fill(theirs, 1, ExistingEntry::Replace));
     let removed = remove("user:*");
     assert_eq!(removed.entries, 1);
     assert_eq!(bed.stored(), None);
@@ -222,19 +242,19 @@ fn pauses_that_are_over_go_and_those_that_are_not_stay() {
             0 if id < 800 => LIFE,
             _ => Duration::ZERO,
         };
-        let mark = Mark::new(Encoding::JSON, 0, bed.stamp(), &key);
-        let claimed = Claimed {
+        let mark = EntryHeader::new(Encoding::JSON, 0, bed.stamp(), &key);
+        let claimed = ClaimRequest {
             key: &key,
             groups: &bed.groups,
             mark: &mark,
             token,
             life: LIFE,
-            reach: Reach::Normal,
-            beyond: Duration::ZERO,
+            reach: ClaimMode::Normal,
+            min_remaining_ttl: Duration::ZERO,
             respects_pause: true,
         };
         let granted = pollster::block_on(bed.memory.claim(&claimed)).expect("it answers");
-        assert!(matches!(granted, Claim::Granted));
+        assert!(matches!(granted, ClaimReply::Granted));
         let paused = bed.memory.pause(&key, token, length);
         pollster::block_on(paused).expect("it answers");
         most = most.max(bed.memory.leases().len());
@@ -251,7 +271,7 @@ fn pauses_that_are_over_go_and_those_that_are_not_stay() {
 
 #[test]
 fn many_tags_cost_the_functions_nothing() {
-    let memory = Memory::new(Arc::new(Near::new(10, 10_000, 100)));
+    let memory = MemoryBackend::new(Arc::new(NearCache::new(10, 10_000, 100)));
     let function = [Group::everything("ns"), Group::function("ns", "f")];
     let before = memory.current(&function);
     for id in 0..2 * MOST_TAGS {

@@ -19,16 +19,16 @@ use redis::cluster_routing::Slot;
 use redis::{Cmd, Value};
 use tokio::sync::{Notify, oneshot};
 
-use super::seen::Seen;
 #[cfg(feature = "cluster")]
-use super::topology::slot_of;
-use crate::backend::Look;
+use super::cluster_layout::slot_of;
+use super::raw_entry::RawEntry;
+use crate::backend::ReadMode;
 use crate::error::{Error, ErrorKind};
 use crate::key::Key;
 
 use batch::Batch;
 pub(super) use batch::send;
-use queue::{Pending, Silence, State, is_older_than};
+use queue::{BatcherState, PendingRequest, ServerSilence, is_older_than};
 pub(super) use watch::watch;
 
 /// Requests in one pipeline at most: all of them wait for the last reply.
@@ -53,8 +53,8 @@ const MOST_BYTES_WAITING: usize = 64 << 20;
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// The requests of one link to one server.
-pub(super) struct Batcher {
-    state: Mutex<State>,
+pub(super) struct CommandBatcher {
+    state: Mutex<BatcherState>,
     /// Whether they are taken: the link is up.
     open: AtomicBool,
     /// Wakes who sends them.
@@ -65,9 +65,9 @@ pub(super) struct Batcher {
 }
 
 /// What is asked of the server.
-pub(super) enum Request {
+pub(super) enum BatchRequest {
     /// The entry of a call.
-    Read(Key, Look),
+    Lookup(Key, ReadMode),
     /// Commands: those of each part are about keys of one slot. On a cluster there is one part.
     Commands {
         parts: Vec<Vec<Cmd>>,
@@ -77,7 +77,7 @@ pub(super) enum Request {
     },
 }
 
-impl Request {
+impl BatchRequest {
     pub(super) fn commands(parts: Vec<Vec<Cmd>>, urgent: bool) -> Self {
         let count = parts.iter().map(Vec::len).sum();
         Self::Commands {
@@ -91,7 +91,7 @@ impl Request {
     #[cfg(feature = "cluster")]
     pub(super) fn slot(&self) -> Option<Slot> {
         match self {
-            Self::Read(key, _) => Some(Slot::for_key(key.as_str())),
+            Self::Lookup(key, _) => Some(Slot::for_key(key.as_str())),
             Self::Commands { parts, .. } => slot_of(parts.first()?.first()?),
         }
     }
@@ -102,24 +102,24 @@ impl Request {
 }
 
 /// What it says: to commands, one value for each.
-pub(super) enum Reply {
-    Entry(Seen),
+pub(super) enum BatchReply {
+    Entry(RawEntry),
     Values(Vec<Value>),
 }
 
 /// What has become of a request, and how long its call has waited for the server.
-pub(super) struct Outcome {
-    pub(super) reply: Result<Reply, Error>,
+pub(super) struct RequestOutcome {
+    pub(super) reply: Result<BatchReply, Error>,
     pub(super) spent: Duration,
 }
 
 /// How a request is sent.
-pub(super) enum Sending {
+pub(super) enum Submission {
     /// By its caller: nothing else is under way, and another task would only cost time; or the
     /// link can't.
-    Alone(Option<Alone>, Request),
+    SoleRequest(Option<SoleRequest>, BatchRequest),
     /// With others: here comes the reply.
-    Together(oneshot::Receiver<Outcome>),
+    Together(oneshot::Receiver<RequestOutcome>),
     /// Not at all: too many wait.
     Refused {
         /// Whether it is the first.
@@ -128,15 +128,15 @@ pub(super) enum Sending {
 }
 
 /// The one request under way that was sent by its caller.
-pub(super) struct Alone(Arc<Batcher>);
+pub(super) struct SoleRequest(Arc<CommandBatcher>);
 
-impl Drop for Alone {
+impl Drop for SoleRequest {
     fn drop(&mut self) {
         self.0.state().alone = false;
     }
 }
 
-impl Batcher {
+impl CommandBatcher {
     pub(super) fn new(limit: Duration) -> Self {
         Self {
             state: Mutex::default(),
@@ -160,17 +160,17 @@ impl Batcher {
     }
 
     /// How a request of so many bytes is to be sent.
-    pub(super) fn begin(self: &Arc<Self>, request: Request, bytes: usize) -> Sending {
+    pub(super) fn begin(self: &Arc<Self>, request: BatchRequest, bytes: usize) -> Submission {
         if !self.open.load(Ordering::Acquire) {
-            return Sending::Alone(None, request);
+            return Submission::SoleRequest(None, request);
         }
         let mut state = self.state();
         if state.closed {
-            return Sending::Alone(None, request);
+            return Submission::SoleRequest(None, request);
         }
         if state.is_idle() {
             state.alone = true;
-            return Sending::Alone(Some(Alone(Arc::clone(self))), request);
+            return Submission::SoleRequest(Some(SoleRequest(Arc::clone(self))), request);
         }
         // Dropped after the lock is free.
         let left = state.take_left();
@@ -179,7 +179,7 @@ impl Batcher {
             || state.waiting_bytes.saturating_add(bytes) > MOST_BYTES_WAITING && waiting > 0
         {
             let first = !replace(&mut state.full, true);
-            return Sending::Refused { first };
+            return Submission::Refused { first };
         }
         let (reply, replied) = oneshot::channel();
         state.waiting_bytes += bytes;
@@ -187,7 +187,7 @@ impl Batcher {
             true => &mut state.urgent,
             false => &mut state.others,
         };
-        queue.push_back(Pending {
+        queue.push_back(PendingRequest {
             request,
             bytes,
             asked: Instant::now(),
@@ -203,7 +203,7 @@ impl Batcher {
         if !watched {
             self.begun.notify_one();
         }
-        Sending::Together(replied)
+        Submission::Together(replied)
     }
 
     /// Nobody sends them any more.
@@ -315,7 +315,7 @@ impl Batcher {
     }
 
     /// Those that are overdue.
-    fn overdue(&self) -> Vec<Pending> {
+    fn overdue(&self) -> Vec<PendingRequest> {
         let mut state = self.state();
         let mut late = Vec::new();
         while let Some(sent) = state.sent.front()
@@ -332,7 +332,7 @@ impl Batcher {
     }
 
     /// Those that have waited too long to be sent.
-    fn unsent(&self) -> Vec<Pending> {
+    fn unsent(&self) -> Vec<PendingRequest> {
         self.state().take_older_than(LONGEST_WAIT.max(self.limit))
     }
 
@@ -358,7 +358,7 @@ impl Batcher {
         self.state().closed
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, BatcherState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 
 use tokio::sync::Notify;
 
-use super::{Link, Way};
+use super::{Connection, RedisSession};
 
 /// Wakes who does them.
 #[derive(Default)]
@@ -30,7 +30,7 @@ impl Chores {
 }
 
 /// Does them; ends with its link.
-pub(super) async fn run(link: Weak<Link>, chores: Arc<Chores>) {
+pub(super) async fn run(link: Weak<Connection>, chores: Arc<Chores>) {
     loop {
         chores.due.notified().await;
         let Some(link) = link.upgrade() else { return };
@@ -46,9 +46,9 @@ pub(super) async fn run(link: Weak<Link>, chores: Arc<Chores>) {
 }
 
 /// Learns what the fleet has set.
-async fn read_settings(link: &Arc<Link>) {
+async fn read_settings(link: &Arc<Connection>) {
     let told = link.inbox.listener.settings_told();
-    match Way::ahead(Arc::clone(link)).fleet_settings().await {
+    match RedisSession::ahead(Arc::clone(link)).fleet_settings().await {
         Ok(all) => {
             if !link.inbox.listener.settings(told, all) {
                 // A change of our own was told meanwhile.
@@ -65,10 +65,10 @@ async fn read_settings(link: &Arc<Link>) {
 }
 
 /// Makes sure that the fleet knows our functions' names.
-async fn announce_all(link: &Arc<Link>) {
+async fn announce_all(link: &Arc<Connection>) {
     let names = link.names.announced();
     if !names.is_empty()
-        && let Err(error) = Way::ahead(Arc::clone(link))
+        && let Err(error) = RedisSession::ahead(Arc::clone(link))
             .announce_names(&names, true)
             .await
     {

@@ -19,23 +19,23 @@ use redis::{
 };
 
 use super::RedisConfig;
-use super::inbox::Inbox;
+use super::cluster_layout::{ClusterLayout, slot_of};
 use super::pool::{hears, is_refusal};
 use super::primaries::primaries;
+use super::push_handler::PushHandler;
 use super::tcp;
-use super::topology::{Topology, slot_of};
-use super::wire::Replies;
+use super::transport::Replies;
 
-pub(super) type Connection = ClusterConnection<Node>;
+pub(super) type RoutedConnection = ClusterConnection<ClusterNode>;
 
 /// What the driver routes to.
-pub(super) trait Routed:
+pub(super) trait RoutedNode:
     ConnectionLike + Connect + Clone + Send + Sync + Unpin + 'static
 {
 }
 
-impl Routed for Node {}
-impl Routed for MultiplexedConnection {}
+impl RoutedNode for ClusterNode {}
+impl RoutedNode for MultiplexedConnection {}
 
 /// Attempts at one command, redirections among them; a call's own deadline ends them in any case.
 const ATTEMPTS: u32 = 3;
@@ -47,16 +47,16 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 pub(super) async fn connect(
     nodes: &[ConnectionInfo],
     settings: &RedisConfig,
-    inbox: &Arc<Inbox>,
-) -> RedisResult<(Connection, Topology, bool)> {
-    let told = Arc::new(Scope {
+    inbox: &Arc<PushHandler>,
+) -> RedisResult<(RoutedConnection, ClusterLayout, bool)> {
+    let told = Arc::new(NodeScope {
         inbox: Some(Arc::clone(inbox)),
         refused: AtomicBool::new(false),
     });
     match open(nodes, settings, &told).await {
         Ok((connection, topology)) => Ok((connection, topology, true)),
         Err(_) if told.refused.load(Ordering::Acquire) => {
-            let untold = Arc::new(Scope {
+            let untold = Arc::new(NodeScope {
                 inbox: None,
                 refused: AtomicBool::new(false),
             });
@@ -70,8 +70,8 @@ pub(super) async fn connect(
 async fn open(
     nodes: &[ConnectionInfo],
     settings: &RedisConfig,
-    scope: &Arc<Scope>,
-) -> RedisResult<(Connection, Topology)> {
+    scope: &Arc<NodeScope>,
+) -> RedisResult<(RoutedConnection, ClusterLayout)> {
     let protocol = match scope.inbox {
         Some(_) => ProtocolVersion::RESP3,
         None => ProtocolVersion::RESP2,
@@ -95,14 +95,14 @@ async fn open(
         .overall_response_timeout(None)
         .async_dns_resolver(Resolver(Arc::clone(scope)))
         .build()?;
-    let mut connection = client.get_async_generic_connection::<Node>().await?;
+    let mut connection = client.get_async_generic_connection::<ClusterNode>().await?;
     // Up only when all of it is: who can't reach some keys would wait for them at each call.
     let topology = primaries(&mut connection).await?;
     Ok((connection, topology))
 }
 
 /// Sends each part to the node of its slot.
-pub(super) async fn send_all<C: Routed>(
+pub(super) async fn send_all<C: RoutedNode>(
     connection: &ClusterConnection<C>,
     parts: Vec<Vec<Cmd>>,
 ) -> RedisResult<Vec<Value>> {
@@ -123,7 +123,7 @@ pub(super) async fn send_all<C: Routed>(
 /// The driver follows redirections of single commands. Of a pipeline it sends all where one was
 /// sent, and gives up when another is sent back: then they go one by one. Those that were done
 /// already are done twice, which the scripts bear.
-pub(super) async fn send_together<C: Routed>(
+pub(super) async fn send_together<C: RoutedNode>(
     connection: &ClusterConnection<C>,
     commands: Vec<Cmd>,
 ) -> RedisResult<(Replies, bool)> {
@@ -172,7 +172,7 @@ fn is_of_topology(error: &RedisError) -> bool {
 }
 
 /// Sends a command to one node, whatever it is about.
-pub(super) async fn send_to<C: Routed>(
+pub(super) async fn send_to<C: RoutedNode>(
     connection: &mut ClusterConnection<C>,
     host: &str,
     port: u16,
@@ -192,23 +192,23 @@ pub(super) async fn send_to<C: Routed>(
 /// The driver's own way for pushes goes through a queue, in which a later reply overtakes them;
 /// and it makes and drops connections by itself, of which nobody is told.
 #[derive(Clone)]
-pub(super) struct Node {
+pub(super) struct ClusterNode {
     connection: MultiplexedConnection,
-    _end: Arc<End>,
+    _end: Arc<NodeEnd>,
 }
 
 /// Whose connections they are.
-struct Scope {
+struct NodeScope {
     /// Nobody, where a node does not tell of changes.
-    inbox: Option<Arc<Inbox>>,
+    inbox: Option<Arc<PushHandler>>,
     /// A node has answered that it does not.
     refused: AtomicBool,
 }
 
 /// With the connection goes what its server watches over for us.
-struct End(Arc<Scope>);
+struct NodeEnd(Arc<NodeScope>);
 
-impl Drop for End {
+impl Drop for NodeEnd {
     fn drop(&mut self) {
         if let Some(inbox) = &self.0.inbox {
             inbox.one_lost();
@@ -217,10 +217,10 @@ impl Drop for End {
 }
 
 /// The one thing of ours that the driver takes to where it connects.
-struct Resolver(Arc<Scope>);
+struct Resolver(Arc<NodeScope>);
 
 tokio::task_local! {
-    static SCOPE: Arc<OnceLock<Arc<Scope>>>;
+    static SCOPE: Arc<OnceLock<Arc<NodeScope>>>;
 }
 
 impl AsyncDNSResolver for Resolver {
@@ -239,13 +239,13 @@ impl AsyncDNSResolver for Resolver {
     }
 }
 
-impl Connect for Node {
+impl Connect for ClusterNode {
     fn connect_with_config<'a, T>(info: T, config: AsyncConnectionConfig) -> RedisFuture<'a, Self>
     where
         T: IntoConnectionInfo + Send + 'a,
     {
         async move {
-            let slot = Arc::<OnceLock<Arc<Scope>>>::default();
+            let slot = Arc::<OnceLock<Arc<NodeScope>>>::default();
             let info = info.into_connection_info()?;
             let config = match info.redis_settings().protocol() {
                 ProtocolVersion::RESP2 => config,
@@ -270,7 +270,7 @@ impl Connect for Node {
                 tracking.arg("TRACKING").arg("ON");
                 tracking.exec_async(&mut connection).await.map_err(refuse)?;
             }
-            let _end = Arc::new(End(Arc::clone(scope)));
+            let _end = Arc::new(NodeEnd(Arc::clone(scope)));
             Ok(Self { connection, _end })
         }
         .boxed()
@@ -285,7 +285,7 @@ fn nowhere() -> RedisError {
     ))
 }
 
-impl ConnectionLike for Node {
+impl ConnectionLike for ClusterNode {
     fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
         self.connection.req_packed_command(command)
     }

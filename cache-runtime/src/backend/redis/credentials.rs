@@ -15,13 +15,13 @@ pub struct Credentials {
 
 /// Who gives them, at each new connection.
 #[derive(Clone)]
-pub(crate) struct Ask {
+pub(crate) struct CredentialsProvider {
     give: Arc<dyn Fn() -> Credentials + Send + Sync>,
     /// Held while it is asked: one that hangs takes one thread, however many wait for it.
     turn: Arc<Mutex<()>>,
 }
 
-impl Ask {
+impl CredentialsProvider {
     pub(crate) fn new(give: impl Fn() -> Credentials + Send + Sync + 'static) -> Self {
         Self {
             give: Arc::new(give),

@@ -1,13 +1,13 @@
 use deadpool_redis::{Connection, Pool};
 
 #[cfg(feature = "sentinel")]
-use super::lookout::{Lookout, identity};
+use super::cluster_layout::ClusterLayout;
+#[cfg(feature = "sentinel")]
+use super::failover_watcher::{FailoverWatcher, identity};
 use super::pool::{Checkout, error_of, error_of_pool};
 #[cfg(feature = "sentinel")]
 use super::pool::{error_of_attempt, is_answer};
-#[cfg(feature = "sentinel")]
-use super::topology::Topology;
-use super::wire::Wire;
+use super::transport::Transport;
 use crate::error::Error;
 #[cfg(feature = "sentinel")]
 use crate::error::ErrorKind;
@@ -16,10 +16,10 @@ use crate::error::ErrorKind;
 /// `deadpool_redis`, for one server, a cluster (feature `cluster`) or a server that sentinels watch
 /// over (feature `sentinel`), whose failovers are followed.
 #[derive(Clone)]
-pub struct ExternalPool(Kind);
+pub struct ExternalPool(PoolKind);
 
 #[derive(Clone)]
-enum Kind {
+enum PoolKind {
     One(Pool),
     #[cfg(feature = "cluster")]
     Cluster(deadpool_redis::cluster::Pool),
@@ -28,9 +28,9 @@ enum Kind {
 }
 
 /// What was checked out; it does not go back: it is given up because it is broken.
-pub(super) struct Lent(Option<Object>);
+pub(super) struct BorrowedConnection(Option<PoolObject>);
 
-enum Object {
+enum PoolObject {
     One(Connection),
     #[cfg(feature = "cluster")]
     Cluster(deadpool_redis::cluster::Connection),
@@ -43,7 +43,7 @@ impl ExternalPool {
     pub(super) fn moves(&self) -> bool {
         match self.0 {
             #[cfg(feature = "sentinel")]
-            Kind::Sentinel(_) => true,
+            PoolKind::Sentinel(_) => true,
             _ => false,
         }
     }
@@ -51,18 +51,24 @@ impl ExternalPool {
     /// A connection for good. Nobody but its owner can say that it shall hear of changes.
     pub(super) async fn connect(&self) -> Result<Checkout, Error> {
         let (mut wire, lent) = match &self.0 {
-            Kind::One(pool) => {
+            PoolKind::One(pool) => {
                 let connection = pool.get().await.map_err(error_of_pool)?;
-                (Wire::One((*connection).clone()), Lent::from(connection))
+                (
+                    Transport::One((*connection).clone()),
+                    BorrowedConnection::from(connection),
+                )
             }
             #[cfg(feature = "cluster")]
-            Kind::Cluster(pool) => {
+            PoolKind::Cluster(pool) => {
                 let connection = pool.get().await.map_err(error_of_pool)?;
-                let wire = Wire::Lent((*connection).clone());
-                (wire, Lent(Some(Object::Cluster(connection))))
+                let wire = Transport::Lent((*connection).clone());
+                (
+                    wire,
+                    BorrowedConnection(Some(PoolObject::Cluster(connection))),
+                )
             }
             #[cfg(feature = "sentinel")]
-            Kind::Sentinel(pool) => return watched(pool).await,
+            PoolKind::Sentinel(pool) => return watched(pool).await,
         };
         let topology = wire.topology().await.map_err(|error| error_of(&error))?;
         Ok(Checkout::lent(wire, topology, lent))
@@ -73,13 +79,13 @@ impl ExternalPool {
 /// they have replaced.
 #[cfg(feature = "sentinel")]
 async fn watched(pool: &deadpool_redis::sentinel::Pool) -> Result<Checkout, Error> {
-    let lookout = Lookout::of_pool(pool).await;
+    let lookout = FailoverWatcher::of_pool(pool).await;
     let lookout = lookout.map_err(|error| error_of_attempt(&error))?;
     for _ in 0..=pool.status().max_size {
         let connection = pool.get().await.map_err(error_of_pool)?;
         let mut connected = (*connection).clone();
         // What is not used is given up with it, and leaves the pool.
-        let lent = Lent(Some(Object::Sentinel(connection)));
+        let lent = BorrowedConnection(Some(PoolObject::Sentinel(connection)));
         let is_there = match &lookout {
             Some(lookout) => {
                 let identity = identity(&mut connected).await.ok().flatten();
@@ -87,13 +93,13 @@ async fn watched(pool: &deadpool_redis::sentinel::Pool) -> Result<Checkout, Erro
             }
             None => true,
         };
-        let mut wire = Wire::One(connected);
+        let mut wire = Transport::One(connected);
         match wire.ping(true).await {
             Ok(_) if is_there => {}
             Err(error) if is_answer(&error) && is_there => {}
             _ => continue,
         }
-        let mut checkout = Checkout::lent(wire, Topology::one(), lent);
+        let mut checkout = Checkout::lent(wire, ClusterLayout::one(), lent);
         checkout.lookout = lookout;
         return Ok(checkout);
     }
@@ -103,20 +109,20 @@ async fn watched(pool: &deadpool_redis::sentinel::Pool) -> Result<Checkout, Erro
     ))
 }
 
-impl From<Connection> for Lent {
+impl From<Connection> for BorrowedConnection {
     fn from(connection: Connection) -> Self {
-        Self(Some(Object::One(connection)))
+        Self(Some(PoolObject::One(connection)))
     }
 }
 
-impl Drop for Lent {
+impl Drop for BorrowedConnection {
     fn drop(&mut self) {
         match self.0.take() {
-            Some(Object::One(connection)) => drop(Connection::take(connection)),
+            Some(PoolObject::One(connection)) => drop(Connection::take(connection)),
             #[cfg(feature = "cluster")]
-            Some(Object::Cluster(it)) => drop(deadpool_redis::cluster::Connection::take(it)),
+            Some(PoolObject::Cluster(it)) => drop(deadpool_redis::cluster::Connection::take(it)),
             #[cfg(feature = "sentinel")]
-            Some(Object::Sentinel(it)) => drop(deadpool_redis::sentinel::Connection::take(it)),
+            Some(PoolObject::Sentinel(it)) => drop(deadpool_redis::sentinel::Connection::take(it)),
             None => {}
         }
     }
@@ -124,21 +130,21 @@ impl Drop for Lent {
 
 impl From<Pool> for ExternalPool {
     fn from(pool: Pool) -> Self {
-        Self(Kind::One(pool))
+        Self(PoolKind::One(pool))
     }
 }
 
 #[cfg(feature = "cluster")]
 impl From<deadpool_redis::cluster::Pool> for ExternalPool {
     fn from(pool: deadpool_redis::cluster::Pool) -> Self {
-        Self(Kind::Cluster(pool))
+        Self(PoolKind::Cluster(pool))
     }
 }
 
 #[cfg(feature = "sentinel")]
 impl From<deadpool_redis::sentinel::Pool> for ExternalPool {
     fn from(pool: deadpool_redis::sentinel::Pool) -> Self {
-        Self(Kind::Sentinel(pool))
+        Self(PoolKind::Sentinel(pool))
     }
 }
 

@@ -1,12 +1,12 @@
 //! What is set of the fleet's functions.
 
-use super::Way;
+use super::RedisSession;
 use super::hash::ENDS;
 use super::scripts::SCRIPTS;
 use crate::error::Error;
 use crate::overrides::rules::MOST;
 
-impl Way {
+impl RedisSession {
     /// What the fleet has set, all of it: read in pieces, each with its own patience, and no more
     /// than one field beyond [`MOST`].
     pub(super) async fn fleet_settings(&self) -> Result<Vec<(String, String)>, Error> {

@@ -4,7 +4,7 @@ use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
 
 use quick_cache::DefaultHashBuilder;
 
-use crate::invalidation::group::{Group, Stamp, is_tag};
+use crate::invalidation::group::{GenerationStamp, Group, is_tag};
 use crate::invalidation::unique_id::UniqueId;
 use crate::key::fingerprint::digest;
 
@@ -17,32 +17,32 @@ const MOST: usize = 100_000;
 /// is still there: one that a push has overtaken is never kept.
 #[derive(Default)]
 pub(crate) struct Generations {
-    known: RwLock<Known>,
+    known: RwLock<KnownGeneration>,
     tokens: AtomicU64,
     changes: AtomicU64,
 }
 
 #[derive(Default)]
-struct Known {
-    groups: HashMap<u128, Slot, DefaultHashBuilder>,
+struct KnownGeneration {
+    groups: HashMap<u128, GenerationSlot, DefaultHashBuilder>,
     /// Of the calls without tags, by their function: to digest generations at each look would
     /// cost more than all else that is done with them.
-    stamps: HashMap<u128, Stamp, DefaultHashBuilder>,
-    epoch: Epoch,
+    stamps: HashMap<u128, GenerationStamp, DefaultHashBuilder>,
+    epoch: ConnectionEpoch,
 }
 
 /// Which of a link's connections, one after the other, it is.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Epoch(u64);
+pub(crate) struct ConnectionEpoch(u64);
 
 /// Between which changes something was known.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Version(u64);
 
 #[derive(Clone, Copy)]
-enum Slot {
-    Known(UniqueId),
-    Asked(u64),
+enum GenerationSlot {
+    KnownGeneration(UniqueId),
+    CallArgs(u64),
 }
 
 /// What has to be asked for: the place of each group, and its token.
@@ -56,14 +56,14 @@ fn function(groups: &[Group]) -> Option<u128> {
     }
 }
 
-impl Known {
-    fn stamp(&self, groups: &[Group]) -> Option<Stamp> {
+impl KnownGeneration {
+    fn stamp(&self, groups: &[Group]) -> Option<GenerationStamp> {
         let nonce_of = |group: &Group| match self.groups.get(&group.digest()) {
-            Some(Slot::Known(nonce)) => Some(*nonce),
+            Some(GenerationSlot::KnownGeneration(nonce)) => Some(*nonce),
             _ => None,
         };
         let all: Option<Vec<UniqueId>> = groups.iter().map(nonce_of).collect();
-        all.map(Stamp::of)
+        all.map(GenerationStamp::of)
     }
 
     fn forget_all(&mut self) {
@@ -74,7 +74,7 @@ impl Known {
 
 impl Generations {
     /// What follows is read on a new connection: the ones before have nothing to tell any more.
-    pub(crate) fn begin(&self) -> Epoch {
+    pub(crate) fn begin(&self) -> ConnectionEpoch {
         let mut known = self.change();
         known.forget_all();
         known.epoch.0 += 1;
@@ -82,7 +82,7 @@ impl Generations {
     }
 
     /// Whether they are those of this connection.
-    pub(crate) fn is_of(&self, epoch: Epoch) -> bool {
+    pub(crate) fn is_of(&self, epoch: ConnectionEpoch) -> bool {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         known.epoch == epoch
     }
@@ -91,18 +91,18 @@ impl Generations {
     pub(crate) fn nonce(&self, group: &Group) -> Option<UniqueId> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         match known.groups.get(&group.digest()) {
-            Some(Slot::Known(nonce)) => Some(*nonce),
+            Some(GenerationSlot::KnownGeneration(nonce)) => Some(*nonce),
             _ => None,
         }
     }
 
     /// The stamp, if all groups are known.
-    pub(crate) fn stamp(&self, groups: &[Group]) -> Option<Stamp> {
+    pub(crate) fn stamp(&self, groups: &[Group]) -> Option<GenerationStamp> {
         Some(self.now(groups)?.0)
     }
 
     /// The stamp, if all groups are known, and until when.
-    pub(crate) fn now(&self, groups: &[Group]) -> Option<(Stamp, Version)> {
+    pub(crate) fn now(&self, groups: &[Group]) -> Option<(GenerationStamp, Version)> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let version = Version(self.changes.load(Ordering::Relaxed));
         let Some(function) = function(groups) else {
@@ -126,7 +126,7 @@ impl Generations {
 
     /// Opens a fetch, on the connection of `epoch`, of the groups that are not known; `None` if
     /// that connection was given up.
-    pub(crate) fn ask(&self, groups: &[Group], epoch: Epoch) -> Option<Wanted> {
+    pub(crate) fn ask(&self, groups: &[Group], epoch: ConnectionEpoch) -> Option<Wanted> {
         let mut known = self.change();
         if known.epoch != epoch {
             return None;
@@ -138,12 +138,12 @@ impl Generations {
         let mut wanted = Wanted::new();
         for (place, group) in groups.iter().enumerate() {
             match slots.get(&group.digest()) {
-                Some(Slot::Known(_)) => {}
+                Some(GenerationSlot::KnownGeneration(_)) => {}
                 // An earlier asker's token serves as well: its fetch began even before ours.
-                Some(Slot::Asked(token)) => wanted.push((place, *token)),
+                Some(GenerationSlot::CallArgs(token)) => wanted.push((place, *token)),
                 None => {
                     let token = self.tokens.fetch_add(1, Ordering::Relaxed);
-                    slots.insert(group.digest(), Slot::Asked(token));
+                    slots.insert(group.digest(), GenerationSlot::CallArgs(token));
                     wanted.push((place, token));
                 }
             }
@@ -156,9 +156,9 @@ impl Generations {
         let mut known = self.change();
         for ((place, token), nonce) in wanted.iter().zip(answers) {
             if let Some(slot) = known.groups.get_mut(&groups[*place].digest())
-                && matches!(slot, Slot::Asked(asked) if asked == token)
+                && matches!(slot, GenerationSlot::CallArgs(asked) if asked == token)
             {
-                *slot = Slot::Known(*nonce);
+                *slot = GenerationSlot::KnownGeneration(*nonce);
             }
         }
     }
@@ -177,7 +177,7 @@ impl Generations {
         self.change().forget_all();
     }
 
-    fn change(&self) -> RwLockWriteGuard<'_, Known> {
+    fn change(&self) -> RwLockWriteGuard<'_, KnownGeneration> {
         let known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         self.changes.fetch_add(1, Ordering::Release);
         known
@@ -193,7 +193,7 @@ mod tests {
     }
 
     fn ask(generations: &Generations, groups: &[Group]) -> Wanted {
-        let first = Epoch::default();
+        let first = ConnectionEpoch::default();
         generations
             .ask(groups, first)
             .expect("nothing was given up")
@@ -241,7 +241,10 @@ mod tests {
         let nonces = [UniqueId::fresh(), UniqueId::fresh()];
         generations.settle(&groups, &second, &nonces);
         generations.settle(&groups, &first, &nonces);
-        assert_eq!(generations.stamp(&groups), Some(Stamp::of(nonces)));
+        assert_eq!(
+            generations.stamp(&groups),
+            Some(GenerationStamp::of(nonces))
+        );
     }
 
     #[test]

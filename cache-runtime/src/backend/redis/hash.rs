@@ -1,6 +1,6 @@
 use redis::cmd;
 
-use super::Way;
+use super::RedisSession;
 use crate::error::{Error, ErrorKind};
 
 /// Fields in one piece.
@@ -12,7 +12,7 @@ pub(super) const ENDS: &[u8] = b"0";
 /// A piece of a hash: where the next one begins; fields and values in turn.
 pub(super) type Piece = (Vec<u8>, Vec<Vec<u8>>);
 
-impl Way {
+impl RedisSession {
     /// One piece of a hash that may be large, within a patience of its own. An error of the server
     /// in its place says that something else stands there.
     pub(super) async fn piece_of_hash(

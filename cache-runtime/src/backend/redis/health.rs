@@ -1,7 +1,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use super::Link;
+use super::Connection;
 
 use crate::error::{Error, ErrorKind};
 use crate::telemetry::event::{Event, Observer};
@@ -11,17 +11,17 @@ pub(crate) struct Health {
     observer: Observer,
     /// The cache was dropped.
     silent: AtomicBool,
-    state: Mutex<State>,
-    links: Mutex<Vec<Weak<Link>>>,
+    state: Mutex<HealthState>,
+    links: Mutex<Vec<Weak<Connection>>>,
     /// Which of the servers that may be the one the links are at.
-    place: Mutex<Option<Place>>,
+    place: Mutex<Option<ServerAddress>>,
 }
 
 /// A server that sentinels have named: where it is, or who it says it is.
-pub(super) type Place = String;
+pub(super) type ServerAddress = String;
 
 #[derive(Default)]
-struct State {
+struct HealthState {
     /// Links that are up; fewer than none while one that has risen and fallen is told of in
     /// another order.
     up: isize,
@@ -48,7 +48,7 @@ impl Health {
         &self.observer
     }
 
-    pub(super) fn watch(&self, link: &Arc<Link>) {
+    pub(super) fn watch(&self, link: &Arc<Connection>) {
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
         links.retain(|link| link.strong_count() > 0);
         links.push(Arc::downgrade(link));
@@ -79,7 +79,7 @@ impl Health {
 
     /// This link will take calls at this place. None of the others does so at another any more:
     /// what is told at the one is not heard of at the other.
-    pub(super) fn arrive(&self, arrived: &Arc<Link>, at: Option<&Place>) {
+    pub(super) fn arrive(&self, arrived: &Arc<Connection>, at: Option<&ServerAddress>) {
         if self.is_at(at) {
             return;
         }
@@ -88,7 +88,7 @@ impl Health {
         let links: Vec<_> = known.iter().filter_map(Weak::upgrade).collect();
         drop(known);
         // One that is still connecting is nowhere yet.
-        let elsewhere = |link: &&Arc<Link>| !Arc::ptr_eq(link, arrived) && link.is_up();
+        let elsewhere = |link: &&Arc<Connection>| !Arc::ptr_eq(link, arrived) && link.is_up();
         for link in links.iter().filter(elsewhere) {
             link.fall("the sentinels name another server");
             link.doubt.notify_one();
@@ -96,7 +96,7 @@ impl Health {
     }
 
     /// Whether the links are there, if that can be told.
-    pub(super) fn is_at(&self, at: Option<&Place>) -> bool {
+    pub(super) fn is_at(&self, at: Option<&ServerAddress>) -> bool {
         let place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
         at.is_none() || place.as_ref() == at
     }

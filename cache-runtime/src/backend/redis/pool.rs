@@ -9,40 +9,40 @@ use redis::{
 use super::RedisConfig;
 #[cfg(feature = "cluster")]
 use super::cluster;
-use super::external_pool::Lent;
+use super::cluster_layout::ClusterLayout;
+use super::external_pool::BorrowedConnection;
+#[cfg(feature = "sentinel")]
+use super::failover_watcher::FailoverWatcher;
 use super::greeting::refusal;
 use super::health;
-use super::inbox::Inbox;
-#[cfg(feature = "sentinel")]
-use super::lookout::Lookout;
-use super::target::Target;
+use super::push_handler::PushHandler;
 use super::topology::Topology;
+use super::transport::Transport;
 use super::url::unusable;
-use super::wire::Wire;
 use crate::error::{Error, ErrorKind};
 
 /// Requests on their way to one connection's writer at most; more wait their turn.
 const QUEUE: usize = 1_024;
 
 /// Builds a link's connections.
-pub(super) struct Source {
+pub(super) struct ConnectionSource {
     settings: Arc<RedisConfig>,
-    inbox: Arc<Inbox>,
+    inbox: Arc<PushHandler>,
     /// Of the one server.
     pools: Option<Pools>,
 }
 
 impl Checkout {
     /// The server, where it is one that sentinels have named.
-    pub(super) fn place(&self) -> Option<&health::Place> {
+    pub(super) fn place(&self) -> Option<&health::ServerAddress> {
         #[cfg(feature = "sentinel")]
-        return self.lookout.as_ref().map(Lookout::named);
+        return self.lookout.as_ref().map(FailoverWatcher::named);
         #[cfg(not(feature = "sentinel"))]
         None
     }
 
     /// One whose server tells of nothing.
-    pub(super) fn lent(wire: Wire, topology: Topology, lent: Lent) -> Self {
+    pub(super) fn lent(wire: Transport, topology: ClusterLayout, lent: BorrowedConnection) -> Self {
         Self {
             wire,
             topology,
@@ -57,22 +57,25 @@ impl Checkout {
 
 /// A connection that stays checked out, and whether its server tells of what is read on it.
 pub(super) struct Checkout {
-    pub(super) wire: Wire,
+    pub(super) wire: Transport,
     /// Where its servers are.
-    pub(super) topology: Topology,
+    pub(super) topology: ClusterLayout,
     pub(super) tracking: bool,
     /// What the server calls it, if pushes come to it.
     pub(super) id: Option<i64>,
     #[cfg(feature = "sentinel")]
-    pub(super) lookout: Option<Lookout>,
-    _lent: Option<Lent>,
+    pub(super) lookout: Option<FailoverWatcher>,
+    _lent: Option<BorrowedConnection>,
 }
 
-impl Source {
-    pub(super) fn new(settings: &Arc<RedisConfig>, inbox: &Arc<Inbox>) -> Result<Self, Error> {
+impl ConnectionSource {
+    pub(super) fn new(
+        settings: &Arc<RedisConfig>,
+        inbox: &Arc<PushHandler>,
+    ) -> Result<Self, Error> {
         // With a login of its own for each connection, a pool for each.
         let pools = match &settings.target {
-            Target::One(server) if settings.credentials.is_none() => {
+            Topology::One(server) if settings.credentials.is_none() => {
                 Some(Pools::new(server, settings, inbox)?)
             }
             _ => None,
@@ -88,11 +91,11 @@ impl Source {
     /// that is named; where they can't, it is an error.
     pub(super) async fn connect(
         &self,
-        target: &Target,
+        target: &Topology,
         redirect: Option<i64>,
     ) -> Result<Checkout, Error> {
         match target {
-            Target::One(server) => {
+            Topology::One(server) => {
                 let connected = match &self.pools {
                     Some(pools) => pools.connect(redirect).await,
                     None => self.pools(server)?.connect(redirect).await,
@@ -105,7 +108,7 @@ impl Source {
                 }
             }
             #[cfg(feature = "sentinel")]
-            Target::Sentinel(watched) => {
+            Topology::Sentinel(watched) => {
                 let (server, lookout) = watched.find().await?;
                 let checkout = self.pools(&server)?.connect(redirect).await?;
                 Ok(Checkout {
@@ -114,12 +117,12 @@ impl Source {
                 })
             }
             #[cfg(feature = "cluster")]
-            Target::Cluster(nodes) => {
+            Topology::Cluster(nodes) => {
                 let connected = cluster::connect(nodes, &self.settings, &self.inbox).await;
                 let (connection, topology, tracking) =
                     connected.map_err(|error| error_of_attempt(&error))?;
                 Ok(Checkout {
-                    wire: Wire::Cluster(connection),
+                    wire: Transport::Cluster(connection),
                     topology,
                     tracking,
                     id: None,
@@ -128,12 +131,12 @@ impl Source {
                     _lent: None,
                 })
             }
-            Target::ExternalPool(pool) => pool.connect().await,
+            Topology::ExternalPool(pool) => pool.connect().await,
         }
     }
 
     /// With the login of this moment.
-    pub(super) async fn target(&self) -> Result<Target, Error> {
+    pub(super) async fn target(&self) -> Result<Topology, Error> {
         let target = &self.settings.target;
         let target = match &self.settings.credentials {
             Some(ask) => target.logged_in(&ask.ask().await?),
@@ -153,7 +156,7 @@ impl Source {
 
 /// Hears what a connection is pushed, in its reader.
 pub(super) fn hears(
-    inbox: impl Fn() -> Option<Arc<Inbox>> + Send + Sync + 'static,
+    inbox: impl Fn() -> Option<Arc<PushHandler>> + Send + Sync + 'static,
 ) -> impl AsyncPushSender {
     move |push: PushInfo| {
         let Some(inbox) = inbox() else { return Ok(()) };
@@ -179,7 +182,7 @@ impl Pools {
     fn new(
         server: &ConnectionInfo,
         settings: &RedisConfig,
-        inbox: &Arc<Inbox>,
+        inbox: &Arc<PushHandler>,
     ) -> Result<Self, Error> {
         let config = AsyncConnectionConfig::new()
             .set_response_timeout(None)
@@ -261,10 +264,14 @@ pub(super) fn field(hello: Value, name: &str) -> Option<i64> {
 }
 
 fn checkout(connection: Connection, tracking: bool) -> Checkout {
-    let wire = Wire::One((*connection).clone());
+    let wire = Transport::One((*connection).clone());
     Checkout {
         tracking,
-        ..Checkout::lent(wire, Topology::one(), Lent::from(connection))
+        ..Checkout::lent(
+            wire,
+            ClusterLayout::one(),
+            BorrowedConnection::from(connection),
+        )
     }
 }
 

@@ -5,34 +5,34 @@ use redis::cluster_async::ClusterConnection;
 use redis::cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo, SingleNodeRoutingInfo};
 use redis::{ErrorKind, RedisResult, Value};
 
-use super::cluster::Routed;
-use super::topology::{Place, Slots, Topology};
+use super::cluster::RoutedNode;
+use super::cluster_layout::{ClusterLayout, NodeAddress, SlotRanges};
 
 /// Those that the driver routes to, if all of them answer and the cluster names the same ones.
 ///
 /// It passes over a node that it has no connection to, and says nothing of it. And one that is a
 /// primary no more keeps its connection, as a replica: it is told of changes only for as long as
 /// it hears of them itself.
-pub(super) async fn primaries<C: Routed>(
+pub(super) async fn primaries<C: RoutedNode>(
     connection: &mut ClusterConnection<C>,
-) -> RedisResult<Topology> {
+) -> RedisResult<ClusterLayout> {
     let mut other = connection.clone();
     let (answering, named) = join(answering(connection), named(&mut other)).await;
     let (mut places, named) = (answering?, named?);
     compare(&places, &named)?;
     // In the same order each time: each has a queue of its own.
     places.sort();
-    let mut slots = Slots::default();
+    let mut slots = SlotRanges::default();
     for one in &named {
         if let Some(place) = places.iter().position(|place| one.is(place)) {
             slots.add(one.first, one.last, place);
         }
     }
-    Ok(Topology { places, slots })
+    Ok(ClusterLayout { places, slots })
 }
 
 /// Returns an error unless the nodes that answer are the primaries that the cluster names.
-fn compare(answering: &[Place], named: &[Named]) -> RedisResult<()> {
+fn compare(answering: &[NodeAddress], named: &[ListedPrimaries]) -> RedisResult<()> {
     if !named
         .iter()
         .all(|one| answering.iter().any(|it| one.is(it)))
@@ -53,7 +53,9 @@ fn compare(answering: &[Place], named: &[Named]) -> RedisResult<()> {
 }
 
 /// Those that the driver is connected to.
-async fn answering<C: Routed>(connection: &mut ClusterConnection<C>) -> RedisResult<Vec<Place>> {
+async fn answering<C: RoutedNode>(
+    connection: &mut ClusterConnection<C>,
+) -> RedisResult<Vec<NodeAddress>> {
     // With no policy, each is named beside its answer.
     let routing = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, None));
     let pongs = connection
@@ -68,14 +70,14 @@ async fn answering<C: Routed>(connection: &mut ClusterConnection<C>) -> RedisRes
         if let Some((host, port)) = address.rsplit_once(':')
             && let Ok(port) = port.parse()
         {
-            places.push(Place::There(host.to_owned(), port));
+            places.push(NodeAddress::There(host.to_owned(), port));
         }
     }
     Ok(places)
 }
 
 /// A primary as one of the nodes has it, and some slots that are on it.
-struct Named {
+struct ListedPrimaries {
     first: u16,
     last: u16,
     /// Nothing where the node does not know or does not tell.
@@ -83,18 +85,20 @@ struct Named {
     port: i64,
 }
 
-impl Named {
-    fn is(&self, place: &Place) -> bool {
+impl ListedPrimaries {
+    fn is(&self, place: &NodeAddress) -> bool {
         match place {
-            Place::Here => false,
-            Place::There(host, port) => {
+            NodeAddress::LocalSession => false,
+            NodeAddress::There(host, port) => {
                 self.port == i64::from(*port) && (self.host.is_empty() || self.host == *host)
             }
         }
     }
 }
 
-async fn named<C: Routed>(connection: &mut ClusterConnection<C>) -> RedisResult<Vec<Named>> {
+async fn named<C: RoutedNode>(
+    connection: &mut ClusterConnection<C>,
+) -> RedisResult<Vec<ListedPrimaries>> {
     let mut slots = redis::cmd("CLUSTER");
     slots.arg("SLOTS");
     let random = RoutingInfo::SingleNode(SingleNodeRoutingInfo::RandomPrimary);
@@ -118,7 +122,7 @@ async fn named<C: Routed>(connection: &mut ClusterConnection<C>) -> RedisResult<
         let host: Option<String> = redis::from_redis_value(host)?;
         let known = |host: &String| !matches!(host.as_str(), "?" | "0.0.0.0" | "::");
         let host = host.filter(known).unwrap_or_default();
-        primaries.push(Named {
+        primaries.push(ListedPrimaries {
             first,
             last,
             host,
@@ -133,15 +137,15 @@ mod tests {
     use super::*;
 
     fn agree(answering: &[(&str, u16)], named: &[(&str, i64)]) -> bool {
-        let there = |(host, port): &(&str, u16)| Place::There((*host).to_owned(), *port);
-        let name = |(host, port): &(&str, i64)| Named {
+        let there = |(host, port): &(&str, u16)| NodeAddress::There((*host).to_owned(), *port);
+        let name = |(host, port): &(&str, i64)| ListedPrimaries {
             first: 0,
             last: 0,
             host: (*host).to_owned(),
             port: *port,
         };
-        let answering: Vec<Place> = answering.iter().map(there).collect();
-        let named: Vec<Named> = named.iter().map(name).collect();
+        let answering: Vec<NodeAddress> = answering.iter().map(there).collect();
+        let named: Vec<ListedPrimaries> = named.iter().map(name).collect();
         compare(&answering, &named).is_ok()
     }
 

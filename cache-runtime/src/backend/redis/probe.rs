@@ -2,19 +2,19 @@ use std::time::{Duration, Instant};
 
 use redis::{Cmd, RedisError, Value, cmd};
 
-use super::Way;
+use super::RedisSession;
+use super::cluster_layout::NodeAddress;
 use super::pool::field;
-use super::target::Target;
-use super::topology::Place;
+use super::topology::Topology;
 use crate::error::Error;
 
 /// Round trips of which the median is taken.
 const PINGS: usize = 11;
 
 /// What a server tells of itself, and lets us do.
-pub(crate) struct Facts {
+pub(crate) struct ServerFacts {
     /// Of each primary: lines of INFO, one `name:value` each. Nothing if it is not told.
-    infos: Vec<Info>,
+    infos: Vec<ServerInfo>,
     /// 3 or 2.
     pub(crate) protocol: i64,
     pub(crate) tracking: bool,
@@ -31,9 +31,9 @@ pub(crate) struct Facts {
 }
 
 /// What one server tells of itself.
-pub(crate) struct Info(String);
+pub(crate) struct ServerInfo(String);
 
-impl Info {
+impl ServerInfo {
     /// One line of it.
     pub(crate) fn of(&self, name: &str) -> Option<&str> {
         let mut lines = self.0.lines().filter_map(|line| line.split_once(':'));
@@ -42,21 +42,21 @@ impl Info {
     }
 }
 
-impl Facts {
+impl ServerFacts {
     /// Of each primary that tells.
-    pub(crate) fn infos(&self) -> &[Info] {
+    pub(crate) fn infos(&self) -> &[ServerInfo] {
         &self.infos
     }
 }
 
-impl Way {
+impl RedisSession {
     /// Asks the server about itself, and tries all that the cache will need.
-    pub(crate) async fn facts(&self) -> Result<Facts, Error> {
+    pub(crate) async fn facts(&self) -> Result<ServerFacts, Error> {
         // Also while invalidations wait: what keeps them waiting is the answer.
         Self::ahead(self.link().steady()).facts_now().await
     }
 
-    async fn facts_now(&self) -> Result<Facts, Error> {
+    async fn facts_now(&self) -> Result<ServerFacts, Error> {
         let mut trips = Vec::with_capacity(PINGS);
         for _ in 0..PINGS {
             self.refill();
@@ -67,7 +67,7 @@ impl Way {
         }
         trips.sort();
         let places = self.places().await?;
-        let mut facts = Facts {
+        let mut facts = ServerFacts {
             infos: Vec::new(),
             protocol: 2,
             tracking: self.is_tracking(),
@@ -76,7 +76,7 @@ impl Way {
             missing: Vec::new(),
             refused: Vec::new(),
             elsewhere: false,
-            lent: matches!(self.settings.target, Target::ExternalPool(_)),
+            lent: matches!(self.settings.target, Topology::ExternalPool(_)),
         };
         if let Ok(hello) = self.say(cmd("HELLO")).await? {
             facts.protocol = field(hello, "proto").unwrap_or(2);
@@ -85,7 +85,9 @@ impl Way {
             let mut info = cmd("INFO");
             info.arg("everything");
             match self.say_to(place, info).await? {
-                Ok(info) => facts.infos.extend(redis::from_redis_value(info).map(Info)),
+                Ok(info) => facts
+                    .infos
+                    .extend(redis::from_redis_value(info).map(ServerInfo)),
                 Err(error) => facts.refused(&error, "info", &self.settings.namespace),
             }
         }
@@ -105,7 +107,9 @@ impl Way {
         {
             facts.refused(&error, "role", &self.settings.namespace);
         }
-        if places.iter().all(|place| *place != Place::Here)
+        if places
+            .iter()
+            .all(|place| *place != NodeAddress::LocalSession)
             && let Err(error) = self.say(cmd("ASKING")).await?
         {
             facts.refused(&error, "asking", &self.settings.namespace);
@@ -113,7 +117,7 @@ impl Way {
         Ok(facts)
     }
 
-    async fn places(&self) -> Result<Vec<Place>, Error> {
+    async fn places(&self) -> Result<Vec<NodeAddress>, Error> {
         self.refill();
         let topology = self.exchange(|mut line| async move { line.connection.topology().await });
         Ok(topology.await?.places)
@@ -121,13 +125,13 @@ impl Way {
 
     /// Sends one command; what the server answers to it is no error of the connection.
     async fn say(&self, command: Cmd) -> Result<Result<Value, RedisError>, Error> {
-        self.say_to(&Place::Here, command).await
+        self.say_to(&NodeAddress::LocalSession, command).await
     }
 
     /// As [`say`](Self::say), to this server.
     async fn say_to(
         &self,
-        place: &Place,
+        place: &NodeAddress,
         command: Cmd,
     ) -> Result<Result<Value, RedisError>, Error> {
         self.refill();
@@ -177,7 +181,7 @@ impl Way {
     }
 }
 
-impl Facts {
+impl ServerFacts {
     fn refused(&mut self, error: &RedisError, right: &str, namespace: &str) {
         let words = error.detail().unwrap_or_default();
         let missing = match error.code() {

@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 use redis::cmd;
 use tokio::time::{sleep, timeout};
 
-use super::keeper::connect;
-use super::link::{HEARTBEAT, Link, Up};
+use super::connection::{Connection, Established, HEARTBEAT};
 use super::pool::{Checkout, is_answer};
-use crate::backend::redis::generations::Epoch;
+use super::supervisor::connect;
+use crate::backend::redis::generations::ConnectionEpoch;
 use crate::error::{Error, ErrorKind};
 use crate::invalidation::unique_id::UniqueId;
 use crate::key::Key;
@@ -24,10 +24,10 @@ use crate::key::Key;
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// Which of the steady link's connections hears for this one, and what the server calls it.
-type Ear = (i64, Epoch);
+type PushTarget = (i64, ConnectionEpoch);
 
 /// Connects, watches over the connection, and connects again; ends with its link.
-pub(super) async fn keep(link: Weak<Link>) {
+pub(super) async fn keep(link: Weak<Connection>) {
     let mut source = None;
     let mut pause = Duration::from_millis(20);
     loop {
@@ -54,7 +54,7 @@ pub(super) async fn keep(link: Weak<Link>) {
                 pause = Duration::from_millis(20);
                 strong.hear(Instant::now());
                 strong.renewed();
-                let up = Up {
+                let up = Established {
                     connection: checkout.wire.clone(),
                     tracking: true,
                     epoch: ear.1,
@@ -81,13 +81,13 @@ pub(super) async fn keep(link: Weak<Link>) {
     }
 }
 
-fn ear(link: &Link) -> Option<Ear> {
+fn ear(link: &Connection) -> Option<PushTarget> {
     link.steady.as_ref()?.hears()
 }
 
 /// Returns an error unless what is read on this connection is told to our own: in between may be
 /// something that has led the two to different servers, where the number is another's.
-async fn is_heard(link: &Link, checkout: &mut Checkout) -> Result<(), Error> {
+async fn is_heard(link: &Connection, checkout: &mut Checkout) -> Result<(), Error> {
     let name: String = UniqueId::fresh()
         .0
         .map(|byte| format!("{byte:02x}"))
@@ -114,7 +114,12 @@ async fn is_heard(link: &Link, checkout: &mut Checkout) -> Result<(), Error> {
 }
 
 /// Returns when the connection is gone, or the one that hears for it, or its link.
-async fn watch(link: &Weak<Link>, mut up: Up, checkout: &mut Checkout, before: Ear) {
+async fn watch(
+    link: &Weak<Connection>,
+    mut up: Established,
+    checkout: &mut Checkout,
+    before: PushTarget,
+) {
     while let Some(strong) = link.upgrade() {
         let settings = Arc::clone(&strong.settings);
         let pause = if strong.is_up() {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use redis::{Cmd, Value, cmd};
 
-use super::Way;
+use super::RedisSession;
 use super::hash::ENDS;
 use super::scripts::SCRIPTS;
 use crate::backend::KnownNames;
@@ -29,7 +29,7 @@ const OTHERS: &[u8] = b"*";
 /// that the registry has lost what was there leaves one, because others may not have found it yet.
 const MARK: char = ':';
 
-impl Way {
+impl RedisSession {
     /// Adds a name for the first time in this process.
     pub(super) async fn announce_name(&self, name: &str, variant: &str) -> Result<(), Error> {
         let names = [(name.to_owned(), variant.to_owned())];

@@ -109,12 +109,12 @@ return {redis.call('GET', KEYS[1]), known and 1 or 0}",
         r"local entry, damaged = ARGV[4] == 'normal' and redis.pcall('GETEX', KEYS[1]), 0
 local taken = ARGV[4] ~= 'force' and not entry and redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2])
 if not taken then
-  local beyond, most, pauses = string.match(ARGV[5], '(%S+) (%S+) (%S+)')
+  local min_remaining_ttl, most, pauses = string.match(ARGV[5], '(%S+) (%S+) (%S+)')
   if type(entry) == 'table' then
     damaged = 1
   elseif entry and #entry <= tonumber(most) and string.sub(entry, 1, 3) == string.sub(ARGV[3], 1, 3)
     and string.sub(entry, 5, #ARGV[3]) == string.sub(ARGV[3], 5) then
-    beyond = tonumber(beyond)
+    beyond = tonumber(min_remaining_ttl)
     taken = beyond > 0 and redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2])
     local left = redis.call('PTTL', KEYS[1])
     if left > beyond then

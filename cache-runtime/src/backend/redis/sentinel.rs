@@ -3,16 +3,16 @@ use redis::TlsMode;
 use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
 use redis::{ConnectionAddr, ConnectionInfo, RedisConnectionInfo, RedisError, RedisResult};
 
-use super::lookout::Lookout;
+use super::failover_watcher::FailoverWatcher;
 use super::pool::error_of_attempt;
-use super::target::Watched;
 use super::tcp;
+use super::topology::Watched;
 use crate::error::Error;
 
 impl Watched {
     /// Where the server is at this moment, as its sentinels have it, and who looks whether that
     /// changes.
-    pub(super) async fn find(&self) -> Result<(ConnectionInfo, Option<Lookout>), Error> {
+    pub(super) async fn find(&self) -> Result<(ConnectionInfo, Option<FailoverWatcher>), Error> {
         let own = self.sentinels[0].redis_settings();
         let server = self.node.redis_settings();
         let mut login = own;
@@ -31,7 +31,7 @@ impl Watched {
             ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
                 let sentinels = self.sentinels.iter();
                 let sentinels = sentinels.map(|info| as_user(info, login)).collect();
-                Some(Lookout::new(sentinels, &self.name, (host, *port)))
+                Some(FailoverWatcher::new(sentinels, &self.name, (host, *port)))
             }
             _ => None,
         };

@@ -1,8 +1,8 @@
 use redis::cmd;
 
-use super::Way;
-use super::topology::Place;
-use crate::backend::Removed;
+use super::RedisSession;
+use super::cluster_layout::NodeAddress;
+use crate::backend::RemovedEntries;
 use crate::error::Error;
 use crate::key::Key;
 use crate::key::pattern::KeyPattern;
@@ -16,13 +16,17 @@ fn there_and_back<T>(places: &[T]) -> impl Iterator<Item = &T> {
     places.iter().chain(places.iter().rev().skip(1))
 }
 
-impl Way {
+impl RedisSession {
     /// One sweep over the keys that match, on all servers: leases or entries.
-    pub(super) async fn sweep(&self, pattern: &KeyPattern, leases: bool) -> Result<Removed, Error> {
+    pub(super) async fn sweep(
+        &self,
+        pattern: &KeyPattern,
+        leases: bool,
+    ) -> Result<RemovedEntries, Error> {
         self.refill();
         let topology = self.exchange(|mut line| async move { line.connection.topology().await });
         let places = topology.await?.places;
-        let mut removed = Removed::default();
+        let mut removed = RemovedEntries::default();
         for place in there_and_back(&places) {
             removed.add(self.sweep_at(place, pattern, leases).await?);
         }
@@ -31,14 +35,14 @@ impl Way {
 
     async fn sweep_at(
         &self,
-        place: &Place,
+        place: &NodeAddress,
         pattern: &KeyPattern,
         leases: bool,
-    ) -> Result<Removed, Error> {
+    ) -> Result<RemovedEntries, Error> {
         let glob = pattern.redis_match(&self.settings.namespace);
         let glob = glob.as_str();
         let mut cursor = b"0".to_vec();
-        let mut removed = Removed::default();
+        let mut removed = RemovedEntries::default();
         loop {
             let from = cursor;
             self.refill();

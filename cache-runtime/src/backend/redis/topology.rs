@@ -1,106 +1,149 @@
-#[cfg(feature = "cluster")]
-use redis::Cmd;
-#[cfg(feature = "cluster")]
-use redis::cluster_routing::Slot;
+use redis::ConnectionInfo;
+#[cfg(feature = "tls")]
+use redis::TlsCertificates;
 
-/// One of the servers that keys are on.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Place {
-    Here,
+use super::external_pool::ExternalPool;
+use crate::backend::redis::credentials::Credentials;
+#[cfg(feature = "tls")]
+use crate::error::{Error, ErrorKind};
+
+/// Where a cache's entries are.
+#[derive(Clone)]
+#[allow(clippy::large_enum_variant, reason = "a cache has one")]
+pub(crate) enum Topology {
+    /// One server.
+    One(ConnectionInfo),
+    /// A cluster, by some of its nodes.
     #[cfg(feature = "cluster")]
-    There(String, u16),
+    Cluster(Vec<ConnectionInfo>),
+    /// Whichever server the sentinels name.
+    #[cfg(feature = "sentinel")]
+    Sentinel(Watched),
+    /// Wherever the program's own pool leads.
+    ExternalPool(ExternalPool),
 }
 
-/// The servers that keys are on.
-pub(super) struct Topology {
-    pub(super) places: Vec<Place>,
-    #[cfg(feature = "cluster")]
-    pub(super) slots: Slots,
+/// A server whose place its sentinels know.
+#[cfg(feature = "sentinel")]
+#[derive(Clone)]
+pub(crate) struct Watched {
+    /// With a login of their own, or with none.
+    pub(super) sentinels: Vec<ConnectionInfo>,
+    /// What they call it.
+    pub(super) name: String,
+    /// How to log in there: all but the address.
+    pub(super) node: ConnectionInfo,
+    #[cfg(feature = "tls")]
+    pub(super) certificates: Option<TlsCertificates>,
 }
 
 impl Topology {
-    /// All keys are on one server.
-    pub(super) fn one() -> Self {
-        Self {
-            places: vec![Place::Here],
-            #[cfg(feature = "cluster")]
-            slots: Slots::default(),
+    /// Whether the server that is there may turn out to be the wrong one.
+    pub(super) fn moves(&self) -> bool {
+        match self {
+            #[cfg(feature = "sentinel")]
+            Self::Sentinel(_) => true,
+            Self::ExternalPool(pool) => pool.moves(),
+            _ => false,
         }
     }
 
-    /// Whether these servers are all in that one too.
-    pub(super) fn is_within(&self, other: &Self) -> bool {
-        self.places.iter().all(|place| other.places.contains(place))
+    /// Whether one connection's pushes may be sent to another: those of a cluster's nodes would have
+    /// to go node by node, and a program's own pool is tracked by nobody.
+    pub(super) fn can_redirect(&self) -> bool {
+        match self {
+            Self::One(_) => true,
+            #[cfg(feature = "sentinel")]
+            Self::Sentinel(_) => true,
+            #[cfg(feature = "cluster")]
+            Self::Cluster(_) => false,
+            Self::ExternalPool(_) => false,
+        }
+    }
+
+    /// With this login.
+    pub(super) fn logged_in(&self, credentials: &Credentials) -> Self {
+        let login = |info: &ConnectionInfo| login(info, credentials);
+        match self {
+            Self::One(server) => Self::One(login(server)),
+            #[cfg(feature = "cluster")]
+            Self::Cluster(nodes) => Self::Cluster(nodes.iter().map(login).collect()),
+            #[cfg(feature = "sentinel")]
+            Self::Sentinel(watched) => Self::Sentinel(Watched {
+                node: login(&watched.node),
+                ..watched.clone()
+            }),
+            Self::ExternalPool(pool) => Self::ExternalPool(pool.clone()),
+        }
+    }
+
+    /// With this login at the sentinels, if it has any.
+    #[cfg(feature = "sentinel")]
+    pub(super) fn logged_in_at_sentinels(self, credentials: &Credentials) -> Self {
+        match self {
+            Self::Sentinel(watched) => {
+                let sentinels = watched.sentinels.iter();
+                let sentinels = sentinels.map(|info| login(info, credentials)).collect();
+                Self::Sentinel(Watched {
+                    sentinels,
+                    ..watched
+                })
+            }
+            other => other,
+        }
+    }
+
+    /// With these certificates.
+    #[cfg(feature = "tls")]
+    pub(crate) fn certified(self, certificates: &TlsCertificates) -> Result<Self, Error> {
+        let certify = |info: ConnectionInfo| {
+            if !matches!(info.addr(), redis::ConnectionAddr::TcpTls { .. }) {
+                return Err(Error::new(
+                    ErrorKind::Config,
+                    "there are certificates, and the redis url says nothing of TLS: write rediss://",
+                ));
+            }
+            let client = redis::Client::build_with_tls(info, certificates.clone());
+            let client = client.map_err(|error| {
+                let detail = error.detail().unwrap_or_default();
+                let why = format!(
+                    "the certificates can't be used: {} {detail}",
+                    error.category()
+                );
+                Error::new(ErrorKind::Config, why)
+            })?;
+            Ok(client.get_connection_info().clone())
+        };
+        match self {
+            Self::One(server) => certify(server).map(Self::One),
+            #[cfg(feature = "cluster")]
+            Self::Cluster(nodes) => {
+                let nodes = nodes.into_iter().map(certify);
+                nodes.collect::<Result<_, _>>().map(Self::Cluster)
+            }
+            #[cfg(feature = "sentinel")]
+            Self::Sentinel(watched) => {
+                let sentinels = watched.sentinels.into_iter().map(certify);
+                Ok(Self::Sentinel(Watched {
+                    sentinels: sentinels.collect::<Result<_, _>>()?,
+                    node: certify(watched.node)?,
+                    certificates: Some(certificates.clone()),
+                    ..watched
+                }))
+            }
+            Self::ExternalPool(pool) => Ok(Self::ExternalPool(pool)),
+        }
     }
 }
 
-/// Which of a cluster's servers each slot is on: one for each range of slots.
-#[cfg(feature = "cluster")]
-#[derive(Clone, Default, PartialEq)]
-pub(super) struct Slots(Vec<(u16, u16, usize)>);
-
-#[cfg(feature = "cluster")]
-impl Slots {
-    pub(super) fn add(&mut self, first: u16, last: u16, place: usize) {
-        self.0.push((first, last, place));
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Each slot, and the place of its server.
-    pub(super) fn each(&self) -> impl Iterator<Item = (Slot, usize)> {
-        let ranges = self.0.iter();
-        ranges.flat_map(|&(first, last, place)| {
-            let slots = (first..=last).filter_map(Slot::new);
-            slots.map(move |slot| (slot, place))
-        })
-    }
-}
-
-/// The slot of the first key that a command is about.
-#[cfg(feature = "cluster")]
-pub(super) fn slot_of(command: &Cmd) -> Option<Slot> {
-    use redis::Arg;
-    let mut args = command.args_iter();
-    // A script's name and the number of its keys come before its first key.
-    let before = match args.next() {
-        Some(Arg::Simple(b"EVALSHA")) => 2,
-        _ => 0,
+fn login(info: &ConnectionInfo, credentials: &Credentials) -> ConnectionInfo {
+    let redis = info.redis_settings().clone();
+    let redis = redis.set_password(&credentials.password);
+    let redis = match (&credentials.user, redis.username()) {
+        (Some(user), _) => redis.set_username(user),
+        // In place of the url's.
+        (None, Some(_)) => redis.set_username("default"),
+        (None, None) => redis,
     };
-    match args.nth(before) {
-        Some(Arg::Simple(key)) => Some(Slot::for_key(key)),
-        _ => None,
-    }
-}
-
-#[cfg(all(test, feature = "cluster"))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_command_is_sent_to_where_its_first_key_is() {
-        let mut get = redis::cmd("GETRANGE");
-        get.arg("ns:{f}:1").arg(0).arg(10);
-        let mut script = redis::cmd("EVALSHA");
-        script
-            .arg("0123")
-            .arg(2)
-            .arg("ns:{f}:1")
-            .arg("ns:{f}:1:lease");
-        let slot = Slot::for_key("ns:{f}:1");
-        assert_eq!(slot_of(&get), Some(slot));
-        assert_eq!(slot_of(&script), Some(slot));
-        assert_eq!(slot_of(&redis::cmd("PING")), None);
-    }
-
-    #[test]
-    fn each_slot_has_its_server() {
-        let mut slots = Slots::default();
-        slots.add(0, 2, 0);
-        slots.add(16_382, 16_383, 1);
-        let places: Vec<usize> = slots.each().map(|(_, place)| place).collect();
-        assert_eq!(places, [0, 0, 0, 1, 1]);
-    }
+    info.clone().set_redis_settings(redis)
 }

@@ -1,21 +1,21 @@
 use redis::{ConnectionInfo, IntoConnectionInfo, RedisError};
 
-use super::target::Target;
-#[cfg(feature = "sentinel")]
-use super::target::Watched;
 use super::tcp;
+use super::topology::Topology;
+#[cfg(feature = "sentinel")]
+use super::topology::Watched;
 use crate::error::{Error, ErrorKind};
 
 /// What stands before the hosts of a url, and behind it.
 #[cfg(any(feature = "cluster", feature = "sentinel"))]
-struct Parts<'a> {
+struct UrlParts<'a> {
     tls: bool,
     credentials: &'a str,
     hosts: Vec<&'a str>,
     path: &'a str,
 }
 
-impl Target {
+impl Topology {
     /// What a url says, or what is wrong with it, without its credentials.
     pub(crate) fn parse(url: &str) -> Result<Self, Error> {
         let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
@@ -31,7 +31,7 @@ impl Target {
 }
 
 #[cfg(any(feature = "cluster", feature = "sentinel"))]
-impl<'a> Parts<'a> {
+impl<'a> UrlParts<'a> {
     fn of(scheme: &str, rest: &'a str) -> Self {
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         let (credentials, hosts) = match authority.rsplit_once('@') {
@@ -59,9 +59,9 @@ impl<'a> Parts<'a> {
 }
 
 #[cfg(feature = "cluster")]
-fn cluster(scheme: &str, rest: &str) -> Result<Target, Error> {
+fn cluster(scheme: &str, rest: &str) -> Result<Topology, Error> {
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let parts = Parts::of(scheme, rest);
+    let parts = UrlParts::of(scheme, rest);
     if !matches!(parts.path, "" | "0") {
         return Err(Error::new(
             ErrorKind::Config,
@@ -71,18 +71,18 @@ fn cluster(scheme: &str, rest: &str) -> Result<Target, Error> {
     let nodes = parts.hosts.iter();
     let path = format!("{}?{query}", parts.path);
     let nodes = nodes.map(|host| parts.server(host, parts.credentials, &path));
-    nodes.collect::<Result<_, _>>().map(Target::Cluster)
+    nodes.collect::<Result<_, _>>().map(Topology::Cluster)
 }
 
 #[cfg(not(feature = "cluster"))]
-fn cluster(_: &str, _: &str) -> Result<Target, Error> {
+fn cluster(_: &str, _: &str) -> Result<Topology, Error> {
     Err(behind("cluster"))
 }
 
 #[cfg(feature = "sentinel")]
-fn sentinel(scheme: &str, rest: &str) -> Result<Target, Error> {
+fn sentinel(scheme: &str, rest: &str) -> Result<Topology, Error> {
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let parts = Parts::of(scheme, rest);
+    let parts = UrlParts::of(scheme, rest);
     let (name, database) = parts.path.split_once('/').unwrap_or((parts.path, ""));
     if name.is_empty() {
         return Err(Error::new(
@@ -93,7 +93,7 @@ fn sentinel(scheme: &str, rest: &str) -> Result<Target, Error> {
     let (own, query) = login_of_sentinels(query)?;
     let sentinels = parts.hosts.iter();
     let sentinels = sentinels.map(|host| parts.server(host, &own, ""));
-    Ok(Target::Sentinel(Watched {
+    Ok(Topology::Sentinel(Watched {
         sentinels: sentinels.collect::<Result<_, _>>()?,
         name: name.to_owned(),
         node: parts.server(
@@ -178,7 +178,7 @@ fn login_of_sentinels(query: &str) -> Result<(String, String), Error> {
 }
 
 #[cfg(not(feature = "sentinel"))]
-fn sentinel(_: &str, _: &str) -> Result<Target, Error> {
+fn sentinel(_: &str, _: &str) -> Result<Topology, Error> {
     Err(behind("sentinel"))
 }
 
@@ -216,14 +216,14 @@ mod tests {
     use super::*;
 
     fn refusal(url: &str) -> String {
-        let refused = Target::parse(url).err();
+        let refused = Topology::parse(url).err();
         refused.expect("it can't be used").to_string()
     }
 
     #[cfg(feature = "cluster")]
     #[test]
     fn the_nodes_of_a_cluster_share_a_login() {
-        let Ok(Target::Cluster(nodes)) = Target::parse("redis+cluster://ada:pw@one,two:7000")
+        let Ok(Topology::Cluster(nodes)) = Topology::parse("redis+cluster://ada:pw@one,two:7000")
         else {
             panic!("it is a cluster");
         };
@@ -238,8 +238,8 @@ mod tests {
     #[cfg(feature = "sentinel")]
     #[test]
     fn sentinels_have_a_name_for_a_server() {
-        let Ok(Target::Sentinel(watched)) =
-            Target::parse("redis+sentinel://ada:pw@one:26379,two:26380/main/3")
+        let Ok(Topology::Sentinel(watched)) =
+            Topology::parse("redis+sentinel://ada:pw@one:26379,two:26380/main/3")
         else {
             panic!("they are sentinels");
         };
@@ -252,7 +252,7 @@ mod tests {
         // What a sentinel is asked needs no login of the server's.
         assert_eq!(watched.sentinels[0].redis_settings().password(), None);
         let own = "redis+sentinel://ada:pw@one/main/3?sentinel_user=eve&protocol=resp3&sentinel_password=a/b%26c";
-        let Ok(Target::Sentinel(watched)) = Target::parse(own) else {
+        let Ok(Topology::Sentinel(watched)) = Topology::parse(own) else {
             panic!("they are sentinels");
         };
         let [server, sentinel] =
@@ -276,21 +276,21 @@ mod tests {
             let tcp = info.tcp_settings();
             tcp.nodelay() && tcp.keepalive().is_some()
         };
-        let one = |url: &str| match Target::parse(url) {
-            Ok(Target::One(server)) => server,
+        let one = |url: &str| match Topology::parse(url) {
+            Ok(Topology::One(server)) => server,
             _ => panic!("it is one server"),
         };
         assert!(is_immediate(&one("redis://one:1/3")));
         #[cfg(feature = "tls")]
         assert!(is_immediate(&one("rediss://one:1/3")));
         #[cfg(feature = "cluster")]
-        match Target::parse("redis+cluster://one,two") {
-            Ok(Target::Cluster(nodes)) => assert!(nodes.iter().all(is_immediate)),
+        match Topology::parse("redis+cluster://one,two") {
+            Ok(Topology::Cluster(nodes)) => assert!(nodes.iter().all(is_immediate)),
             _ => panic!("it is a cluster"),
         }
         #[cfg(feature = "sentinel")]
-        match Target::parse("redis+sentinel://one,two/main") {
-            Ok(Target::Sentinel(watched)) => {
+        match Topology::parse("redis+sentinel://one,two/main") {
+            Ok(Topology::Sentinel(watched)) => {
                 assert!(watched.sentinels.iter().all(is_immediate) && is_immediate(&watched.node));
             }
             _ => panic!("they are sentinels"),
@@ -338,7 +338,7 @@ mod tests {
             #[cfg(feature = "cluster")]
             "redis+cluster://one,two?protocol=3",
         ] {
-            assert!(Target::parse(url).is_ok(), "{url}");
+            assert!(Topology::parse(url).is_ok(), "{url}");
         }
     }
 

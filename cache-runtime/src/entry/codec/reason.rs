@@ -45,11 +45,11 @@ mod tests {
     #[allow(dead_code, reason = "it is never read")]
     struct User {
         id: u32,
-        role: Option<Role>,
+        role: Option<Direction>,
     }
 
     #[derive(Debug, Deserialize)]
-    enum Role {
+    enum Direction {
         Admin,
     }
 

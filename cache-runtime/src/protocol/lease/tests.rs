@@ -2,72 +2,72 @@ use super::*;
 
 use std::time::Instant;
 
-use crate::backend::memory::Memory;
-use crate::backend::{Claim, Claimed, Look, Reach, Typed};
+use crate::backend::memory::MemoryBackend;
+use crate::backend::{ClaimMode, ClaimReply, ClaimRequest, ReadMode, TypedValue};
 use crate::entry::codec::Encoding;
-use crate::entry::header::Mark;
-use crate::invalidation::group::{Group, Stamp};
-use crate::near_cache::Near;
-use crate::protocol::single_flight::{Flights, Lead, Role};
+use crate::entry::header::EntryHeader;
+use crate::invalidation::group::{GenerationStamp, Group};
+use crate::near_cache::NearCache;
+use crate::protocol::single_flight::{FlightRole, Leader, SingleFlight};
 
 const LIFE: Duration = Duration::from_secs(60);
 const PATIENCE: Duration = Duration::from_secs(20);
 
 struct Bed {
-    session: Session,
+    session: BackendSession,
     groups: Arc<[Group]>,
     key: Key,
-    flights: Arc<Flights>,
+    flights: Arc<SingleFlight>,
 }
 
 impl Bed {
     fn new() -> Self {
-        let near = Arc::new(Near::new(10, 10_000, 1_000));
+        let near = Arc::new(NearCache::new(10, 10_000, 1_000));
         Self {
-            session: Session::Memory(Arc::new(Memory::new(near))),
+            session: BackendSession::MemoryBackend(Arc::new(MemoryBackend::new(near))),
             groups: [Group::function("ns", "user")].into(),
             key: Key::of("ns:user:1"),
-            flights: Arc::new(Flights::new()),
+            flights: Arc::new(SingleFlight::new()),
         }
     }
 
-    fn stamp(&self) -> Stamp {
+    fn stamp(&self) -> GenerationStamp {
         pollster::block_on(self.session.stamp(&self.groups)).expect("it answers")
     }
 
-    fn claim(&self, token: UniqueId, respects_pause: bool) -> Claim {
-        let mark = Mark::new(Encoding::JSON, 0, self.stamp(), &self.key);
-        let claimed = Claimed {
+    fn claim(&self, token: UniqueId, respects_pause: bool) -> ClaimReply {
+        let mark = EntryHeader::new(Encoding::JSON, 0, self.stamp(), &self.key);
+        let claimed = ClaimRequest {
             key: &self.key,
             groups: &self.groups,
             mark: &mark,
             token,
             life: LIFE,
-            reach: Reach::Normal,
-            beyond: Duration::ZERO,
+            reach: ClaimMode::Normal,
+            min_remaining_ttl: Duration::ZERO,
             respects_pause,
         };
         pollster::block_on(self.session.claim(&claimed)).expect("it answers")
     }
 
-    fn lead(&self) -> Lead {
+    fn lead(&self) -> Leader {
         match self.flights.join(&self.key, &self.groups) {
-            Role::Lead(lead) => lead,
-            Role::Follow(_) => panic!("there is a flight already"),
+            FlightRole::Leader(lead) => lead,
+            FlightRole::Follow(_) => panic!("there is a flight already"),
         }
     }
 
     /// A lease that is held, renewed three times in so long.
-    fn lease(&self, lead: &Lead, life: Duration) -> Lease {
+    fn lease(&self, lead: &Leader, life: Duration) -> Lease {
         let token = UniqueId::fresh();
-        assert!(matches!(self.claim(token, false), Claim::Granted));
+        assert!(matches!(self.claim(token, false), ClaimReply::Granted));
         Lease::keep(&self.session, &self.key, token, life, lead.attend())
     }
 
     fn is_held(&self) -> bool {
         match self.claim(UniqueId::fresh(), true) {
-            Claim::Held(_) => true,
-            Claim::Granted => panic!("it was to be looked at"),
+            ClaimReply::Held(_) => true,
+            ClaimReply::Granted => panic!("it was to be looked at"),
             _ => false,
         }
     }
@@ -76,7 +76,7 @@ impl Bed {
     fn is_free(&self) -> bool {
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE {
-            if matches!(self.claim(UniqueId::fresh(), false), Claim::Granted) {
+            if matches!(self.claim(UniqueId::fresh(), false), ClaimReply::Granted) {
                 return true;
             }
             std::thread::sleep(Duration::from_millis(1));
@@ -84,8 +84,8 @@ impl Bed {
         false
     }
 
-    fn entry(&self) -> Stored {
-        Stored::Typed(Typed {
+    fn entry(&self) -> StoredEntry {
+        StoredEntry::TypedValue(TypedValue {
             value: Arc::new(7u32),
             stamp: self.stamp().half(),
             bytes: 4,
@@ -93,7 +93,7 @@ impl Bed {
     }
 
     fn is_stored(&self) -> bool {
-        let read = self.session.read(&self.key, &self.groups, Look::Entry);
+        let read = self.session.read(&self.key, &self.groups, ReadMode::Entry);
         let read = pollster::block_on(read).expect("it answers");
         read.entry.is_some()
     }
@@ -105,7 +105,7 @@ fn a_lease_that_is_filled_stores_the_value_and_ends() {
     let lead = bed.lead();
     let lease = bed.lease(&lead, LIFE);
     assert!(bed.is_held());
-    let filled = lease.fill(bed.entry(), LIFE, Existing::Replace);
+    let filled = lease.fill(bed.entry(), LIFE, ExistingEntry::Replace);
     assert_eq!(pollster::block_on(filled).ok(), Some(true));
     assert!(bed.is_stored());
 }
@@ -116,7 +116,7 @@ fn a_lease_that_was_lost_stores_nothing() {
     let lead = bed.lead();
     let lease = bed.lease(&lead, LIFE);
     pollster::block_on(bed.session.remove(&bed.key)).expect("it answers");
-    let filled = lease.fill(bed.entry(), LIFE, Existing::Replace);
+    let filled = lease.fill(bed.entry(), LIFE, ExistingEntry::Replace);
     assert_eq!(pollster::block_on(filled).ok(), Some(false));
     assert!(!bed.is_stored());
 }
@@ -129,11 +129,17 @@ fn a_failure_frees_the_lease_or_leaves_the_pause_that_was_asked_for() {
     let lease = bed.lease(&lead, LIFE).pausing(LIFE);
     assert!(bed.is_held());
     pollster::block_on(lease.fail()).expect("it answers");
-    assert!(matches!(bed.claim(UniqueId::fresh(), true), Claim::Paused));
+    assert!(matches!(
+        bed.claim(UniqueId::fresh(), true),
+        ClaimReply::Paused
+    ));
     // Released, it leaves none.
     let lease = bed.lease(&lead, LIFE).pausing(LIFE);
     pollster::block_on(lease.release()).expect("it answers");
-    assert!(matches!(bed.claim(UniqueId::fresh(), true), Claim::Granted));
+    assert!(matches!(
+        bed.claim(UniqueId::fresh(), true),
+        ClaimReply::Granted
+    ));
 }
 
 #[test]
@@ -143,7 +149,7 @@ fn a_lease_that_is_dropped_is_free_and_one_of_a_panic_pauses_the_call() {
     drop(bed.lease(&lead, LIFE).pausing(LIFE));
     let begun = Instant::now();
     // Nor is the call paused, by which a refresh would be put off.
-    while !matches!(bed.claim(UniqueId::fresh(), true), Claim::Granted) {
+    while !matches!(bed.claim(UniqueId::fresh(), true), ClaimReply::Granted) {
         assert!(begun.elapsed() < PATIENCE, "it was cancelled");
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -158,7 +164,7 @@ fn a_lease_that_is_dropped_is_free_and_one_of_a_panic_pauses_the_call() {
     };
     panics(LIFE);
     let begun = Instant::now();
-    while !matches!(bed.claim(UniqueId::fresh(), true), Claim::Paused) {
+    while !matches!(bed.claim(UniqueId::fresh(), true), ClaimReply::Paused) {
         assert!(begun.elapsed() < PATIENCE, "there is no pause");
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -171,21 +177,21 @@ fn a_lease_that_is_dropped_is_free_and_one_of_a_panic_pauses_the_call() {
 fn a_claim_that_nobody_waits_for_any_more_leaves_no_lease() {
     let bed = Bed::new();
     let token = UniqueId::fresh();
-    let asking = Asking::new(&bed.session, &bed.key, token);
-    assert!(matches!(bed.claim(token, false), Claim::Granted));
+    let asking = PendingClaim::new(&bed.session, &bed.key, token);
+    assert!(matches!(bed.claim(token, false), ClaimReply::Granted));
     drop(asking);
     assert!(bed.is_free());
     // The answer is late: it may come to nobody.
     pollster::block_on(bed.session.remove(&bed.key)).expect("it answers");
     let late = Err(Error::new(ErrorKind::Timeout, "on purpose"));
-    let asking = Asking::new(&bed.session, &bed.key, token);
-    assert!(matches!(bed.claim(token, false), Claim::Granted));
+    let asking = PendingClaim::new(&bed.session, &bed.key, token);
+    assert!(matches!(bed.claim(token, false), ClaimReply::Granted));
     asking.ended(&late);
     assert!(bed.is_free());
     pollster::block_on(bed.session.remove(&bed.key)).expect("it answers");
-    let asking = Asking::new(&bed.session, &bed.key, token);
-    assert!(matches!(bed.claim(token, false), Claim::Granted));
-    asking.ended(&Ok(Claim::Granted));
+    let asking = PendingClaim::new(&bed.session, &bed.key, token);
+    assert!(matches!(bed.claim(token, false), ClaimReply::Granted));
+    asking.ended(&Ok(ClaimReply::Granted));
     // Whatever is to be done for it has been done by then.
     let other = Key::of("ns:user:2");
     release(bed.session.clone(), other, token);
@@ -197,7 +203,12 @@ fn a_claim_that_nobody_waits_for_any_more_leaves_no_lease() {
 fn a_lease_is_renewed_well_before_it_ends() {
     let bed = Bed::new();
     let lead = bed.lead();
-    let joined = || matches!(bed.flights.join(&bed.key, &bed.groups), Role::Follow(_));
+    let joined = || {
+        matches!(
+            bed.flights.join(&bed.key, &bed.groups),
+            FlightRole::Follow(_)
+        )
+    };
     let life = Duration::from_secs(3);
     let _lease = bed.lease(&lead, life);
     pollster::block_on(bed.session.remove(&bed.key)).expect("it answers");
@@ -215,7 +226,12 @@ fn a_lease_is_renewed_well_before_it_ends() {
 fn a_renewal_that_finds_the_lease_gone_ends_the_flight() {
     let bed = Bed::new();
     let lead = bed.lead();
-    let joined = || matches!(bed.flights.join(&bed.key, &bed.groups), Role::Follow(_));
+    let joined = || {
+        matches!(
+            bed.flights.join(&bed.key, &bed.groups),
+            FlightRole::Follow(_)
+        )
+    };
     let _lease = bed.lease(&lead, Duration::from_millis(90));
     std::thread::sleep(Duration::from_millis(200));
     assert!(joined(), "it is renewed");

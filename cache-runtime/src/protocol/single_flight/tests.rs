@@ -11,23 +11,23 @@ fn groups() -> Arc<[Group]> {
     Arc::from([Group::function("ns", "user")])
 }
 
-fn lead(flights: &Arc<Flights>) -> Lead {
+fn lead(flights: &Arc<SingleFlight>) -> Leader {
     match flights.join(&key(), &groups()) {
-        Role::Lead(lead) => lead,
-        Role::Follow(_) => panic!("there is a flight already"),
+        FlightRole::Leader(lead) => lead,
+        FlightRole::Follow(_) => panic!("there is a flight already"),
     }
 }
 
-fn follow(flights: &Arc<Flights>) -> Follower {
+fn follow(flights: &Arc<SingleFlight>) -> Follower {
     match flights.join(&key(), &groups()) {
-        Role::Follow(follower) => follower,
-        Role::Lead(_) => panic!("there is no flight"),
+        FlightRole::Follow(follower) => follower,
+        FlightRole::Leader(_) => panic!("there is no flight"),
     }
 }
 
 /// Whether somebody who comes now joins.
-fn is_joined(flights: &Arc<Flights>) -> bool {
-    matches!(flights.join(&key(), &groups()), Role::Follow(_))
+fn is_joined(flights: &Arc<SingleFlight>) -> bool {
+    matches!(flights.join(&key(), &groups()), FlightRole::Follow(_))
 }
 
 fn value() -> Erased {
@@ -36,7 +36,7 @@ fn value() -> Erased {
 
 #[test]
 fn a_flight_that_was_waited_for_in_vain_is_given_up_and_no_later_one() {
-    let flights = Arc::new(Flights::new());
+    let flights = Arc::new(SingleFlight::new());
     let first = lead(&flights);
     let follower = follow(&flights);
     flights.give_up(&key(), &follower);
@@ -49,18 +49,18 @@ fn a_flight_that_was_waited_for_in_vain_is_given_up_and_no_later_one() {
 
 #[test]
 fn a_failure_reaches_those_who_wait_and_is_no_abandonment() {
-    let flights = Arc::new(Flights::new());
+    let flights = Arc::new(SingleFlight::new());
     let mut leader = lead(&flights);
     let follower = follow(&flights);
     leader.fail(|| Some(value()));
     drop(leader);
     let landing = pollster::block_on(follower.landing());
-    assert!(matches!(landing, Landing::Failed(Some(_))));
+    assert!(matches!(landing, FlightResult::Failed(Some(_))));
 }
 
 #[test]
 fn a_failure_is_made_only_for_those_who_wait() {
-    let flights = Arc::new(Flights::new());
+    let flights = Arc::new(SingleFlight::new());
     let made = Cell::new(0);
     lead(&flights).fail(|| {
         made.set(made.get() + 1);
@@ -72,11 +72,11 @@ fn a_failure_is_made_only_for_those_who_wait() {
 
 #[test]
 fn a_change_is_remembered_though_the_leader_has_looked_anew() {
-    let flights = Arc::new(Flights::new());
+    let flights = Arc::new(SingleFlight::new());
     let leader = lead(&flights);
     leader.look_anew();
     assert!(!leader.has_changed());
-    flights.touch(key().as_str());
+    flights.mark_stale(key().as_str());
     assert!(leader.has_changed());
     leader.look_anew();
     assert!(
@@ -92,21 +92,21 @@ fn a_change_is_remembered_though_the_leader_has_looked_anew() {
 #[test]
 fn nothing_is_kept_of_a_flight_that_was_touched_or_retired() {
     for keep in [
-        |leader: &Lead, kept: &Cell<u32>| leader.keep(|| kept.set(kept.get() + 1)),
-        |leader: &Lead, kept: &Cell<u32>| {
+        |leader: &Leader, kept: &Cell<u32>| leader.keep(|| kept.set(kept.get() + 1)),
+        |leader: &Leader, kept: &Cell<u32>| {
             let _ = leader.close(|| kept.set(kept.get() + 1));
         },
     ] {
         let kept = Cell::new(0);
-        let flights = Arc::new(Flights::new());
+        let flights = Arc::new(SingleFlight::new());
         let leader = lead(&flights);
-        flights.touch(key().as_str());
+        flights.mark_stale(key().as_str());
         keep(&leader, &kept);
         assert_eq!(kept.get(), 0, "it was touched");
         drop(leader);
 
         let leader = lead(&flights);
-        flights.retire(&key());
+        flights.close_to_joiners(&key());
         keep(&leader, &kept);
         assert_eq!(kept.get(), 0, "it was retired");
         drop(leader);
@@ -119,22 +119,22 @@ fn nothing_is_kept_of_a_flight_that_was_touched_or_retired() {
 
 #[test]
 fn a_closed_flight_takes_no_joiners_and_says_whether_it_was_touched() {
-    let flights = Arc::new(Flights::new());
+    let flights = Arc::new(SingleFlight::new());
     let leader = lead(&flights);
     assert!(!leader.close(|| {}));
     assert!(!is_joined(&flights));
     drop(leader);
     let leader = lead(&flights);
-    flights.touch(key().as_str());
+    flights.mark_stale(key().as_str());
     assert!(leader.close(|| {}));
     assert!(!leader.close(|| {}), "once");
 }
 
 #[test]
 fn who_leaves_does_not_take_a_later_flight_with_it() {
-    let flights = Arc::new(Flights::new());
+    let flights = Arc::new(SingleFlight::new());
     let first = lead(&flights);
-    flights.retire_text(key().as_str());
+    flights.close_by_text(key().as_str());
     let second = lead(&flights);
     first.leave();
     drop(first);
@@ -145,25 +145,28 @@ fn who_leaves_does_not_take_a_later_flight_with_it() {
 
 #[test]
 fn what_lands_is_given_to_those_who_come_until_its_leader_goes() {
-    let flights = Arc::new(Flights::new());
+    let flights = Arc::new(SingleFlight::new());
     let mut leader = lead(&flights);
     leader.land(value());
     let late = follow(&flights);
     drop(leader);
     let landing = pollster::block_on(late.landing());
-    assert!(matches!(landing, Landing::Landed(_)), "it is not abandoned");
+    assert!(
+        matches!(landing, FlightResult::Landed(_)),
+        "it is not abandoned"
+    );
     assert!(!is_joined(&flights));
 }
 
 #[test]
 fn a_flight_beside_another_is_joined_by_nobody_and_one_apart_ends_it() {
-    let flights = Arc::new(Flights::new());
+    let flights = Arc::new(SingleFlight::new());
     let leader = lead(&flights);
-    let aside = flights.aside(&key(), &groups());
+    let aside = flights.detached(&key(), &groups());
     assert!(is_joined(&flights));
     drop(aside);
     assert!(is_joined(&flights));
-    let apart = flights.apart(&key(), &groups());
+    let apart = flights.replace(&key(), &groups());
     let next = lead(&flights);
     drop((leader, apart));
     assert!(is_joined(&flights), "the next one stands");
@@ -172,18 +175,18 @@ fn a_flight_beside_another_is_joined_by_nobody_and_one_apart_ends_it() {
 
 #[test]
 fn groups_that_change_retire_their_flights_and_no_others() {
-    let flights = Arc::new(Flights::new());
+    let flights = Arc::new(SingleFlight::new());
     let leader = lead(&flights);
-    flights.retire_where(|_, groups| groups.iter().any(|group| group.key().contains("other")));
+    flights.close_where(|_, groups| groups.iter().any(|group| group.key().contains("other")));
     assert!(is_joined(&flights));
-    flights.retire_where(|_, groups| groups.iter().any(|group| group.key().contains("user")));
+    flights.close_where(|_, groups| groups.iter().any(|group| group.key().contains("user")));
     assert!(!is_joined(&flights));
     drop(leader);
 }
 
 #[test]
 fn those_who_wait_know_when_the_computation_began() {
-    let flights = Arc::new(Flights::new());
+    let flights = Arc::new(SingleFlight::new());
     let leader = lead(&flights);
     let follower = follow(&flights);
     assert!(follower.begun().is_none());
@@ -195,7 +198,7 @@ fn those_who_wait_know_when_the_computation_began() {
 
 #[test]
 fn after_a_failure_so_many_try_for_themselves_at_a_time() {
-    let flights = Arc::new(Flights::new());
+    let flights = Arc::new(SingleFlight::new());
     let mut leader = lead(&flights);
     let follower = follow(&flights);
     leader.fail(|| None);
@@ -209,7 +212,7 @@ fn after_a_failure_so_many_try_for_themselves_at_a_time() {
 
 #[test]
 fn a_value_is_given_to_those_who_wait_and_made_for_nobody_else() {
-    let flights = Arc::new(Flights::new());
+    let flights = Arc::new(SingleFlight::new());
     lead(&flights).finish(|| panic!("nobody waits"));
     assert!(!is_joined(&flights));
     for followers in [1, 2] {
@@ -218,14 +221,14 @@ fn a_value_is_given_to_those_who_wait_and_made_for_nobody_else() {
         leader.finish(value);
         for follower in followers {
             let landing = pollster::block_on(follower.landing());
-            assert!(matches!(landing, Landing::Landed(_)));
+            assert!(matches!(landing, FlightResult::Landed(_)));
         }
     }
 }
 
 #[test]
 fn an_attendant_retires_the_call_and_abandons_a_flight_that_nobody_polls() {
-    let flights = Arc::new(Flights::new());
+    let flights = Arc::new(SingleFlight::new());
     let leader = lead(&flights);
     let attendant = leader.attend();
     assert!(!attendant.abandon_if_stalled(Duration::ZERO), "not begun");
@@ -242,12 +245,12 @@ fn an_attendant_retires_the_call_and_abandons_a_flight_that_nobody_polls() {
     assert!(is_joined(&flights));
     assert!(attendant.abandon_if_stalled(Duration::ZERO));
     let landing = pollster::block_on(follower.landing());
-    assert!(matches!(landing, Landing::Abandoned));
+    assert!(matches!(landing, FlightResult::Abandoned));
     // Another leads, and is not ended with it.
     let next = lead(&flights);
     assert!(attendant.abandon_if_stalled(Duration::ZERO));
     assert!(is_joined(&flights));
-    attendant.retire();
+    attendant.close_to_joiners();
     assert!(!is_joined(&flights), "whichever there is");
     drop((leader, next));
 }

@@ -4,9 +4,10 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::{
-    Copied, Erased, Form, MAYBE, OWN, OWNED, RESULT, Returns, ThreadSafe, ValueKind, WHOLE, sort_of,
+    Copied, Erased, MAYBE, OWN, OWNED, RESULT, Returns, ThreadSafe, ValueKind, ValueVTable, WHOLE,
+    sort_of,
 };
-use crate::entry::policy::Sort;
+use crate::entry::policy::ValueClass;
 use crate::error::{Error, ErrorKind};
 
 /// A `V` as it is, told apart by `S`.
@@ -14,7 +15,7 @@ pub struct Own<V, S>(PhantomData<(V, S)>);
 
 /// What a value is to its lifetime.
 pub trait Sorts<V> {
-    fn sort(value: &V) -> Sort;
+    fn sort(value: &V) -> ValueClass;
 }
 
 /// Like any other.
@@ -25,22 +26,22 @@ pub struct Maybe;
 pub struct Either<S>(PhantomData<S>);
 
 impl<V> Sorts<V> for Any {
-    fn sort(_: &V) -> Sort {
-        Sort::Value
+    fn sort(_: &V) -> ValueClass {
+        ValueClass::Value
     }
 }
 
 impl<T> Sorts<Option<T>> for Maybe {
-    fn sort(value: &Option<T>) -> Sort {
+    fn sort(value: &Option<T>) -> ValueClass {
         sort_of(value)
     }
 }
 
 impl<T, E, S: Sorts<T>> Sorts<Result<T, E>> for Either<S> {
-    fn sort(value: &Result<T, E>) -> Sort {
+    fn sort(value: &Result<T, E>) -> ValueClass {
         match value {
             Ok(value) => S::sort(value),
-            Err(_) => Sort::Failure,
+            Err(_) => ValueClass::Failure,
         }
     }
 }
@@ -55,7 +56,7 @@ impl<V: Clone + Send + Sync + 'static, S: Sorts<V>> ValueKind for Own<V, S> {
     fn give(held: Arc<V>) -> V {
         Arc::unwrap_or_clone(held)
     }
-    fn sort(held: &Arc<V>) -> Sort {
+    fn sort(held: &Arc<V>) -> ValueClass {
         S::sort(held)
     }
     fn erase(held: Arc<V>) -> Erased {
@@ -64,7 +65,7 @@ impl<V: Clone + Send + Sync + 'static, S: Sorts<V>> ValueKind for Own<V, S> {
     fn restore(erased: Erased) -> Option<Arc<V>> {
         erased.downcast().ok()
     }
-    const FORM: &'static Form = &Form {
+    const FORM: &'static ValueVTable = &ValueVTable {
         is_own: true,
         is: |held| held.is::<V>(),
         // What is never written has one form.

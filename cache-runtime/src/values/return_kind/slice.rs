@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::whole::Success;
-use super::{Erased, Form, Storable, ValueKind, known, sort_of};
-use crate::entry::policy::Sort;
+use super::with_error::Success;
+use super::{Erased, Storable, ValueKind, ValueVTable, known, sort_of};
+use crate::entry::policy::ValueClass;
 use crate::entry::schema::shape_of;
 
 /// An `Arc<str>`, an `Arc<[T]>`: hits share it.
@@ -35,7 +35,7 @@ where
     fn restore(erased: Erased) -> Option<Arc<T>> {
         erased.downcast().ok().map(Arc::unwrap_or_clone)
     }
-    const FORM: &'static Form = &Form {
+    const FORM: &'static ValueVTable = &ValueVTable {
         is_own: false,
         is: |held| held.is::<Arc<T>>(),
         shape: shape_of::<Box<T>>,
@@ -63,7 +63,7 @@ where
     fn give(held: Option<Arc<T>>) -> Option<Arc<T>> {
         held
     }
-    fn sort(held: &Option<Arc<T>>) -> Sort {
+    fn sort(held: &Option<Arc<T>>) -> ValueClass {
         sort_of(held)
     }
     fn erase(held: Option<Arc<T>>) -> Erased {
@@ -72,7 +72,7 @@ where
     fn restore(erased: Erased) -> Option<Option<Arc<T>>> {
         erased.downcast().ok().map(Arc::unwrap_or_clone)
     }
-    const FORM: &'static Form = &Form {
+    const FORM: &'static ValueVTable = &ValueVTable {
         is_own: false,
         is: |held| held.is::<Option<Arc<T>>>(),
         shape: shape_of::<Option<Box<T>>>,
@@ -117,7 +117,7 @@ where
     fn of_plain(plain: Option<Box<T>>) -> Option<Arc<T>> {
         plain.map(Arc::from)
     }
-    fn sort_of_value(value: &Option<Arc<T>>) -> Sort {
+    fn sort_of_value(value: &Option<Arc<T>>) -> ValueClass {
         sort_of(value)
     }
 }

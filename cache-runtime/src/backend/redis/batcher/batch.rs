@@ -10,10 +10,12 @@ use coarsetime::Instant;
 use redis::{Cmd, RedisResult};
 use tokio::time::timeout;
 
-use super::super::link::Link;
-use super::super::seen::{ask, seen};
-use super::super::wire::Replies;
-use super::{Batcher, LONGEST_WAIT, Pending, Reply, Request, Silence};
+use super::super::connection::Connection;
+use super::super::raw_entry::{ask, seen};
+use super::super::transport::Replies;
+use super::{
+    BatchReply, BatchRequest, CommandBatcher, LONGEST_WAIT, PendingRequest, ServerSilence,
+};
 use crate::process::background::yielded;
 
 /// A pipeline under way.
@@ -23,11 +25,11 @@ pub(super) struct Batch {
     pub(super) bytes: usize,
     limit: Duration,
     asked_for: AtomicBool,
-    pending: Mutex<Vec<Pending>>,
+    pending: Mutex<Vec<PendingRequest>>,
 }
 
 impl Batch {
-    pub(super) fn new(pending: Vec<Pending>, bytes: usize, limit: Duration) -> Self {
+    pub(super) fn new(pending: Vec<PendingRequest>, bytes: usize, limit: Duration) -> Self {
         Self {
             at: Instant::now(),
             count: pending.len(),
@@ -38,12 +40,12 @@ impl Batch {
         }
     }
 
-    pub(super) fn pending(&self) -> MutexGuard<'_, Vec<Pending>> {
+    pub(super) fn pending(&self) -> MutexGuard<'_, Vec<PendingRequest>> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How long until it is slow, or late, if the server stays silent.
-    pub(super) fn due(&self, silence: Silence) -> Duration {
+    pub(super) fn due(&self, silence: ServerSilence) -> Duration {
         let after = match self.asked_for.load(Ordering::Relaxed) {
             true => self.patience(silence),
             false => self.limit / 2,
@@ -52,21 +54,21 @@ impl Batch {
     }
 
     /// Whether it has waited for half of its patience, for the first time that this is asked.
-    pub(super) fn is_slow(&self, silence: Silence) -> bool {
+    pub(super) fn is_slow(&self, silence: ServerSilence) -> bool {
         Duration::from(silence.since.elapsed()) >= self.limit / 2
             && !self.asked_for.swap(true, Ordering::Relaxed)
     }
 
-    fn patience(&self, silence: Silence) -> Duration {
+    fn patience(&self, silence: ServerSilence) -> Duration {
         silence.ours.map_or(self.limit, |ours| self.limit.max(ours))
     }
 
     /// Whether nobody waits for any of it.
     pub(super) fn is_over(&self) -> bool {
-        self.pending().iter().all(Pending::is_over)
+        self.pending().iter().all(PendingRequest::is_over)
     }
 
-    pub(super) fn is_late(&self, silence: Silence) -> bool {
+    pub(super) fn is_late(&self, silence: ServerSilence) -> bool {
         Duration::from(silence.since.elapsed()) >= self.patience(silence)
             || Duration::from(self.at.elapsed()) >= LONGEST_WAIT.max(self.limit)
     }
@@ -74,10 +76,10 @@ impl Batch {
     fn commands(&self, most: u64) -> Vec<Cmd> {
         let mut pending = self.pending();
         let mut commands = Vec::with_capacity(pending.len());
-        for Pending { request, .. } in &mut *pending {
+        for PendingRequest { request, .. } in &mut *pending {
             match request {
-                Request::Read(key, look) => commands.extend(ask(key, *look, most)),
-                Request::Commands { parts, .. } => {
+                BatchRequest::Lookup(key, look) => commands.extend(ask(key, *look, most)),
+                BatchRequest::Commands { parts, .. } => {
                     commands.extend(take(parts).into_iter().flatten());
                 }
             }
@@ -86,7 +88,7 @@ impl Batch {
     }
 
     /// Gives each its reply, unless it has one: it was overdue.
-    fn reply(&self, link: &Link, mut replies: RedisResult<Replies>) {
+    fn reply(&self, link: &Connection, mut replies: RedisResult<Replies>) {
         let pending = take(&mut *self.pending());
         let most = link.settings.largest_entry();
         let spent = self.at.elapsed().into();
@@ -100,20 +102,20 @@ impl Batch {
     }
 }
 
-fn reply_to(request: &Request, replies: &mut Replies, most: u64) -> RedisResult<Reply> {
+fn reply_to(request: &BatchRequest, replies: &mut Replies, most: u64) -> RedisResult<BatchReply> {
     match request {
-        Request::Read(key, look) => seen(replies, key, *look, most).map(Reply::Entry),
-        Request::Commands { count, .. } => {
+        BatchRequest::Lookup(key, look) => seen(replies, key, *look, most).map(BatchReply::Entry),
+        BatchRequest::Commands { count, .. } => {
             // All of them are taken: what comes after them is another's.
             let replies: Vec<_> = replies.by_ref().take(*count).collect();
             let replies: RedisResult<_> = replies.into_iter().collect();
-            replies.map(Reply::Values)
+            replies.map(BatchReply::Values)
         }
     }
 }
 
 /// Sends what is asked for; on the link's runtime, and ends with its link.
-pub(in crate::backend::redis) async fn send(link: Weak<Link>, batcher: Arc<Batcher>) {
+pub(in crate::backend::redis) async fn send(link: Weak<Connection>, batcher: Arc<CommandBatcher>) {
     loop {
         batcher.asked.notified().await;
         yielded().await;
@@ -132,7 +134,7 @@ pub(in crate::backend::redis) async fn send(link: Weak<Link>, batcher: Arc<Batch
     }
 }
 
-async fn run(link: Arc<Link>, batcher: Arc<Batcher>, batch: Arc<Batch>) {
+async fn run(link: Arc<Connection>, batcher: Arc<CommandBatcher>, batch: Arc<Batch>) {
     let outcome = match link.line_now() {
         Some(Ok(mut line)) => {
             let most = link.settings.largest_entry();

@@ -7,7 +7,7 @@ use coarsetime::Instant;
 use tokio::sync::oneshot;
 
 use super::batch::Batch;
-use super::{Outcome, Reply, Request};
+use super::{BatchReply, BatchRequest, RequestOutcome};
 use crate::error::Error;
 
 /// So many may wait with nobody who looks for those who have left.
@@ -15,10 +15,10 @@ const LEAST_CROWD: usize = 1_024;
 
 /// What waits to be sent, and what is on the way.
 #[derive(Default)]
-pub(super) struct State {
+pub(super) struct BatcherState {
     /// What ends calls that have begun goes before what begins others: fewer leases are held.
-    pub(super) urgent: VecDeque<Pending>,
-    pub(super) others: VecDeque<Pending>,
+    pub(super) urgent: VecDeque<PendingRequest>,
+    pub(super) others: VecDeque<PendingRequest>,
     pub(super) waiting_bytes: usize,
     /// How many wait before it is seen who has left.
     crowd: usize,
@@ -44,24 +44,24 @@ pub(super) struct State {
 }
 
 /// A request that is to be sent.
-pub(super) struct Pending {
-    pub(super) request: Request,
+pub(super) struct PendingRequest {
+    pub(super) request: BatchRequest,
     pub(super) bytes: usize,
     pub(super) asked: Instant,
-    pub(super) reply: oneshot::Sender<Outcome>,
+    pub(super) reply: oneshot::Sender<RequestOutcome>,
 }
 
 /// That nothing has been heard of the server.
 #[derive(Clone, Copy)]
-pub(super) struct Silence {
+pub(super) struct ServerSilence {
     pub(super) since: Instant,
     /// It is our own, and is waited for as long.
     pub(super) ours: Option<Duration>,
 }
 
-impl Pending {
-    pub(super) fn answer(self, reply: Result<Reply, Error>, spent: Duration) {
-        let _ = self.reply.send(Outcome { reply, spent });
+impl PendingRequest {
+    pub(super) fn answer(self, reply: Result<BatchReply, Error>, spent: Duration) {
+        let _ = self.reply.send(RequestOutcome { reply, spent });
     }
 
     /// Whether nobody waits for it.
@@ -70,16 +70,16 @@ impl Pending {
     }
 }
 
-impl State {
+impl BatcherState {
     pub(super) fn is_idle(&self) -> bool {
         !self.alone && self.waiting() == 0 && self.sent.is_empty()
     }
 
     /// How the server is silent to who waits for this.
-    pub(super) fn silence(&self, sent: &Batch) -> Silence {
+    pub(super) fn silence(&self, sent: &Batch) -> ServerSilence {
         let since = self.heard.map_or(sent.at, |heard| heard.max(sent.at));
         let ours = self.ours.filter(|(begun, _)| *begun == since);
-        Silence {
+        ServerSilence {
             since,
             ours: ours.map(|(_, patience)| patience),
         }
@@ -95,20 +95,20 @@ impl State {
         queues.filter_map(|queue| Some(queue.front()?.asked)).min()
     }
 
-    pub(super) fn next(&self) -> Option<&Pending> {
+    pub(super) fn next(&self) -> Option<&PendingRequest> {
         self.urgent.front().or(self.others.front())
     }
 
     /// Those that nobody waits for any more, if so many wait that it is worth a look: twice as many
     /// as were left by the last one.
-    pub(super) fn take_left(&mut self) -> Vec<Pending> {
+    pub(super) fn take_left(&mut self) -> Vec<PendingRequest> {
         let mut left = Vec::new();
         if self.waiting() < self.crowd.max(LEAST_CROWD) {
             return left;
         }
         for queue in [&mut self.urgent, &mut self.others] {
             let (over, stay): (Vec<_>, Vec<_>) =
-                take(queue).into_iter().partition(Pending::is_over);
+                take(queue).into_iter().partition(PendingRequest::is_over);
             *queue = stay.into();
             left.extend(over);
         }
@@ -117,7 +117,7 @@ impl State {
         left
     }
 
-    pub(super) fn take_first(&mut self) -> Option<Pending> {
+    pub(super) fn take_first(&mut self) -> Option<PendingRequest> {
         let first = self
             .urgent
             .pop_front()
@@ -126,10 +126,10 @@ impl State {
         Some(first)
     }
 
-    pub(super) fn take_older_than(&mut self, age: Duration) -> Vec<Pending> {
+    pub(super) fn take_older_than(&mut self, age: Duration) -> Vec<PendingRequest> {
         let mut old = Vec::new();
         for queue in [&mut self.urgent, &mut self.others] {
-            let is_old = |pending: &&Pending| is_older_than(pending.asked, age);
+            let is_old = |pending: &&PendingRequest| is_older_than(pending.asked, age);
             let count = queue.iter().take_while(is_old).count();
             old.extend(queue.drain(..count));
         }
@@ -137,7 +137,7 @@ impl State {
         old
     }
 
-    pub(super) fn drain(&mut self) -> Vec<Pending> {
+    pub(super) fn drain(&mut self) -> Vec<PendingRequest> {
         self.waiting_bytes = 0;
         self.full = false;
         let mut all = Vec::from(take(&mut self.urgent));

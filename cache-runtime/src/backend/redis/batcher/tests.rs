@@ -4,20 +4,23 @@ use redis::cmd;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
-fn open() -> Arc<Batcher> {
-    let batcher = Arc::new(Batcher::new(LIMIT));
+fn open() -> Arc<CommandBatcher> {
+    let batcher = Arc::new(CommandBatcher::new(LIMIT));
     batcher.set_open(true, || unreachable!("it is open"));
     batcher
 }
 
-fn ask(batcher: &Arc<Batcher>, urgent: bool, bytes: usize) -> Sending {
-    batcher.begin(Request::commands(vec![vec![cmd("PING")]], urgent), bytes)
+fn ask(batcher: &Arc<CommandBatcher>, urgent: bool, bytes: usize) -> Submission {
+    batcher.begin(
+        BatchRequest::commands(vec![vec![cmd("PING")]], urgent),
+        bytes,
+    )
 }
 
 /// One that waits with others.
-fn together(batcher: &Arc<Batcher>, urgent: bool) -> oneshot::Receiver<Outcome> {
+fn together(batcher: &Arc<CommandBatcher>, urgent: bool) -> oneshot::Receiver<RequestOutcome> {
     match ask(batcher, urgent, 0) {
-        Sending::Together(reply) => reply,
+        Submission::Together(reply) => reply,
         _ => panic!("it does not wait with others"),
     }
 }
@@ -26,7 +29,7 @@ fn together(batcher: &Arc<Batcher>, urgent: bool) -> oneshot::Receiver<Outcome> 
 fn the_first_is_sent_by_its_caller_and_those_after_it_share_pipelines() {
     let batcher = open();
     let alone = ask(&batcher, false, 0);
-    assert!(matches!(alone, Sending::Alone(Some(_), _)));
+    assert!(matches!(alone, Submission::SoleRequest(Some(_), _)));
     let replies: Vec<_> = (0..100).map(|_| together(&batcher, false)).collect();
     let counts: Vec<usize> = std::iter::from_fn(|| Some(batcher.next()?.count)).collect();
     assert_eq!(counts, [64, 36]);
@@ -101,7 +104,7 @@ fn beyond_its_bounds_it_refuses_and_says_so_once() {
     let _reply = ask(&batcher, true, MOST_BYTES_WAITING);
     for first in [true, false] {
         match ask(&batcher, true, 1) {
-            Sending::Refused { first: is } => assert_eq!(is, first),
+            Submission::Refused { first: is } => assert_eq!(is, first),
             _ => panic!("there is no room"),
         }
     }
@@ -110,7 +113,7 @@ fn beyond_its_bounds_it_refuses_and_says_so_once() {
     let _reply = ask(&batcher, true, MOST_BYTES_WAITING);
     assert!(matches!(
         ask(&batcher, true, 1),
-        Sending::Refused { first: true }
+        Submission::Refused { first: true }
     ));
 }
 
@@ -123,5 +126,8 @@ fn what_waits_is_told_why_when_nothing_is_sent_any_more() {
     let outcome = reply.blocking_recv().expect("it is told");
     let error = outcome.reply.err().expect("nothing was sent");
     assert_eq!(error.kind(), ErrorKind::Overloaded);
-    assert!(matches!(ask(&batcher, false, 0), Sending::Alone(None, _)));
+    assert!(matches!(
+        ask(&batcher, false, 0),
+        Submission::SoleRequest(None, _)
+    ));
 }

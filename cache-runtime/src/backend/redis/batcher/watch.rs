@@ -1,14 +1,14 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::super::link::{BUSY, LONGEST_DOUBT, Link, Verdict};
-use super::{Batcher, late_by, unsent};
+use super::super::connection::{BUSY, Connection, LONGEST_DOUBT, SilenceCause};
+use super::{CommandBatcher, late_by, unsent};
 
 /// How often the reader has its turn before what it has not delivered is late.
 const TURNS: usize = 3;
 
 /// Fails what is overdue; on our own runtime, because the link's may be blocked.
-pub(in crate::backend::redis) async fn watch(link: Weak<Link>, batcher: Arc<Batcher>) {
+pub(in crate::backend::redis) async fn watch(link: Weak<Connection>, batcher: Arc<CommandBatcher>) {
     loop {
         batcher.begun.notified().await;
         while let Some(due) = batcher.due() {
@@ -33,15 +33,15 @@ pub(in crate::backend::redis) async fn watch(link: Weak<Link>, batcher: Arc<Batc
             let since = std::time::Instant::now().checked_sub(silent);
             let verdict = match (link.upgrade(), since) {
                 (Some(link), Some(since)) => link.judge(since).await,
-                _ => Verdict::Away,
+                _ => SilenceCause::Away,
             };
-            let elsewhere = matches!(verdict, Verdict::Busy);
+            let elsewhere = matches!(verdict, SilenceCause::Busy);
             let patience = match verdict {
-                Verdict::Away => Duration::ZERO,
+                SilenceCause::Away => Duration::ZERO,
                 // A burst of our own keeps its runtime busy for long, and would any other.
-                Verdict::Busy | Verdict::Slow if batcher.is_crowded() => LONGEST_DOUBT,
-                Verdict::Busy => BUSY,
-                Verdict::Slow => Duration::ZERO,
+                SilenceCause::Busy | SilenceCause::Slow if batcher.is_crowded() => LONGEST_DOUBT,
+                SilenceCause::Busy => BUSY,
+                SilenceCause::Slow => Duration::ZERO,
             };
             if silent < patience {
                 batcher.state().ours = Some((sent, patience));

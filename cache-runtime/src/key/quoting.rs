@@ -4,7 +4,7 @@
 /// other values as well, one of which is written like it: a `serde_json::Value` may be `42` or
 /// `"42"`.
 #[derive(Clone, Copy)]
-pub(super) enum Quotes {
+pub(super) enum Quoting {
     Always,
     /// Where another value of its type could be meant.
     AsNeeded,
@@ -12,7 +12,7 @@ pub(super) enum Quotes {
     Never,
 }
 
-impl Quotes {
+impl Quoting {
     /// Whether the value is part of a tag.
     pub(super) fn is_tag(self) -> bool {
         matches!(self, Self::Never)
@@ -85,7 +85,7 @@ mod tests {
     use std::any::type_name;
     use std::borrow::Cow;
 
-    const AS_NEEDED: Quotes = Quotes::AsNeeded;
+    const AS_NEEDED: Quoting = Quoting::AsNeeded;
 
     #[test]
     fn what_can_only_be_a_text_needs_no_quotes() {

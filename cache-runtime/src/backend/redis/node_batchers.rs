@@ -14,52 +14,52 @@ use quick_cache::DefaultHashBuilder;
 #[cfg(feature = "cluster")]
 use redis::cluster_routing::Slot;
 
-use super::batcher::{Batcher, Request, Sending};
+use super::batcher::{BatchRequest, CommandBatcher, Submission};
 #[cfg(feature = "cluster")]
-use super::topology::Slots;
+use super::cluster_layout::SlotRanges;
 use crate::error::Error;
 
 /// The batchers of one link: one for each server that keys are on.
-pub(super) struct Lanes {
-    first: Arc<Batcher>,
+pub(super) struct NodeBatchers {
+    first: Arc<CommandBatcher>,
     #[cfg(feature = "cluster")]
-    cluster: Cluster,
+    cluster: ClusterLanes,
 }
 
 /// The lanes beside the first.
 #[cfg(feature = "cluster")]
 #[derive(Default)]
-struct Cluster {
+struct ClusterLanes {
     /// There are slots.
     parted: AtomicBool,
-    parts: RwLock<Parts>,
+    parts: RwLock<SlotTable>,
 }
 
 #[cfg(feature = "cluster")]
 #[derive(Default)]
-struct Parts {
-    others: Vec<Arc<Batcher>>,
-    known: Slots,
+struct SlotTable {
+    others: Vec<Arc<CommandBatcher>>,
+    known: SlotRanges,
     lane_of: HashMap<Slot, usize, DefaultHashBuilder>,
     open: bool,
     closed: bool,
 }
 
-impl Lanes {
+impl NodeBatchers {
     pub(super) fn new(limit: Duration) -> Self {
         Self {
-            first: Arc::new(Batcher::new(limit)),
+            first: Arc::new(CommandBatcher::new(limit)),
             #[cfg(feature = "cluster")]
-            cluster: Cluster::default(),
+            cluster: ClusterLanes::default(),
         }
     }
 
-    pub(super) fn first(&self) -> &Arc<Batcher> {
+    pub(super) fn first(&self) -> &Arc<CommandBatcher> {
         &self.first
     }
 
     /// How a request of so many bytes is to be sent.
-    pub(super) fn begin(&self, request: Request, bytes: usize) -> Sending {
+    pub(super) fn begin(&self, request: BatchRequest, bytes: usize) -> Submission {
         #[cfg(feature = "cluster")]
         if self.is_parted() {
             let parts = self.read();
@@ -116,14 +116,14 @@ impl Lanes {
 }
 
 #[cfg(feature = "cluster")]
-impl Lanes {
+impl NodeBatchers {
     /// Whether keys are on several servers.
     pub(super) fn is_parted(&self) -> bool {
         self.cluster.parted.load(Ordering::Acquire)
     }
 
     /// Slots are on these servers now. Gives the lanes that are new: somebody must send for them.
-    pub(super) fn part(&self, slots: &Slots, limit: Duration) -> Vec<Arc<Batcher>> {
+    pub(super) fn part(&self, slots: &SlotRanges, limit: Duration) -> Vec<Arc<CommandBatcher>> {
         if self.read().known == *slots {
             return Vec::new();
         }
@@ -134,7 +134,7 @@ impl Lanes {
         parts.lane_of = lane_of;
         let mut new = Vec::new();
         while parts.others.len() + 1 < count {
-            let lane = Arc::new(Batcher::new(limit));
+            let lane = Arc::new(CommandBatcher::new(limit));
             lane.set_open(parts.open, || super::health::unreachable("it is new"));
             if parts.closed {
                 lane.close();
@@ -148,12 +148,12 @@ impl Lanes {
         new
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, Parts> {
+    fn read(&self) -> RwLockReadGuard<'_, SlotTable> {
         let parts = self.cluster.parts.read();
         parts.unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, Parts> {
+    fn write(&self) -> RwLockWriteGuard<'_, SlotTable> {
         let parts = self.cluster.parts.write();
         parts.unwrap_or_else(PoisonError::into_inner)
     }

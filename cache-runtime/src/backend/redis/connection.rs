@@ -8,15 +8,18 @@ use redis::{RedisError, RedisResult};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
-use super::batcher::{self, Batcher, late_by};
+use super::batcher::{self, CommandBatcher, late_by};
 use super::chores::{self, Chores};
+use super::cluster_layout::ClusterLayout;
 use super::health::unreachable;
-use super::keeper::{Alive, keep};
-use super::lanes::Lanes;
-use super::topology::Topology;
-use super::{RedisConfig, names::Names, pool, queue::Queue, redirected, wire::Wire};
-use crate::backend::redis::generations::Epoch;
-use crate::backend::redis::inbox::Inbox;
+use super::node_batchers::NodeBatchers;
+use super::supervisor::{SupervisorGuard, keep};
+use super::{
+    RedisConfig, announced_names::AnnouncedNames, outbox::InvalidationOutbox, pool, redirected,
+    transport::Transport,
+};
+use crate::backend::redis::generations::ConnectionEpoch;
+use crate::backend::redis::push_handler::PushHandler;
 use crate::error::Error;
 use crate::process::background;
 
@@ -41,21 +44,21 @@ pub(super) const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// One multiplexed connection that stays checked out of its pool, is replaced when it breaks,
 /// and hears what the server pushes. It lives on one runtime and serves callers on any.
-pub(crate) struct Link {
+pub(crate) struct Connection {
     pub(super) settings: Arc<RedisConfig>,
-    pub(super) names: Arc<Names>,
-    pub(super) queue: Arc<Queue>,
+    pub(super) names: Arc<AnnouncedNames>,
+    pub(super) queue: Arc<InvalidationOutbox>,
     /// Where pushes about what is read on it arrive.
-    pub(super) inbox: Arc<Inbox>,
+    pub(super) inbox: Arc<PushHandler>,
     /// They arrive on the steady link's connection.
     pub(super) redirected: bool,
     /// Its connection may be gone: look.
     pub(super) doubt: Arc<Notify>,
-    pub(super) lanes: Arc<Lanes>,
+    pub(super) lanes: Arc<NodeBatchers>,
     up: AtomicBool,
     /// Replies on its connection do not fit their requests.
     broken: AtomicBool,
-    status: RwLock<Status>,
+    status: RwLock<ConnectionStatus>,
     changed: Notify,
     alive: Arc<AtomicBool>,
     heard: Mutex<Instant>,
@@ -63,26 +66,26 @@ pub(crate) struct Link {
     heard_again: Notify,
     pub(super) chores: Arc<Chores>,
     /// The link on our own runtime, unless this is it.
-    pub(super) steady: Option<Arc<Link>>,
+    pub(super) steady: Option<Arc<Connection>>,
 }
 
-enum Status {
+enum ConnectionStatus {
     Connecting,
-    Up(Up),
+    Established(Established),
     Down(Arc<str>),
 }
 
 #[derive(Clone)]
-pub(super) struct Up {
-    pub(super) connection: Wire,
+pub(super) struct Established {
+    pub(super) connection: Transport,
     pub(super) tracking: bool,
-    pub(super) epoch: Epoch,
+    pub(super) epoch: ConnectionEpoch,
     /// What the server calls it, where others may have their pushes sent to it.
     pub(super) id: Option<i64>,
 }
 
 /// What is to be thought of a server that has not answered in time.
-pub(super) enum Verdict {
+pub(super) enum SilenceCause {
     /// It does not answer: nothing is sent to it until it does.
     Away,
     /// It has answered what was asked since, by another connection: this one is not read.
@@ -92,20 +95,20 @@ pub(super) enum Verdict {
 }
 
 /// A connection to send on.
-pub(super) struct Line {
-    pub(super) connection: Wire,
+pub(super) struct ConnectionHandle {
+    pub(super) connection: Transport,
     /// Whether the server tells us of changes to what we read.
     pub(super) tracking: bool,
-    pub(super) epoch: Epoch,
+    pub(super) epoch: ConnectionEpoch,
 }
 
-impl Link {
+impl Connection {
     /// A link whose connection lives on `runtime`.
     pub(super) fn start(
         settings: &Arc<RedisConfig>,
-        names: &Arc<Names>,
-        queue: &Arc<Queue>,
-        inbox: Inbox,
+        names: &Arc<AnnouncedNames>,
+        queue: &Arc<InvalidationOutbox>,
+        inbox: PushHandler,
         runtime: &Handle,
         steady: Option<Arc<Self>>,
     ) -> Arc<Self> {
@@ -139,9 +142,9 @@ impl Link {
 
     fn new(
         settings: &Arc<RedisConfig>,
-        names: &Arc<Names>,
-        queue: &Arc<Queue>,
-        inbox: Arc<Inbox>,
+        names: &Arc<AnnouncedNames>,
+        queue: &Arc<InvalidationOutbox>,
+        inbox: Arc<PushHandler>,
         doubt: Arc<Notify>,
         redirected: bool,
         steady: Option<Arc<Self>>,
@@ -153,10 +156,10 @@ impl Link {
             inbox,
             redirected,
             doubt,
-            lanes: Arc::new(Lanes::new(settings.command_timeout)),
+            lanes: Arc::new(NodeBatchers::new(settings.command_timeout)),
             up: AtomicBool::new(false),
             broken: AtomicBool::new(false),
-            status: RwLock::new(Status::Connecting),
+            status: RwLock::new(ConnectionStatus::Connecting),
             changed: Notify::new(),
             alive: Arc::new(AtomicBool::new(true)),
             heard: Mutex::new(Instant::now()),
@@ -170,7 +173,7 @@ impl Link {
 
     /// Runs what keeps its connection, and what sends on it.
     fn run(self: &Arc<Self>, runtime: &Handle, keep: impl Future<Output = ()> + Send + 'static) {
-        let alive = Alive {
+        let alive = SupervisorGuard {
             link: Arc::downgrade(self),
             alive: Arc::clone(&self.alive),
             inbox: Arc::clone(&self.inbox),
@@ -189,14 +192,14 @@ impl Link {
 
     /// Has somebody send what this lane takes, on the link's own runtime, and somebody watch over
     /// it.
-    fn drive(self: &Arc<Self>, lane: &Arc<Batcher>, runtime: &Handle) {
+    fn drive(self: &Arc<Self>, lane: &Arc<CommandBatcher>, runtime: &Handle) {
         let send = batcher::send(Arc::downgrade(self), Arc::clone(lane));
         background::spawn_on(runtime, send);
         background::spawn(batcher::watch(Arc::downgrade(self), Arc::clone(lane)));
     }
 
     /// Keys are on these servers: a lane for each. On the link's own runtime.
-    pub(super) fn part(self: &Arc<Self>, topology: &Topology) {
+    pub(super) fn part(self: &Arc<Self>, topology: &ClusterLayout) {
         #[cfg(feature = "cluster")]
         {
             let limit = self.settings.command_timeout;
@@ -254,14 +257,14 @@ impl Link {
     /// Whether the server pushes what changes.
     pub(crate) fn is_tracking(&self) -> bool {
         let status = self.status.read().unwrap_or_else(PoisonError::into_inner);
-        matches!(&*status, Status::Up(up) if up.tracking)
+        matches!(&*status, ConnectionStatus::Established(up) if up.tracking)
     }
 
     /// Runs one exchange within `limit`, connecting included.
     pub(super) async fn exchange<T, F>(
         &self,
         limit: Duration,
-        exchange: impl FnOnce(Line) -> F,
+        exchange: impl FnOnce(ConnectionHandle) -> F,
     ) -> Result<T, Error>
     where
         F: Future<Output = RedisResult<T>>,
@@ -281,8 +284,8 @@ impl Link {
             return outcome;
         }
         match self.judge(begun).await {
-            Verdict::Away | Verdict::Slow => Err(late_by(limit)),
-            Verdict::Busy => {
+            SilenceCause::Away | SilenceCause::Slow => Err(late_by(limit)),
+            SilenceCause::Busy => {
                 let left = BUSY.saturating_sub(begun.elapsed());
                 if let Ok(outcome) = background::timeout(left, work)?.await {
                     return outcome;
@@ -307,7 +310,7 @@ impl Link {
     }
 
     /// What was sent at this moment was not answered in time: nobody else shall wait in vain for it.
-    pub(super) async fn judge(&self, sent: Instant) -> Verdict {
+    pub(super) async fn judge(&self, sent: Instant) -> SilenceCause {
         let steady = self.steady.as_deref().unwrap_or(self);
         self.ask_whether_it_answers();
         let turn = (self.settings.command_timeout / TURNS).min(LONGEST_TURN);
@@ -325,9 +328,9 @@ impl Link {
             }
             if steady.was_heard_since(sent) {
                 if self.steady.is_none() {
-                    return Verdict::Slow;
+                    return SilenceCause::Slow;
                 }
-                return Verdict::Busy;
+                return SilenceCause::Busy;
             }
             let Ok(heard) = background::timeout(turn, heard) else {
                 break;
@@ -339,7 +342,7 @@ impl Link {
         }
         self.doubt();
         self.settings.health.suspect();
-        Verdict::Away
+        SilenceCause::Away
     }
 
     /// What a caller is told of it; if it may be the connection's end, that is looked into.
@@ -370,7 +373,7 @@ impl Link {
         self.broken.load(Ordering::Acquire)
     }
 
-    async fn line(&self) -> Result<Line, Error> {
+    async fn line(&self) -> Result<ConnectionHandle, Error> {
         if let Some(line) = self.line_now() {
             return line;
         }
@@ -385,18 +388,20 @@ impl Link {
     }
 
     /// `None` while the first attempt to connect is under way.
-    pub(super) fn line_now(&self) -> Option<Result<Line, Error>> {
+    pub(super) fn line_now(&self) -> Option<Result<ConnectionHandle, Error>> {
         match &*self.status.read().unwrap_or_else(PoisonError::into_inner) {
-            Status::Up(up) if self.redirected && !self.inbox.watches_since(up.epoch) => {
+            ConnectionStatus::Established(up)
+                if self.redirected && !self.inbox.watches_since(up.epoch) =>
+            {
                 Some(Err(self.unreachable("its pushes have nowhere to go")))
             }
-            Status::Up(up) => Some(Ok(Line {
+            ConnectionStatus::Established(up) => Some(Ok(ConnectionHandle {
                 connection: up.connection.clone(),
                 tracking: up.tracking,
                 epoch: up.epoch,
             })),
-            Status::Down(reason) => Some(Err(self.unreachable(reason))),
-            Status::Connecting => None,
+            ConnectionStatus::Down(reason) => Some(Err(self.unreachable(reason))),
+            ConnectionStatus::Connecting => None,
         }
     }
 
@@ -423,30 +428,33 @@ impl Link {
     }
 
     /// Takes calls; what began while it took none may have missed an invalidation.
-    pub(super) fn restore(&self, up: Up) {
+    pub(super) fn restore(&self, up: Established) {
         if self.redirected {
-            self.turn(Status::Up(up));
+            self.turn(ConnectionStatus::Established(up));
             return;
         }
         // What outlived the connection must not outlive the outage.
         self.inbox.found();
-        if matches!(self.turn(Status::Up(up)), Status::Down(_)) {
+        if matches!(
+            self.turn(ConnectionStatus::Established(up)),
+            ConnectionStatus::Down(_)
+        ) {
             self.inbox.gap();
         }
     }
 
     /// Takes no calls any more.
     pub(super) fn fall(&self, reason: &str) {
-        self.turn(Status::Down(reason.into()));
+        self.turn(ConnectionStatus::Down(reason.into()));
     }
 
-    fn turn(&self, status: Status) -> Status {
+    fn turn(&self, status: ConnectionStatus) -> ConnectionStatus {
         let reason = match &status {
-            Status::Down(reason) => Some(Arc::clone(reason)),
-            Status::Connecting | Status::Up(_) => None,
+            ConnectionStatus::Down(reason) => Some(Arc::clone(reason)),
+            ConnectionStatus::Connecting | ConnectionStatus::Established(_) => None,
         };
         let mut now = self.status.write().unwrap_or_else(PoisonError::into_inner);
-        let up = matches!(status, Status::Up(_));
+        let up = matches!(status, ConnectionStatus::Established(_));
         self.up.store(up, Ordering::Release);
         let change = reason.as_deref().unwrap_or("the connection is another");
         self.lanes.set_open(up, || self.unreachable(change));
@@ -454,7 +462,7 @@ impl Link {
         // Flights and observers have locks of their own: none is taken under ours.
         drop(now);
         self.changed.notify_waiters();
-        let was = matches!(before, Status::Up(_));
+        let was = matches!(before, ConnectionStatus::Established(_));
         self.settings.health.turned(was, reason.as_ref());
         if self.steady.is_none() {
             // Pushes of others come to its connection.
@@ -465,21 +473,21 @@ impl Link {
 
     /// Where others may have their pushes sent: what the server calls its connection, and which of
     /// its connections that is.
-    pub(super) fn hears(&self) -> Option<(i64, Epoch)> {
+    pub(super) fn hears(&self) -> Option<(i64, ConnectionEpoch)> {
         let status = self.status.read().unwrap_or_else(PoisonError::into_inner);
         match &*status {
-            Status::Up(up) if up.tracking => Some((up.id?, up.epoch)),
+            ConnectionStatus::Established(up) if up.tracking => Some((up.id?, up.epoch)),
             _ => None,
         }
     }
 
     fn is_down(&self) -> bool {
         let status = self.status.read().unwrap_or_else(PoisonError::into_inner);
-        matches!(*status, Status::Down(_))
+        matches!(*status, ConnectionStatus::Down(_))
     }
 }
 
-impl Drop for Link {
+impl Drop for Connection {
     fn drop(&mut self) {
         self.fall("nobody uses it any more");
         self.lanes.close();

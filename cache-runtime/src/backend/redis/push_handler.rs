@@ -4,19 +4,19 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use redis::{PushInfo, PushKind, Value};
 use tokio::sync::Notify;
 
-use super::generations::{Epoch, Generations};
-use crate::backend::Listener;
-use crate::backend::watch::Watchers;
+use super::generations::{ConnectionEpoch, Generations};
+use crate::backend::InvalidationSink;
+use crate::backend::lease_watch::LeaseWatchers;
 use crate::key::Key;
 
 /// Where the pushes of one connection arrive: in its reader, before any later reply.
-pub(crate) struct Inbox {
+pub(crate) struct PushHandler {
     generations_prefix: String,
     names_key: String,
     settings_key: String,
-    pub(super) listener: Arc<dyn Listener>,
+    pub(super) listener: Arc<dyn InvalidationSink>,
     pub(crate) generations: Generations,
-    pub(crate) watchers: Arc<Watchers>,
+    pub(crate) watchers: Arc<LeaseWatchers>,
     /// The connection may be gone, or the fleet's names: look.
     pub(crate) doubt: Arc<Notify>,
     names_changed: AtomicBool,
@@ -27,8 +27,12 @@ pub(crate) struct Inbox {
     unwatched: AtomicBool,
 }
 
-impl Inbox {
-    pub(crate) fn new(namespace: &str, names_key: &str, listener: Arc<dyn Listener>) -> Self {
+impl PushHandler {
+    pub(crate) fn new(
+        namespace: &str,
+        names_key: &str,
+        listener: Arc<dyn InvalidationSink>,
+    ) -> Self {
         Self {
             generations_prefix: format!("{namespace}:gen:"),
             names_key: names_key.to_owned(),
@@ -91,7 +95,7 @@ impl Inbox {
     }
 
     /// Whether what was read since this connection began is watched over.
-    pub(crate) fn watches_since(&self, epoch: Epoch) -> bool {
+    pub(crate) fn watches_since(&self, epoch: ConnectionEpoch) -> bool {
         !self.is_unwatched() && self.generations.is_of(epoch)
     }
 

@@ -4,9 +4,9 @@ use redis::RedisResult;
 use tokio::time::timeout;
 
 use super::RedisConfig;
-use super::link::{Line, Up};
+use super::commands::millis;
+use super::connection::{ConnectionHandle, Established};
 use super::scripts::SCRIPTS;
-use super::tier::millis;
 use crate::invalidation::group::Group;
 use crate::invalidation::unique_id::UniqueId;
 
@@ -15,17 +15,21 @@ const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Recognises the database behind a connection: `SWAPDB` exchanges two of them, and pushes nothing.
 #[derive(Default)]
-pub(super) struct Database(Option<UniqueId>);
+pub(super) struct DatabaseId(Option<UniqueId>);
 
-impl Database {
+impl DatabaseId {
     /// Whether another database has come in the place of the one that was there at the last
     /// heartbeat. A cluster has one database only.
-    pub(super) async fn was_swapped(&mut self, up: &mut Up, settings: &RedisConfig) -> bool {
+    pub(super) async fn was_swapped(
+        &mut self,
+        up: &mut Established,
+        settings: &RedisConfig,
+    ) -> bool {
         if !up.connection.is_one() {
             return false;
         }
         let group = Group::database(&settings.namespace);
-        let mut line = Line {
+        let mut line = ConnectionHandle {
             connection: up.connection.clone(),
             tracking: up.tracking,
             epoch: up.epoch,
@@ -39,7 +43,7 @@ impl Database {
 }
 
 /// The generation of a group that had none, and whether something else stood there.
-async fn make(line: &mut Line, group: &Group) -> RedisResult<(Option<UniqueId>, bool)> {
+async fn make(line: &mut ConnectionHandle, group: &Group) -> RedisResult<(Option<UniqueId>, bool)> {
     let mut call = SCRIPTS.generation.key(group.key());
     call.arg(&UniqueId::fresh().0)
         .arg(group.life().map_or(0, millis));

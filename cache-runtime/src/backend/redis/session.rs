@@ -10,13 +10,13 @@ use futures_util::future::try_join_all;
 use redis::{Cmd, RedisResult, Value};
 use tokio::task::unconstrained;
 
-use super::Link;
-use super::batcher::{Reply, Request, Sending, refused};
+use super::Connection;
+use super::batcher::{BatchReply, BatchRequest, Submission, refused};
+use super::connection::ConnectionHandle;
 use super::health::unreachable;
-use super::link::Line;
+use super::raw_entry::{RawEntry, ask, seen};
 use super::scripts::LuaScript;
-use super::seen::{Seen, ask, seen};
-use crate::backend::Look;
+use crate::backend::ReadMode;
 use crate::error::{Error, ErrorKind};
 use crate::key::Key;
 use crate::telemetry::event::Event;
@@ -25,8 +25,8 @@ use crate::telemetry::event::Event;
 const EXCHANGES: u64 = 4;
 
 /// One call's way to the server: a link, and how long the call may still wait for it.
-pub(crate) struct Way {
-    home: Arc<Link>,
+pub(crate) struct RedisSession {
+    home: Arc<Connection>,
     /// It has left a link that was not read in time for the one on our own runtime.
     moved: AtomicBool,
     /// Milliseconds.
@@ -35,8 +35,8 @@ pub(crate) struct Way {
     ahead: bool,
 }
 
-impl Way {
-    pub(crate) fn new(link: Arc<Link>) -> Self {
+impl RedisSession {
+    pub(crate) fn new(link: Arc<Connection>) -> Self {
         let way = Self {
             home: link,
             moved: AtomicBool::new(false),
@@ -48,7 +48,7 @@ impl Way {
     }
 
     /// For what must be told before anything is believed.
-    pub(super) fn ahead(link: Arc<Link>) -> Self {
+    pub(super) fn ahead(link: Arc<Connection>) -> Self {
         let ahead = true;
         Self {
             ahead,
@@ -70,7 +70,7 @@ impl Way {
         self
     }
 
-    pub(super) fn link(&self) -> &Arc<Link> {
+    pub(super) fn link(&self) -> &Arc<Connection> {
         match &self.home.steady {
             Some(steady) if self.moved.load(Ordering::Relaxed) => steady,
             _ => &self.home,
@@ -94,7 +94,10 @@ impl Way {
     }
 
     /// Runs one exchange within what is left of the call's patience.
-    pub(super) async fn exchange<T, F>(&self, exchange: impl FnOnce(Line) -> F) -> Result<T, Error>
+    pub(super) async fn exchange<T, F>(
+        &self,
+        exchange: impl FnOnce(ConnectionHandle) -> F,
+    ) -> Result<T, Error>
     where
         F: Future<Output = RedisResult<T>>,
     {
@@ -126,10 +129,10 @@ impl Way {
     }
 
     /// The entry of `key` and its life.
-    pub(super) async fn entry(&self, key: &Key, look: Look) -> Result<Seen, Error> {
-        match self.ask(Request::Read(key.clone(), look), 0).await? {
-            Reply::Entry(seen) => Ok(seen),
-            Reply::Values(_) => Err(self.mixed_up()),
+    pub(super) async fn entry(&self, key: &Key, look: ReadMode) -> Result<RawEntry, Error> {
+        match self.ask(BatchRequest::Lookup(key.clone(), look), 0).await? {
+            BatchReply::Entry(seen) => Ok(seen),
+            BatchReply::Values(_) => Err(self.mixed_up()),
         }
     }
 
@@ -149,17 +152,20 @@ impl Way {
             let replies = try_join_all(asked).await?;
             return Ok(replies.into_iter().flatten().collect());
         }
-        match self.ask(Request::commands(parts, urgent), bytes).await? {
-            Reply::Values(values) => Ok(values),
-            Reply::Entry(_) => Err(self.mixed_up()),
+        match self
+            .ask(BatchRequest::commands(parts, urgent), bytes)
+            .await?
+        {
+            BatchReply::Values(values) => Ok(values),
+            BatchReply::Entry(_) => Err(self.mixed_up()),
         }
     }
 
     /// Asks together with what others ask at this moment.
-    async fn ask(&self, request: Request, bytes: usize) -> Result<Reply, Error> {
+    async fn ask(&self, request: BatchRequest, bytes: usize) -> Result<BatchReply, Error> {
         let left = self.check()?;
         match self.link().lanes.begin(request, bytes) {
-            Sending::Together(reply) => {
+            Submission::Together(reply) => {
                 // Outside of the task's budget: of a hundred thousand calls that one task waits
                 // for, it would let some hundred go on at a time, and have all others polled again.
                 let outcome = unconstrained(reply).await;
@@ -168,12 +174,12 @@ impl Way {
                 self.spend(outcome.spent.min(self.share()), left);
                 outcome.reply
             }
-            Sending::Alone(alone, request) => {
+            Submission::SoleRequest(alone, request) => {
                 let reply = Box::pin(self.ask_alone(request)).await;
                 drop(alone);
                 reply
             }
-            Sending::Refused { first } => {
+            Submission::Refused { first } => {
                 if first {
                     self.settings.health.observer().tell(&Event::Overloaded);
                 }
@@ -182,18 +188,20 @@ impl Way {
         }
     }
 
-    async fn ask_alone(&self, request: Request) -> Result<Reply, Error> {
+    async fn ask_alone(&self, request: BatchRequest) -> Result<BatchReply, Error> {
         let most = self.settings.largest_entry();
         self.exchange(|mut line| async move {
             match request {
-                Request::Read(key, look) => {
+                BatchRequest::Lookup(key, look) => {
                     let parts = vec![ask(&key, look, most).collect()];
                     let replies = line.connection.send_all(parts).await?;
-                    seen(&mut replies.into_iter().map(Ok), &key, look, most).map(Reply::Entry)
+                    seen(&mut replies.into_iter().map(Ok), &key, look, most).map(BatchReply::Entry)
                 }
-                Request::Commands { parts, .. } => {
-                    line.connection.send_all(parts).await.map(Reply::Values)
-                }
+                BatchRequest::Commands { parts, .. } => line
+                    .connection
+                    .send_all(parts)
+                    .await
+                    .map(BatchReply::Values),
             }
         })
         .await
@@ -238,7 +246,7 @@ impl Way {
     }
 }
 
-impl Clone for Way {
+impl Clone for RedisSession {
     fn clone(&self) -> Self {
         Self {
             ahead: self.ahead,
@@ -248,10 +256,10 @@ impl Clone for Way {
     }
 }
 
-impl Deref for Way {
-    type Target = Link;
+impl Deref for RedisSession {
+    type Target = Connection;
 
-    fn deref(&self) -> &Link {
+    fn deref(&self) -> &Connection {
         self.link()
     }
 }

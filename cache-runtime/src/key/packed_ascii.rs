@@ -3,14 +3,14 @@
 /// What is looked up is a key's whole text. Written byte by byte, it would have to be collected
 /// from as many stores, for which a processor waits longer than all of the writing takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Word {
+pub(super) struct PackedAscii {
     pub(super) bytes: u64,
     pub(super) len: usize,
 }
 
 const ZEROS: u64 = u64::from_le_bytes(*b"00000000");
 
-impl Word {
+impl PackedAscii {
     /// The first number that has more than eight digits.
     pub(super) const END: u64 = 100_000_000;
 
@@ -71,9 +71,9 @@ fn digits(number: u64) -> u64 {
 mod tests {
     use proptest::prelude::*;
 
-    use super::Word;
+    use super::PackedAscii;
 
-    fn text(word: Word) -> String {
+    fn text(word: PackedAscii) -> String {
         let bytes = word.bytes.to_le_bytes();
         assert!(
             bytes[word.len..].iter().all(|byte| *byte == 0),
@@ -89,21 +89,24 @@ mod tests {
             let edge = 10u64.pow(digits);
             [edge - 1, edge, edge + 1, edge / 2, edge / 9]
         });
-        for number in small.chain(edges).filter(|number| *number < Word::END) {
-            assert_eq!(text(Word::number(number)), number.to_string());
-            assert_eq!(text(Word::filled(number)), format!("{number:08}"));
+        for number in small
+            .chain(edges)
+            .filter(|number| *number < PackedAscii::END)
+        {
+            assert_eq!(text(PackedAscii::number(number)), number.to_string());
+            assert_eq!(text(PackedAscii::filled(number)), format!("{number:08}"));
         }
     }
 
     proptest! {
         #[test]
-        fn any_number_has_its_digits(number in 0..Word::END) {
-            prop_assert_eq!(text(Word::number(number)), number.to_string());
+        fn any_number_has_its_digits(number in 0..PackedAscii::END) {
+            prop_assert_eq!(text(PackedAscii::number(number)), number.to_string());
         }
 
         #[test]
         fn a_text_has_its_first_eight_bytes(whole in "[ -~]{0,20}") {
-            prop_assert_eq!(text(Word::of(whole.as_bytes())), &whole[..whole.len().min(8)]);
+            prop_assert_eq!(text(PackedAscii::of(whole.as_bytes())), &whole[..whole.len().min(8)]);
         }
     }
 }

@@ -3,13 +3,15 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{Erased, Form, Maybe, MaybeShared, Owned, Shared, Storable, ValueKind, known, sort_of};
-use crate::entry::policy::Sort;
+use super::{
+    Erased, Maybe, MaybeShared, Owned, Shared, Storable, ValueKind, ValueVTable, known, sort_of,
+};
+use crate::entry::policy::ValueClass;
 use crate::entry::schema::shape_of;
 use crate::error::Error;
 
 /// A whole `Result`, error and all; `K` is the kind of its `Ok`.
-pub struct Whole<K, E>(PhantomData<(K, E)>);
+pub struct WithError<K, E>(PhantomData<(K, E)>);
 
 /// How the `Ok` of a whole `Result` is written: an `Arc` as what it shares.
 pub trait Success: ValueKind<Value: Clone + Send + Sync + 'static> {
@@ -22,8 +24,8 @@ pub trait Success: ValueKind<Value: Clone + Send + Sync + 'static> {
 
     fn plain(value: &Self::Value) -> Self::View<'_>;
     fn of_plain(plain: Self::Plain) -> Self::Value;
-    fn sort_of_value(_: &Self::Value) -> Sort {
-        Sort::Value
+    fn sort_of_value(_: &Self::Value) -> ValueClass {
+        ValueClass::Value
     }
 }
 
@@ -49,7 +51,7 @@ impl<T: Storable + Clone> Success for Maybe<T> {
     fn of_plain(plain: Option<T>) -> Option<T> {
         plain
     }
-    fn sort_of_value(value: &Option<T>) -> Sort {
+    fn sort_of_value(value: &Option<T>) -> ValueClass {
         sort_of(value)
     }
 }
@@ -76,12 +78,12 @@ impl<T: Storable> Success for MaybeShared<T> {
     fn of_plain(plain: Option<T>) -> Option<Arc<T>> {
         plain.map(Arc::new)
     }
-    fn sort_of_value(value: &Option<Arc<T>>) -> Sort {
+    fn sort_of_value(value: &Option<Arc<T>>) -> ValueClass {
         sort_of(value)
     }
 }
 
-impl<K: Success, E: Storable + Clone> ValueKind for Whole<K, E> {
+impl<K: Success, E: Storable + Clone> ValueKind for WithError<K, E> {
     type Value = Result<K::Value, E>;
     type Held = Arc<Result<K::Value, E>>;
 
@@ -91,10 +93,10 @@ impl<K: Success, E: Storable + Clone> ValueKind for Whole<K, E> {
     fn give(held: Self::Held) -> Self::Value {
         Arc::unwrap_or_clone(held)
     }
-    fn sort(held: &Self::Held) -> Sort {
+    fn sort(held: &Self::Held) -> ValueClass {
         match &**held {
             Ok(value) => K::sort_of_value(value),
-            Err(_) => Sort::Failure,
+            Err(_) => ValueClass::Failure,
         }
     }
     fn erase(held: Self::Held) -> Erased {
@@ -103,7 +105,7 @@ impl<K: Success, E: Storable + Clone> ValueKind for Whole<K, E> {
     fn restore(erased: Erased) -> Option<Self::Held> {
         erased.downcast().ok()
     }
-    const FORM: &'static Form = &Form {
+    const FORM: &'static ValueVTable = &ValueVTable {
         is_own: false,
         is: |held| held.is::<Self::Value>(),
         shape: shape_of::<Result<K::Plain, E>>,

@@ -6,7 +6,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ConnectionInfo, RedisResult};
 use tokio::time::timeout;
 
-use super::health::Place;
+use super::health::ServerAddress;
 use super::pool::is_answer;
 
 /// How long the sentinels are waited for; then they are asked the next time, another one first.
@@ -16,14 +16,14 @@ const PATIENCE: Duration = Duration::from_millis(250);
 ///
 /// One that they have replaced may not know it: cut off from them, or just thawed, it calls itself
 /// the primary, while others invalidate on the one that came after.
-pub(super) struct Lookout {
+pub(super) struct FailoverWatcher {
     /// The server, as it was named.
-    named: Place,
-    way: Way,
+    named: ServerAddress,
+    way: SentinelRoute,
 }
 
 /// How the sentinels are asked.
-enum Way {
+enum SentinelRoute {
     /// On a connection of our own.
     Direct(Direct),
     /// By the pool that our connection is of.
@@ -37,7 +37,7 @@ struct Direct {
     sentinel: Option<MultiplexedConnection>,
 }
 
-impl Lookout {
+impl FailoverWatcher {
     pub(super) fn new(
         sentinels: Vec<ConnectionInfo>,
         name: &str,
@@ -45,7 +45,7 @@ impl Lookout {
     ) -> Self {
         Self {
             named: place(host, port),
-            way: Way::Direct(Direct {
+            way: SentinelRoute::Direct(Direct {
                 sentinels,
                 name: name.to_owned(),
                 sentinel: None,
@@ -58,52 +58,54 @@ impl Lookout {
         let named = named_by(pool).await?;
         Ok(named.map(|named| Self {
             named,
-            way: Way::Pool(pool.clone()),
+            way: SentinelRoute::Pool(pool.clone()),
         }))
     }
 
     /// The server, as it was named.
-    pub(super) fn named(&self) -> &Place {
+    pub(super) fn named(&self) -> &ServerAddress {
         &self.named
     }
 
     /// Whether each link may look for itself.
     pub(super) fn is_cheap(&self) -> bool {
         match self.way {
-            Way::Direct(_) => true,
+            SentinelRoute::Direct(_) => true,
             // A pool connects to the server that they name.
-            Way::Pool(_) => false,
+            SentinelRoute::Pool(_) => false,
         }
     }
 
     /// Whether another is named. While no sentinel answers, none is.
     pub(super) async fn names_another(&mut self) -> bool {
         let named = match &mut self.way {
-            Way::Direct(direct) => {
+            SentinelRoute::Direct(direct) => {
                 let named = timeout(PATIENCE, direct.ask()).await;
                 if !matches!(named, Ok(Ok(_))) {
                     direct.sentinel = None;
                 }
                 named
             }
-            Way::Pool(pool) => timeout(PATIENCE, named_by(pool)).await,
+            SentinelRoute::Pool(pool) => timeout(PATIENCE, named_by(pool)).await,
         };
         matches!(named, Ok(Ok(Some(named))) if named != self.named)
     }
 }
 
-fn place(host: &str, port: u16) -> Place {
+fn place(host: &str, port: u16) -> ServerAddress {
     format!("{host}:{port}")
 }
 
 /// A pool does not tell which server its sentinels name; the server itself does.
-async fn named_by(pool: &Pool) -> RedisResult<Option<Place>> {
+async fn named_by(pool: &Pool) -> RedisResult<Option<ServerAddress>> {
     let mut fresh = pool.manager().create().await?;
     identity(&mut fresh).await
 }
 
 /// Which server this is: another after each start. Nothing if it does not tell.
-pub(super) async fn identity(connection: &mut MultiplexedConnection) -> RedisResult<Option<Place>> {
+pub(super) async fn identity(
+    connection: &mut MultiplexedConnection,
+) -> RedisResult<Option<ServerAddress>> {
     let mut info = redis::cmd("INFO");
     match info.arg("server").query_async::<String>(connection).await {
         Ok(info) => {
@@ -116,7 +118,7 @@ pub(super) async fn identity(connection: &mut MultiplexedConnection) -> RedisRes
 }
 
 impl Direct {
-    async fn ask(&mut self) -> RedisResult<Option<Place>> {
+    async fn ask(&mut self) -> RedisResult<Option<ServerAddress>> {
         let sentinel = match &mut self.sentinel {
             Some(sentinel) => sentinel,
             None => {

@@ -1,33 +1,33 @@
 use redis::{Cmd, RedisResult, Value, cmd};
 
-use super::Way;
+use super::RedisSession;
+use super::commands::{foreign, millis};
+use super::raw_entry::{RawEntry, ask, bytes, is_wrong_type, seen};
 use super::scripts::{SCRIPTS, call};
-use super::seen::{Seen, ask, bytes, is_wrong_type, seen};
-use super::tier::{foreign, millis};
-use crate::backend::Look;
+use crate::backend::ReadMode;
 use crate::error::Error;
-use crate::invalidation::group::{Group, Stamp};
+use crate::invalidation::group::{GenerationStamp, Group};
 use crate::invalidation::unique_id::UniqueId;
 use crate::key::Key;
 
 /// What a look has found. `None` as the stamp: a group has changed meanwhile.
-pub(super) struct Looked {
-    pub(super) seen: Seen,
-    pub(super) stamp: Option<Stamp>,
+pub(super) struct LookupReply {
+    pub(super) seen: RawEntry,
+    pub(super) stamp: Option<GenerationStamp>,
 }
 
-impl Way {
+impl RedisSession {
     /// Asks for what is wanted of `key` and, in the same round trip, for the generations not
     /// known.
     pub(super) async fn look(
         &self,
         groups: &[Group],
-        key: Option<(&Key, Look)>,
-    ) -> Result<Looked, Error> {
+        key: Option<(&Key, ReadMode)>,
+    ) -> Result<LookupReply, Error> {
         let generations = &self.inbox.generations;
         if let Some((stamp, version)) = generations.now(groups) {
             let seen = match key {
-                None => Seen::default(),
+                None => RawEntry::default(),
                 Some((key, look)) => self.entry(key, look).await?,
             };
             // Looked up again: a push may have come in just before the reply.
@@ -35,7 +35,7 @@ impl Way {
                 true => Some(stamp),
                 false => generations.stamp(groups),
             };
-            return Ok(Looked { seen, stamp });
+            return Ok(LookupReply { seen, stamp });
         }
         Box::pin(self.look_further(groups, key)).await
     }
@@ -44,8 +44,8 @@ impl Way {
     async fn look_further(
         &self,
         groups: &[Group],
-        key: Option<(&Key, Look)>,
-    ) -> Result<Looked, Error> {
+        key: Option<(&Key, ReadMode)>,
+    ) -> Result<LookupReply, Error> {
         let generations = &self.inbox.generations;
         let line = match self.line_now() {
             Some(line) => line?,
@@ -56,7 +56,7 @@ impl Way {
             match generations.ask(groups, line.epoch) {
                 Some(wanted) => wanted,
                 // Once more, on the connection that came after.
-                None => return Ok(Looked::unsettled(Seen::default())),
+                None => return Ok(LookupReply::unsettled(RawEntry::default())),
             }
         } else {
             (0..groups.len()).map(|place| (place, 0)).collect()
@@ -89,16 +89,16 @@ impl Way {
             };
             match nonce {
                 Some(nonce) => nonces.push(nonce),
-                None => return Ok(Looked::unsettled(seen)),
+                None => return Ok(LookupReply::unsettled(seen)),
             }
         }
         let stamp = if line.tracking {
             generations.settle(groups, &wanted, &nonces);
             generations.stamp(groups)
         } else {
-            Some(Stamp::of(nonces))
+            Some(GenerationStamp::of(nonces))
         };
-        Ok(Looked { seen, stamp })
+        Ok(LookupReply { seen, stamp })
     }
 
     /// The generation of a group that had none, unless what the server says is none either.
@@ -122,8 +122,8 @@ impl Way {
     }
 }
 
-impl Looked {
-    fn unsettled(seen: Seen) -> Self {
+impl LookupReply {
+    fn unsettled(seen: RawEntry) -> Self {
         Self { seen, stamp: None }
     }
 }
@@ -132,9 +132,9 @@ impl Looked {
 fn read_all(
     replies: &mut impl Iterator<Item = RedisResult<Value>>,
     generations: usize,
-    key: Option<(&Key, Look)>,
+    key: Option<(&Key, ReadMode)>,
     most: u64,
-) -> RedisResult<(Vec<Option<UniqueId>>, Seen)> {
+) -> RedisResult<(Vec<Option<UniqueId>>, RawEntry)> {
     let mut answers = Vec::with_capacity(generations);
     for reply in replies.by_ref().take(generations) {
         let known = match bytes(reply?) {
@@ -145,7 +145,7 @@ fn read_all(
     }
     let seen = match key {
         Some((key, look)) => seen(replies, key, look, most)?,
-        None => Seen::default(),
+        None => RawEntry::default(),
     };
     Ok((answers, seen))
 }

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout};
 
 use super::RedisConfig;
-use super::database::Database;
-use super::inbox::Inbox;
-use super::lanes::Lanes;
-use super::link::{HEARTBEAT, Link, Up};
-use super::pool::{Checkout, SILENT, Source, is_answer};
+use super::connection::{Connection, Established, HEARTBEAT};
+use super::database_id::DatabaseId;
+use super::node_batchers::NodeBatchers;
+use super::pool::{Checkout, ConnectionSource, SILENT, is_answer};
+use super::push_handler::PushHandler;
 use crate::error::{Error, ErrorKind};
 
 /// The longest pause between two attempts to connect.
@@ -19,15 +19,15 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 const CREDENTIALS: Duration = Duration::from_secs(10);
 
 /// Falls when the runtime that the link lives on is shut down, or the link is dropped.
-pub(super) struct Alive {
-    pub(super) link: Weak<Link>,
+pub(super) struct SupervisorGuard {
+    pub(super) link: Weak<Connection>,
     pub(super) alive: Arc<AtomicBool>,
-    pub(super) inbox: Arc<Inbox>,
+    pub(super) inbox: Arc<PushHandler>,
     pub(super) redirected: bool,
-    pub(super) lanes: Arc<Lanes>,
+    pub(super) lanes: Arc<NodeBatchers>,
 }
 
-impl Drop for Alive {
+impl Drop for SupervisorGuard {
     fn drop(&mut self) {
         self.alive.store(false, Ordering::Release);
         // Nobody hears its pushes any more.
@@ -43,7 +43,11 @@ impl Drop for Alive {
 }
 
 /// Connects, watches over the connection, and connects again; ends with its link.
-pub(super) async fn keep(link: Weak<Link>, inbox: Arc<Inbox>, settings: Arc<RedisConfig>) {
+pub(super) async fn keep(
+    link: Weak<Connection>,
+    inbox: Arc<PushHandler>,
+    settings: Arc<RedisConfig>,
+) {
     let mut source = None;
     let mut pause = Duration::from_millis(20);
     loop {
@@ -53,7 +57,7 @@ pub(super) async fn keep(link: Weak<Link>, inbox: Arc<Inbox>, settings: Arc<Redi
             Ok(mut checkout) => {
                 pause = Duration::from_millis(20);
                 inbox.pushes(checkout.tracking);
-                let up = Up {
+                let up = Established {
                     connection: checkout.wire.clone(),
                     tracking: checkout.tracking,
                     epoch: inbox.generations.begin(),
@@ -87,14 +91,14 @@ pub(super) async fn keep(link: Weak<Link>, inbox: Arc<Inbox>, settings: Arc<Redi
 
 /// A connection, whose pushes go to another if that is named.
 pub(super) async fn connect(
-    source: &mut Option<Source>,
+    source: &mut Option<ConnectionSource>,
     settings: &Arc<RedisConfig>,
-    inbox: &Arc<Inbox>,
+    inbox: &Arc<PushHandler>,
     redirect: Option<i64>,
 ) -> Result<Checkout, Error> {
     let source = match source {
         Some(source) => source,
-        None => source.insert(Source::new(settings, inbox)?),
+        None => source.insert(ConnectionSource::new(settings, inbox)?),
     };
     let target = timeout(CREDENTIALS, source.target()).await.map_err(|_| {
         let text =
@@ -112,13 +116,13 @@ pub(super) async fn connect(
 
 /// Returns when the connection is gone, or its link.
 async fn watch(
-    link: &Weak<Link>,
-    inbox: &Inbox,
+    link: &Weak<Connection>,
+    inbox: &PushHandler,
     settings: &RedisConfig,
-    mut up: Up,
+    mut up: Established,
     checkout: &mut Checkout,
 ) {
-    let mut database = Database::default();
+    let mut database = DatabaseId::default();
     // Another link may have gone elsewhere meanwhile.
     while settings.health.is_at(checkout.place()) {
         let pause = match link.upgrade() {
@@ -180,6 +184,6 @@ async fn watch(
 
 /// Whether it is the link on our own runtime.
 #[cfg(feature = "sentinel")]
-fn is_steady(link: &Weak<Link>) -> bool {
+fn is_steady(link: &Weak<Connection>) -> bool {
     link.upgrade().is_some_and(|link| link.steady.is_none())
 }

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::task::JoinSet;
 
-use super::{Link, Way};
-use crate::backend::Tier;
+use super::{Connection, RedisSession};
+use crate::backend::Backend;
 use crate::error::{Error, ErrorKind};
 use crate::invalidation::group::Group;
 use crate::key::Key;
@@ -21,7 +21,7 @@ const BATCH: usize = 64;
 
 /// An invalidation that the server has not been told of.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Undelivered {
+pub(crate) enum PendingInvalidation {
     /// A group, by the key of its generation.
     Group(String),
     /// The functions that match: which ones, only the server knows.
@@ -32,7 +32,7 @@ pub(crate) enum Undelivered {
     Calls(String),
 }
 
-impl Undelivered {
+impl PendingInvalidation {
     /// Whether it takes a single exchange.
     fn is_small(&self) -> bool {
         matches!(self, Self::Group(_) | Self::Call(_))
@@ -41,7 +41,7 @@ impl Undelivered {
 
 /// Invalidations that were made while the server was away. As long as there are any, nothing
 /// that the server says is trusted, and nothing is stored.
-pub(crate) struct Queue {
+pub(crate) struct InvalidationOutbox {
     namespace: Arc<str>,
     waiting: AtomicBool,
     items: Mutex<Items>,
@@ -52,9 +52,9 @@ pub(crate) struct Queue {
 
 /// Each with the number of its last invalidation: one that is made again while it is delivered
 /// must be delivered again.
-type Items = BTreeMap<Undelivered, u64>;
+type Items = BTreeMap<PendingInvalidation, u64>;
 
-impl Queue {
+impl InvalidationOutbox {
     pub(super) fn new(namespace: &Arc<str>, observer: &Observer) -> Self {
         Self {
             namespace: Arc::clone(namespace),
@@ -76,13 +76,13 @@ impl Queue {
         }
     }
 
-    pub(super) fn push(&self, new: impl IntoIterator<Item = Undelivered>) {
+    pub(super) fn push(&self, new: impl IntoIterator<Item = PendingInvalidation>) {
         let mut items = self.items.lock().unwrap_or_else(PoisonError::into_inner);
         let number = self.made.fetch_add(1, Ordering::Relaxed);
         items.extend(new.into_iter().map(|item| (item, number)));
         if items.len() > MOST {
             let everything = Group::everything(&self.namespace).key().to_owned();
-            *items = Items::from([(Undelivered::Group(everything), number)]);
+            *items = Items::from([(PendingInvalidation::Group(everything), number)]);
         }
         let new = !self.wait(&items) && !items.is_empty();
         // An observer may use the cache.
@@ -96,14 +96,14 @@ impl Queue {
     ///
     /// Nothing has to be forgotten then: what began to be read before they were made was
     /// forgotten with them, and since then nothing was read.
-    pub(super) async fn deliver(&self, link: &Arc<Link>) {
+    pub(super) async fn deliver(&self, link: &Arc<Connection>) {
         while self.check().is_err() {
             let batch = self.next();
             let mut under_way = JoinSet::new();
             for item in batch.keys() {
                 let item = item.clone();
                 let namespace = Arc::clone(&self.namespace);
-                let way = Way::ahead(Arc::clone(link));
+                let way = RedisSession::ahead(Arc::clone(link));
                 under_way.spawn(async move { deliver(&namespace, &way, &item).await });
             }
             while let Some(delivered) = under_way.join_next().await {
@@ -150,10 +150,14 @@ impl Queue {
     }
 }
 
-async fn deliver(namespace: &str, way: &Way, item: &Undelivered) -> Result<(), Error> {
+async fn deliver(
+    namespace: &str,
+    way: &RedisSession,
+    item: &PendingInvalidation,
+) -> Result<(), Error> {
     match item {
-        Undelivered::Group(key) => way.change(&[Group::of_key(key)]).await,
-        Undelivered::Functions(pattern) => {
+        PendingInvalidation::Group(key) => way.change(&[Group::of_key(key)]).await,
+        PendingInvalidation::Functions(pattern) => {
             let pattern = NamePattern::parse(pattern)?;
             let known = way.functions().await?;
             if known.incomplete {
@@ -166,8 +170,8 @@ async fn deliver(namespace: &str, way: &Way, item: &Undelivered) -> Result<(), E
                 .collect();
             way.change(&groups).await
         }
-        Undelivered::Call(key) => way.remove(&Key::of(key)).await.map(drop),
-        Undelivered::Calls(pattern) => {
+        PendingInvalidation::Call(key) => way.remove(&Key::of(key)).await.map(drop),
+        PendingInvalidation::Calls(pattern) => {
             let pattern = KeyPattern::parse(pattern, namespace)?;
             way.remove_matching(&pattern).await.map(drop)
         }
@@ -180,19 +184,19 @@ mod tests {
 
     #[test]
     fn too_many_become_one_of_everything() {
-        let queue = Queue::new(&"ns".into(), &Observer::default());
+        let queue = InvalidationOutbox::new(&"ns".into(), &Observer::default());
         assert!(queue.check().is_ok());
-        let calls = (0..=MOST).map(|id| Undelivered::Call(format!("ns:user:{id}")));
+        let calls = (0..=MOST).map(|id| PendingInvalidation::Call(format!("ns:user:{id}")));
         queue.push(calls);
-        let everything = Undelivered::Group("ns:gen:all".into());
+        let everything = PendingInvalidation::Group("ns:gen:all".into());
         assert!(queue.next().keys().eq([&everything]));
         assert!(queue.check().is_err());
     }
 
     #[test]
     fn what_comes_while_others_are_delivered_still_waits() {
-        let queue = Queue::new(&"ns".into(), &Observer::default());
-        let call = |id: u32| Undelivered::Call(format!("ns:user:{id}"));
+        let queue = InvalidationOutbox::new(&"ns".into(), &Observer::default());
+        let call = |id: u32| PendingInvalidation::Call(format!("ns:user:{id}"));
         queue.push([call(1), call(1)]);
         let all = queue.next();
         assert_eq!(all.len(), 1);
@@ -205,11 +209,11 @@ mod tests {
 
     #[test]
     fn a_batch_is_of_many_small_ones_or_one_that_is_not() {
-        let queue = Queue::new(&"ns".into(), &Observer::default());
-        let functions = |id: u8| Undelivered::Functions(format!("f{id}"));
+        let queue = InvalidationOutbox::new(&"ns".into(), &Observer::default());
+        let functions = |id: u8| PendingInvalidation::Functions(format!("f{id}"));
         queue.push((0..3).map(functions));
-        queue.push((0..200).map(|id| Undelivered::Call(format!("ns:user:{id}"))));
-        queue.push(["a:*", "b:*"].map(|pattern| Undelivered::Calls(pattern.to_owned())));
+        queue.push((0..200).map(|id| PendingInvalidation::Call(format!("ns:user:{id}"))));
+        queue.push(["a:*", "b:*"].map(|pattern| PendingInvalidation::Calls(pattern.to_owned())));
         let mut sizes = Vec::new();
         while queue.check().is_err() {
             let batch = queue.next();
@@ -221,8 +225,8 @@ mod tests {
 
     #[test]
     fn what_is_invalidated_again_while_it_is_delivered_still_waits() {
-        let queue = Queue::new(&"ns".into(), &Observer::default());
-        let call = || Undelivered::Call("ns:user:1".to_owned());
+        let queue = InvalidationOutbox::new(&"ns".into(), &Observer::default());
+        let call = || PendingInvalidation::Call("ns:user:1".to_owned());
         queue.push([call()]);
         let all = queue.next();
         queue.push([call()]);

@@ -7,41 +7,41 @@
 use std::sync::Arc;
 
 /// An argument.
-pub struct Part<'a, T: ?Sized>(pub &'a T);
+pub struct KeyRef<'a, T: ?Sized>(pub &'a T);
 
 /// Of every type; shadowed for those that share.
 pub trait AnyPart {
-    type Part;
-    fn recached_part(self) -> Self::Part;
+    type KeyRef;
+    fn recached_part(self) -> Self::KeyRef;
 }
 
-impl<'a, T: ?Sized> AnyPart for Part<'a, T> {
-    type Part = &'a T;
+impl<'a, T: ?Sized> AnyPart for KeyRef<'a, T> {
+    type KeyRef = &'a T;
 
     fn recached_part(self) -> &'a T {
         self.0
     }
 }
 
-impl<'a, T: ?Sized> Part<'a, Arc<T>> {
+impl<'a, T: ?Sized> KeyRef<'a, Arc<T>> {
     pub fn recached_part(self) -> &'a T {
         self.0
     }
 }
 
-impl<'a, T: ?Sized> Part<'a, &Arc<T>> {
+impl<'a, T: ?Sized> KeyRef<'a, &Arc<T>> {
     pub fn recached_part(self) -> &'a T {
         self.0
     }
 }
 
-impl<'a, T: ?Sized> Part<'a, Option<Arc<T>>> {
+impl<'a, T: ?Sized> KeyRef<'a, Option<Arc<T>>> {
     pub fn recached_part(self) -> Option<&'a T> {
         self.0.as_deref()
     }
 }
 
-impl<'a, T: ?Sized> Part<'a, Option<&Arc<T>>> {
+impl<'a, T: ?Sized> KeyRef<'a, Option<&Arc<T>>> {
     pub fn recached_part(self) -> Option<&'a T> {
         self.0.map(|shared| &**shared)
     }

@@ -2,16 +2,17 @@ use std::time::Duration;
 
 use redis::{Cmd, Value, cmd};
 
-use super::Way;
-use super::look::Looked;
+use super::RedisSession;
+use super::lookup::LookupReply;
+use super::raw_entry::life;
 use super::scripts::{SCRIPTS, call, claimed};
-use super::seen::life;
 use crate::backend::{
-    Claim, Claimed, Existing, KnownNames, Look, Reach, Read, Removed, Stored, Tier, Watch,
+    Backend, ClaimMode, ClaimReply, ClaimRequest, ExistingEntry, KnownNames, LeaseWatch, Lookup,
+    ReadMode, RemovedEntries, StoredEntry,
 };
 use crate::entry::header::is_of_another_call;
 use crate::error::{Error, ErrorKind};
-use crate::invalidation::group::{Group, Stamp};
+use crate::invalidation::group::{GenerationStamp, Group};
 use crate::invalidation::unique_id::UniqueId;
 use crate::key::Key;
 use crate::key::pattern::KeyPattern;
@@ -19,17 +20,17 @@ use crate::key::pattern::KeyPattern;
 /// How often a look is repeated whose generations change while it is under way.
 const LOOKS: usize = 5;
 
-impl Tier for Way {
-    async fn read(&self, key: &Key, groups: &[Group], look: Look) -> Result<Read, Error> {
+impl Backend for RedisSession {
+    async fn read(&self, key: &Key, groups: &[Group], look: ReadMode) -> Result<Lookup, Error> {
         for _ in 0..LOOKS {
             let looked = match self.look(groups, Some((key, look))).await {
                 Err(error) if self.moves(&error) => continue,
                 looked => looked?,
             };
-            let Looked { seen, stamp } = looked;
+            let LookupReply { seen, stamp } = looked;
             if let Some(stamp) = stamp {
-                return Ok(Read {
-                    entry: seen.entry.map(Stored::Encoded),
+                return Ok(Lookup {
+                    entry: seen.entry.map(StoredEntry::Encoded),
                     left: seen.left,
                     stamp,
                 });
@@ -38,10 +39,10 @@ impl Tier for Way {
         Err(unsettled())
     }
 
-    async fn stamp(&self, groups: &[Group]) -> Result<Stamp, Error> {
+    async fn stamp(&self, groups: &[Group]) -> Result<GenerationStamp, Error> {
         for _ in 0..LOOKS {
             match self.look(groups, None).await {
-                Ok(Looked {
+                Ok(LookupReply {
                     stamp: Some(stamp), ..
                 }) => return Ok(stamp),
                 Err(error) if !self.moves(&error) => return Err(error),
@@ -51,24 +52,24 @@ impl Tier for Way {
         Err(unsettled())
     }
 
-    fn watch(&self, key: &Key) -> Watch {
+    fn watch(&self, key: &Key) -> LeaseWatch {
         self.inbox.watchers.watch(key)
     }
 
-    async fn claim(&self, claimed: &Claimed<'_>) -> Result<Claim, Error> {
+    async fn claim(&self, claimed: &ClaimRequest<'_>) -> Result<ClaimReply, Error> {
         let mut value = Vec::with_capacity(40);
         value.extend_from_slice(&claimed.token.0);
         value.extend_from_slice(&claimed.mark.stamp().0);
         value.extend_from_slice(millis(claimed.life).to_string().as_bytes());
         let reach = match claimed.reach {
-            Reach::Normal => "normal",
-            Reach::IgnoreEntry => "ignore",
-            Reach::Force => "force",
+            ClaimMode::Normal => "normal",
+            ClaimMode::IgnoreEntry => "ignore",
+            ClaimMode::Force => "force",
         };
         // An entry without a life, put there by hand, is of use for ever: its left is -1.
-        let beyond = match claimed.beyond.is_zero() {
+        let beyond = match claimed.min_remaining_ttl.is_zero() {
             true => -2,
-            false => i64::try_from(millis(claimed.beyond)).unwrap_or(i64::MAX),
+            false => i64::try_from(millis(claimed.min_remaining_ttl)).unwrap_or(i64::MAX),
         };
         let rest = format!(
             "{beyond} {} {}",
@@ -92,7 +93,7 @@ impl Tier for Way {
                 claim
             };
             let reply = match self.script(&SCRIPTS.claim, 0, claim).await? {
-                Value::Int(claimed::GRANTED) => return Ok(Claim::Granted),
+                Value::Int(claimed::GRANTED) => return Ok(ClaimReply::Granted),
                 Value::Array(reply) => reply,
                 _ => return Err(self.mixed_up()),
             };
@@ -102,27 +103,27 @@ impl Tier for Way {
                     self.inbox
                         .listener
                         .damaged(claimed.key.name(), foreign("an entry or a lease"));
-                    return Ok(Claim::Granted);
+                    return Ok(ClaimReply::Granted);
                 }
                 (Some(Value::Int(claimed::FOUND)), Some(Value::BulkString(entry))) => {
                     if is_of_another_call(&entry, claimed.key) {
                         return Err(self.mixed_up());
                     }
                     let left = reply.next().and_then(life).unwrap_or_default();
-                    return Ok(Claim::Found(Stored::Encoded(entry), left));
+                    return Ok(ClaimReply::Found(StoredEntry::Encoded(entry), left));
                 }
                 (Some(Value::Int(claimed::HELD)), Some(Value::Int(left))) => {
                     let left = u64::try_from(left).unwrap_or(0);
-                    return Ok(Claim::Held(Duration::from_millis(left)));
+                    return Ok(ClaimReply::Held(Duration::from_millis(left)));
                 }
-                (Some(Value::Int(claimed::PAUSED)), _) => return Ok(Claim::Paused),
+                (Some(Value::Int(claimed::PAUSED)), _) => return Ok(ClaimReply::Paused),
                 // Either they are behind or we are: ask Redis itself for the generations.
                 (Some(Value::Int(claimed::OTHER_STAMP)), Some(Value::BulkString(held))) => {
                     for group in claimed.groups {
                         self.inbox.generations.forget(group.key());
                     }
                     if self.stamp(claimed.groups).await? != claimed.mark.stamp() {
-                        return Ok(Claim::Stale);
+                        return Ok(ClaimReply::Stale);
                     }
                     replace = held;
                 }
@@ -152,17 +153,17 @@ impl Tier for Way {
         &self,
         key: &Key,
         token: UniqueId,
-        entry: Stored,
+        entry: StoredEntry,
         life: Duration,
-        existing: Existing,
+        existing: ExistingEntry,
     ) -> Result<bool, Error> {
-        let Stored::Encoded(entry) = entry else {
+        let StoredEntry::Encoded(entry) = entry else {
             return Ok(false);
         };
         let pause = match existing {
-            Existing::Replace => None,
-            Existing::Keep { pause } if pause.as_millis() == 0 => Some(0),
-            Existing::Keep { pause } => Some(millis(pause)),
+            ExistingEntry::Replace => None,
+            ExistingEntry::Keep { pause } if pause.as_millis() == 0 => Some(0),
+            ExistingEntry::Keep { pause } => Some(millis(pause)),
         };
         let lease = key.lease();
         let fill = || {
@@ -215,7 +216,7 @@ impl Tier for Way {
         }
     }
 
-    async fn remove_matching(&self, pattern: &KeyPattern) -> Result<Removed, Error> {
+    async fn remove_matching(&self, pattern: &KeyPattern) -> Result<RemovedEntries, Error> {
         // Leases first: a computation that is under way when the scan begins either loses its
         // lease here or has stored its entry before the second sweep begins.
         self.sweep(pattern, true).await?;
@@ -256,7 +257,7 @@ fn unlink(key: &Key) -> Vec<Cmd> {
     vec![unlink(&key.lease()), unlink(key.as_str())]
 }
 
-impl Way {
+impl RedisSession {
     /// Whether a script has done what it was called for.
     fn is_one(&self, reply: &Value) -> Result<bool, Error> {
         match reply {

@@ -1,7 +1,7 @@
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{Cmd, Pipeline, RedisFuture, RedisResult, Value};
 
-use super::topology::{Place, Topology};
+use super::cluster_layout::{ClusterLayout, NodeAddress};
 #[cfg(feature = "cluster")]
 use super::{cluster, primaries::primaries};
 
@@ -11,16 +11,16 @@ pub(super) type Replies = Box<dyn Iterator<Item = RedisResult<Value>> + Send>;
 /// What commands are sent on: a connection to one server, or one to each of a cluster's, behind
 /// the driver's routing. Cheap to clone; all clones are multiplexed.
 #[derive(Clone)]
-pub(super) enum Wire {
+pub(super) enum Transport {
     One(MultiplexedConnection),
     #[cfg(feature = "cluster")]
-    Cluster(cluster::Connection),
+    Cluster(cluster::RoutedConnection),
     /// Of a pool of the program's own.
     #[cfg(feature = "cluster")]
     Lent(redis::cluster_async::ClusterConnection),
 }
 
-impl Wire {
+impl Transport {
     /// Whether all keys are on one server.
     pub(super) fn is_one(&self) -> bool {
         matches!(self, Self::One(_))
@@ -59,9 +59,9 @@ impl Wire {
     }
 
     /// The servers that keys are scanned on: all of a cluster's primaries.
-    pub(super) async fn topology(&mut self) -> RedisResult<Topology> {
+    pub(super) async fn topology(&mut self) -> RedisResult<ClusterLayout> {
         match self {
-            Self::One(_) => Ok(Topology::one()),
+            Self::One(_) => Ok(ClusterLayout::one()),
             #[cfg(feature = "cluster")]
             Self::Cluster(connection) => primaries(connection).await,
             #[cfg(feature = "cluster")]
@@ -70,14 +70,18 @@ impl Wire {
     }
 
     /// Sends a command to this server, whatever it is about.
-    pub(super) async fn send_to(&mut self, place: &Place, command: Cmd) -> RedisResult<Value> {
+    pub(super) async fn send_to(
+        &mut self,
+        place: &NodeAddress,
+        command: Cmd,
+    ) -> RedisResult<Value> {
         match (self, place) {
             #[cfg(feature = "cluster")]
-            (Self::Cluster(connection), Place::There(host, port)) => {
+            (Self::Cluster(connection), NodeAddress::There(host, port)) => {
                 cluster::send_to(connection, host, *port, command).await
             }
             #[cfg(feature = "cluster")]
-            (Self::Lent(connection), Place::There(host, port)) => {
+            (Self::Lent(connection), NodeAddress::There(host, port)) => {
                 cluster::send_to(connection, host, *port, command).await
             }
             (wire, _) => wire.req_packed_command(&command).await,
@@ -86,18 +90,18 @@ impl Wire {
 
     /// Where the servers are, if all answer; and if it must be the one that takes writes, whether
     /// it is.
-    pub(super) async fn ping(&mut self, primary: bool) -> RedisResult<Topology> {
+    pub(super) async fn ping(&mut self, primary: bool) -> RedisResult<ClusterLayout> {
         match self {
             Self::One(connection) if primary => {
                 let role: Vec<Value> = redis::cmd("ROLE").query_async(connection).await?;
                 match role.first() {
-                    Some(Value::BulkString(role)) if role == b"master" => Ok(Topology::one()),
+                    Some(Value::BulkString(role)) if role == b"master" => Ok(ClusterLayout::one()),
                     _ => Err((redis::ErrorKind::Io, "it is a replica now").into()),
                 }
             }
             Self::One(connection) => {
                 redis::cmd("PING").exec_async(connection).await?;
-                Ok(Topology::one())
+                Ok(ClusterLayout::one())
             }
             #[cfg(feature = "cluster")]
             Self::Cluster(_) | Self::Lent(_) => self.topology().await,
@@ -126,7 +130,7 @@ async fn pipe(
     connection.req_packed_commands(&pipeline, 0, count).await
 }
 
-impl ConnectionLike for Wire {
+impl ConnectionLike for Transport {
     fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
         match self {
             Self::One(connection) => connection.req_packed_command(command),

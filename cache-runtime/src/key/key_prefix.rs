@@ -6,12 +6,12 @@ const LONGEST_TYPES: usize = 100;
 
 /// What all keys of one function begin with, up to the arguments:
 /// `{namespace}:{name}@{variant}[<{types}>]`, or `{namespace}:{name}` by hand.
-pub(crate) struct Head {
+pub(crate) struct KeyPrefix {
     pub(super) text: String,
     pub(super) digest: u128,
 }
 
-impl Head {
+impl KeyPrefix {
     /// `name`: with its namespace. `path`: of a closure in the function's body, for the generic
     /// arguments it is in.
     pub(crate) fn new(name: &str, variant: Variant, path: &str) -> Self {

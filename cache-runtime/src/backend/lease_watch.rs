@@ -7,18 +7,18 @@ use crate::key::Key;
 
 /// Who waits for a change of which call's lease. Bounded by those who wait.
 #[derive(Default)]
-pub(crate) struct Watchers {
+pub(crate) struct LeaseWatchers {
     keys: Mutex<HashMap<Key, watch::Sender<()>>>,
 }
 
-impl Watchers {
-    pub(crate) fn watch(self: &Arc<Self>, key: &Key) -> Watch {
+impl LeaseWatchers {
+    pub(crate) fn watch(self: &Arc<Self>, key: &Key) -> LeaseWatch {
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         let changes = keys
             .entry(key.clone())
             .or_insert_with(|| watch::channel(()).0)
             .subscribe();
-        Watch {
+        LeaseWatch {
             watchers: Arc::clone(self),
             key: key.clone(),
             changes: Some(changes),
@@ -46,13 +46,13 @@ impl Watchers {
 }
 
 /// Remembers changes from its creation on, so that none between a look and a sleep is missed.
-pub(crate) struct Watch {
-    watchers: Arc<Watchers>,
+pub(crate) struct LeaseWatch {
+    watchers: Arc<LeaseWatchers>,
     key: Key,
     changes: Option<watch::Receiver<()>>,
 }
 
-impl Watch {
+impl LeaseWatch {
     /// Returns at the next change, or at once if there was one since the last return.
     pub(crate) async fn changed(&mut self) {
         if let Some(changes) = &mut self.changes {
@@ -62,7 +62,7 @@ impl Watch {
     }
 }
 
-impl Drop for Watch {
+impl Drop for LeaseWatch {
     fn drop(&mut self) {
         let mut keys = self
             .watchers
@@ -109,7 +109,7 @@ mod tests {
         for all in [false, true] {
             let (send, gone) = mpsc::channel();
             std::thread::spawn(move || {
-                let watchers = Arc::<Watchers>::default();
+                let watchers = Arc::<LeaseWatchers>::default();
                 let mut watch = watchers.watch(&Key::of("ns:user:1"));
                 let mut waiting = Box::pin(async move { watch.changed().await });
                 let eager = Arc::new(Eager(Mutex::default()));

@@ -12,7 +12,7 @@ const RESTORING: Duration = Duration::from_secs(60);
 /// them; and what is known of others' restorations. Bounded by the program's functions and the
 /// instances of generic ones.
 #[derive(Default)]
-pub(crate) struct Names {
+pub(crate) struct AnnouncedNames {
     announced: Mutex<BTreeSet<(String, String)>>,
     /// By name. Bounded by the names in the registry.
     restored: Mutex<HashMap<String, Restored>>,
@@ -27,7 +27,7 @@ struct Restored {
     settled: bool,
 }
 
-impl Names {
+impl AnnouncedNames {
     pub(crate) fn add(&self, name: &str, variant: &str) {
         self.lock().insert((name.to_owned(), variant.to_owned()));
     }

@@ -3,22 +3,22 @@ use std::time::Duration;
 
 use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, Value, cmd};
 
-use crate::backend::Look;
+use crate::backend::ReadMode;
 use crate::entry::header::is_of_another_call;
 use crate::key::Key;
 
 /// An entry and its remaining life, as far as they were asked for and are there.
 #[derive(Default)]
-pub(super) struct Seen {
+pub(super) struct RawEntry {
     pub(super) entry: Option<Vec<u8>>,
     pub(super) left: Option<Duration>,
 }
 
 /// One byte more than an entry may have tells that there are more.
-pub(super) fn ask(key: &Key, look: Look, most: u64) -> impl Iterator<Item = Cmd> {
+pub(super) fn ask(key: &Key, look: ReadMode, most: u64) -> impl Iterator<Item = Cmd> {
     let mut get = cmd("GETRANGE");
     get.arg(key.as_str()).arg(0).arg(most);
-    let life = (look == Look::WithLife).then(|| {
+    let life = (look == ReadMode::WithLife).then(|| {
         let mut life = cmd("PTTL");
         life.arg(key.as_str());
         life
@@ -30,14 +30,14 @@ pub(super) fn ask(key: &Key, look: Look, most: u64) -> impl Iterator<Item = Cmd>
 pub(super) fn seen(
     replies: &mut impl Iterator<Item = RedisResult<Value>>,
     key: &Key,
-    look: Look,
+    look: ReadMode,
     most: u64,
-) -> RedisResult<Seen> {
+) -> RedisResult<RawEntry> {
     // Both are taken, whatever they are: what comes after them is another's.
     let entry = replies.next();
     let left = match look {
-        Look::Entry => None,
-        Look::WithLife => replies.next(),
+        ReadMode::Entry => None,
+        ReadMode::WithLife => replies.next(),
     };
     let entry = match entry {
         Some(reply) => self::entry(reply?, key, most)?,
@@ -47,7 +47,7 @@ pub(super) fn seen(
         Some(reply) => life(reply?.extract_error()?),
         None => None,
     };
-    Ok(Seen { entry, left })
+    Ok(RawEntry { entry, left })
 }
 
 /// What GETRANGE says: nothing where there is none, and more than `most` of one too large.

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::word::Word;
+use super::packed_ascii::PackedAscii;
 
 /// What is kept without memory from the heap, in bytes.
 const INLINE: usize = 64;
@@ -9,7 +9,7 @@ const SHORT: usize = 16;
 
 /// A text that is being written: without memory from the heap while it is short.
 #[derive(Clone)]
-pub(super) struct Text {
+pub(super) struct KeyBuffer {
     /// Zeros behind the end.
     inline: [u8; INLINE],
     /// Beyond any of `inline`, once the text has become too long for it.
@@ -18,7 +18,7 @@ pub(super) struct Text {
     heap: Vec<u8>,
 }
 
-impl Default for Text {
+impl Default for KeyBuffer {
     #[inline]
     fn default() -> Self {
         Self {
@@ -29,12 +29,12 @@ impl Default for Text {
     }
 }
 
-impl Text {
+impl KeyBuffer {
     #[inline]
     pub(super) fn push(&mut self, ascii: u8) {
         debug_assert!(ascii.is_ascii());
         let bytes = u64::from(ascii);
-        self.push_word(Word { bytes, len: 1 });
+        self.push_word(PackedAscii { bytes, len: 1 });
     }
 
     #[inline]
@@ -44,25 +44,25 @@ impl Text {
             return self.extend(text);
         }
         for bytes in text.chunks(8) {
-            self.push_word(Word::of(bytes));
+            self.push_word(PackedAscii::of(bytes));
         }
     }
 
     #[inline]
     pub(super) fn push_number(&mut self, number: u64) {
-        if number < Word::END {
-            return self.push_word(Word::number(number));
+        if number < PackedAscii::END {
+            return self.push_word(PackedAscii::number(number));
         }
         self.push_long(number);
     }
 
     fn push_long(&mut self, number: u64) {
-        self.push_number(number / Word::END);
-        self.push_word(Word::filled(number % Word::END));
+        self.push_number(number / PackedAscii::END);
+        self.push_word(PackedAscii::filled(number % PackedAscii::END));
     }
 
     #[inline]
-    fn push_word(&mut self, word: Word) {
+    fn push_word(&mut self, word: PackedAscii) {
         let end = self.len + word.len;
         match self.inline.first_chunk_mut::<SHORT>() {
             Some(short) if end <= SHORT => {
@@ -117,27 +117,27 @@ impl Text {
     }
 }
 
-impl PartialEq for Text {
+impl PartialEq for KeyBuffer {
     fn eq(&self, other: &Self) -> bool {
         self.as_bytes() == other.as_bytes()
     }
 }
 
-impl Eq for Text {}
+impl Eq for KeyBuffer {}
 
-impl PartialOrd for Text {
+impl PartialOrd for KeyBuffer {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for Text {
+impl Ord for KeyBuffer {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         self.as_bytes().cmp(other.as_bytes())
     }
 }
 
-impl fmt::Write for Text {
+impl fmt::Write for KeyBuffer {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.push_str(text);
         Ok(())
@@ -146,12 +146,12 @@ impl fmt::Write for Text {
 
 #[cfg(test)]
 mod tests {
-    use super::Text;
+    use super::KeyBuffer;
 
     #[test]
     fn a_text_is_whole_wherever_it_outgrows_its_place() {
         for step in 1..100 {
-            let (mut text, mut whole) = (Text::default(), String::new());
+            let (mut text, mut whole) = (KeyBuffer::default(), String::new());
             let part: String = ('a'..='z').cycle().take(step).collect();
             while whole.len() < 200 {
                 text.push_str(&part);
@@ -171,7 +171,7 @@ mod tests {
     fn a_number_is_whole_wherever_it_stands() {
         for number in [0, 7, 42, 99_999_999, 100_000_000, 1 << 53, u64::MAX] {
             for before in 0..80 {
-                let mut text = Text::default();
+                let mut text = KeyBuffer::default();
                 let mut whole = "x".repeat(before);
                 text.push_str(&whole);
                 text.push_number(number);

@@ -5,13 +5,13 @@ const MOST: usize = 10_000;
 
 /// What a removal by pattern has reached.
 #[derive(Debug, Default)]
-pub(crate) struct Removed {
+pub(crate) struct RemovedEntries {
     pub(crate) entries: u64,
     /// The functions that they were of.
     pub(crate) functions: BTreeSet<String>,
 }
 
-impl Removed {
+impl RemovedEntries {
     pub(crate) fn add_function(&mut self, name: &str) {
         if self.functions.len() < MOST && !self.functions.contains(name) {
             self.functions.insert(name.to_owned());
