@@ -6,5 +6,4 @@ pub(crate) mod cache;
 pub(crate) mod check_report;
 pub(crate) mod entry_handle;
 mod environment;
-pub(crate) mod invalidation_report;
 pub(crate) mod overrides;

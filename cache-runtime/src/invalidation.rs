@@ -1,5 +1,8 @@
-//! Groups of calls, their generations, and the validity of tagged copies.
+//! Groups of calls, their generations, and what invalidates them.
 
 pub(crate) mod group;
+pub(crate) mod removed_entries;
+pub(crate) mod report;
+pub(crate) mod request;
 pub(crate) mod tag_validity;
 pub(crate) mod unique_id;

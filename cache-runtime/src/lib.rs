@@ -29,14 +29,15 @@ pub use api::builder::Builder;
 pub use api::cache::Cache;
 pub use api::check_report::CheckReport;
 pub use api::entry_handle::Entry;
-pub use api::invalidation_report::InvalidationReport;
 pub use api::overrides::{FleetOverrides, Overrides};
+pub use backend::redis::credentials::Credentials;
+pub use backend::redis::external_pool::ExternalPool;
 #[cfg(feature = "tls")]
-pub use backend::redis::TlsConfig;
-pub use backend::redis::{Credentials, ExternalPool};
+pub use backend::redis::tls_config::TlsConfig;
 pub use entry::codec;
 pub use entry::policy::Policy;
 pub use error::{Error, ErrorKind};
+pub use invalidation::report::InvalidationReport;
 pub use key::{Key, KeyPart};
 pub use macro_support::AnyEntry;
 pub use overrides::rule::{ActiveOverride, Override, OverrideSource};

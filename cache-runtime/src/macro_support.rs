@@ -16,7 +16,7 @@ use serde::Serialize;
 use crate::api::blocking;
 use crate::api::cache::Cache;
 use crate::api::entry_handle::{self, EntryLocation, is_refresh, is_refreshing};
-use crate::backend::Caller;
+use crate::backend::contract::Caller;
 use crate::entry::policy::Policy;
 use crate::error::Error;
 use crate::invalidation::group::Group;

@@ -10,9 +10,9 @@ use coarsetime::Instant;
 use quick_cache::{DefaultHashBuilder, Equivalent, Lifecycle, OptionsBuilder, Weighter};
 use tokio::task::AbortHandle;
 
-use crate::backend::RemovedEntries;
 use crate::entry::header::LONGEST;
 use crate::invalidation::group::{GenerationStamp, HalfStamp};
+use crate::invalidation::removed_entries::RemovedEntries;
 use crate::invalidation::tag_validity::TaggedValue;
 use crate::key::Key;
 use crate::key::fingerprint::Fingerprint;

@@ -1,7 +1,9 @@
 //! Get or compute: the protocol of one call, from the look at the store to the stored value.
 
+pub(crate) mod cache_inner;
 mod claim;
 pub(crate) mod computation;
+mod invalidate;
 pub(crate) mod just_invalidated;
 pub(crate) mod lease;
 mod look;
@@ -21,8 +23,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::api::cache::CacheInner;
-use crate::backend::{Backend, BackendSession, Caller, ClaimMode};
+use crate::backend::claim::ClaimMode;
+use crate::backend::contract::{Backend, Caller};
+use crate::backend::session::BackendSession;
 use crate::entry::header::EntryHeader;
 use crate::entry::policy::Policy;
 use crate::error::{Error, ErrorKind};
@@ -31,6 +34,7 @@ use crate::invalidation::tag_validity::{TagValidity, TaggedValue};
 use crate::key::Key;
 use crate::near_cache::NearCache;
 use crate::process::background;
+use crate::protocol::cache_inner::CacheInner;
 use crate::protocol::computation::CallId;
 use crate::protocol::single_flight::{FlightResult, FlightRole, Follower, Leader};
 use crate::registry::FunctionState;

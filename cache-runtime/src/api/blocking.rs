@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use crate::api::cache::Cache;
 use crate::api::entry_handle::{EntryLocation, refreshing};
-use crate::api::invalidation_report::InvalidationReport;
-use crate::backend::Caller;
+use crate::backend::contract::Caller;
 use crate::error::{Error, ErrorKind};
+use crate::invalidation::report::InvalidationReport;
+use crate::invalidation::request::Invalidation;
 use crate::key::Key;
 use crate::process::background;
 use crate::values::return_kind::Returns;
@@ -40,7 +41,7 @@ fn ask<T>(future: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
 ///
 /// As [`Cache::invalidate`].
 pub fn invalidate(pattern: &str) -> Result<InvalidationReport, Error> {
-    ask(Cache::global().invalidate_from(Caller::Blocking, pattern))
+    ask(Cache::global().apply(Caller::Blocking, |_| Invalidation::functions(pattern)))
 }
 
 /// As [`Cache::invalidate_tag`], on the installed cache.
@@ -49,7 +50,7 @@ pub fn invalidate(pattern: &str) -> Result<InvalidationReport, Error> {
 ///
 /// As [`Cache::invalidate_tag`].
 pub fn invalidate_tag(tag: &str) -> Result<InvalidationReport, Error> {
-    ask(Cache::global().invalidate_tag_from(Caller::Blocking, tag))
+    ask(Cache::global().apply(Caller::Blocking, |ns| Invalidation::tag(ns, tag)))
 }
 
 /// As [`Cache::invalidate_keys`], on the installed cache.
@@ -58,7 +59,7 @@ pub fn invalidate_tag(tag: &str) -> Result<InvalidationReport, Error> {
 ///
 /// As [`Cache::invalidate_keys`].
 pub fn invalidate_keys(pattern: &str) -> Result<InvalidationReport, Error> {
-    ask(Cache::global().invalidate_keys_from(Caller::Blocking, pattern))
+    ask(Cache::global().apply(Caller::Blocking, |ns| Invalidation::keys(ns, pattern)))
 }
 
 /// As [`Cache::invalidate_all`], on the installed cache.
@@ -67,7 +68,7 @@ pub fn invalidate_keys(pattern: &str) -> Result<InvalidationReport, Error> {
 ///
 /// As [`Cache::invalidate_all`].
 pub fn invalidate_all() -> Result<InvalidationReport, Error> {
-    ask(Cache::global().invalidate_all_from(Caller::Blocking))
+    ask(Cache::global().apply(Caller::Blocking, |ns| Ok(Invalidation::everything(ns))))
 }
 
 /// As [`Cache::purge`], on the installed cache.
@@ -76,7 +77,11 @@ pub fn invalidate_all() -> Result<InvalidationReport, Error> {
 ///
 /// As [`Cache::purge`].
 pub fn purge(pattern: &str) -> Result<InvalidationReport, Error> {
-    ask(Cache::global().purge_from(Caller::Blocking, pattern))
+    ask(Cache::global().apply_and_free(
+        Caller::Blocking,
+        |_| Invalidation::functions(pattern),
+        pattern,
+    ))
 }
 
 /// As [`Cache::purge_all`], on the installed cache.
@@ -85,7 +90,11 @@ pub fn purge(pattern: &str) -> Result<InvalidationReport, Error> {
 ///
 /// As [`Cache::purge_all`].
 pub fn purge_all() -> Result<InvalidationReport, Error> {
-    ask(Cache::global().purge_all_from(Caller::Blocking))
+    ask(Cache::global().apply_and_free(
+        Caller::Blocking,
+        |ns| Ok(Invalidation::everything(ns)),
+        "*",
+    ))
 }
 
 /// The cache entry of one call of an annotated plain function, as its companion gives it.

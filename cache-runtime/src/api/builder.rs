@@ -2,20 +2,26 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::api::cache::{Cache, CacheInner, Defaults};
+use crate::api::cache::Cache;
 use crate::api::environment;
+use crate::backend::any_backend::AnyBackend;
+use crate::backend::invalidation_sink::InvalidationSink;
 use crate::backend::local_values::LocalValues;
 use crate::backend::memory::MemoryBackend;
+use crate::backend::redis::config::RedisConfig;
 use crate::backend::redis::credentials::{Credentials, CredentialsProvider};
+use crate::backend::redis::external_pool::ExternalPool;
+use crate::backend::redis::health::Health;
+use crate::backend::redis::redis_backend::RedisBackend;
 #[cfg(feature = "tls")]
 use crate::backend::redis::tls_config::TlsConfig;
-use crate::backend::redis::{ExternalPool, Health, RedisBackend, RedisConfig, Topology};
-use crate::backend::{AnyBackend, InvalidationSink};
+use crate::backend::redis::topology::Topology;
 use crate::error::{Error, ErrorKind};
 use crate::invalidation::tag_validity::TagRegistry;
 use crate::key::secret::Secret;
 use crate::near_cache::NearCache;
 use crate::overrides::rules::OverrideRules;
+use crate::protocol::cache_inner::{CacheInner, Defaults};
 use crate::protocol::just_invalidated::JustInvalidated;
 use crate::protocol::process_state::ProcessState;
 use crate::protocol::single_flight::SingleFlight;
@@ -33,7 +39,7 @@ const LARGEST_COPY: u64 = 256 << 10;
 /// |---|---|
 /// | [`redis`](Self::redis) | the environment's `REDIS_URL`, else none: in-process |
 /// | [`namespace`](Self::namespace) | `recached` |
-/// | [`max_entries`](Self::capacity) | 100,000 entries in the process |
+/// | [`max_entries`](Self::max_entries) | 100,000 entries in the process |
 /// | [`max_bytes`](Self::max_bytes) | 64 MiB in the process |
 /// | [`max_value_size`](Self::max_value_size) | 4 MiB |
 /// | [`connect_timeout`](Self::connect_timeout) | 1 s |
@@ -407,11 +413,11 @@ impl Builder {
             )));
         }
         if self.max_entries == 0 {
-            return Err(invalid("a capacity of 0 holds nothing: give at least 1"));
+            return Err(invalid("`max_entries(0)` holds nothing: give at least 1"));
         }
         if self.max_bytes < self.max_entries as u64 {
             return Err(invalid(
-                "max_bytes is below one byte per entry of the capacity: give more bytes or fewer entries",
+                "max_bytes is below one byte for each of the `max_entries`: give more bytes or fewer entries",
             ));
         }
         if matches!(self.place, BackendChoice::ExternalPool(_)) && self.is_dressed() {

@@ -1,4 +1,3 @@
-use std::collections::HashSet;
 use std::fmt;
 use std::future::Future;
 use std::pin::pin;
@@ -8,31 +7,19 @@ use std::time::{Duration, Instant};
 
 use crate::api::builder::Builder;
 use crate::api::check_report::CheckReport;
-use crate::api::invalidation_report::InvalidationReport;
-use crate::backend::redis::Change;
-use crate::backend::{
-    AnyBackend, Backend, Caller, InvalidationSink, PendingInvalidation, ReadMode,
-};
+use crate::backend::contract::{Backend, Caller};
+use crate::backend::lookup::ReadMode;
 use crate::entry::policy::Policy;
 use crate::error::{Error, ErrorKind};
-use crate::invalidation::group::Group;
+use crate::invalidation::report::InvalidationReport;
+use crate::invalidation::request::Invalidation;
 use crate::key::Key;
-use crate::key::nearest::nearest;
-use crate::key::pattern::{KeyPattern, NamePattern};
-use crate::key::secret::Secret;
-use crate::process;
-use crate::process::background::yielded;
-use crate::protocol::process_state::ProcessState;
-use crate::protocol::refresh::BackgroundRefreshes;
+use crate::key::pattern::KeyPattern;
+use crate::protocol::cache_inner::CacheInner;
 use crate::protocol::{CallOutcome, StoreDecision, TypedCall};
 use crate::registry::FunctionState;
-use crate::registry::failure_reporter::FailureReporter;
-use crate::telemetry::event::Event;
 use crate::telemetry::stats::Stats;
 use crate::values::return_kind::{OWNED, RESULT, Returns, Storable};
-
-/// Groups that are invalidated at one go: of ten thousand, others have their turns in between.
-const PART: usize = 500;
 
 /// A cache: a handle that is cheap to clone, all clones being one.
 ///
@@ -40,35 +27,6 @@ const PART: usize = 500;
 #[derive(Clone)]
 pub struct Cache {
     pub(crate) inner: Arc<CacheInner>,
-}
-
-pub(crate) struct CacheInner {
-    pub(crate) namespace: Arc<str>,
-    pub(crate) store: AnyBackend,
-    pub(crate) local: Arc<ProcessState>,
-    pub(crate) defaults: Defaults,
-    /// What the payload of an entry takes at most, in bytes.
-    pub(crate) max_value_size: u64,
-    pub(crate) refreshes: Arc<BackgroundRefreshes>,
-    pub(crate) secret: Secret,
-    /// How long a call waits for the server.
-    pub(crate) patience: Duration,
-    /// Keys by hand that can't be used.
-    pub(crate) misuse: FailureReporter,
-    /// This process is a fork, and that was told.
-    pub(crate) forked: AtomicBool,
-    /// Patterns that match no function and have been told of.
-    pub(crate) warned: Mutex<HashSet<String>>,
-}
-
-/// Patterns that are told of at most.
-const MOST_WARNINGS: usize = 1_000;
-
-/// What holds where a policy says nothing.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Defaults {
-    pub(crate) lease: Duration,
-    pub(crate) lease_wait: Duration,
 }
 
 static INSTALLED: OnceLock<Cache> = OnceLock::new();
@@ -176,7 +134,8 @@ impl Cache {
     /// it will never take the invalidation (a missing right). A server that is away is none: see
     /// [`queued`](field@InvalidationReport::queued).
     pub async fn invalidate(&self, pattern: &str) -> Result<InvalidationReport, Error> {
-        self.invalidate_from(Caller::Async, pattern).await
+        self.apply(Caller::Async, |_| Invalidation::functions(pattern))
+            .await
     }
 
     /// Invalidates every call with this tag, of whichever function: `user:42`, as the `tags`
@@ -189,7 +148,8 @@ impl Cache {
     ///
     /// An empty tag; else as for [`invalidate`](Self::invalidate).
     pub async fn invalidate_tag(&self, tag: &str) -> Result<InvalidationReport, Error> {
-        self.invalidate_tag_from(Caller::Async, tag).await
+        self.apply(Caller::Async, |ns| Invalidation::tag(ns, tag))
+            .await
     }
 
     /// Invalidates every call whose key matches, arguments included: `user*:42:*`. Scans all
@@ -199,7 +159,8 @@ impl Cache {
     ///
     /// As for [`invalidate`](Self::invalidate).
     pub async fn invalidate_keys(&self, pattern: &str) -> Result<InvalidationReport, Error> {
-        self.invalidate_keys_from(Caller::Async, pattern).await
+        self.apply(Caller::Async, |ns| Invalidation::keys(ns, pattern))
+            .await
     }
 
     /// Invalidates everything in the namespace.
@@ -208,7 +169,8 @@ impl Cache {
     ///
     /// As for [`invalidate`](Self::invalidate).
     pub async fn invalidate_all(&self) -> Result<InvalidationReport, Error> {
-        self.invalidate_all_from(Caller::Async).await
+        self.apply(Caller::Async, |ns| Ok(Invalidation::everything(ns)))
+            .await
     }
 
     /// Invalidates as [`invalidate`](Self::invalidate) does, then frees the memory by a scan.
@@ -217,7 +179,8 @@ impl Cache {
     ///
     /// As for [`invalidate`](Self::invalidate).
     pub async fn purge(&self, pattern: &str) -> Result<InvalidationReport, Error> {
-        self.purge_from(Caller::Async, pattern).await
+        let functions = |_: &str| Invalidation::functions(pattern);
+        self.apply_and_free(Caller::Async, functions, pattern).await
     }
 
     /// Invalidates as [`invalidate_all`](Self::invalidate_all) does, then frees the memory by a
@@ -227,7 +190,8 @@ impl Cache {
     ///
     /// As for [`invalidate`](Self::invalidate).
     pub async fn purge_all(&self) -> Result<InvalidationReport, Error> {
-        self.purge_all_from(Caller::Async).await
+        let everything = |ns: &str| Ok(Invalidation::everything(ns));
+        self.apply_and_free(Caller::Async, everything, "*").await
     }
 
     /// Looks at the server as the cache will use it, and reports in words what stands in its way:
@@ -392,9 +356,11 @@ impl Cache {
     /// never take the invalidation. A server that is away is none: see
     /// [`queued`](field@InvalidationReport::queued).
     pub async fn remove(&self, key: &str) -> Result<InvalidationReport, Error> {
-        self.is_on()?;
-        let (_, key) = self.by_hand(key)?;
-        self.inner.remove(Caller::Async, &key).await
+        self.apply(Caller::Async, |_| {
+            let (_, key) = self.by_hand(key)?;
+            Ok(Invalidation::call(&key))
+        })
+        .await
     }
 
     /// The remaining life of what is stored under `key`.
@@ -431,168 +397,26 @@ impl Cache {
         Ok((state, key))
     }
 
-    pub(crate) async fn invalidate_from(
+    /// Applies an invalidation, here and in the fleet.
+    pub(crate) async fn apply(
         &self,
         caller: Caller,
-        pattern: &str,
+        invalidation: impl FnOnce(&str) -> Result<Invalidation, Error>,
     ) -> Result<InvalidationReport, Error> {
         self.is_on()?;
-        let wanted = NamePattern::parse(pattern)?;
-        let inner = &self.inner;
-        let session = inner.store.session(caller).ahead();
-        let matching = |names: Vec<String>| names.into_iter().filter(|name| wanted.matches(name));
-        let mut functions: Vec<String> = matching(inner.local.registry.names()).collect();
-        let fleet = session.functions().await;
-        let (told, incomplete) = match fleet {
-            Ok(known) => {
-                functions.extend(matching(known.names));
-                functions.sort();
-                functions.dedup();
-                (Ok(()), known.incomplete)
-            }
-            Err(error) => (Err(error), false),
-        };
-        let groups: Vec<Group> = match incomplete {
-            // One of the others may match.
-            true => vec![Group::everything(&inner.namespace)],
-            false => functions
-                .iter()
-                .map(|name| Group::function(&inner.namespace, name))
-                .collect(),
-        };
-        let mut changed = told;
-        for part in groups.chunks(PART) {
-            if changed.is_ok() {
-                session.refill();
-                changed = session.change(part).await;
-                yielded().await;
-            }
-        }
-        let delivered = inner.delivered(changed, || {
-            // Those that we know by name, too: the fleet's names may be gone by then.
-            let known = groups.iter().map(|group| group.key().to_owned());
-            let known = known.map(PendingInvalidation::Group);
-            known
-                .chain([PendingInvalidation::Functions(pattern.to_owned())])
-                .collect()
-        });
-        for part in groups.chunks(PART) {
-            inner.forget(part);
-            yielded().await;
-        }
-        if functions.is_empty() && !incomplete {
-            inner.warn_of_unknown(pattern);
-        }
-        Ok(InvalidationReport {
-            functions,
-            entries: 0,
-            queued: delivered?.is_none(),
-        })
+        let invalidation = invalidation(&self.inner.namespace)?;
+        self.inner.apply(caller, invalidation).await
     }
 
-    pub(crate) async fn invalidate_tag_from(
+    /// As [`apply`](Self::apply), then frees the memory of the functions whose names match. What
+    /// is not freed now expires.
+    pub(crate) async fn apply_and_free(
         &self,
         caller: Caller,
-        tag: &str,
-    ) -> Result<InvalidationReport, Error> {
-        self.is_on()?;
-        if tag.is_empty() {
-            return Err(Error::new(
-                ErrorKind::Pattern,
-                "the tag is empty: write it as the `tags` option has it, as in `user:42`",
-            ));
-        }
-        let inner = &self.inner;
-        let groups = [Group::tag(&inner.namespace, tag, Duration::ZERO)];
-        let session = inner.store.session(caller).ahead();
-        let changed = session.change(&groups).await;
-        let delivered = inner.delivered(changed, || {
-            vec![PendingInvalidation::Group(groups[0].key().to_owned())]
-        });
-        inner.forget(&groups);
-        Ok(InvalidationReport {
-            queued: delivered?.is_none(),
-            ..InvalidationReport::default()
-        })
-    }
-
-    pub(crate) async fn invalidate_keys_from(
-        &self,
-        caller: Caller,
+        invalidation: impl FnOnce(&str) -> Result<Invalidation, Error>,
         pattern: &str,
     ) -> Result<InvalidationReport, Error> {
-        self.is_on()?;
-        let inner = &self.inner;
-        let wanted = KeyPattern::parse(pattern, &inner.namespace)?;
-        let session = inner.store.session(caller).ahead();
-        let removed = session.remove_matching(&wanted).await;
-        let removed = inner.delivered(removed, || {
-            vec![PendingInvalidation::Calls(pattern.to_owned())]
-        });
-        let own = inner.local.remove_own_matching(&wanted);
-        inner
-            .local
-            .flights
-            .close_where(|key, _| wanted.matches(key));
-        inner.store.forget(&Change::Calls(&wanted));
-        Ok(match removed? {
-            Some(mut removed) => {
-                removed.functions.extend(own.functions);
-                InvalidationReport {
-                    functions: removed.functions.into_iter().collect(),
-                    entries: removed.entries + own.entries,
-                    queued: false,
-                }
-            }
-            None => InvalidationReport::queued(),
-        })
-    }
-
-    pub(crate) async fn invalidate_all_from(
-        &self,
-        caller: Caller,
-    ) -> Result<InvalidationReport, Error> {
-        self.is_on()?;
-        let inner = &self.inner;
-        let session = inner.store.session(caller).ahead();
-        let everything = [Group::everything(&inner.namespace)];
-        let changed = session.change(&everything).await;
-        let delivered = inner.delivered(changed, || {
-            vec![PendingInvalidation::Group(everything[0].key().to_owned())]
-        });
-        inner.forget(&everything);
-        let mut functions = inner.local.registry.names();
-        functions.extend(session.functions().await.unwrap_or_default().names);
-        functions.sort();
-        functions.dedup();
-        Ok(InvalidationReport {
-            functions,
-            entries: 0,
-            queued: delivered?.is_none(),
-        })
-    }
-
-    pub(crate) async fn purge_from(
-        &self,
-        caller: Caller,
-        pattern: &str,
-    ) -> Result<InvalidationReport, Error> {
-        let invalidated = self.invalidate_from(caller, pattern).await?;
-        self.free(caller, pattern, invalidated).await
-    }
-
-    pub(crate) async fn purge_all_from(&self, caller: Caller) -> Result<InvalidationReport, Error> {
-        let invalidated = self.invalidate_all_from(caller).await?;
-        self.free(caller, "*", invalidated).await
-    }
-
-    /// Frees what is out of reach already: what is not freed now expires.
-    async fn free(
-        &self,
-        caller: Caller,
-        pattern: &str,
-        mut report: InvalidationReport,
-    ) -> Result<InvalidationReport, Error> {
+        let mut report = self.apply(caller, invalidation).await?;
         let session = self.inner.store.session(caller).ahead();
         let pattern = KeyPattern::of_functions(pattern)?;
         match session.remove_matching(&pattern).await {
@@ -601,7 +425,7 @@ impl Cache {
             Err(error) if error.is_passing() => {}
             Err(error) => return Err(error),
         }
-        self.inner.store.forget(&Change::Calls(&pattern));
+        self.inner.store.forget(&Invalidation::Keys(pattern));
         Ok(report)
     }
 }
@@ -611,94 +435,5 @@ impl fmt::Debug for Cache {
         f.debug_struct("Cache")
             .field("namespace", &self.inner.namespace)
             .finish_non_exhaustive()
-    }
-}
-
-impl CacheInner {
-    /// Logs that no function matches, once for each pattern, with the name that may have been meant.
-    fn warn_of_unknown(&self, pattern: &str) {
-        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
-        if warned.len() >= MOST_WARNINGS || !warned.insert(pattern.to_owned()) {
-            return;
-        }
-        drop(warned);
-        let names = self.local.registry.names();
-        let last = |name: &'_ String| name.rsplit('.').next().unwrap_or(name).to_owned();
-        let known: Vec<String> = match pattern.contains('.') {
-            true => names,
-            false => names.iter().map(last).collect(),
-        };
-        let word = pattern.trim_matches('*');
-        let pattern = pattern.escape_debug();
-        match nearest(word, known.iter().map(String::as_str)) {
-            Some(meant) => {
-                tracing::warn!(%pattern, "no function is named like this: did you mean `{meant}`?")
-            }
-            None => tracing::warn!(%pattern, "no function is named like this"),
-        }
-    }
-
-    /// Whether calls must do without the cache, because this process is a fork.
-    pub(crate) fn is_forked(&self) -> bool {
-        if !process::is_forked() {
-            return false;
-        }
-        // Its copies are served no more. No lock is taken: a thread that is not here may hold it.
-        self.local.distrust();
-        if !self.forked.swap(true, Ordering::Relaxed) {
-            self.local.observer.tell(&Event::Forked);
-        }
-        true
-    }
-
-    /// What secret arguments are hashed with.
-    pub(crate) fn secret(&self) -> &Secret {
-        if self.secret.is_untold() {
-            self.local.observer.tell(&Event::SecretNotShared);
-        }
-        &self.secret
-    }
-
-    /// Whoever reads or computes calls of these groups now does so with what was before.
-    fn forget(&self, groups: &[Group]) {
-        for group in groups {
-            self.store.forget(&Change::Group(group.key()));
-            self.local.group_changed(group.key());
-        }
-    }
-
-    pub(crate) async fn remove(
-        &self,
-        caller: Caller,
-        key: &Key,
-    ) -> Result<InvalidationReport, Error> {
-        let session = self.store.session(caller).ahead();
-        let removed = session.remove(key).await;
-        let removed = self.delivered(removed, || vec![PendingInvalidation::Call(key.to_string())]);
-        let own = self.local.remove_own(key.as_str());
-        self.forget_call(key);
-        self.local.just_invalidated.add(key.fingerprint());
-        Ok(match removed? {
-            Some(entries) => InvalidationReport::of_call(key.name(), entries + own),
-            None => InvalidationReport::queued(),
-        })
-    }
-
-    /// The outcome of an invalidation: `None` if Redis is away and `pending` waits in the outbox.
-    fn delivered<T>(
-        &self,
-        outcome: Result<T, Error>,
-        pending: impl FnOnce() -> Vec<PendingInvalidation>,
-    ) -> Result<Option<T>, Error> {
-        match outcome {
-            Ok(value) => Ok(Some(value)),
-            Err(error) => self.store.queue(pending(), error).map(|()| None),
-        }
-    }
-
-    /// Whoever reads or computes this call now does so with what was before.
-    pub(crate) fn forget_call(&self, key: &Key) {
-        self.local.flights.close_to_joiners(key);
-        self.store.forget(&Change::Call(key.as_str()));
     }
 }

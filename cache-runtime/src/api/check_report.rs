@@ -1,7 +1,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::backend::redis::{ServerFacts, ServerInfo};
+use crate::backend::redis::probe::{ServerFacts, ServerInfo};
 
 /// What [`Cache::check`](crate::Cache::check) has found. `Display` tells it in words.
 #[derive(Clone, Debug)]

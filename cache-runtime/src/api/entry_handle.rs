@@ -7,11 +7,12 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::api::cache::Cache;
-use crate::api::invalidation_report::InvalidationReport;
-use crate::backend::Caller;
+use crate::backend::contract::Caller;
 use crate::entry::policy::Policy;
 use crate::error::Error;
 use crate::invalidation::group::Group;
+use crate::invalidation::report::InvalidationReport;
+use crate::invalidation::request::Invalidation;
 use crate::key::{Arguments, Key};
 use crate::protocol::TypedCall;
 use crate::registry::FunctionRef;
@@ -91,7 +92,10 @@ impl EntryLocation {
         caller: Caller,
     ) -> Result<InvalidationReport, Error> {
         let key = self.key::<R, KIND>()?;
-        self.cache.inner.remove(caller, key).await
+        self.cache
+            .inner
+            .apply(caller, Invalidation::call(key))
+            .await
     }
 }
 

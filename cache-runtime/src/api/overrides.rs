@@ -2,7 +2,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::api::cache::Cache;
-use crate::backend::{Backend, Caller};
+use crate::backend::contract::{Backend, Caller};
 use crate::error::Error;
 use crate::overrides::rule::{
     ActiveOverride, Override, OverrideKind, OverrideRule, OverrideSource,

@@ -5,13 +5,15 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::memory::MemoryBackend;
-use super::redis::RedisSession;
-use super::{
-    Backend, ClaimReply, ClaimRequest, ExistingEntry, KnownNames, LeaseWatch, Lookup, ReadMode,
-    RemovedEntries, StoredEntry,
-};
+use super::redis::session::RedisSession;
+use crate::backend::claim::{ClaimReply, ClaimRequest, ExistingEntry};
+use crate::backend::contract::{Backend, KnownNames};
+use crate::backend::lease_watch::LeaseWatch;
+use crate::backend::lookup::{Lookup, ReadMode};
+use crate::backend::stored_entry::StoredEntry;
 use crate::error::Error;
 use crate::invalidation::group::{GenerationStamp, Group};
+use crate::invalidation::removed_entries::RemovedEntries;
 use crate::invalidation::unique_id::UniqueId;
 use crate::key::Key;
 use crate::key::pattern::KeyPattern;

@@ -5,13 +5,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use super::lease_watch::LeaseWatchers;
-use super::{
-    Backend, ClaimMode, ClaimReply, ClaimRequest, ExistingEntry, KnownNames, LeaseWatch, Lookup,
-    ReadMode, RemovedEntries, StoredEntry, TypedValue,
-};
+use crate::backend::claim::{ClaimMode, ClaimReply, ClaimRequest, ExistingEntry};
+use crate::backend::contract::{Backend, KnownNames};
+use crate::backend::lease_watch::LeaseWatch;
+use crate::backend::lookup::{Lookup, ReadMode};
+use crate::backend::stored_entry::{StoredEntry, TypedValue};
 use crate::entry::header::LONGEST;
 use crate::error::Error;
 use crate::invalidation::group::{GenerationStamp, Group};
+use crate::invalidation::removed_entries::RemovedEntries;
 use crate::invalidation::unique_id::UniqueId;
 use crate::key::Key;
 use crate::key::pattern::KeyPattern;

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Input;
-use crate::backend::StoredEntry;
+use crate::backend::stored_entry::StoredEntry;
 use crate::entry::codec::Encoding;
 use crate::entry::entry_writer::EntryWriter;
 use crate::entry::header::{Age, EntryHeader, HEADER, Lifetimes};

@@ -7,7 +7,9 @@ pub(crate) use glob::decoded;
 
 /// A pattern over function names: without a dot it is held against the last segment, with one
 /// against the whole name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct NamePattern {
+    text: Box<str>,
     glob: Glob,
     whole: bool,
 }
@@ -17,15 +19,18 @@ pub(crate) struct NamePattern {
 ///
 /// A pattern never misses: arguments that are too long to be written out match if their prefix
 /// may be the beginning of a text that does.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct KeyPattern(Vec<Alternative>);
 
 /// One way to read a pattern: with a namespace before the name, or without.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Alternative {
     name: NamePattern,
     arguments: ArgumentsPattern,
 }
 
 /// A pattern over the arguments in a key.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct ArgumentsPattern {
     glob: Glob,
     /// Without the trailing `:*`.
@@ -43,9 +48,14 @@ impl NamePattern {
             ));
         }
         Ok(Self {
+            text: pattern.into(),
             glob: Glob::parse(pattern),
             whole: pattern.contains('.'),
         })
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.text
     }
 
     pub(crate) fn matches(&self, name: &str) -> bool {

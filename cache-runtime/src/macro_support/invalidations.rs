@@ -5,8 +5,9 @@ use std::future::Future;
 use crate::api::blocking;
 use crate::api::cache::Cache;
 use crate::api::entry_handle;
-use crate::backend::Caller;
+use crate::backend::contract::Caller;
 use crate::error::Error;
+use crate::invalidation::request::Invalidation;
 use crate::key::{Arguments, Key};
 use crate::process::background;
 use crate::telemetry::event::Event;
@@ -117,33 +118,28 @@ impl Invalidations {
     async fn invalidate(&self, caller: Caller) {
         let cache = self.cache.as_ref().unwrap_or_else(|| Cache::global());
         for pattern in &self.functions {
-            told(cache, cache.invalidate_from(caller, pattern).await);
+            let outcome = cache.apply(caller, |_| Invalidation::functions(pattern));
+            report(cache, outcome.await);
         }
         for tag in &self.tags {
-            let outcome = match tag.tag() {
-                Ok(tag) => cache.invalidate_tag_from(caller, &tag).await,
-                Err(error) => Err(error),
-            };
-            told(cache, outcome);
+            let outcome = cache.apply(caller, |ns| Invalidation::tag(ns, &tag.tag()?));
+            report(cache, outcome.await);
         }
         for PendingTargets { cache, key } in &self.entries {
             let outcome = match key {
-                Ok(key) => cache.inner.remove(caller, key).await,
+                Ok(key) => cache.inner.apply(caller, Invalidation::call(key)).await,
                 Err(error) => Err(error.again()),
             };
-            told(cache, outcome);
+            report(cache, outcome);
         }
     }
 }
 
-/// What is queued is told of as such.
-fn told<T>(cache: &Cache, outcome: Result<T, Error>) {
+/// Reports an invalidation that will never be delivered. One that is queued is reported as such.
+fn report<T>(cache: &Cache, outcome: Result<T, Error>) {
     if let Err(error) = outcome {
-        cache
-            .inner
-            .local
-            .observer
-            .tell(&Event::InvalidationDropped(error));
+        let event = Event::InvalidationDropped(error);
+        cache.inner.local.observer.tell(&event);
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use super::detached::Detached;
 use super::{Call, Returns, Share, StoreDecision, ValueKind, seek};
 use crate::api::blocking;
-use crate::backend::Caller;
+use crate::backend::contract::Caller;
 use crate::entry::policy::Policy;
 use crate::process::background;
 use crate::protocol::refresh;

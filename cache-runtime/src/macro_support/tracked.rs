@@ -3,7 +3,7 @@
 
 use super::{Call, PreparedCall, Returns, Share, StoreDecision, seek};
 use crate::api::blocking;
-use crate::backend::Caller;
+use crate::backend::contract::Caller;
 use crate::entry::policy::Policy;
 use crate::protocol::computation::ActiveCall;
 use crate::protocol::{CallOutcome, ComputePermit};

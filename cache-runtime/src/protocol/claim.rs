@@ -3,7 +3,9 @@ use std::time::{Duration, Instant};
 
 use super::look::Hit;
 use super::{Boxed, Call, ComputePermit};
-use crate::backend::{Backend, BackendSession, ClaimMode, ClaimReply, ClaimRequest};
+use crate::backend::claim::{ClaimMode, ClaimReply, ClaimRequest};
+use crate::backend::contract::Backend;
+use crate::backend::session::BackendSession;
 use crate::entry::header::EntryHeader;
 use crate::error::Error;
 use crate::invalidation::unique_id::UniqueId;

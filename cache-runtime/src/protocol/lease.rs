@@ -1,7 +1,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::backend::{Backend, BackendSession, ClaimReply, ExistingEntry, StoredEntry};
+use crate::backend::claim::{ClaimReply, ExistingEntry};
+use crate::backend::contract::Backend;
+use crate::backend::session::BackendSession;
+use crate::backend::stored_entry::StoredEntry;
 use crate::error::{Error, ErrorKind};
 use crate::invalidation::unique_id::UniqueId;
 use crate::key::Key;

@@ -2,7 +2,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Boxed, Call};
-use crate::backend::{Backend, Lookup, ReadMode, StoredEntry};
+use crate::backend::contract::Backend;
+use crate::backend::lookup::{Lookup, ReadMode};
+use crate::backend::stored_entry::StoredEntry;
 use crate::entry::header::{Age, EntryHeader};
 use crate::error::Error;
 use crate::invalidation::group::GenerationStamp;

@@ -2,11 +2,12 @@ use std::sync::Arc;
 
 use std::time::Duration;
 
+use crate::backend::invalidation_sink::InvalidationSink;
 use crate::backend::local_values::LocalValues;
 use crate::backend::memory::MemoryBackend;
-use crate::backend::{InvalidationSink, RemovedEntries};
 use crate::error::Error;
 use crate::invalidation::group::is_tag;
+use crate::invalidation::removed_entries::RemovedEntries;
 use crate::invalidation::tag_validity::TagRegistry;
 use crate::key::pattern::KeyPattern;
 use crate::near_cache::NearCache;

@@ -1,9 +1,11 @@
 use std::time::Duration;
 
 use super::{Boxed, Call};
-use crate::backend::{Backend, ClaimMode, ExistingEntry};
+use crate::backend::claim::{ClaimMode, ExistingEntry};
+use crate::backend::contract::Backend;
 use crate::entry::policy::ValueClass;
 use crate::error::{Error, ErrorKind};
+use crate::invalidation::request::Invalidation;
 use crate::values::return_kind::Erased;
 
 /// How often a call is claimed whose groups are invalidated meanwhile.
@@ -29,7 +31,10 @@ impl Call<'_> {
                 }
                 Err(error) if error.is_passing() => {
                     self.note(Err(error));
-                    let removed = self.inner.remove(self.caller, self.key).await;
+                    let removed = self
+                        .inner
+                        .apply(self.caller, Invalidation::call(self.key))
+                        .await;
                     removed.map(drop)
                 }
                 Err(error) => Err(error),

@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Boxed, Call};
-use crate::backend::{AgedValue, ExistingEntry, InvalidationSink, StoredEntry, TypedValue};
+use crate::backend::claim::ExistingEntry;
+use crate::backend::contract::Backend;
+use crate::backend::invalidation_sink::InvalidationSink;
+use crate::backend::stored_entry::{AgedValue, StoredEntry, TypedValue};
 #[cfg(debug_assertions)]
 use crate::entry::codec::Encoding;
 use crate::entry::codec::guarded;

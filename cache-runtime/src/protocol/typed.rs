@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Call, ComputePermit, SeekOutcome, StoreDecision};
-use crate::api::cache::CacheInner;
-use crate::backend::Caller;
+use crate::backend::contract::Caller;
 use crate::entry::policy::Policy;
 use crate::error::Error;
 use crate::invalidation::group::Group;
 use crate::key::Key;
+use crate::protocol::cache_inner::CacheInner;
 use crate::protocol::computation::{self, ActiveCall};
 use crate::registry::FunctionState;
 use crate::values::return_kind::{Returns, ValueKind};

@@ -22,7 +22,7 @@ use tokio::sync::{Notify, oneshot};
 #[cfg(feature = "cluster")]
 use super::cluster_layout::slot_of;
 use super::raw_entry::RawEntry;
-use crate::backend::ReadMode;
+use crate::backend::lookup::ReadMode;
 use crate::error::{Error, ErrorKind};
 use crate::key::Key;
 

@@ -6,7 +6,8 @@ use std::sync::{Arc, Weak};
 
 use tokio::sync::Notify;
 
-use super::{Connection, RedisSession};
+use super::connection::Connection;
+use super::session::RedisSession;
 
 /// Wakes who does them.
 #[derive(Default)]

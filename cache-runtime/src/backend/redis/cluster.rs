@@ -18,8 +18,8 @@ use redis::{
     ProtocolVersion, RedisError, RedisFuture, RedisResult, Value,
 };
 
-use super::RedisConfig;
 use super::cluster_layout::{ClusterLayout, slot_of};
+use super::config::RedisConfig;
 use super::pool::{hears, is_refusal};
 use super::primaries::primaries;
 use super::push_handler::PushHandler;

@@ -2,17 +2,19 @@ use std::time::Duration;
 
 use redis::{Cmd, Value, cmd};
 
-use super::RedisSession;
 use super::lookup::LookupReply;
 use super::raw_entry::life;
 use super::scripts::{SCRIPTS, call, claimed};
-use crate::backend::{
-    Backend, ClaimMode, ClaimReply, ClaimRequest, ExistingEntry, KnownNames, LeaseWatch, Lookup,
-    ReadMode, RemovedEntries, StoredEntry,
-};
+use super::session::RedisSession;
+use crate::backend::claim::{ClaimMode, ClaimReply, ClaimRequest, ExistingEntry};
+use crate::backend::contract::{Backend, KnownNames};
+use crate::backend::lease_watch::LeaseWatch;
+use crate::backend::lookup::{Lookup, ReadMode};
+use crate::backend::stored_entry::StoredEntry;
 use crate::entry::header::is_of_another_call;
 use crate::error::{Error, ErrorKind};
 use crate::invalidation::group::{GenerationStamp, Group};
+use crate::invalidation::removed_entries::RemovedEntries;
 use crate::invalidation::unique_id::UniqueId;
 use crate::key::Key;
 use crate::key::pattern::KeyPattern;

@@ -11,11 +11,12 @@ use tokio::sync::Notify;
 use super::batcher::{self, CommandBatcher, late_by};
 use super::chores::{self, Chores};
 use super::cluster_layout::ClusterLayout;
+use super::config::RedisConfig;
 use super::health::unreachable;
 use super::node_batchers::NodeBatchers;
 use super::supervisor::{SupervisorGuard, keep};
 use super::{
-    RedisConfig, announced_names::AnnouncedNames, outbox::InvalidationOutbox, pool, redirected,
+    announced_names::AnnouncedNames, outbox::InvalidationOutbox, pool, redirected,
     transport::Transport,
 };
 use crate::backend::redis::generations::ConnectionEpoch;

@@ -3,8 +3,8 @@ use std::time::Duration;
 use redis::RedisResult;
 use tokio::time::timeout;
 
-use super::RedisConfig;
 use super::commands::millis;
+use super::config::RedisConfig;
 use super::connection::{ConnectionHandle, Established};
 use super::scripts::SCRIPTS;
 use crate::invalidation::group::Group;

@@ -1,8 +1,8 @@
 //! What is set of the fleet's functions.
 
-use super::RedisSession;
 use super::hash::ENDS;
 use super::scripts::SCRIPTS;
+use super::session::RedisSession;
 use crate::error::Error;
 use crate::overrides::rules::MOST;
 

@@ -1,6 +1,6 @@
 use redis::cmd;
 
-use super::RedisSession;
+use super::session::RedisSession;
 use crate::error::{Error, ErrorKind};
 
 /// Fields in one piece.

@@ -1,7 +1,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use super::Connection;
+use super::connection::Connection;
 
 use crate::error::{Error, ErrorKind};
 use crate::telemetry::event::{Event, Observer};

@@ -1,10 +1,10 @@
 use redis::{Cmd, RedisResult, Value, cmd};
 
-use super::RedisSession;
 use super::commands::{foreign, millis};
 use super::raw_entry::{RawEntry, ask, bytes, is_wrong_type, seen};
 use super::scripts::{SCRIPTS, call};
-use crate::backend::ReadMode;
+use super::session::RedisSession;
+use crate::backend::lookup::ReadMode;
 use crate::error::Error;
 use crate::invalidation::group::{GenerationStamp, Group};
 use crate::invalidation::unique_id::UniqueId;

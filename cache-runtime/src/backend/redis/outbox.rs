@@ -4,12 +4,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::task::JoinSet;
 
-use super::{Connection, RedisSession};
-use crate::backend::Backend;
+use super::connection::Connection;
+use super::session::RedisSession;
+use crate::backend::apply::apply;
 use crate::error::{Error, ErrorKind};
 use crate::invalidation::group::Group;
-use crate::key::Key;
-use crate::key::pattern::{KeyPattern, NamePattern};
+use crate::invalidation::request::Invalidation;
 use crate::telemetry::event::{Event, Observer};
 
 /// Invalidations held at most; past it one of everything stands for all of them.
@@ -18,26 +18,6 @@ const MOST: usize = 10_000;
 /// Invalidations on their way at a time: one after the other, ten thousand would take as many
 /// round trips, and all that while nothing is served.
 const BATCH: usize = 64;
-
-/// An invalidation that the server has not been told of.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum PendingInvalidation {
-    /// A group, by the key of its generation.
-    Group(String),
-    /// The functions that match: which ones, only the server knows.
-    Functions(String),
-    /// One call.
-    Call(String),
-    /// The calls whose keys match.
-    Calls(String),
-}
-
-impl PendingInvalidation {
-    /// Whether it takes a single exchange.
-    fn is_small(&self) -> bool {
-        matches!(self, Self::Group(_) | Self::Call(_))
-    }
-}
 
 /// Invalidations that were made while the server was away. As long as there are any, nothing
 /// that the server says is trusted, and nothing is stored.
@@ -52,7 +32,7 @@ pub(crate) struct InvalidationOutbox {
 
 /// Each with the number of its last invalidation: one that is made again while it is delivered
 /// must be delivered again.
-type Items = BTreeMap<PendingInvalidation, u64>;
+type Items = BTreeMap<Invalidation, u64>;
 
 impl InvalidationOutbox {
     pub(super) fn new(namespace: &Arc<str>, observer: &Observer) -> Self {
@@ -76,13 +56,13 @@ impl InvalidationOutbox {
         }
     }
 
-    pub(super) fn push(&self, new: impl IntoIterator<Item = PendingInvalidation>) {
+    pub(super) fn push(&self, new: impl IntoIterator<Item = Invalidation>) {
         let mut items = self.items.lock().unwrap_or_else(PoisonError::into_inner);
         let number = self.made.fetch_add(1, Ordering::Relaxed);
         items.extend(new.into_iter().map(|item| (item, number)));
         if items.len() > MOST {
             let everything = Group::everything(&self.namespace).key().to_owned();
-            *items = Items::from([(PendingInvalidation::Group(everything), number)]);
+            *items = Items::from([(Invalidation::Group(everything), number)]);
         }
         let new = !self.wait(&items) && !items.is_empty();
         // An observer may use the cache.
@@ -104,11 +84,12 @@ impl InvalidationOutbox {
                 let item = item.clone();
                 let namespace = Arc::clone(&self.namespace);
                 let way = RedisSession::ahead(Arc::clone(link));
-                under_way.spawn(async move { deliver(&namespace, &way, &item).await });
+                under_way
+                    .spawn(async move { apply(&way, &namespace, &item, Vec::new()).await.outcome });
             }
             while let Some(delivered) = under_way.join_next().await {
                 match delivered {
-                    Ok(Ok(())) => {}
+                    Ok(Ok(_)) => {}
                     Ok(Err(error)) if error.is_passing() => {
                         tracing::debug!("an invalidation still waits for redis: {error}");
                         return;
@@ -126,7 +107,7 @@ impl InvalidationOutbox {
     fn next(&self) -> Items {
         let items = self.items.lock().unwrap_or_else(PoisonError::into_inner);
         let first = items.iter().take(1);
-        let small = items.iter().take_while(|(item, _)| item.is_small());
+        let small = items.iter().take_while(|(item, _)| is_small(item));
         let batch = first.chain(small.skip(1).take(BATCH - 1));
         batch
             .map(|(item, number)| (item.clone(), *number))
@@ -150,32 +131,9 @@ impl InvalidationOutbox {
     }
 }
 
-async fn deliver(
-    namespace: &str,
-    way: &RedisSession,
-    item: &PendingInvalidation,
-) -> Result<(), Error> {
-    match item {
-        PendingInvalidation::Group(key) => way.change(&[Group::of_key(key)]).await,
-        PendingInvalidation::Functions(pattern) => {
-            let pattern = NamePattern::parse(pattern)?;
-            let known = way.functions().await?;
-            if known.incomplete {
-                return way.change(&[Group::everything(namespace)]).await;
-            }
-            let names = known.names.into_iter();
-            let groups: Vec<Group> = names
-                .filter(|name| pattern.matches(name))
-                .map(|name| Group::function(namespace, &name))
-                .collect();
-            way.change(&groups).await
-        }
-        PendingInvalidation::Call(key) => way.remove(&Key::of(key)).await.map(drop),
-        PendingInvalidation::Calls(pattern) => {
-            let pattern = KeyPattern::parse(pattern, namespace)?;
-            way.remove_matching(&pattern).await.map(drop)
-        }
-    }
+/// Whether it takes a single exchange.
+fn is_small(item: &Invalidation) -> bool {
+    matches!(item, Invalidation::Group(_) | Invalidation::Call(_))
 }
 
 #[cfg(test)]
@@ -186,9 +144,9 @@ mod tests {
     fn too_many_become_one_of_everything() {
         let queue = InvalidationOutbox::new(&"ns".into(), &Observer::default());
         assert!(queue.check().is_ok());
-        let calls = (0..=MOST).map(|id| PendingInvalidation::Call(format!("ns:user:{id}")));
+        let calls = (0..=MOST).map(|id| Invalidation::Call(format!("ns:user:{id}")));
         queue.push(calls);
-        let everything = PendingInvalidation::Group("ns:gen:all".into());
+        let everything = Invalidation::Group("ns:gen:all".into());
         assert!(queue.next().keys().eq([&everything]));
         assert!(queue.check().is_err());
     }
@@ -196,7 +154,7 @@ mod tests {
     #[test]
     fn what_comes_while_others_are_delivered_still_waits() {
         let queue = InvalidationOutbox::new(&"ns".into(), &Observer::default());
-        let call = |id: u32| PendingInvalidation::Call(format!("ns:user:{id}"));
+        let call = |id: u32| Invalidation::Call(format!("ns:user:{id}"));
         queue.push([call(1), call(1)]);
         let all = queue.next();
         assert_eq!(all.len(), 1);
@@ -210,10 +168,12 @@ mod tests {
     #[test]
     fn a_batch_is_of_many_small_ones_or_one_that_is_not() {
         let queue = InvalidationOutbox::new(&"ns".into(), &Observer::default());
-        let functions = |id: u8| PendingInvalidation::Functions(format!("f{id}"));
+        let functions =
+            |id: u8| Invalidation::functions(&format!("f{id}")).expect("it is a pattern");
         queue.push((0..3).map(functions));
-        queue.push((0..200).map(|id| PendingInvalidation::Call(format!("ns:user:{id}"))));
-        queue.push(["a:*", "b:*"].map(|pattern| PendingInvalidation::Calls(pattern.to_owned())));
+        queue.push((0..200).map(|id| Invalidation::Call(format!("ns:user:{id}"))));
+        let keys = |pattern| Invalidation::keys("ns", pattern).expect("it is a pattern");
+        queue.push(["a:*", "b:*"].map(keys));
         let mut sizes = Vec::new();
         while queue.check().is_err() {
             let batch = queue.next();
@@ -226,7 +186,7 @@ mod tests {
     #[test]
     fn what_is_invalidated_again_while_it_is_delivered_still_waits() {
         let queue = InvalidationOutbox::new(&"ns".into(), &Observer::default());
-        let call = || PendingInvalidation::Call("ns:user:1".to_owned());
+        let call = || Invalidation::Call("ns:user:1".to_owned());
         queue.push([call()]);
         let all = queue.next();
         queue.push([call()]);

@@ -6,10 +6,10 @@ use redis::{
     AsyncConnectionConfig, Cmd, ConnectionInfo, ProtocolVersion, PushInfo, RedisError, Value,
 };
 
-use super::RedisConfig;
 #[cfg(feature = "cluster")]
 use super::cluster;
 use super::cluster_layout::ClusterLayout;
+use super::config::RedisConfig;
 use super::external_pool::BorrowedConnection;
 #[cfg(feature = "sentinel")]
 use super::failover_watcher::FailoverWatcher;

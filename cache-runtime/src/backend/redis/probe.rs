@@ -2,9 +2,9 @@ use std::time::{Duration, Instant};
 
 use redis::{Cmd, RedisError, Value, cmd};
 
-use super::RedisSession;
 use super::cluster_layout::NodeAddress;
 use super::pool::field;
+use super::session::RedisSession;
 use super::topology::Topology;
 use crate::error::Error;
 

@@ -5,7 +5,7 @@ use redis::{PushInfo, PushKind, Value};
 use tokio::sync::Notify;
 
 use super::generations::{ConnectionEpoch, Generations};
-use crate::backend::InvalidationSink;
+use crate::backend::invalidation_sink::InvalidationSink;
 use crate::backend::lease_watch::LeaseWatchers;
 use crate::key::Key;
 

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, Value, cmd};
 
-use crate::backend::ReadMode;
+use crate::backend::lookup::ReadMode;
 use crate::entry::header::is_of_another_call;
 use crate::key::Key;
 

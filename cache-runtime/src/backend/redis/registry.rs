@@ -4,10 +4,10 @@ use std::collections::HashSet;
 
 use redis::{Cmd, Value, cmd};
 
-use super::RedisSession;
 use super::hash::ENDS;
 use super::scripts::SCRIPTS;
-use crate::backend::KnownNames;
+use super::session::RedisSession;
+use crate::backend::contract::KnownNames;
 use crate::error::{Error, ErrorKind};
 use crate::invalidation::unique_id::UniqueId;
 use crate::key::Key;

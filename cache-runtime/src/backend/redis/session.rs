@@ -10,13 +10,13 @@ use futures_util::future::try_join_all;
 use redis::{Cmd, RedisResult, Value};
 use tokio::task::unconstrained;
 
-use super::Connection;
 use super::batcher::{BatchReply, BatchRequest, Submission, refused};
+use super::connection::Connection;
 use super::connection::ConnectionHandle;
 use super::health::unreachable;
 use super::raw_entry::{RawEntry, ask, seen};
 use super::scripts::LuaScript;
-use crate::backend::ReadMode;
+use crate::backend::lookup::ReadMode;
 use crate::error::{Error, ErrorKind};
 use crate::key::Key;
 use crate::telemetry::event::Event;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::{sleep, timeout};
 
-use super::RedisConfig;
+use super::config::RedisConfig;
 use super::connection::{Connection, Established, HEARTBEAT};
 use super::database_id::DatabaseId;
 use super::node_batchers::NodeBatchers;

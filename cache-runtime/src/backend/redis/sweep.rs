@@ -1,9 +1,9 @@
 use redis::cmd;
 
-use super::RedisSession;
 use super::cluster_layout::NodeAddress;
-use crate::backend::RemovedEntries;
+use super::session::RedisSession;
 use crate::error::Error;
+use crate::invalidation::removed_entries::RemovedEntries;
 use crate::key::Key;
 use crate::key::pattern::KeyPattern;
 

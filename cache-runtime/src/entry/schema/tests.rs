@@ -47,15 +47,15 @@ shapes! {
     }
     variants {
         #[derive(Deserialize)]
-        pub(super) enum User { None, One(u64), Two(u64, String), ListedPrimaries { id: u64 } }
+        pub(super) enum User { None, One(u64), Two(u64, String), Named { id: u64 } }
     }
     variants_renamed {
         #[derive(Deserialize)]
-        pub(super) enum User { None, One(u64), Two(u64, String), ListedPrimaries { key: u64 } }
+        pub(super) enum User { None, One(u64), Two(u64, String), Named { key: u64 } }
     }
     variants_retyped {
         #[derive(Deserialize)]
-        pub(super) enum User { None, One(u64), Two(u64, u64), ListedPrimaries { id: u64 } }
+        pub(super) enum User { None, One(u64), Two(u64, u64), Named { id: u64 } }
     }
     recursive {
         #[derive(Deserialize)]

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 
 /// `*` is any text, `?` any character, `\` takes the next one as it is. Characters beyond ASCII
 /// stand in keys byte by byte, as `%C3%B6`, and are meant in either form.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Glob(Vec<Token>);
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Token {
     Is(char),
     AnyOne,

@@ -32,7 +32,7 @@ enum By {
     One(u8),
     Tuple((u8, u8)),
     Two(u8, u8),
-    ListedPrimaries { w: u8 },
+    Named { w: u8 },
 }
 
 #[derive(Serialize)]
@@ -135,7 +135,7 @@ fn the_grammar_is_frozen() {
     assert_eq!(text(&By::One(1)), "By.One(1)");
     assert_eq!(text(&By::Tuple((1, 2))), "By.Tuple((1,2))");
     assert_eq!(text(&By::Two(1, 2)), "By.Two(1,2)");
-    assert_eq!(text(&By::ListedPrimaries { w: 1 }), "By.Named<w=1>");
+    assert_eq!(text(&By::Named { w: 1 }), "By.Named<w=1>");
     assert_eq!(text(&BTreeMap::from([("b", 1), ("a", 2)])), "<'a'=2,'b'=1>");
     assert_eq!(text(&BTreeMap::<u8, u8>::new()), "<>");
 }

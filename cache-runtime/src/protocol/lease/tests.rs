@@ -2,8 +2,10 @@ use super::*;
 
 use std::time::Instant;
 
+use crate::backend::claim::{ClaimMode, ClaimReply, ClaimRequest};
+use crate::backend::lookup::ReadMode;
 use crate::backend::memory::MemoryBackend;
-use crate::backend::{ClaimMode, ClaimReply, ClaimRequest, ReadMode, TypedValue};
+use crate::backend::stored_entry::TypedValue;
 use crate::entry::codec::Encoding;
 use crate::entry::header::EntryHeader;
 use crate::invalidation::group::{GenerationStamp, Group};

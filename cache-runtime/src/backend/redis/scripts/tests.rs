@@ -67,7 +67,7 @@ fn lease(token: &str, stamp: &str, life: u64) -> String {
 }
 
 /// The arguments of a claim; a test changes what it is about.
-struct ClaimReply<'a> {
+struct Claim<'a> {
     stamp: &'a str,
     reach: &'a str,
     replaced: &'a str,
@@ -76,7 +76,7 @@ struct ClaimReply<'a> {
     respects_pause: u8,
 }
 
-const CLAIM: ClaimReply<'static> = ClaimReply {
+const CLAIM: Claim<'static> = Claim {
     stamp: STAMP,
     reach: "normal",
     replaced: "",
@@ -85,7 +85,7 @@ const CLAIM: ClaimReply<'static> = ClaimReply {
     respects_pause: 1,
 };
 
-impl ClaimReply<'_> {
+impl Claim<'_> {
     fn run(&self, server: &mut Connection) -> Value {
         let mut call = SCRIPTS.claim.key("entry");
         call.key("lease")
@@ -173,7 +173,7 @@ fn a_claim_leaves_a_live_lease_to_its_holder() {
     let longer = lease(THEIRS, STAMP, 60_000);
     ask::<()>(&mut server, &["SET", "lease", &longer, "PX", "60000"]);
     assert_eq!(CLAIM.answer(&mut server), claimed::HELD);
-    let force = ClaimReply {
+    let force = Claim {
         reach: "force",
         ..CLAIM
     };
@@ -203,11 +203,11 @@ fn a_claim_takes_over_a_lease_of_another_stamp_only_by_its_value() {
     ask::<()>(&mut server, &["SET", "lease", &theirs, "PX", "5000"]);
     let older = lease(OURS, OTHER_STAMP, LIFE);
     for replaced in ["", older.as_str()] {
-        let claim = ClaimReply { replaced, ..CLAIM };
+        let claim = Claim { replaced, ..CLAIM };
         assert_eq!(claim.answer(&mut server), claimed::OTHER_STAMP);
         assert_eq!(ask::<String>(&mut server, &["GET", "lease"]), theirs);
     }
-    let claim = ClaimReply {
+    let claim = Claim {
         replaced: &theirs,
         ..CLAIM
     };
@@ -239,7 +239,7 @@ fn a_claim_respects_a_pause_if_it_is_asked_to() {
     let pause = lease(&"\0".repeat(16), STAMP, 1_000);
     ask::<()>(&mut server, &["SET", "lease", &pause, "PX", "1000"]);
     assert_eq!(CLAIM.answer(&mut server), claimed::PAUSED);
-    let claim = ClaimReply {
+    let claim = Claim {
         respects_pause: 0,
         ..CLAIM
     };
@@ -249,7 +249,7 @@ fn a_claim_respects_a_pause_if_it_is_asked_to() {
 #[test]
 fn a_claim_finds_only_an_entry_that_is_of_use() {
     let (_server, mut server) = Server::start();
-    let mut answer = |claim: &ClaimReply<'_>, entry: &str, px: &str| {
+    let mut answer = |claim: &Claim<'_>, entry: &str, px: &str| {
         ask::<()>(&mut server, &["DEL", "lease"]);
         ask::<()>(&mut server, &["SET", "entry", entry, "PX", px]);
         claim.answer(&mut server)
@@ -258,7 +258,7 @@ fn a_claim_finds_only_an_entry_that_is_of_use() {
     assert_eq!(answer(&CLAIM, "another mark", "5000"), claimed::GRANTED);
     // The fourth byte is the codec: an entry says itself how it is written.
     assert_eq!(answer(&CLAIM, "marM: value", "5000"), claimed::FOUND);
-    let min_remaining_ttl = ClaimReply {
+    let min_remaining_ttl = Claim {
         min_remaining_ttl: 5_000,
         ..CLAIM
     };
@@ -270,9 +270,9 @@ fn a_claim_finds_only_an_entry_that_is_of_use() {
         answer(&min_remaining_ttl, "mark: value", "60000"),
         claimed::FOUND
     );
-    let small = ClaimReply { most: 10, ..CLAIM };
+    let small = Claim { most: 10, ..CLAIM };
     assert_eq!(answer(&small, "mark: value", "5000"), claimed::GRANTED);
-    let ignore = ClaimReply {
+    let ignore = Claim {
         reach: "ignore",
         ..CLAIM
     };

@@ -33,16 +33,4 @@ impl InvalidationReport {
             ..Self::default()
         }
     }
-
-    /// The report of one call of `function`.
-    pub(crate) fn of_call(function: &str, entries: u64) -> Self {
-        Self {
-            functions: match entries {
-                0 => Vec::new(),
-                _ => vec![function.to_owned()],
-            },
-            entries,
-            queued: false,
-        }
-    }
 }

@@ -1,0 +1,77 @@
+use std::sync::Arc;
+
+use crate::backend::contract::Caller;
+use crate::backend::local_values::LocalSession;
+use crate::backend::memory::MemoryBackend;
+use crate::backend::redis::redis_backend::RedisBackend;
+use crate::backend::redis::session::RedisSession;
+use crate::backend::session::BackendSession;
+use crate::error::Error;
+use crate::invalidation::request::Invalidation;
+
+/// The store of one cache.
+pub(crate) enum AnyBackend {
+    MemoryBackend(Arc<MemoryBackend>),
+    RedisBackend(RedisBackend),
+}
+
+impl AnyBackend {
+    /// The tier that serves one call from its beginning to its end.
+    pub(crate) fn session(&self, caller: Caller) -> BackendSession {
+        match self {
+            Self::MemoryBackend(memory) => BackendSession::MemoryBackend(Arc::clone(memory)),
+            Self::RedisBackend(redis) => {
+                BackendSession::RedisBackend(RedisSession::new(redis.link(caller)))
+            }
+        }
+    }
+
+    /// As [`session`](Self::session), for values that are kept in `memory` and never written.
+    pub(crate) fn session_here(
+        &self,
+        caller: Caller,
+        memory: &Arc<MemoryBackend>,
+    ) -> BackendSession {
+        match self.session(caller) {
+            BackendSession::RedisBackend(way) => BackendSession::LocalSession(LocalSession {
+                memory: Arc::clone(memory),
+                way,
+            }),
+            session => session,
+        }
+    }
+
+    /// Whether any call could reach it at this moment.
+    pub(crate) fn is_up(&self) -> bool {
+        match self {
+            Self::MemoryBackend(_) => true,
+            Self::RedisBackend(redis) => redis.is_up(),
+        }
+    }
+
+    /// Puts invalidations that `error` has kept from the server into the outbox.
+    ///
+    /// # Errors
+    ///
+    /// Returns `error` if the server will never take them.
+    pub(crate) fn queue(
+        &self,
+        new: impl IntoIterator<Item = Invalidation>,
+        error: Error,
+    ) -> Result<(), Error> {
+        match self {
+            Self::RedisBackend(redis) if error.is_passing() => {
+                redis.queue(new);
+                Ok(())
+            }
+            _ => Err(error),
+        }
+    }
+
+    /// What this process has changed itself, no connection of it may go on believing.
+    pub(crate) fn forget(&self, change: &Invalidation) {
+        if let Self::RedisBackend(redis) = self {
+            redis.forget(change);
+        }
+    }
+}

@@ -1,0 +1,56 @@
+use std::time::Duration;
+
+use crate::backend::stored_entry::StoredEntry;
+use crate::entry::header::EntryHeader;
+use crate::invalidation::group::Group;
+use crate::invalidation::unique_id::UniqueId;
+use crate::key::Key;
+
+/// The answer to a claim on a call.
+pub(crate) enum ClaimReply {
+    /// The lease is ours: compute.
+    Granted,
+    /// Somebody has stored the entry meanwhile, which lives for so long.
+    Found(StoredEntry, Duration),
+    /// Somebody else computes; their lease ends in this time unless renewed.
+    Held(Duration),
+    /// A group has been invalidated since the stamp was read: read again.
+    Stale,
+    /// The last refresh has failed just now: the stale value is served.
+    Paused,
+}
+
+/// How far a claim goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ClaimMode {
+    /// Take an entry, or a lease that is free.
+    Normal,
+    /// Take a lease that is free; the entry there is of no use.
+    IgnoreEntry,
+    /// Take the lease from whoever has it: a refresh replaces what they compute.
+    Force,
+}
+
+/// What a tier is asked for about one call.
+pub(crate) struct ClaimRequest<'a> {
+    pub(crate) key: &'a Key,
+    pub(crate) groups: &'a [Group],
+    pub(crate) mark: &'a EntryHeader,
+    pub(crate) token: UniqueId,
+    pub(crate) life: Duration,
+    pub(crate) reach: ClaimMode,
+    /// An entry that is stored for no longer than this is of no use.
+    pub(crate) min_remaining_ttl: Duration,
+    /// Whether there is a stale value to serve, so that a pause after a failed refresh is respected.
+    pub(crate) respects_pause: bool,
+}
+
+/// What a fill does with an entry that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ExistingEntry {
+    /// Replaces it.
+    Replace,
+    /// Keeps it, if it is one of the same generations, and pauses the call for so long: an error
+    /// never replaces a value that may still be served.
+    Keep { pause: Duration },
+}

@@ -1,0 +1,10 @@
+-- The generation of a group, and whether something else stood there. Made if there is none,
+-- or what is there is none. KEYS: group. ARGV: a fresh one, its life in ms or 0.
+local known = redis.pcall('GET', KEYS[1])
+if type(known) == 'string' and #known == 16 then return {known, 0} end
+if ARGV[2] == '0' then
+  redis.call('SET', KEYS[1], ARGV[1])
+else
+  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+end
+return {redis.call('GET', KEYS[1]), known and 1 or 0}

@@ -1,0 +1,169 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::backend::claim::{ClaimReply, ClaimRequest, ExistingEntry};
+use crate::backend::contract::{Backend, KnownNames};
+use crate::backend::lease_watch::LeaseWatch;
+use crate::backend::local_values::LocalSession;
+use crate::backend::lookup::{Lookup, ReadMode};
+use crate::backend::memory::MemoryBackend;
+use crate::backend::redis::probe::ServerFacts;
+use crate::backend::redis::session::RedisSession;
+use crate::backend::stored_entry::StoredEntry;
+use crate::error::Error;
+use crate::invalidation::group::{GenerationStamp, Group};
+use crate::invalidation::removed_entries::RemovedEntries;
+use crate::invalidation::unique_id::UniqueId;
+use crate::key::Key;
+use crate::key::pattern::KeyPattern;
+
+/// One call's way to its tier.
+#[derive(Clone)]
+pub(crate) enum BackendSession {
+    MemoryBackend(Arc<MemoryBackend>),
+    LocalSession(LocalSession),
+    RedisBackend(RedisSession),
+}
+
+impl BackendSession {
+    /// Whether the tier holds values as they are, in this process.
+    pub(crate) fn is_typed(&self) -> bool {
+        !matches!(self, Self::RedisBackend(_))
+    }
+
+    /// The session for what is sent though other invalidations wait: an invalidation trusts nothing
+    /// that it reads, and must not wait behind a stream of others.
+    pub(crate) fn ahead(self) -> Self {
+        match self {
+            Self::MemoryBackend(memory) => Self::MemoryBackend(memory),
+            Self::LocalSession(here) => Self::LocalSession(LocalSession {
+                way: here.way.into_ahead(),
+                ..here
+            }),
+            Self::RedisBackend(way) => Self::RedisBackend(way.into_ahead()),
+        }
+    }
+
+    /// Whether a change of a lease is told, so that nobody needs to ask.
+    pub(crate) fn pushes(&self) -> bool {
+        match self {
+            Self::MemoryBackend(_) => true,
+            Self::LocalSession(here) => here.way.is_tracking(),
+            Self::RedisBackend(link) => link.is_tracking(),
+        }
+    }
+
+    /// Whether values that are held as they are may be served without a look at the generations:
+    /// whoever changes one tells this process.
+    pub(crate) fn vouches(&self) -> bool {
+        match self {
+            Self::MemoryBackend(_) | Self::RedisBackend(_) => true,
+            Self::LocalSession(here) => here.way.is_tracking(),
+        }
+    }
+
+    /// The session for what must go on while the caller's runtime is busy or blocked.
+    pub(crate) fn steady(&self) -> Self {
+        match self {
+            Self::MemoryBackend(memory) => Self::MemoryBackend(Arc::clone(memory)),
+            Self::LocalSession(here) => Self::LocalSession(LocalSession {
+                memory: Arc::clone(&here.memory),
+                way: here.way.steady(),
+            }),
+            Self::RedisBackend(way) => Self::RedisBackend(way.steady()),
+        }
+    }
+
+    /// How long a caller waits for a value to be stored; `None` if that is done on the spot.
+    pub(crate) fn patience(&self) -> Option<Duration> {
+        match self {
+            Self::MemoryBackend(_) | Self::LocalSession(_) => None,
+            Self::RedisBackend(way) => Some(way.patience()),
+        }
+    }
+
+    /// Whether this call goes by another connection from now on, because of this error: the server
+    /// is well, and the one that it went by is not read in time.
+    pub(crate) fn moves(&self, error: &Error) -> bool {
+        match self {
+            Self::MemoryBackend(_) => false,
+            Self::LocalSession(here) => here.way.moves(error),
+            Self::RedisBackend(way) => way.moves(error),
+        }
+    }
+}
+
+macro_rules! forward {
+    ($($(#[$meta:meta])* async fn $name:ident(&self $(, $arg:ident: $ty:ty)*) -> $out:ty;)+) => {$(
+        async fn $name(&self $(, $arg: $ty)*) -> $out {
+            match self {
+                Self::MemoryBackend(tier) => tier.$name($($arg),*).await,
+                Self::LocalSession(tier) => tier.$name($($arg),*).await,
+                Self::RedisBackend(tier) => tier.$name($($arg),*).await,
+            }
+        }
+    )+};
+}
+
+impl Backend for BackendSession {
+    fn refill(&self) {
+        match self {
+            Self::MemoryBackend(_) => {}
+            Self::LocalSession(here) => here.way.refill(),
+            Self::RedisBackend(way) => way.refill(),
+        }
+    }
+
+    fn watch(&self, key: &Key) -> LeaseWatch {
+        match self {
+            Self::MemoryBackend(tier) => tier.watch(key),
+            Self::LocalSession(tier) => tier.watch(key),
+            Self::RedisBackend(tier) => tier.watch(key),
+        }
+    }
+
+    forward! {
+        async fn read(&self, key: &Key, groups: &[Group], look: ReadMode) -> Result<Lookup, Error>;
+        async fn stamp(&self, groups: &[Group]) -> Result<GenerationStamp, Error>;
+        async fn claim(&self, claimed: &ClaimRequest<'_>) -> Result<ClaimReply, Error>;
+        async fn renew(&self, key: &Key, token: UniqueId, life: Duration) -> Result<bool, Error>;
+        async fn fill(&self, key: &Key, token: UniqueId, entry: StoredEntry, life: Duration, existing: ExistingEntry) -> Result<bool, Error>;
+        async fn pause(&self, key: &Key, token: UniqueId, pause: Duration) -> Result<(), Error>;
+        async fn release(&self, key: &Key, token: UniqueId) -> Result<(), Error>;
+        async fn remove(&self, key: &Key) -> Result<u64, Error>;
+        async fn change(&self, groups: &[Group]) -> Result<(), Error>;
+        async fn remove_matching(&self, pattern: &KeyPattern) -> Result<RemovedEntries, Error>;
+        async fn functions(&self) -> Result<KnownNames, Error>;
+        async fn announce(&self, name: &str, variant: &str) -> Result<(), Error>;
+    }
+}
+
+impl BackendSession {
+    /// What the server tells of itself; `None` where there is none.
+    pub(crate) async fn facts(&self) -> Result<Option<ServerFacts>, Error> {
+        match self {
+            Self::MemoryBackend(_) | Self::LocalSession(_) => Ok(None),
+            Self::RedisBackend(way) => way.facts().await.map(Some),
+        }
+    }
+
+    /// Brings into force here what the fleet has set at this moment.
+    pub(crate) async fn apply_settings(&self) -> Result<(), Error> {
+        match self {
+            Self::MemoryBackend(_) | Self::LocalSession(_) => Ok(()),
+            Self::RedisBackend(way) => way.apply_settings().await,
+        }
+    }
+
+    /// Changes what the fleet has set, and brings it into force here; `false` where there is no
+    /// fleet.
+    pub(crate) async fn change_settings(
+        &self,
+        fields: &[(String, Option<String>)],
+    ) -> Result<bool, Error> {
+        match self {
+            Self::MemoryBackend(_) | Self::LocalSession(_) => Ok(false),
+            Self::RedisBackend(way) => way.change_settings(fields).await.map(|()| true),
+        }
+    }
+}

@@ -1,0 +1,101 @@
+use std::sync::Arc;
+
+use crate::entry::codec::guarded;
+use crate::entry::header::{EntryHeader, Lifetimes};
+use crate::error::{Error, ErrorKind};
+use crate::invalidation::group::{GenerationStamp, HalfStamp};
+use crate::invalidation::tag_validity::TaggedValue;
+use crate::values::return_kind::{Erased, ValueVTable};
+
+/// An entry as its tier holds it.
+#[derive(Clone)]
+pub(crate) enum StoredEntry {
+    Encoded(Vec<u8>),
+    TypedValue(TypedValue),
+}
+
+/// A value as this process holds it, if it has more to its life than an end.
+pub(crate) struct AgedValue {
+    pub(crate) value: Erased,
+    pub(crate) span: Lifetimes,
+}
+
+/// A value as this process holds it.
+#[derive(Clone)]
+pub(crate) struct TypedValue {
+    /// Maybe [`AgedValue`], maybe [`TaggedValue`].
+    pub(crate) value: Erased,
+    pub(crate) stamp: HalfStamp,
+    /// What it takes when it is written.
+    pub(crate) bytes: u32,
+}
+
+impl StoredEntry {
+    /// Whether this is an entry of these generations.
+    pub(crate) fn is_of(&self, stamp: GenerationStamp) -> bool {
+        match self {
+            Self::Encoded(bytes) => {
+                EntryHeader::of(bytes).is_some_and(|mark| mark.stamp() == stamp)
+            }
+            Self::TypedValue(typed) => typed.stamp == stamp.half(),
+        }
+    }
+
+    /// What the value takes when it is written, in bytes.
+    pub(crate) fn bytes(&self) -> u32 {
+        match self {
+            Self::Encoded(bytes) => u32::try_from(bytes.len()).unwrap_or(u32::MAX),
+            Self::TypedValue(typed) => typed.bytes,
+        }
+    }
+
+    /// The value, if this is an entry of the kind that `mark` describes, and takes no more than
+    /// `most` bytes.
+    ///
+    /// # Errors
+    ///
+    /// Returns `ErrorKind::Decode` if it is such an entry and can't be read.
+    pub(crate) fn value(
+        &self,
+        form: &ValueVTable,
+        mark: &EntryHeader,
+        most: u64,
+    ) -> Result<Option<Erased>, Error> {
+        match self {
+            Self::Encoded(bytes) => {
+                let Some((payload, codec)) = mark.payload(bytes) else {
+                    return Ok(None);
+                };
+                guarded(ErrorKind::Decode, || (form.decode)(payload, codec, most)).map(Some)
+            }
+            Self::TypedValue(typed) if typed.stamp == mark.stamp().half() => {
+                let value = match typed.aged() {
+                    Some(aged) => &aged.value,
+                    None => typed.bare(),
+                };
+                Ok(Some(Arc::clone(value)).filter(form.is))
+            }
+            Self::TypedValue(_) => Ok(None),
+        }
+    }
+
+    /// How long it is of use.
+    pub(crate) fn span(&self) -> Lifetimes {
+        match self {
+            Self::Encoded(bytes) => Lifetimes::of(bytes),
+            Self::TypedValue(typed) => typed.aged().map(|aged| aged.span).unwrap_or_default(),
+        }
+    }
+}
+
+impl TypedValue {
+    /// Without its seals: whoever has read it knows its generations.
+    fn bare(&self) -> &Erased {
+        let sealed = self.value.downcast_ref::<TaggedValue>();
+        sealed.map_or(&self.value, |sealed| &sealed.value)
+    }
+
+    fn aged(&self) -> Option<&AgedValue> {
+        self.bare().downcast_ref()
+    }
+}

@@ -1,0 +1,62 @@
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::backend::any_backend::AnyBackend;
+use crate::key::secret::Secret;
+use crate::process;
+use crate::protocol::process_state::ProcessState;
+use crate::protocol::refresh::BackgroundRefreshes;
+use crate::registry::failure_reporter::FailureReporter;
+use crate::telemetry::event::Event;
+
+/// What all handles of one cache share.
+pub(crate) struct CacheInner {
+    pub(crate) namespace: Arc<str>,
+    pub(crate) store: AnyBackend,
+    pub(crate) local: Arc<ProcessState>,
+    pub(crate) defaults: Defaults,
+    /// What the payload of an entry takes at most, in bytes.
+    pub(crate) max_value_size: u64,
+    pub(crate) refreshes: Arc<BackgroundRefreshes>,
+    pub(crate) secret: Secret,
+    /// How long a call waits for the server.
+    pub(crate) patience: Duration,
+    /// Keys by hand that can't be used.
+    pub(crate) misuse: FailureReporter,
+    /// This process is a fork, and that was told.
+    pub(crate) forked: AtomicBool,
+    /// Patterns that match no function and have been told of.
+    pub(crate) warned: Mutex<HashSet<String>>,
+}
+
+/// What holds where a policy says nothing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Defaults {
+    pub(crate) lease: Duration,
+    pub(crate) lease_wait: Duration,
+}
+
+impl CacheInner {
+    /// Whether calls must do without the cache, because this process is a fork.
+    pub(crate) fn is_forked(&self) -> bool {
+        if !process::is_forked() {
+            return false;
+        }
+        // Its copies are served no more. No lock is taken: a thread that is not here may hold it.
+        self.local.distrust();
+        if !self.forked.swap(true, Ordering::Relaxed) {
+            self.local.observer.tell(&Event::Forked);
+        }
+        true
+    }
+
+    /// What secret arguments are hashed with.
+    pub(crate) fn secret(&self) -> &Secret {
+        if self.secret.is_untold() {
+            self.local.observer.tell(&Event::SecretNotShared);
+        }
+        &self.secret
+    }
+}

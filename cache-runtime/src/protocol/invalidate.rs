@@ -1,0 +1,141 @@
+use std::sync::PoisonError;
+
+use crate::backend::apply::{Applied, apply};
+use crate::backend::contract::Backend;
+use crate::backend::contract::Caller;
+use crate::backend::invalidation_sink::InvalidationSink;
+use crate::error::Error;
+use crate::invalidation::group::Group;
+use crate::invalidation::removed_entries::RemovedEntries;
+use crate::invalidation::report::InvalidationReport;
+use crate::invalidation::request::Invalidation;
+use crate::key::Key;
+use crate::key::nearest::nearest;
+use crate::process::background::yielded;
+use crate::protocol::cache_inner::CacheInner;
+
+/// Groups that this process forgets before other tasks have a turn.
+const PART: usize = 500;
+
+/// Patterns that are warned of at most.
+const MOST_WARNINGS: usize = 1_000;
+
+impl CacheInner {
+    /// Invalidates in this process and in the fleet. When this returns, no later call in this
+    /// process is served what was computed before.
+    ///
+    /// # Errors
+    ///
+    /// Returns what Redis replies if it will never take the invalidation. An invalidation that
+    /// Redis can't take now waits in the outbox, and the report says so.
+    pub(crate) async fn apply(
+        &self,
+        caller: Caller,
+        invalidation: Invalidation,
+    ) -> Result<InvalidationReport, Error> {
+        let session = self.store.session(caller).ahead();
+        let names = match &invalidation {
+            Invalidation::Functions(_) => self.local.registry.names(),
+            _ => Vec::new(),
+        };
+        let Applied {
+            groups,
+            mut functions,
+            outcome,
+        } = apply(&session, &self.namespace, &invalidation, names).await;
+        let queued = match outcome {
+            Ok(entries) => Ok(Some(entries)),
+            Err(error) => {
+                // Known functions by name as well: the fleet's names may be lost by then.
+                let known = groups.iter().map(Invalidation::of_group);
+                let pending = known.chain([invalidation.clone()]);
+                self.store.queue(pending, error).map(|()| None)
+            }
+        };
+        let own = self.forget_all(&invalidation, &groups).await;
+        let removed = queued?;
+        match &invalidation {
+            Invalidation::Functions(pattern) if functions.is_empty() && groups.is_empty() => {
+                self.warn_of_unknown(pattern.as_str());
+            }
+            Invalidation::Group(key) if Group::of_key(key).is_everything() => {
+                functions.extend(self.local.registry.names());
+                functions.extend(session.functions().await.unwrap_or_default().names);
+            }
+            // Which entries it has reached, only Redis can say.
+            Invalidation::Call(_) | Invalidation::Keys(_) if removed.is_none() => {
+                return Ok(InvalidationReport::queued());
+            }
+            Invalidation::Call(key) if own.entries > 0 => {
+                functions.insert(Key::name_in(key).to_owned());
+            }
+            _ => {}
+        }
+        functions.extend(own.functions);
+        Ok(InvalidationReport {
+            functions: functions.into_iter().collect(),
+            entries: removed.unwrap_or_default() + own.entries,
+            queued: removed.is_none(),
+        })
+    }
+
+    /// Drops what this process holds of the calls; reports the values that only it has held.
+    async fn forget_all(&self, invalidation: &Invalidation, groups: &[Group]) -> RemovedEntries {
+        for part in groups.chunks(PART) {
+            for group in part {
+                self.store.forget(&Invalidation::of_group(group));
+                self.local.group_changed(group.key());
+            }
+            yielded().await;
+        }
+        match invalidation {
+            Invalidation::Group(_) | Invalidation::Functions(_) => RemovedEntries::default(),
+            Invalidation::Call(key) => {
+                let key = Key::of(key);
+                let entries = self.local.remove_own(key.as_str());
+                self.forget_call(&key);
+                self.local.just_invalidated.add(key.fingerprint());
+                RemovedEntries {
+                    entries,
+                    ..RemovedEntries::default()
+                }
+            }
+            Invalidation::Keys(pattern) => {
+                let own = self.local.remove_own_matching(pattern);
+                let matches = |key: &Key, _: &[Group]| pattern.matches(key);
+                self.local.flights.close_where(matches);
+                self.store.forget(invalidation);
+                own
+            }
+        }
+    }
+
+    /// Whoever reads or computes this call at this moment has begun before the invalidation.
+    pub(crate) fn forget_call(&self, key: &Key) {
+        self.local.flights.close_to_joiners(key);
+        self.store.forget(&Invalidation::call(key));
+    }
+
+    /// Logs that no function matches, once for each pattern, with the name that may be meant.
+    fn warn_of_unknown(&self, pattern: &str) {
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.len() >= MOST_WARNINGS || !warned.insert(pattern.to_owned()) {
+            return;
+        }
+        drop(warned);
+        let names = self.local.registry.names();
+        let last = |name: &'_ String| name.rsplit('.').next().unwrap_or(name).to_owned();
+        let known: Vec<String> = match pattern.contains('.') {
+            true => names,
+            false => names.iter().map(last).collect(),
+        };
+        let word = pattern.trim_matches('*');
+        let pattern = pattern.escape_debug();
+        match nearest(word, known.iter().map(String::as_str)) {
+            Some(meant) => {
+                tracing::warn!(%pattern, "no function has this name: did you mean `{meant}`?")
+            }
+            None => tracing::warn!(%pattern, "no function has this name"),
+        }
+    }
+}
