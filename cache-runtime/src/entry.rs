@@ -2,6 +2,7 @@
 
 pub mod codec;
 mod compression;
+pub(crate) mod encoding;
 pub(crate) mod entry_writer;
 pub(crate) mod header;
 mod lossless;

@@ -5,4 +5,3 @@ pub(crate) mod removed_entries;
 pub(crate) mod report;
 pub(crate) mod request;
 pub(crate) mod tag_validity;
-pub(crate) mod unique_id;

@@ -44,4 +44,5 @@ pub use overrides::rule::{ActiveOverride, Override, OverrideSource};
 pub use telemetry::error_stats::ErrorStats;
 pub use telemetry::event::Event;
 pub use telemetry::stats::{FunctionStats, NearCacheStats, Stats};
-pub use values::return_kind::{Returns, Storable};
+pub use values::returns::Returns;
+pub use values::value_kind::Storable;

@@ -2,6 +2,7 @@
 
 mod detached;
 mod invalidations;
+mod kinds;
 mod owned;
 mod tracked;
 
@@ -32,12 +33,12 @@ use crate::registry::{FunctionRef, FunctionState};
 pub use crate::key::{AnyPart, Arguments, KeyPart, KeyRef};
 pub use crate::protocol::StoreDecision;
 pub use crate::registry::{Function, Site};
-pub use crate::values::return_kind::{
-    AnyHead, Erased, Peel, Probe, Returns, ValueKind, err_ttl, kind, kind_of, no_result, none_ttl,
-    own, whole,
-};
-pub use crate::values::share::{AnyShare, Share, share};
+pub use crate::values::probe::{AnyHead, Peel, Probe, err_ttl, kind_of, none_ttl, own, whole};
+pub use crate::values::returns::Returns;
+pub use crate::values::share::{AnyShare, Share};
+pub use crate::values::value_kind::{Erased, ValueKind};
 pub use invalidations::{AnyEntry, AnyOutcome, Invalidations, Outcome, future_of};
+pub use kinds::{kind, no_result, share};
 pub use owned::{run_blocking_owned, run_owned};
 pub use tracked::{Computing, seek_blocking, settle_blocking};
 

@@ -13,13 +13,14 @@ use tokio::task::AbortHandle;
 use crate::entry::header::LONGEST;
 use crate::invalidation::group::{GenerationStamp, HalfStamp};
 use crate::invalidation::removed_entries::RemovedEntries;
-use crate::invalidation::tag_validity::TaggedValue;
 use crate::key::Key;
 use crate::key::fingerprint::Fingerprint;
 use crate::key::pattern::KeyPattern;
 use crate::process::background;
-use crate::telemetry::stats::{Counter, NearCacheStats};
-use crate::values::return_kind::Erased;
+use crate::telemetry::counter::Counter;
+use crate::telemetry::stats::NearCacheStats;
+use crate::values::tagged_value::TaggedValue;
+use crate::values::value_kind::Erased;
 
 /// The one reason.
 const OFF: &str = "the server tells of no changes (no RESP3, or a proxy between)";

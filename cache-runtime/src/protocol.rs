@@ -30,7 +30,7 @@ use crate::entry::header::EntryHeader;
 use crate::entry::policy::Policy;
 use crate::error::{Error, ErrorKind};
 use crate::invalidation::group::{GenerationStamp, Group};
-use crate::invalidation::tag_validity::{TagValidity, TaggedValue};
+use crate::invalidation::tag_validity::TagValidity;
 use crate::key::Key;
 use crate::near_cache::NearCache;
 use crate::process::background;
@@ -38,7 +38,8 @@ use crate::protocol::cache_inner::CacheInner;
 use crate::protocol::computation::CallId;
 use crate::protocol::single_flight::{FlightResult, FlightRole, Follower, Leader};
 use crate::registry::FunctionState;
-use crate::values::return_kind::{Erased, ValueVTable};
+use crate::values::tagged_value::TaggedValue;
+use crate::values::value_kind::{Erased, ValueVTable};
 
 use claim::ClaimOutcome;
 use look::{Hit, LookOutcome};

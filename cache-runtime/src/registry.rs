@@ -1,6 +1,5 @@
 pub(crate) mod announcement;
 pub(crate) mod failure_reporter;
-pub(crate) mod name;
 pub(crate) mod outlook;
 
 use std::collections::{HashMap, HashSet};
@@ -12,13 +11,13 @@ use std::time::Duration;
 use crate::entry::policy::Policy;
 use crate::error::{Error, ErrorKind};
 use crate::invalidation::group::Group;
+use crate::key::name::{function_name, within};
 use crate::key::{Arguments, Key, KeyPrefix, Variant};
 use crate::near_cache::KnownStamp;
 use crate::overrides::rules::OverrideRules;
 use crate::process;
 use crate::registry::announcement::Announcements;
 use crate::registry::failure_reporter::FailureReporter;
-use crate::registry::name::{function_name, within};
 use crate::registry::outlook::Outlook;
 use crate::telemetry::event::Observer;
 use crate::telemetry::stats::{Counters, NearCacheStats, Stats};

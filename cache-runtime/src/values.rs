@@ -1,6 +1,19 @@
 //! Return types: which of their values are stored, and how they are erased, written and read.
 
 #[allow(missing_docs, reason = "generated code is its only reader")]
-pub(crate) mod return_kind;
+mod local;
+#[allow(missing_docs, reason = "generated code is its only reader")]
+mod plain;
+#[allow(missing_docs, reason = "generated code is its only reader")]
+pub(crate) mod probe;
+#[allow(missing_docs, reason = "generated code is its only reader")]
+pub(crate) mod returns;
 #[allow(missing_docs, reason = "generated code is its only reader")]
 pub(crate) mod share;
+#[allow(missing_docs, reason = "generated code is its only reader")]
+mod slice;
+pub(crate) mod tagged_value;
+#[allow(missing_docs, reason = "generated code is its only reader")]
+pub(crate) mod value_kind;
+#[allow(missing_docs, reason = "generated code is its only reader")]
+mod with_error;

@@ -16,7 +16,7 @@ use crate::invalidation::report::InvalidationReport;
 use crate::invalidation::request::Invalidation;
 use crate::key::Key;
 use crate::process::background;
-use crate::values::return_kind::Returns;
+use crate::values::returns::Returns;
 
 /// Waits for `future` on this thread.
 pub(crate) fn wait<F: Future>(future: F) -> F::Output {

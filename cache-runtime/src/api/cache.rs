@@ -19,7 +19,8 @@ use crate::protocol::cache_inner::CacheInner;
 use crate::protocol::{CallOutcome, StoreDecision, TypedCall};
 use crate::registry::FunctionState;
 use crate::telemetry::stats::Stats;
-use crate::values::return_kind::{OWNED, RESULT, Returns, Storable};
+use crate::values::returns::{OWNED, RESULT, Returns};
+use crate::values::value_kind::Storable;
 
 /// A cache: a handle that is cheap to clone, all clones being one.
 ///

@@ -16,7 +16,8 @@ use crate::invalidation::request::Invalidation;
 use crate::key::{Arguments, Key};
 use crate::protocol::TypedCall;
 use crate::registry::FunctionRef;
-use crate::values::return_kind::{Returns, ValueKind};
+use crate::values::returns::Returns;
+use crate::values::value_kind::ValueKind;
 
 /// The cache entry of one call of an annotated function, as its companion gives it.
 ///

@@ -3,8 +3,8 @@ use std::time::Duration;
 use crate::backend::stored_entry::StoredEntry;
 use crate::entry::header::EntryHeader;
 use crate::invalidation::group::Group;
-use crate::invalidation::unique_id::UniqueId;
 use crate::key::Key;
+use crate::process::unique_id::UniqueId;
 
 /// The answer to a claim on a call.
 pub(crate) enum ClaimReply {

@@ -8,9 +8,9 @@ use crate::backend::stored_entry::StoredEntry;
 use crate::error::Error;
 use crate::invalidation::group::{GenerationStamp, Group};
 use crate::invalidation::removed_entries::RemovedEntries;
-use crate::invalidation::unique_id::UniqueId;
 use crate::key::Key;
 use crate::key::pattern::KeyPattern;
+use crate::process::unique_id::UniqueId;
 
 /// The names of the fleet's functions, as far as they can be read.
 #[derive(Debug, Default)]

@@ -14,10 +14,10 @@ use crate::backend::stored_entry::StoredEntry;
 use crate::error::Error;
 use crate::invalidation::group::{GenerationStamp, Group};
 use crate::invalidation::removed_entries::RemovedEntries;
-use crate::invalidation::unique_id::UniqueId;
 use crate::key::Key;
 use crate::key::pattern::KeyPattern;
 use crate::near_cache::NearCache;
+use crate::process::unique_id::UniqueId;
 
 /// The place for such values, made when the first one is asked for.
 pub(crate) struct LocalValues {

@@ -14,10 +14,10 @@ use crate::entry::header::LONGEST;
 use crate::error::Error;
 use crate::invalidation::group::{GenerationStamp, Group};
 use crate::invalidation::removed_entries::RemovedEntries;
-use crate::invalidation::unique_id::UniqueId;
 use crate::key::Key;
 use crate::key::pattern::KeyPattern;
 use crate::near_cache::{Evicted, NearCache, NearCopy};
+use crate::process::unique_id::UniqueId;
 
 /// A lease that never lapses by itself: its guard lives in this process and lets go.
 const UNTIL_RELEASED: Duration = Duration::from_secs(3_600);

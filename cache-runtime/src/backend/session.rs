@@ -13,9 +13,9 @@ use crate::backend::stored_entry::StoredEntry;
 use crate::error::Error;
 use crate::invalidation::group::{GenerationStamp, Group};
 use crate::invalidation::removed_entries::RemovedEntries;
-use crate::invalidation::unique_id::UniqueId;
 use crate::key::Key;
 use crate::key::pattern::KeyPattern;
+use crate::process::unique_id::UniqueId;
 
 /// One call's way to its tier.
 #[derive(Clone)]

@@ -4,8 +4,8 @@ use crate::entry::codec::guarded;
 use crate::entry::header::{EntryHeader, Lifetimes};
 use crate::error::{Error, ErrorKind};
 use crate::invalidation::group::{GenerationStamp, HalfStamp};
-use crate::invalidation::tag_validity::TaggedValue;
-use crate::values::return_kind::{Erased, ValueVTable};
+use crate::values::tagged_value::TaggedValue;
+use crate::values::value_kind::{Erased, ValueVTable};
 
 /// An entry as its tier holds it.
 #[derive(Clone)]

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::entry::compression;
+pub use crate::entry::encoding::{Encoding, Format};
 use crate::entry::entry_writer::EntryWriter;
 use crate::entry::lossless::{Loss, Lossless};
 use crate::error::{Error, ErrorKind};
@@ -71,53 +72,7 @@ impl Codec for MsgPack {
 #[cfg(feature = "compress")]
 impl Compression for Lz4 {}
 
-#[doc(hidden)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    Json,
-    #[cfg(feature = "msgpack")]
-    MsgPack,
-}
-
-/// How a value is written into an entry.
-#[doc(hidden)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Encoding {
-    pub(crate) format: Format,
-    pub(crate) packed: bool,
-}
-
 impl Encoding {
-    pub(crate) const JSON: Self = Self {
-        format: Format::Json,
-        packed: false,
-    };
-
-    /// The codec's mark in an entry's header; frozen.
-    pub(crate) const fn mark(self) -> u8 {
-        let mark = match self.format {
-            Format::Json => b'j',
-            #[cfg(feature = "msgpack")]
-            Format::MsgPack => b'm',
-        };
-        match self.packed {
-            true => mark.to_ascii_uppercase(),
-            false => mark,
-        }
-    }
-
-    /// What has this mark, if it is compiled in.
-    pub(crate) const fn of_mark(mark: u8) -> Option<Self> {
-        let format = match mark.to_ascii_lowercase() {
-            b'j' => Format::Json,
-            #[cfg(feature = "msgpack")]
-            b'm' => Format::MsgPack,
-            _ => return None,
-        };
-        let packed = mark.is_ascii_uppercase();
-        Some(Self { format, packed })
-    }
-
     /// A header and a payload as they are stored.
     pub(crate) fn pack(self, entry: Vec<u8>) -> Vec<u8> {
         match self.packed {

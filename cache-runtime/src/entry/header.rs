@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use twox_hash::XxHash3_64;
 
-use crate::entry::codec::Encoding;
+use crate::entry::encoding::Encoding;
 use crate::invalidation::group::GenerationStamp;
 use crate::key::Key;
 

@@ -9,7 +9,8 @@ use crate::entry::entry_writer::EntryWriter;
 use crate::entry::header::{Age, EntryHeader, HEADER, Lifetimes};
 use crate::invalidation::group::GenerationStamp;
 use crate::key::Key;
-use crate::values::return_kind::{OWNED, Returns, ValueKind};
+use crate::values::returns::{OWNED, Returns};
+use crate::values::value_kind::ValueKind;
 
 /// Whatever Redis says an entry is: a value or a miss, never a panic; and what is written is
 /// read.

@@ -1,6 +1,7 @@
 use super::Input;
+use crate::key::Key;
+use crate::key::cache_key::split;
 use crate::key::pattern::{KeyPattern, NamePattern};
-use crate::key::{Key, split};
 
 const NAMESPACE: &str = "n-s";
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-use crate::invalidation::unique_id::UniqueId;
 use crate::key::fingerprint::digest;
 use crate::key::tag_text;
+use crate::process::unique_id::UniqueId;
 
 /// A set of calls that can be invalidated together, named by the key of its generation.
 #[derive(Clone)]

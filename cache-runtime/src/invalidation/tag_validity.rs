@@ -6,7 +6,6 @@ use quick_cache::DefaultHashBuilder;
 
 use crate::invalidation::group::Group;
 use crate::key::fingerprint::digest;
-use crate::values::return_kind::Erased;
 
 /// How many seals there are before those that nobody holds any more are looked for.
 const FEW: usize = 1_024;
@@ -17,6 +16,13 @@ const FEW: usize = 1_024;
 /// For calls with tags: what all calls of a function have in common is cheaper to compare.
 pub(crate) struct TagValidity(AtomicBool);
 
+impl TagValidity {
+    #[inline]
+    pub(crate) fn is_valid(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
 /// The unbroken seals of this process, by group. Bounded by what holds them: values and calls.
 #[derive(Default)]
 pub(crate) struct TagRegistry(Mutex<KnownTags>);
@@ -26,12 +32,6 @@ struct KnownTags {
     seals: HashMap<u128, Arc<TagValidity>, DefaultHashBuilder>,
     /// How many there were when none was left that nobody holds.
     held: usize,
-}
-
-/// A value with its seals.
-pub(crate) struct TaggedValue {
-    pub(crate) value: Erased,
-    pub(crate) seals: Arc<[Arc<TagValidity>]>,
 }
 
 impl TagRegistry {
@@ -66,19 +66,12 @@ impl TagRegistry {
     }
 }
 
-impl TaggedValue {
-    /// The value, unless one of its groups has changed.
-    pub(crate) fn open(&self) -> Option<&Erased> {
-        let whole = |seal: &Arc<TagValidity>| seal.0.load(Ordering::Acquire);
-        self.seals.iter().all(whole).then_some(&self.value)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::values::tagged_value::TaggedValue;
 
     fn groups(tag: usize) -> [Group; 2] {
         let tag = Group::tag("ns", &format!("user:{tag}"), Duration::ZERO);

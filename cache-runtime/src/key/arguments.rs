@@ -2,10 +2,13 @@ use std::any::type_name;
 
 use serde::Serialize;
 
+use super::cache_key::Key;
+use super::escape;
+use super::hashed::hashed;
 use super::key_buffer::KeyBuffer;
+use super::key_prefix::KeyPrefix;
 use super::order::is_dynamic;
 use super::serializer::{Position, Refusal, dynamic, write};
-use super::{Key, KeyPrefix, escape};
 use crate::error::{Error, ErrorKind};
 use crate::key::fingerprint::Fingerprint;
 use crate::key::secret::Secret;
@@ -244,20 +247,8 @@ fn cut(arguments: &KeyBuffer) -> String {
 }
 
 /// The prefix of arguments that were cut, as they stand in a key.
-pub(super) fn prefix(arguments: &str) -> Option<&str> {
+pub(crate) fn prefix(arguments: &str) -> Option<&str> {
     arguments.split_once('#').map(|(prefix, _)| prefix)
-}
-
-/// `#` and a SHA-256 (FIPS 180-4); no text begins with `#`.
-pub(super) fn hashed(text: &[u8]) -> String {
-    let mut written = String::with_capacity(65);
-    written.push('#');
-    for byte in hmac_sha256::Hash::hash(text) {
-        for digit in [byte >> 4, byte & 15] {
-            written.push(char::from(b"0123456789abcdef"[usize::from(digit)]));
-        }
-    }
-    written
 }
 
 #[cfg(test)]

@@ -1,4 +1,6 @@
-use super::{Variant, arguments::hashed, types};
+use super::hashed::hashed;
+use super::types;
+use super::variant::Variant;
 use crate::key::fingerprint::digest;
 
 /// Generic arguments longer than this many bytes are replaced by their hash.

@@ -1,7 +1,9 @@
 mod glob;
 
+use super::arguments::{PREFIX, prefix as prefix_of_long};
+use super::cache_key::{Key, split};
+use super::reserved::is_reserved;
 use crate::error::{Error, ErrorKind};
-use crate::key::{Key, PREFIX, is_reserved, prefix_of_long, split};
 use glob::Glob;
 pub(crate) use glob::decoded;
 

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use hmac_sha256::HMAC;
 
 use crate::error::{Error, ErrorKind};
-use crate::invalidation::unique_id::UniqueId;
+use crate::process::unique_id::UniqueId;
 
 /// The fewest bytes that nobody guesses.
 const FEWEST: usize = 16;

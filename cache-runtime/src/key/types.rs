@@ -2,7 +2,7 @@
 
 use super::escape;
 use super::key_buffer::KeyBuffer;
-use crate::registry::name;
+use crate::key::name;
 
 /// The text of the generic arguments in `path`; empty if there are none.
 pub(super) fn generics(path: &str) -> String {

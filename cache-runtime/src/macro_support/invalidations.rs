@@ -11,7 +11,7 @@ use crate::invalidation::request::Invalidation;
 use crate::key::{Arguments, Key};
 use crate::process::background;
 use crate::telemetry::event::Event;
-use crate::values::return_kind::Returns;
+use crate::values::returns::Returns;
 
 /// What a call is to invalidate. Dropped before it was judged, it invalidates all the same,
 /// beside whoever drops it: what was broken off may have changed something.

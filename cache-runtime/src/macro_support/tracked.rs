@@ -7,7 +7,7 @@ use crate::backend::contract::Caller;
 use crate::entry::policy::Policy;
 use crate::protocol::computation::ActiveCall;
 use crate::protocol::{CallOutcome, ComputePermit};
-use crate::values::return_kind::ValueKind;
+use crate::values::value_kind::ValueKind;
 
 /// A call that its caller computes.
 pub struct Computing<R> {

@@ -33,7 +33,7 @@ fn a_copy_is_served_while_its_stamp_is_current_and_its_life_lasts() {
     current.set(GenerationStamp::of([]));
     assert!(served());
     current.set(GenerationStamp::of([
-        crate::invalidation::unique_id::UniqueId::fresh(),
+        crate::process::unique_id::UniqueId::fresh(),
     ]));
     assert!(!served(), "it is of other generations");
     current.set(GenerationStamp::of([]));

@@ -6,9 +6,9 @@ use crate::backend::contract::Backend;
 use crate::backend::session::BackendSession;
 use crate::backend::stored_entry::StoredEntry;
 use crate::error::{Error, ErrorKind};
-use crate::invalidation::unique_id::UniqueId;
 use crate::key::Key;
 use crate::process::background;
+use crate::process::unique_id::UniqueId;
 use crate::protocol::renewer::{self, RenewalGuard, RenewalHandle};
 use crate::protocol::single_flight::LeaderHandle;
 

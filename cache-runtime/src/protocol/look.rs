@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::invalidation::group::GenerationStamp;
 use crate::near_cache::Evicted;
 use crate::protocol::single_flight::Leader;
-use crate::values::return_kind::Erased;
+use crate::values::value_kind::Erased;
 
 /// What the store has for a call.
 pub(super) enum LookOutcome {

@@ -6,7 +6,7 @@ use crate::backend::contract::Backend;
 use crate::entry::policy::ValueClass;
 use crate::error::{Error, ErrorKind};
 use crate::invalidation::request::Invalidation;
-use crate::values::return_kind::Erased;
+use crate::values::value_kind::Erased;
 
 /// How often a call is claimed whose groups are invalidated meanwhile.
 const CLAIMS: usize = 5;

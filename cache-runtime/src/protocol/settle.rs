@@ -23,7 +23,7 @@ use crate::protocol::lease::Lease;
 use crate::protocol::single_flight::Leader;
 #[cfg(debug_assertions)]
 use crate::telemetry::event::Event;
-use crate::values::return_kind::Erased;
+use crate::values::value_kind::Erased;
 
 /// A computation that the caller has taken on. Dropped before it is settled, it gives way to
 /// a successor.

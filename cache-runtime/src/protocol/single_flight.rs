@@ -13,7 +13,7 @@ use crate::key::Key;
 use crate::key::fingerprint::Fingerprint;
 use crate::process::background;
 use crate::protocol::computation::PollWatch;
-use crate::values::return_kind::Erased;
+use crate::values::value_kind::Erased;
 
 const SHARDS: usize = 16;
 

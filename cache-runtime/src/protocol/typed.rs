@@ -14,8 +14,9 @@ use crate::key::Key;
 use crate::protocol::cache_inner::CacheInner;
 use crate::protocol::computation::{self, ActiveCall};
 use crate::registry::FunctionState;
-use crate::values::return_kind::{Returns, ValueKind};
+use crate::values::returns::Returns;
 use crate::values::share::Share;
+use crate::values::value_kind::ValueKind;
 
 /// One call of a function that returns `R`.
 pub(crate) struct TypedCall<'a, R, const KIND: u8> {

@@ -1,7 +1,7 @@
 use std::fmt;
 
 use crate::error::ErrorKind;
-use crate::telemetry::stats::Counter;
+use crate::telemetry::counter::Counter;
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $name:ident: $kind:ident,)+) => {

@@ -1,8 +1,9 @@
 use std::cell::Cell;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::key::pattern::decoded;
+use crate::telemetry::counter::Counter;
 use crate::telemetry::error_stats::{ErrorCounters, ErrorStats};
 
 macro_rules! counters {
@@ -161,23 +162,6 @@ impl fmt::Display for NearCacheStats {
             Some(reason) => write!(f, ", {rejected} rejected: off, because {reason}"),
             None => Ok(()),
         }
-    }
-}
-
-#[derive(Default)]
-pub(crate) struct Counter(AtomicU64);
-
-impl Counter {
-    pub(crate) fn count(&self) {
-        self.add(1);
-    }
-
-    pub(crate) fn add(&self, count: u64) {
-        self.0.fetch_add(count, Ordering::Relaxed);
-    }
-
-    pub(crate) fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
     }
 }
 

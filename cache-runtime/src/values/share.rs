@@ -6,7 +6,8 @@
 
 use std::sync::Arc;
 
-use crate::values::return_kind::{Erased, Probe};
+use super::probe::Probe;
+use super::value_kind::Erased;
 
 /// Takes a failure of `R` apart, and puts it together for somebody else.
 pub struct Share<R> {
@@ -62,17 +63,6 @@ impl<T, E: Clone + Send + Sync + 'static> Probe<Result<T, E>> {
     };
 }
 
-/// How failures of a return type are shared.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! share {
-    ($returns:ty) => {{
-        use $crate::macro_support::AnyShare as _;
-        $crate::macro_support::Probe::<$returns>::RECACHED_SHARE
-    }};
-}
-pub use share;
-
 #[cfg(test)]
 #[allow(
     unused_imports,
@@ -80,6 +70,7 @@ pub use share;
 )]
 mod tests {
     use super::*;
+    use crate::macro_support::{AnyShare as _, share};
 
     #[test]
     fn an_error_is_shared_where_it_can_be_cloned_and_sent() {

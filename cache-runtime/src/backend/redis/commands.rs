@@ -15,9 +15,9 @@ use crate::entry::header::is_of_another_call;
 use crate::error::{Error, ErrorKind};
 use crate::invalidation::group::{GenerationStamp, Group};
 use crate::invalidation::removed_entries::RemovedEntries;
-use crate::invalidation::unique_id::UniqueId;
 use crate::key::Key;
 use crate::key::pattern::KeyPattern;
+use crate::process::unique_id::UniqueId;
 
 /// How often a look is repeated whose generations change while it is under way.
 const LOOKS: usize = 5;

@@ -8,7 +8,7 @@ use super::config::RedisConfig;
 use super::connection::{ConnectionHandle, Established};
 use super::scripts::SCRIPTS;
 use crate::invalidation::group::Group;
-use crate::invalidation::unique_id::UniqueId;
+use crate::process::unique_id::UniqueId;
 
 /// How long its id is waited for; then it is asked for with the next heartbeat.
 const PATIENCE: Duration = Duration::from_millis(500);

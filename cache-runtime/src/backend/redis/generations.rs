@@ -5,8 +5,8 @@ use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
 use quick_cache::DefaultHashBuilder;
 
 use crate::invalidation::group::{GenerationStamp, Group, is_tag};
-use crate::invalidation::unique_id::UniqueId;
 use crate::key::fingerprint::digest;
+use crate::process::unique_id::UniqueId;
 
 /// Groups remembered at most; past it all are forgotten and read again.
 const MOST: usize = 100_000;

@@ -7,8 +7,8 @@ use super::session::RedisSession;
 use crate::backend::lookup::ReadMode;
 use crate::error::Error;
 use crate::invalidation::group::{GenerationStamp, Group};
-use crate::invalidation::unique_id::UniqueId;
 use crate::key::Key;
+use crate::process::unique_id::UniqueId;
 
 /// What a look has found. `None` as the stamp: a group has changed meanwhile.
 pub(super) struct LookupReply {

@@ -17,8 +17,8 @@ use super::pool::{Checkout, is_answer};
 use super::supervisor::connect;
 use crate::backend::redis::generations::ConnectionEpoch;
 use crate::error::{Error, ErrorKind};
-use crate::invalidation::unique_id::UniqueId;
 use crate::key::Key;
+use crate::process::unique_id::UniqueId;
 
 /// The longest pause between two attempts to connect: there is another way for its calls.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);

@@ -9,8 +9,8 @@ use super::scripts::SCRIPTS;
 use super::session::RedisSession;
 use crate::backend::contract::KnownNames;
 use crate::error::{Error, ErrorKind};
-use crate::invalidation::unique_id::UniqueId;
 use crate::key::Key;
+use crate::process::unique_id::UniqueId;
 
 /// Names in one command: a script can't unpack many thousands.
 const BATCH: usize = 1_000;

@@ -3,10 +3,8 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use super::{
-    Copied, Erased, MAYBE, OWN, OWNED, RESULT, Returns, ThreadSafe, ValueKind, ValueVTable, WHOLE,
-    sort_of,
-};
+use super::returns::{MAYBE, OWN, OWNED, RESULT, Returns, WHOLE};
+use super::value_kind::{Copied, Erased, ThreadSafe, ValueKind, ValueVTable, sort_of};
 use crate::entry::policy::ValueClass;
 use crate::error::{Error, ErrorKind};
 

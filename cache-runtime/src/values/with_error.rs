@@ -3,9 +3,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{
-    Erased, Maybe, MaybeShared, Owned, Shared, Storable, ValueKind, ValueVTable, known, sort_of,
-};
+use super::plain::{Maybe, MaybeShared, Owned, Shared};
+use super::value_kind::{Erased, Storable, ValueKind, ValueVTable, known, sort_of};
 use crate::entry::policy::ValueClass;
 use crate::entry::schema::shape_of;
 use crate::error::Error;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::value_kind::{Erased, Storable, ValueKind, ValueVTable, known, sort_of};
 use super::with_error::Success;
-use super::{Erased, Storable, ValueKind, ValueVTable, known, sort_of};
 use crate::entry::policy::ValueClass;
 use crate::entry::schema::shape_of;
 

@@ -1,0 +1,18 @@
+use std::sync::Arc;
+
+use super::value_kind::Erased;
+use crate::invalidation::tag_validity::TagValidity;
+
+/// A value with the validity of each of its tags.
+pub(crate) struct TaggedValue {
+    pub(crate) value: Erased,
+    pub(crate) seals: Arc<[Arc<TagValidity>]>,
+}
+
+impl TaggedValue {
+    /// The value, unless one of its groups has changed.
+    pub(crate) fn open(&self) -> Option<&Erased> {
+        let valid = self.seals.iter().all(|seal| seal.is_valid());
+        valid.then_some(&self.value)
+    }
+}

@@ -1,0 +1,120 @@
+use std::any::Any;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::entry::codec::Encoding;
+use crate::entry::entry_writer::EntryWriter;
+use crate::entry::policy::ValueClass;
+use crate::entry::schema::shape_of;
+use crate::error::{Error, ErrorKind};
+
+/// A value of any type, shared.
+pub type Erased = Arc<dyn Any + Send + Sync>;
+
+/// Everything that can be stored: written and read by serde, shared between threads.
+pub trait Storable: Written + ReadAgain + Send + Sync + 'static {}
+
+impl<T: Written + ReadAgain + Send + Sync + 'static> Storable for T {}
+
+/// All that serde can write, under a name of its own, for what the compiler says of others.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be stored in the cache",
+    label = "has no `serde::Serialize`",
+    note = "derive `serde::Serialize` for it; of a `Result` only the `Ok` value is stored, and the error needs nothing"
+)]
+pub trait Written: Serialize {}
+
+impl<T: Serialize> Written for T {}
+
+/// All that serde can read without borrowing from what is read.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be read from the cache",
+    label = "has no `serde::Deserialize`",
+    note = "derive `serde::Deserialize` for it, and let it hold no references: what is read belongs to nobody else"
+)]
+pub trait ReadAgain: DeserializeOwned {}
+
+impl<T: DeserializeOwned> ReadAgain for T {}
+
+/// What threads can have in common.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be given to other threads",
+    label = "is not `Send` and `Sync`",
+    note = "callers on other threads are served it as well: hold an `Arc` in place of an `Rc`, a `Mutex` in place of a `RefCell`, and no references"
+)]
+pub trait ThreadSafe: Send + Sync + 'static {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Send + Sync + ?Sized + 'static> ThreadSafe for T {}
+
+/// What each hit can be given.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be given to more than one caller",
+    label = "has no `Clone`",
+    note = "each hit gives a copy: derive `Clone` for it, or return an `Arc` of it"
+)]
+pub trait Copied: Clone {}
+
+impl<T: Clone> Copied for T {}
+
+/// How a value is held in the process, and how it is written.
+pub trait ValueKind {
+    /// What the user sees.
+    type Value;
+    /// What flights and stores hold: cheap to clone.
+    type Held: Clone + Send + Sync + 'static;
+
+    fn hold(value: Self::Value) -> Self::Held;
+    fn give(held: Self::Held) -> Self::Value;
+    fn sort(_: &Self::Held) -> ValueClass {
+        ValueClass::Value
+    }
+
+    fn erase(held: Self::Held) -> Erased;
+    fn restore(erased: Erased) -> Option<Self::Held>;
+    /// What is known of it where its type is not.
+    const FORM: &'static ValueVTable;
+}
+
+/// How values of some type are told, written and read by those who do not know the type.
+pub struct ValueVTable {
+    /// It is kept in this process only, and never written.
+    pub(crate) is_own: bool,
+    pub(crate) is: fn(&Erased) -> bool,
+    pub(crate) shape: fn() -> u64,
+    pub(crate) encode: fn(&Erased, Encoding, &mut EntryWriter) -> Result<(), Error>,
+    /// How many bytes it takes when it is written, if no more than so many.
+    pub(crate) written: fn(&Erased, Encoding, u64) -> Option<u32>,
+    /// A payload of no more than so many bytes.
+    pub(crate) decode: fn(&[u8], Encoding, u64) -> Result<Erased, Error>,
+}
+
+impl ValueVTable {
+    /// Of a type that is held as it is written.
+    pub(super) const fn of<T: Storable>() -> Self {
+        Self {
+            is_own: false,
+            is: |held| held.is::<T>(),
+            shape: shape_of::<T>,
+            encode: |held, codec, out| codec.encode(known::<T>(held)?, out),
+            written: |held, codec, most| codec.written(known::<T>(held).ok()?, most),
+            decode: |bytes, codec, most| Ok(Arc::new(codec.decode::<T>(bytes, most)?)),
+        }
+    }
+}
+
+pub(super) fn known<T: 'static>(held: &Erased) -> Result<&T, Error> {
+    held.downcast_ref().ok_or_else(|| {
+        let text = "the value is of another type than its function returns";
+        Error::new(ErrorKind::Encode, text)
+    })
+}
+
+pub(super) fn sort_of<T>(value: &Option<T>) -> ValueClass {
+    match value {
+        Some(_) => ValueClass::Value,
+        None => ValueClass::Nothing,
+    }
+}
