@@ -6,4 +6,5 @@ pub(crate) mod cache;
 pub(crate) mod check_report;
 pub(crate) mod entry_handle;
 mod environment;
+mod global;
 pub(crate) mod overrides;

@@ -120,6 +120,13 @@ impl std::fmt::Debug for Builder {
     }
 }
 
+impl Cache {
+    /// Starts to build a cache.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+}
+
 impl Builder {
     /// The server: `redis://[user:password@]host[:port][/database]` or
     /// `unix:///path/to/socket`. With the feature `cluster`, some nodes of a cluster:

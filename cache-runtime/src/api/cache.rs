@@ -1,11 +1,9 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
-use crate::api::builder::Builder;
 use crate::api::check_report::CheckReport;
 use crate::backend::contract::{Backend, Caller};
 use crate::backend::lookup::ReadMode;
@@ -16,7 +14,8 @@ use crate::invalidation::request::Invalidation;
 use crate::key::Key;
 use crate::key::pattern::KeyPattern;
 use crate::protocol::cache_inner::CacheInner;
-use crate::protocol::{CallOutcome, StoreDecision, TypedCall};
+use crate::protocol::settle::StoreDecision;
+use crate::protocol::typed::{CallOutcome, TypedCall};
 use crate::registry::FunctionState;
 use crate::telemetry::stats::Stats;
 use crate::values::returns::{OWNED, RESULT, Returns};
@@ -30,82 +29,7 @@ pub struct Cache {
     pub(crate) inner: Arc<CacheInner>,
 }
 
-static INSTALLED: OnceLock<Cache> = OnceLock::new();
-
-/// Whether nobody has installed it.
-static OF_ENVIRONMENT: AtomicBool = AtomicBool::new(false);
-
-/// How often the environment is tried again.
-const RETRY: Duration = Duration::from_secs(1);
-
 impl Cache {
-    /// Starts to build a cache.
-    pub fn builder() -> Builder {
-        Builder::default()
-    }
-
-    /// The process's default cache: the installed one, or else one made now from `REDIS_URL`, or
-    /// else one in this process.
-    ///
-    /// If the environment can't be used, it is *off*: every call computes, and invalidations are
-    /// errors. A private cache in its place would be out of reach of the fleet's invalidations.
-    /// What may pass (no file descriptors left) is tried again, once a second.
-    #[must_use]
-    #[inline]
-    pub fn global() -> &'static Self {
-        INSTALLED.get().unwrap_or_else(Self::of_environment)
-    }
-
-    #[cold]
-    fn of_environment() -> &'static Self {
-        static OFF: OnceLock<Cache> = OnceLock::new();
-        static TRIED: Mutex<Option<(Instant, bool)>> = Mutex::new(None);
-        // Those who come meanwhile wait: with two caches, one's invalidations would miss the other.
-        let mut tried = TRIED.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(installed) = INSTALLED.get() {
-            return installed;
-        }
-        let off = || OFF.get_or_init(|| Builder::default().off());
-        match *tried {
-            Some((_, false)) => return off(),
-            Some((at, true)) if at.elapsed() < RETRY => return off(),
-            _ => {}
-        }
-        match Self::builder().build() {
-            Ok(cache) => INSTALLED.get_or_init(|| {
-                OF_ENVIRONMENT.store(true, Ordering::Relaxed);
-                cache
-            }),
-            Err(error) => {
-                let is_first = tried
-                    .replace((Instant::now(), error.is_passing()))
-                    .is_none();
-                let off = off();
-                // Whoever hears of it may use the cache.
-                drop(tried);
-                if is_first {
-                    tracing::error!("the cache of this process is off: {error}");
-                }
-                off
-            }
-        }
-    }
-
-    pub(crate) fn install(self) -> Result<(), Error> {
-        INSTALLED.set(self).map_err(|_| {
-            let text = match OF_ENVIRONMENT.load(Ordering::Relaxed) {
-                false => "a cache is installed already: install once, first thing in `main`".into(),
-                true => match Self::global().inner.local.registry.first_called() {
-                    Some(name) => format!(
-                        "the cached function `{name}` was called before this, and the cache was made of the environment: install first thing in `main`"
-                    ),
-                    None => "a cache was made of the environment before this: install first thing in `main`".into(),
-                },
-            };
-            Error::new(ErrorKind::Config, text)
-        })
-    }
-
     /// An error if the cache is off: nothing that is asked of it would reach the fleet.
     pub(crate) fn is_on(&self) -> Result<(), Error> {
         if self.inner.is_forked() {

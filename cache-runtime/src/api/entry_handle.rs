@@ -14,7 +14,7 @@ use crate::invalidation::group::Group;
 use crate::invalidation::report::InvalidationReport;
 use crate::invalidation::request::Invalidation;
 use crate::key::{Arguments, Key};
-use crate::protocol::TypedCall;
+use crate::protocol::typed::TypedCall;
 use crate::registry::FunctionRef;
 use crate::values::returns::Returns;
 use crate::values::value_kind::ValueKind;

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use super::PreparedCall;
+use super::call::PreparedCall;
 use crate::protocol::refresh;
 
 /// A future that is finished beside its caller where that one is cancelled.

@@ -6,14 +6,18 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::call::{Call, seek};
 use super::detached::Detached;
-use super::{Call, Returns, Share, StoreDecision, ValueKind, seek};
 use crate::api::blocking;
 use crate::backend::contract::Caller;
 use crate::entry::policy::Policy;
 use crate::process::background;
 use crate::protocol::refresh;
-use crate::protocol::{CallOutcome, Tally};
+use crate::protocol::settle::StoreDecision;
+use crate::protocol::typed::{CallOutcome, Tally};
+use crate::values::returns::Returns;
+use crate::values::share::Share;
+use crate::values::value_kind::ValueKind;
 
 /// Runs an async function through the cache; new values are computed in the background where an
 /// old one is served. `detached`: a computation whose caller is cancelled goes on, and is stored.

@@ -1,12 +1,16 @@
 //! Plain functions that ask who calls them: their bodies run in no closure, which would be called
 //! from here, but between two calls of ours.
 
-use super::{Call, PreparedCall, Returns, Share, StoreDecision, seek};
+use super::call::{Call, PreparedCall, seek};
 use crate::api::blocking;
 use crate::backend::contract::Caller;
 use crate::entry::policy::Policy;
 use crate::protocol::computation::ActiveCall;
-use crate::protocol::{CallOutcome, ComputePermit};
+use crate::protocol::settle::ComputePermit;
+use crate::protocol::settle::StoreDecision;
+use crate::protocol::typed::CallOutcome;
+use crate::values::returns::Returns;
+use crate::values::share::Share;
 use crate::values::value_kind::ValueKind;
 
 /// A call that its caller computes.

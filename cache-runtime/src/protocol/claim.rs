@@ -1,8 +1,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::call::{Boxed, Call};
 use super::look::Hit;
-use super::{Boxed, Call, ComputePermit};
+use super::settle::ComputePermit;
 use crate::backend::claim::{ClaimMode, ClaimReply, ClaimRequest};
 use crate::backend::contract::Backend;
 use crate::backend::session::BackendSession;

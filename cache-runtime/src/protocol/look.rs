@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Boxed, Call};
+use super::call::{Boxed, Call};
 use crate::backend::contract::Backend;
 use crate::backend::lookup::{Lookup, ReadMode};
 use crate::backend::stored_entry::StoredEntry;

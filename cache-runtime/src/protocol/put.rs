@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::{Boxed, Call};
+use super::call::{Boxed, Call};
 use crate::backend::claim::{ClaimMode, ExistingEntry};
 use crate::backend::contract::Backend;
 use crate::entry::policy::ValueClass;

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{Boxed, Call};
+use super::call::{Boxed, Call};
 use crate::backend::claim::ExistingEntry;
 use crate::backend::contract::Backend;
 use crate::backend::invalidation_sink::InvalidationSink;

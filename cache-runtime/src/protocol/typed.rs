@@ -5,7 +5,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Call, ComputePermit, SeekOutcome, StoreDecision};
+use super::call::Call;
+use super::seek::SeekOutcome;
+use super::settle::{ComputePermit, StoreDecision};
 use crate::backend::contract::Caller;
 use crate::entry::policy::Policy;
 use crate::error::Error;

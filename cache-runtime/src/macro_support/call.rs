@@ -1,0 +1,444 @@
+use crate::api::blocking;
+use crate::api::cache::Cache;
+use crate::api::entry_handle::{self, EntryLocation, is_refresh, is_refreshing};
+use crate::backend::contract::Caller;
+use crate::entry::policy::Policy;
+use crate::error::Error;
+use crate::invalidation::group::Group;
+use crate::key::Arguments;
+use crate::key::fingerprint::Fingerprint;
+use crate::key::secret::Secret;
+use crate::key::{Key, KeyPrefix};
+use crate::process::background;
+use crate::protocol::process_state::ProcessState;
+use crate::protocol::refresh::RefreshGuard;
+use crate::protocol::settle::StoreDecision;
+use crate::protocol::typed::{CallOutcome, TypedCall};
+use crate::registry::Function;
+use crate::registry::{FunctionRef, FunctionState};
+use crate::values::returns::Returns;
+use crate::values::share::Share;
+use crate::values::value_kind::{Erased, ValueKind};
+use serde::Serialize;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+/// The path of an item or closure, with the generic arguments it is in.
+pub fn path_of<T>(_: &T) -> &'static str {
+    std::any::type_name::<T>()
+}
+
+/// A value for what is compiled and never run.
+pub fn nothing<T>() -> T {
+    unreachable!("nobody asks for nothing")
+}
+
+/// One call of an annotated function.
+pub struct Call<R, const KIND: u8> {
+    pub(super) asked: CallArgs,
+    returns: PhantomData<fn() -> R>,
+}
+
+/// What is called, and how. Its own type, because code that names a return type is compiled for
+/// each.
+pub(super) struct CallArgs {
+    function: &'static Function,
+    arguments: Arguments,
+    cache: Option<Cache>,
+    bypasses: bool,
+    // Boxed: it is nearly never there, and this is moved around on the hit path.
+    tags: Option<Box<Tags>>,
+}
+
+/// Tags on their way.
+#[derive(Default)]
+struct Tags(Vec<Arguments>);
+
+// Bounds stand at the methods that need them: those of an `impl` would make a method that is not
+// found of a return type that can't be stored.
+impl<R, const KIND: u8> Call<R, KIND> {
+    /// `path`: of a closure in the function's body, for the generic arguments it is in.
+    #[inline]
+    pub fn new(function: &'static Function, path: &'static str) -> Self {
+        let asked = CallArgs {
+            function,
+            arguments: Arguments::new(path),
+            cache: None,
+            bypasses: false,
+            tags: None,
+        };
+        Self {
+            asked,
+            returns: PhantomData,
+        }
+    }
+
+    /// The arguments, on their way into the key.
+    #[inline]
+    pub fn arguments(&mut self) -> &mut Arguments {
+        &mut self.asked.arguments
+    }
+
+    /// The next argument, of which only a hash enters the key.
+    pub fn secret<T: Serialize + ?Sized>(
+        &mut self,
+        name: &'static str,
+        value: &T,
+    ) -> &mut Arguments {
+        let (arguments, secret) = self.asked.secretly();
+        arguments.add_secret(name, value, secret);
+        arguments
+    }
+
+    /// A placeholder of a template, of which only a hash enters the key.
+    pub fn secret_field<T: Serialize + ?Sized>(
+        &mut self,
+        name: &'static str,
+        value: &T,
+    ) -> &mut Arguments {
+        let (arguments, secret) = self.asked.secretly();
+        arguments.secret_field(name, value, secret);
+        arguments
+    }
+
+    /// Another cache than the installed one.
+    #[inline]
+    pub fn cache(&mut self, cache: &Cache) {
+        self.asked.cache = Some(cache.clone());
+    }
+
+    /// Whether to consult the cache at all.
+    #[inline]
+    pub fn bypass_if(&mut self, condition: bool) {
+        self.asked.bypasses = condition;
+    }
+
+    /// One more tag, on its way: to be asked for where there is no hit.
+    pub fn tag(&mut self) -> &mut Arguments {
+        self.asked.tag()
+    }
+
+    /// As [`near`](Self::near), of a function with tags.
+    pub fn near_tagged(&self) -> Option<R>
+    where
+        R: Returns<KIND>,
+    {
+        let local = self.asked.near()?;
+        let state = self.asked.function.state(&local.registry);
+        let schema = R::Kind::FORM.shape;
+        let own = R::Kind::FORM.is_own;
+        Self::hit(self.asked.sealed(local, &state, schema, own), &state)
+    }
+
+    /// The hit path: what this process holds and may serve. No await, no allocation of ours.
+    #[inline]
+    pub fn near(&self) -> Option<R>
+    where
+        R: Returns<KIND>,
+    {
+        let local = self.asked.near()?;
+        let state = self.asked.function.state(&local.registry);
+        let schema = R::Kind::FORM.shape;
+        let own = R::Kind::FORM.is_own;
+        Self::hit(self.asked.held(local, &state, schema, own), &state)
+    }
+
+    fn hit(held: Option<Erased>, state: &FunctionState) -> Option<R>
+    where
+        R: Returns<KIND>,
+    {
+        let held = R::Kind::restore(held?)?;
+        state.counters.here().near_hits.count();
+        Some(R::join(R::Kind::give(held)))
+    }
+}
+
+impl CallArgs {
+    /// Where to look, if that is to be done at all.
+    #[inline]
+    fn near(&self) -> Option<&ProcessState> {
+        if self.bypasses || is_refreshing() {
+            return None;
+        }
+        let cache = self.cache.as_ref().unwrap_or_else(|| Cache::global());
+        Some(&cache.inner.local)
+    }
+
+    #[inline]
+    fn held(
+        &self,
+        local: &ProcessState,
+        state: &FunctionState,
+        schema: fn() -> u64,
+        own: bool,
+    ) -> Option<Erased> {
+        let fingerprint = self.fingerprint(state, schema)?;
+        local.held(own).fresh(&fingerprint, &state.current)
+    }
+
+    fn sealed(
+        &self,
+        local: &ProcessState,
+        state: &FunctionState,
+        schema: fn() -> u64,
+        own: bool,
+    ) -> Option<Erased> {
+        let fingerprint = self.fingerprint(state, schema)?;
+        local.held(own).sealed(&fingerprint)
+    }
+
+    #[inline(always)]
+    fn fingerprint(&self, state: &FunctionState, schema: fn() -> u64) -> Option<Fingerprint> {
+        if !self.arguments.are_written() {
+            return None;
+        }
+        let find = |head: &KeyPrefix| self.arguments.fingerprint(head);
+        Some(state.head(self.arguments.path(), schema, find))
+    }
+
+    /// The arguments, and what secret ones are hashed with.
+    fn secretly(&mut self) -> (&mut Arguments, &Secret) {
+        let cache = self.cache.as_ref().unwrap_or_else(|| Cache::global());
+        (&mut self.arguments, cache.inner.secret())
+    }
+
+    fn tag(&mut self) -> &mut Arguments {
+        let Tags(tags) = &mut **self.tags.get_or_insert_default();
+        let last = tags.len();
+        tags.push(Arguments::of_tag());
+        &mut tags[last]
+    }
+
+    pub(super) fn begin(self, policy: Policy, schema: fn() -> u64) -> PreparedCall {
+        let cache = self.cache.as_ref().unwrap_or_else(|| Cache::global());
+        let state = self.function.state(&cache.inner.local.registry);
+        let policy = state.policy(policy);
+        let begun = if self.bypasses || state.is_out() || cache.inner.is_forked() {
+            state.counters.here().bypasses.count();
+            None
+        } else {
+            let groups = groups(cache, &state, self.tags, &policy);
+            match groups.and_then(|groups| Ok((groups, state.key(&self.arguments, schema)?))) {
+                Ok((groups, key)) => Some(KeyedCall {
+                    refresh: is_refresh(&key),
+                    key,
+                    groups,
+                }),
+                Err(error) => {
+                    state.counters.here().errors.count(error.kind());
+                    state.counters.here().bypasses.count();
+                    let observer = &cache.inner.local.observer;
+                    state.trouble.arises(observer, &state.name, &error);
+                    None
+                }
+            }
+        };
+        PreparedCall {
+            cache: self.cache,
+            state,
+            policy,
+            called: begun,
+        }
+    }
+
+    fn place(self, policy: Policy) -> EntryLocation {
+        let cache = self.cache.unwrap_or_else(|| Cache::global().clone());
+        let state = self.function.state(&cache.inner.local.registry);
+        let policy = state.policy(policy);
+        let groups = groups(&cache, &state, self.tags, &policy);
+        EntryLocation {
+            cache,
+            state,
+            arguments: self.arguments,
+            key: OnceLock::new(),
+            groups,
+            policy,
+        }
+    }
+}
+
+/// All groups of a call with tags; none for one without: those are its function's.
+fn groups(
+    cache: &Cache,
+    state: &FunctionState,
+    tags: Option<Box<Tags>>,
+    policy: &Policy,
+) -> Result<Option<Arc<[Group]>>, Error> {
+    let Some(tags) = tags else { return Ok(None) };
+    let ttl = policy.ttl.saturating_add(policy.window());
+    let of_tag = |tag: Arguments| Ok(Group::tag(&cache.inner.namespace, &tag.tag()?, ttl));
+    let own = state.groups.iter().cloned().map(Ok);
+    let all = own.chain(tags.0.into_iter().map(of_tag));
+    all.collect::<Result<_, _>>().map(Some)
+}
+
+/// A call that begins; if it is not to consult the cache, without its key.
+#[derive(Clone)]
+pub(super) struct PreparedCall {
+    cache: Option<Cache>,
+    state: FunctionRef,
+    policy: Policy,
+    called: Option<KeyedCall>,
+}
+
+#[derive(Clone)]
+struct KeyedCall {
+    refresh: bool,
+    key: Key,
+    groups: Option<Arc<[Group]>>,
+}
+
+impl PreparedCall {
+    fn cache(&self) -> &Cache {
+        self.cache.as_ref().unwrap_or_else(|| Cache::global())
+    }
+
+    pub(super) fn request<R: Returns<KIND>, const KIND: u8>(
+        &self,
+        share: Share<R>,
+        caller: Caller,
+    ) -> Option<(TypedCall<'_, R, KIND>, bool)> {
+        let called = self.called.as_ref()?;
+        if caller == Caller::Blocking && background::is_here() {
+            self.state.counters.here().bypasses.count();
+            return None;
+        }
+        let inner = &self.cache().inner;
+        let request = TypedCall::new(inner, &self.state, &called.key, &self.policy, caller);
+        let request = request.tagged(called.groups.as_ref()).sharing(share);
+        Some((request, called.refresh))
+    }
+
+    /// Begins a refresh in the background, unless this process is at it already.
+    pub(super) fn refresh(&self, begin: impl FnOnce(Self, RefreshGuard)) {
+        if let Some(called) = &self.called
+            && let Some(refreshing) = self.cache().inner.refreshes.begin(&called.key)
+        {
+            begin(self.clone(), refreshing);
+        }
+    }
+}
+
+pub(super) async fn seek<R: Returns<KIND>, const KIND: u8>(
+    request: &TypedCall<'_, R, KIND>,
+    refresh: bool,
+) -> CallOutcome<R> {
+    if refresh {
+        Box::pin(request.seek_anew()).await
+    } else {
+        request.seek().await
+    }
+}
+
+/// Without `store_if` and `ttl_with`.
+pub fn always<T>(_: &T) -> StoreDecision {
+    StoreDecision::Store
+}
+
+/// With `store_if`.
+pub fn only_if<T>(store_if: impl Fn(&T) -> bool) -> impl Fn(&T) -> StoreDecision {
+    move |value| match store_if(value) {
+        true => StoreDecision::Store,
+        false => StoreDecision::Skip,
+    }
+}
+
+/// With `ttl_with`.
+pub fn for_as_long<T>(ttl_with: impl Fn(&T) -> Duration) -> impl Fn(&T) -> StoreDecision {
+    move |value| StoreDecision::StoreFor(ttl_with(value))
+}
+
+/// With both.
+pub fn only_if_for<T>(
+    store_if: impl Fn(&T) -> bool,
+    ttl_with: impl Fn(&T) -> Duration,
+) -> impl Fn(&T) -> StoreDecision {
+    move |value| match store_if(value) {
+        true => StoreDecision::StoreFor(ttl_with(value)),
+        false => StoreDecision::Skip,
+    }
+}
+
+/// Runs an async function through the cache.
+///
+/// In a box: the function's own future, which is all that a near hit needs, stays small.
+pub fn run<R, const KIND: u8, F>(
+    call: Call<R, KIND>,
+    policy: Policy,
+    share: Share<R>,
+    judge: impl Fn(&R::Value) -> StoreDecision,
+    compute: F,
+) -> Pin<Box<impl Future<Output = R>>>
+where
+    R: Returns<KIND>,
+    F: Future<Output = R>,
+{
+    let begun = call.asked.begin(policy, R::Kind::FORM.shape);
+    Box::pin(async move {
+        let Some((request, refresh)) = begun.request(share, Caller::Async) else {
+            return compute.await;
+        };
+        match seek(&request, refresh).await {
+            // Functions whose values are computed ahead of time have a run of their own.
+            CallOutcome::Found(value) | CallOutcome::DueRenewal(value, _) => value,
+            CallOutcome::Compute(work) => {
+                let result = request.compute(&work, pin!(compute)).await;
+                Box::pin(request.settle(work, result, judge)).await
+            }
+        }
+    })
+}
+
+/// Runs a plain function through the cache.
+pub fn run_blocking<R, const KIND: u8, F>(
+    call: Call<R, KIND>,
+    policy: Policy,
+    share: Share<R>,
+    judge: impl Fn(&R::Value) -> StoreDecision,
+    compute: F,
+) -> R
+where
+    R: Returns<KIND>,
+    F: FnOnce() -> R,
+{
+    let begun = call.asked.begin(policy, R::Kind::FORM.shape);
+    let Some((request, refresh)) = begun.request(share, Caller::Blocking) else {
+        return compute();
+    };
+    match blocking::wait(seek(&request, refresh)) {
+        CallOutcome::Found(value) | CallOutcome::DueRenewal(value, _) => value,
+        CallOutcome::Compute(work) => {
+            let result = request.compute_blocking(compute);
+            blocking::wait(request.settle(work, result, judge))
+        }
+    }
+}
+
+/// The companion of an async function. What is wrong with the return type its function tells.
+pub fn entry<R, const KIND: u8, F>(
+    call: Call<R, KIND>,
+    policy: Policy,
+    compute: F,
+) -> entry_handle::Entry<R, KIND, F> {
+    entry_handle::Entry {
+        place: call.asked.place(policy),
+        compute,
+        returns: PhantomData,
+    }
+}
+
+/// The companion of a plain function, likewise.
+pub fn blocking_entry<R, const KIND: u8, F>(
+    call: Call<R, KIND>,
+    policy: Policy,
+    compute: F,
+) -> blocking::Entry<R, KIND, F> {
+    blocking::Entry {
+        place: call.asked.place(policy),
+        compute,
+        returns: PhantomData,
+    }
+}
