@@ -2,15 +2,21 @@
 
 mod announced_names;
 mod batcher;
+mod borrowed_connection;
+mod checkout;
+mod chore_runner;
 mod chores;
 #[cfg(feature = "cluster")]
 mod cluster;
+#[cfg(feature = "cluster")]
+mod cluster_connect;
 mod cluster_layout;
 mod commands;
 pub(crate) mod config;
 mod connection;
 pub(crate) mod credentials;
 mod database_id;
+mod driver_error;
 pub(crate) mod external_pool;
 #[cfg(feature = "sentinel")]
 mod failover_watcher;
@@ -35,6 +41,7 @@ mod scripts;
 #[cfg(feature = "sentinel")]
 mod sentinel;
 pub(crate) mod session;
+mod start;
 mod supervisor;
 mod sweep;
 mod tcp;

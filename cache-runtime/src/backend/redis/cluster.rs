@@ -4,27 +4,22 @@ use std::iter;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
-use redis::cluster::ClusterClientBuilder;
 use redis::cluster_async::{ClusterConnection, Connect};
 use redis::cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr};
 use redis::io::AsyncDNSResolver;
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, IntoConnectionInfo, Pipeline,
-    ProtocolVersion, RedisError, RedisFuture, RedisResult, Value,
+    AsyncConnectionConfig, Client, Cmd, IntoConnectionInfo, Pipeline, ProtocolVersion, RedisError,
+    RedisFuture, RedisResult, Value,
 };
 
-use super::cluster_layout::{ClusterLayout, slot_of};
-use super::config::RedisConfig;
-use super::pool::{hears, is_refusal};
-use super::primaries::primaries;
-use super::push_handler::PushHandler;
-use super::tcp;
-use super::transport::Replies;
+use super::cluster_layout::slot_of;
+use super::driver_error::is_refusal;
+use super::push_handler::{PushHandler, hears};
+use super::raw_entry::Replies;
 
 pub(super) type RoutedConnection = ClusterConnection<ClusterNode>;
 
@@ -36,70 +31,6 @@ pub(super) trait RoutedNode:
 
 impl RoutedNode for ClusterNode {}
 impl RoutedNode for MultiplexedConnection {}
-
-/// Attempts at one command, redirections among them; a call's own deadline ends them in any case.
-const ATTEMPTS: u32 = 3;
-
-/// The longest pause between two of them.
-const LONGEST_PAUSE: Duration = Duration::from_millis(20);
-
-/// Connects to all primaries; which they are, and whether they tell of what was read there.
-pub(super) async fn connect(
-    nodes: &[ConnectionInfo],
-    settings: &RedisConfig,
-    inbox: &Arc<PushHandler>,
-) -> RedisResult<(RoutedConnection, ClusterLayout, bool)> {
-    let told = Arc::new(NodeScope {
-        inbox: Some(Arc::clone(inbox)),
-        refused: AtomicBool::new(false),
-    });
-    match open(nodes, settings, &told).await {
-        Ok((connection, topology)) => Ok((connection, topology, true)),
-        Err(_) if told.refused.load(Ordering::Acquire) => {
-            let untold = Arc::new(NodeScope {
-                inbox: None,
-                refused: AtomicBool::new(false),
-            });
-            let (connection, topology) = open(nodes, settings, &untold).await?;
-            Ok((connection, topology, false))
-        }
-        Err(error) => Err(error),
-    }
-}
-
-async fn open(
-    nodes: &[ConnectionInfo],
-    settings: &RedisConfig,
-    scope: &Arc<NodeScope>,
-) -> RedisResult<(RoutedConnection, ClusterLayout)> {
-    let protocol = match scope.inbox {
-        Some(_) => ProtocolVersion::RESP3,
-        None => ProtocolVersion::RESP2,
-    };
-    // One after the other: a node that was asked for the slots, and those that it names.
-    let limit = settings.connect_timeout / 3;
-    let client = ClusterClientBuilder::new(nodes.iter().cloned());
-    #[cfg(feature = "tls")]
-    let client = match &settings.certificates {
-        Some(certificates) => client.certs(certificates.of_driver()),
-        None => client,
-    };
-    let client = client
-        .use_protocol(protocol)
-        .tcp_settings(tcp::settings())
-        .retries(ATTEMPTS)
-        .min_retry_wait(1)
-        .max_retry_wait(LONGEST_PAUSE.as_millis() as u64)
-        .connection_timeout(limit)
-        .response_timeout(limit)
-        .overall_response_timeout(None)
-        .async_dns_resolver(Resolver(Arc::clone(scope)))
-        .build()?;
-    let mut connection = client.get_async_generic_connection::<ClusterNode>().await?;
-    // Up only when all of it is: who can't reach some keys would wait for them at each call.
-    let topology = primaries(&mut connection).await?;
-    Ok((connection, topology))
-}
 
 /// Sends each part to the node of its slot.
 pub(super) async fn send_all<C: RoutedNode>(
@@ -198,11 +129,11 @@ pub(super) struct ClusterNode {
 }
 
 /// Whose connections they are.
-struct NodeScope {
+pub(super) struct NodeScope {
     /// Nobody, where a node does not tell of changes.
-    inbox: Option<Arc<PushHandler>>,
+    pub(super) inbox: Option<Arc<PushHandler>>,
     /// A node has answered that it does not.
-    refused: AtomicBool,
+    pub(super) refused: AtomicBool,
 }
 
 /// With the connection goes what its server watches over for us.
@@ -217,7 +148,7 @@ impl Drop for NodeEnd {
 }
 
 /// The one thing of ours that the driver takes to where it connects.
-struct Resolver(Arc<NodeScope>);
+pub(super) struct Resolver(pub(super) Arc<NodeScope>);
 
 tokio::task_local! {
     static SCOPE: Arc<OnceLock<Arc<NodeScope>>>;

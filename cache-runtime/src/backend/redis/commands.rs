@@ -3,7 +3,7 @@ use std::time::Duration;
 use redis::{Cmd, Value, cmd};
 
 use super::lookup::LookupReply;
-use super::raw_entry::life;
+use super::raw_entry::{foreign, life, millis};
 use super::scripts::{SCRIPTS, call, claimed};
 use super::session::RedisSession;
 use crate::backend::claim::{ClaimMode, ClaimReply, ClaimRequest, ExistingEntry};
@@ -233,20 +233,6 @@ impl Backend for RedisSession {
         // On the link that restores the registry: its connection must hear of a loss.
         self.steady().announce_name(name, variant).await
     }
-}
-
-/// Redis refuses a life of zero.
-pub(super) fn millis(life: Duration) -> u64 {
-    // PX takes a signed 64-bit time that is added to the server's clock.
-    u64::try_from(life.as_millis())
-        .unwrap_or(u64::MAX)
-        .clamp(1, 1 << 53)
-}
-
-/// The error about a key that somebody else has written.
-pub(super) fn foreign(what: &str) -> Error {
-    let text = format!("something else stood in the place of {what} and was replaced");
-    Error::new(ErrorKind::Server, text)
 }
 
 /// Ends a call: whoever computes it loses its lease first.

@@ -5,20 +5,18 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use redis::{RedisError, RedisResult};
-use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
-use super::batcher::{self, CommandBatcher, late_by};
-use super::chores::{self, Chores};
-use super::cluster_layout::ClusterLayout;
+use super::announced_names::AnnouncedNames;
+use super::batcher::limits::late_by;
+use super::chores::Chores;
 use super::config::RedisConfig;
+use super::driver_error::error_of;
+use super::health::Monitored;
 use super::health::unreachable;
 use super::node_batchers::NodeBatchers;
-use super::supervisor::{SupervisorGuard, keep};
-use super::{
-    announced_names::AnnouncedNames, outbox::InvalidationOutbox, pool, redirected,
-    transport::Transport,
-};
+use super::outbox::InvalidationOutbox;
+use super::transport::Transport;
 use crate::backend::redis::generations::ConnectionEpoch;
 use crate::backend::redis::push_handler::PushHandler;
 use crate::error::Error;
@@ -61,7 +59,7 @@ pub(crate) struct Connection {
     broken: AtomicBool,
     status: RwLock<ConnectionStatus>,
     changed: Notify,
-    alive: Arc<AtomicBool>,
+    pub(super) alive: Arc<AtomicBool>,
     heard: Mutex<Instant>,
     /// Wakes who waits for an answer.
     heard_again: Notify,
@@ -104,44 +102,7 @@ pub(super) struct ConnectionHandle {
 }
 
 impl Connection {
-    /// A link whose connection lives on `runtime`.
-    pub(super) fn start(
-        settings: &Arc<RedisConfig>,
-        names: &Arc<AnnouncedNames>,
-        queue: &Arc<InvalidationOutbox>,
-        inbox: PushHandler,
-        runtime: &Handle,
-        steady: Option<Arc<Self>>,
-    ) -> Arc<Self> {
-        let inbox = Arc::new(inbox);
-        let doubt = Arc::clone(&inbox.doubt);
-        let link = Self::new(settings, names, queue, inbox, doubt, false, steady);
-        let keep = keep(
-            Arc::downgrade(&link),
-            Arc::clone(&link.inbox),
-            Arc::clone(settings),
-        );
-        link.run(runtime, keep);
-        link
-    }
-
-    /// A link on `runtime` whose pushes come to the steady one: for a runtime that has one thread,
-    /// which may be busy for long.
-    pub(super) fn start_redirected(steady: &Arc<Self>, runtime: &Handle) -> Arc<Self> {
-        let link = Self::new(
-            &steady.settings,
-            &steady.names,
-            &steady.queue,
-            Arc::clone(&steady.inbox),
-            Arc::default(),
-            true,
-            Some(Arc::clone(steady)),
-        );
-        link.run(runtime, redirected::keep(Arc::downgrade(&link)));
-        link
-    }
-
-    fn new(
+    pub(super) fn new(
         settings: &Arc<RedisConfig>,
         names: &Arc<AnnouncedNames>,
         queue: &Arc<InvalidationOutbox>,
@@ -170,46 +131,6 @@ impl Connection {
         });
         settings.health.watch(&link);
         link
-    }
-
-    /// Runs what keeps its connection, and what sends on it.
-    fn run(self: &Arc<Self>, runtime: &Handle, keep: impl Future<Output = ()> + Send + 'static) {
-        let alive = SupervisorGuard {
-            link: Arc::downgrade(self),
-            alive: Arc::clone(&self.alive),
-            inbox: Arc::clone(&self.inbox),
-            redirected: self.redirected,
-            lanes: Arc::clone(&self.lanes),
-        };
-        self.drive(self.lanes.first(), runtime);
-        if self.steady.is_none() {
-            background::spawn(chores::run(Arc::downgrade(self), Arc::clone(&self.chores)));
-        }
-        background::spawn_on(runtime, async move {
-            let _alive = alive;
-            keep.await;
-        });
-    }
-
-    /// Has somebody send what this lane takes, on the link's own runtime, and somebody watch over
-    /// it.
-    fn drive(self: &Arc<Self>, lane: &Arc<CommandBatcher>, runtime: &Handle) {
-        let send = batcher::send(Arc::downgrade(self), Arc::clone(lane));
-        background::spawn_on(runtime, send);
-        background::spawn(batcher::watch(Arc::downgrade(self), Arc::clone(lane)));
-    }
-
-    /// Keys are on these servers: a lane for each. On the link's own runtime.
-    pub(super) fn part(self: &Arc<Self>, topology: &ClusterLayout) {
-        #[cfg(feature = "cluster")]
-        {
-            let limit = self.settings.command_timeout;
-            for lane in self.lanes.part(&topology.slots, limit) {
-                self.drive(&lane, &Handle::current());
-            }
-        }
-        #[cfg(not(feature = "cluster"))]
-        let _ = topology;
     }
 
     /// Nobody has heard of the connection for some heartbeats: the runtime that it lives on is
@@ -354,7 +275,7 @@ impl Connection {
         if error.is_unrecoverable_error() || error.is_io_error() {
             self.doubt.notify_one();
         }
-        pool::error_of(error)
+        error_of(error)
     }
 
     /// A reply was not the one to its request: the connection is given up, with all that was read
@@ -494,5 +415,24 @@ impl Drop for Connection {
         self.lanes.close();
         self.doubt.notify_one();
         self.chores.wake();
+    }
+}
+
+impl Monitored for Connection {
+    fn is_in_use(&self) -> bool {
+        self.is_up()
+    }
+
+    fn suspend(&self) {
+        self.doubt();
+    }
+
+    fn check_now(&self) {
+        self.doubt.notify_one();
+    }
+
+    fn abandon(&self) {
+        self.fall("the sentinels name another server");
+        self.doubt.notify_one();
     }
 }

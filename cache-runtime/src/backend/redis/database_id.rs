@@ -3,9 +3,9 @@ use std::time::Duration;
 use redis::RedisResult;
 use tokio::time::timeout;
 
-use super::commands::millis;
 use super::config::RedisConfig;
 use super::connection::{ConnectionHandle, Established};
+use super::raw_entry::millis;
 use super::scripts::SCRIPTS;
 use crate::invalidation::group::Group;
 use crate::process::unique_id::UniqueId;

@@ -1,12 +1,16 @@
-use deadpool_redis::{Connection, Pool};
+use deadpool_redis::Pool;
 
+use super::borrowed_connection::BorrowedConnection;
+#[cfg(any(feature = "cluster", feature = "sentinel"))]
+use super::borrowed_connection::PoolObject;
+use super::checkout::Checkout;
 #[cfg(feature = "sentinel")]
 use super::cluster_layout::ClusterLayout;
+use super::driver_error::{error_of, error_of_pool};
+#[cfg(feature = "sentinel")]
+use super::driver_error::{error_of_attempt, is_answer};
 #[cfg(feature = "sentinel")]
 use super::failover_watcher::{FailoverWatcher, identity};
-use super::pool::{Checkout, error_of, error_of_pool};
-#[cfg(feature = "sentinel")]
-use super::pool::{error_of_attempt, is_answer};
 use super::transport::Transport;
 use crate::error::Error;
 #[cfg(feature = "sentinel")]
@@ -25,17 +29,6 @@ enum PoolKind {
     Cluster(deadpool_redis::cluster::Pool),
     #[cfg(feature = "sentinel")]
     Sentinel(deadpool_redis::sentinel::Pool),
-}
-
-/// What was checked out; it does not go back: it is given up because it is broken.
-pub(super) struct BorrowedConnection(Option<PoolObject>);
-
-enum PoolObject {
-    One(Connection),
-    #[cfg(feature = "cluster")]
-    Cluster(deadpool_redis::cluster::Connection),
-    #[cfg(feature = "sentinel")]
-    Sentinel(deadpool_redis::sentinel::Connection),
 }
 
 impl ExternalPool {
@@ -107,25 +100,6 @@ async fn watched(pool: &deadpool_redis::sentinel::Pool) -> Result<Checkout, Erro
         ErrorKind::Unavailable,
         "the pool leads to no server that its sentinels name as the primary",
     ))
-}
-
-impl From<Connection> for BorrowedConnection {
-    fn from(connection: Connection) -> Self {
-        Self(Some(PoolObject::One(connection)))
-    }
-}
-
-impl Drop for BorrowedConnection {
-    fn drop(&mut self) {
-        match self.0.take() {
-            Some(PoolObject::One(connection)) => drop(Connection::take(connection)),
-            #[cfg(feature = "cluster")]
-            Some(PoolObject::Cluster(it)) => drop(deadpool_redis::cluster::Connection::take(it)),
-            #[cfg(feature = "sentinel")]
-            Some(PoolObject::Sentinel(it)) => drop(deadpool_redis::sentinel::Connection::take(it)),
-            None => {}
-        }
-    }
 }
 
 impl From<Pool> for ExternalPool {

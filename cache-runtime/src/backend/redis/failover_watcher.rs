@@ -6,8 +6,8 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ConnectionInfo, RedisResult};
 use tokio::time::timeout;
 
+use super::driver_error::is_answer;
 use super::health::ServerAddress;
-use super::pool::is_answer;
 
 /// How long the sentinels are waited for; then they are asked the next time, another one first.
 const PATIENCE: Duration = Duration::from_millis(250);

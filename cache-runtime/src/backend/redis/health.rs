@@ -1,10 +1,21 @@
+use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use super::connection::Connection;
-
 use crate::error::{Error, ErrorKind};
 use crate::telemetry::event::{Event, Observer};
+
+/// A connection of the cache, as far as the state of all of them is concerned.
+pub(super) trait Monitored: Send + Sync {
+    /// Whether calls are sent on it at this moment.
+    fn is_in_use(&self) -> bool;
+    /// Sends no calls until the server has answered a ping.
+    fn suspend(&self);
+    /// Looks after the connection now.
+    fn check_now(&self);
+    /// Gives the connection up, because the sentinels name another server.
+    fn abandon(&self);
+}
 
 /// Whether calls reach the server by any link: told when it changes.
 pub(crate) struct Health {
@@ -12,7 +23,7 @@ pub(crate) struct Health {
     /// The cache was dropped.
     silent: AtomicBool,
     state: Mutex<HealthState>,
-    links: Mutex<Vec<Weak<Connection>>>,
+    links: Mutex<Vec<Weak<dyn Monitored>>>,
     /// Which of the servers that may be the one the links are at.
     place: Mutex<Option<ServerAddress>>,
 }
@@ -48,10 +59,11 @@ impl Health {
         &self.observer
     }
 
-    pub(super) fn watch(&self, link: &Arc<Connection>) {
+    pub(super) fn watch<C: Monitored + 'static>(&self, link: &Arc<C>) {
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
         links.retain(|link| link.strong_count() > 0);
-        links.push(Arc::downgrade(link));
+        let link: Weak<dyn Monitored> = Arc::<C>::downgrade(link);
+        links.push(link);
     }
 
     /// One link has let a call wait in vain. The others have the same server: they take no calls
@@ -62,7 +74,7 @@ impl Health {
         // An observer is told of those that fall, and may use the cache.
         drop(known);
         for link in links {
-            link.doubt();
+            link.suspend();
         }
     }
 
@@ -73,13 +85,13 @@ impl Health {
         // One that is dropped here comes back to this lock.
         drop(known);
         for link in links {
-            link.doubt.notify_one();
+            link.check_now();
         }
     }
 
     /// This link will take calls at this place. None of the others does so at another any more:
     /// what is told at the one is not heard of at the other.
-    pub(super) fn arrive(&self, arrived: &Arc<Connection>, at: Option<&ServerAddress>) {
+    pub(super) fn arrive<C: Monitored>(&self, arrived: &Arc<C>, at: Option<&ServerAddress>) {
         if self.is_at(at) {
             return;
         }
@@ -88,10 +100,11 @@ impl Health {
         let links: Vec<_> = known.iter().filter_map(Weak::upgrade).collect();
         drop(known);
         // One that is still connecting is nowhere yet.
-        let elsewhere = |link: &&Arc<Connection>| !Arc::ptr_eq(link, arrived) && link.is_up();
+        let is_arrived =
+            |link: &Arc<dyn Monitored>| ptr::addr_eq(Arc::as_ptr(link), Arc::as_ptr(arrived));
+        let elsewhere = |link: &&Arc<dyn Monitored>| !is_arrived(link) && link.is_in_use();
         for link in links.iter().filter(elsewhere) {
-            link.fall("the sentinels name another server");
-            link.doubt.notify_one();
+            link.abandon();
         }
     }
 

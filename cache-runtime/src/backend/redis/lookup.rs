@@ -1,7 +1,6 @@
 use redis::{Cmd, RedisResult, Value, cmd};
 
-use super::commands::{foreign, millis};
-use super::raw_entry::{RawEntry, ask, bytes, is_wrong_type, seen};
+use super::raw_entry::{RawEntry, ask, bytes, foreign, is_wrong_type, millis, seen};
 use super::scripts::{SCRIPTS, call};
 use super::session::RedisSession;
 use crate::backend::lookup::ReadMode;

@@ -14,7 +14,8 @@ use quick_cache::DefaultHashBuilder;
 #[cfg(feature = "cluster")]
 use redis::cluster_routing::Slot;
 
-use super::batcher::{BatchRequest, CommandBatcher, Submission};
+use super::batcher::command_batcher::{CommandBatcher, Submission};
+use super::batcher::request::BatchRequest;
 #[cfg(feature = "cluster")]
 use super::cluster_layout::SlotRanges;
 use crate::error::Error;

@@ -2,11 +2,6 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::task::JoinSet;
-
-use super::connection::Connection;
-use super::session::RedisSession;
-use crate::backend::apply::apply;
 use crate::error::{Error, ErrorKind};
 use crate::invalidation::group::Group;
 use crate::invalidation::request::Invalidation;
@@ -22,12 +17,12 @@ const BATCH: usize = 64;
 /// Invalidations that were made while the server was away. As long as there are any, nothing
 /// that the server says is trusted, and nothing is stored.
 pub(crate) struct InvalidationOutbox {
-    namespace: Arc<str>,
+    pub(super) namespace: Arc<str>,
     waiting: AtomicBool,
     items: Mutex<Items>,
     /// Counts the invalidations.
     made: AtomicU64,
-    observer: Observer,
+    pub(super) observer: Observer,
 }
 
 /// Each with the number of its last invalidation: one that is made again while it is delivered
@@ -72,39 +67,8 @@ impl InvalidationOutbox {
         }
     }
 
-    /// Tells the server of all that waits, over this link; then everybody trusts it again.
-    ///
-    /// Nothing has to be forgotten then: what began to be read before they were made was
-    /// forgotten with them, and since then nothing was read.
-    pub(super) async fn deliver(&self, link: &Arc<Connection>) {
-        while self.check().is_err() {
-            let batch = self.next();
-            let mut under_way = JoinSet::new();
-            for item in batch.keys() {
-                let item = item.clone();
-                let namespace = Arc::clone(&self.namespace);
-                let way = RedisSession::ahead(Arc::clone(link));
-                under_way
-                    .spawn(async move { apply(&way, &namespace, &item, Vec::new()).await.outcome });
-            }
-            while let Some(delivered) = under_way.join_next().await {
-                match delivered {
-                    Ok(Ok(_)) => {}
-                    Ok(Err(error)) if error.is_passing() => {
-                        tracing::debug!("an invalidation still waits for redis: {error}");
-                        return;
-                    }
-                    // It will never be taken: better to say so than to wait for ever.
-                    Ok(Err(error)) => self.observer.tell(&Event::InvalidationDropped(error)),
-                    Err(_) => return,
-                }
-            }
-            self.done(&batch);
-        }
-    }
-
     /// Some of those that wait: many that take one exchange, or one that takes more.
-    fn next(&self) -> Items {
+    pub(super) fn next(&self) -> Items {
         let items = self.items.lock().unwrap_or_else(PoisonError::into_inner);
         let first = items.iter().take(1);
         let small = items.iter().take_while(|(item, _)| is_small(item));
@@ -114,7 +78,7 @@ impl InvalidationOutbox {
             .collect()
     }
 
-    fn done(&self, delivered: &Items) {
+    pub(super) fn done(&self, delivered: &Items) {
         let mut items = self.items.lock().unwrap_or_else(PoisonError::into_inner);
         items.retain(|item, number| delivered.get(item) != Some(number));
         let waited = self.wait(&items);

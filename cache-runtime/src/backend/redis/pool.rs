@@ -1,21 +1,19 @@
 use std::sync::Arc;
 
-use deadpool_redis::{Connection, Manager, Pool, PoolError, Runtime, TimeoutType};
-use redis::aio::AsyncPushSender;
-use redis::{
-    AsyncConnectionConfig, Cmd, ConnectionInfo, ProtocolVersion, PushInfo, RedisError, Value,
-};
+use deadpool_redis::{Connection, Manager, Pool, PoolError, Runtime};
+use redis::{AsyncConnectionConfig, Cmd, ConnectionInfo, ProtocolVersion, Value};
 
+use super::borrowed_connection::BorrowedConnection;
+use super::checkout::Checkout;
 #[cfg(feature = "cluster")]
-use super::cluster;
+use super::cluster_connect;
 use super::cluster_layout::ClusterLayout;
 use super::config::RedisConfig;
-use super::external_pool::BorrowedConnection;
-#[cfg(feature = "sentinel")]
-use super::failover_watcher::FailoverWatcher;
+#[cfg(feature = "cluster")]
+use super::driver_error::error_of_attempt;
+use super::driver_error::{error_of, error_of_pool, is_refusal};
 use super::greeting::refusal;
-use super::health;
-use super::push_handler::PushHandler;
+use super::push_handler::{PushHandler, hears};
 use super::topology::Topology;
 use super::transport::Transport;
 use super::url::unusable;
@@ -30,42 +28,6 @@ pub(super) struct ConnectionSource {
     inbox: Arc<PushHandler>,
     /// Of the one server.
     pools: Option<Pools>,
-}
-
-impl Checkout {
-    /// The server, where it is one that sentinels have named.
-    pub(super) fn place(&self) -> Option<&health::ServerAddress> {
-        #[cfg(feature = "sentinel")]
-        return self.lookout.as_ref().map(FailoverWatcher::named);
-        #[cfg(not(feature = "sentinel"))]
-        None
-    }
-
-    /// One whose server tells of nothing.
-    pub(super) fn lent(wire: Transport, topology: ClusterLayout, lent: BorrowedConnection) -> Self {
-        Self {
-            wire,
-            topology,
-            tracking: false,
-            id: None,
-            #[cfg(feature = "sentinel")]
-            lookout: None,
-            _lent: Some(lent),
-        }
-    }
-}
-
-/// A connection that stays checked out, and whether its server tells of what is read on it.
-pub(super) struct Checkout {
-    pub(super) wire: Transport,
-    /// Where its servers are.
-    pub(super) topology: ClusterLayout,
-    pub(super) tracking: bool,
-    /// What the server calls it, if pushes come to it.
-    pub(super) id: Option<i64>,
-    #[cfg(feature = "sentinel")]
-    pub(super) lookout: Option<FailoverWatcher>,
-    _lent: Option<BorrowedConnection>,
 }
 
 impl ConnectionSource {
@@ -118,7 +80,7 @@ impl ConnectionSource {
             }
             #[cfg(feature = "cluster")]
             Topology::Cluster(nodes) => {
-                let connected = cluster::connect(nodes, &self.settings, &self.inbox).await;
+                let connected = cluster_connect::connect(nodes, &self.settings, &self.inbox).await;
                 let (connection, topology, tracking) =
                     connected.map_err(|error| error_of_attempt(&error))?;
                 Ok(Checkout {
@@ -151,21 +113,6 @@ impl ConnectionSource {
 
     fn pools(&self, server: &ConnectionInfo) -> Result<Pools, Error> {
         Pools::new(server, &self.settings, &self.inbox)
-    }
-}
-
-/// Hears what a connection is pushed, in its reader.
-pub(super) fn hears(
-    inbox: impl Fn() -> Option<Arc<PushHandler>> + Send + Sync + 'static,
-) -> impl AsyncPushSender {
-    move |push: PushInfo| {
-        let Some(inbox) = inbox() else { return Ok(()) };
-        // What is dropped in there may be a user's value: its panic must not end the reader.
-        let receive = std::panic::AssertUnwindSafe(|| inbox.receive(&push));
-        if std::panic::catch_unwind(receive).is_err() {
-            inbox.forget_everything();
-        }
-        Ok::<(), std::convert::Infallible>(())
     }
 }
 
@@ -290,138 +237,4 @@ fn build(
         .runtime(Runtime::Tokio1)
         .build()
         .map_err(|error| Error::new(ErrorKind::Config, error.to_string()))
-}
-
-/// The error of whoever gets no connection.
-pub(super) fn error_of_pool(error: PoolError) -> Error {
-    match error {
-        PoolError::Backend(error) => error_of_attempt(&error),
-        // The pool's clock may be ahead of the driver's and of the link's.
-        PoolError::Timeout(TimeoutType::Create) => Error::new(
-            ErrorKind::Timeout,
-            format!("no connection in time; {SILENT}"),
-        ),
-        error => Error::new(ErrorKind::Unavailable, error.to_string()),
-    }
-}
-
-/// The server is there, whatever it says; except that it wants another login.
-pub(super) fn is_answer(error: &RedisError) -> bool {
-    matches!(error.kind(), redis::ErrorKind::Server(_)) && error.code() != Some("NOAUTH")
-}
-
-/// The server answered, and does not do what was asked: an older protocol, a proxy.
-pub(super) fn is_refusal(error: &RedisError) -> bool {
-    let for_now = error.code() == Some("LOADING")
-        || error
-            .detail()
-            .is_some_and(|why| why.contains("number of clients"));
-    matches!(error.kind(), redis::ErrorKind::Server(_)) && !for_now
-        || matches!(error.kind(), redis::ErrorKind::RESP3NotSupported)
-}
-
-/// What a caller may see of a driver's error: category and code, never data.
-pub(super) fn error_of(error: &RedisError) -> Error {
-    let kind = match error.kind() {
-        redis::ErrorKind::Server(_) | redis::ErrorKind::Extension => ErrorKind::Server,
-        _ if error.is_timeout() => ErrorKind::Timeout,
-        _ => ErrorKind::Unavailable,
-    };
-    let message = match (error.code(), error.is_io_error()) {
-        (Some("NOAUTH"), _) => {
-            "redis wants a login: write redis://user:password@host, or give `credentials`"
-                .to_owned()
-        }
-        (Some("WRONGPASS"), _) => WRONG_LOGIN.to_owned(),
-        (None, _) if error.kind() == redis::ErrorKind::AuthenticationFailed => {
-            WRONG_LOGIN.to_owned()
-        }
-        (Some(code), _) => {
-            // `unknown command 'GET', with args beginning with: …` quotes keys.
-            let detail = error.detail().unwrap_or("no detail");
-            let (detail, _) = detail.split_once(", with args").unwrap_or((detail, ""));
-            let fix = match code {
-                "MOVED" => ": it is a node of a cluster: write redis+cluster://",
-                _ if detail.starts_with("DB index") => ": see the number at the end of the url",
-                _ => "",
-            };
-            format!("redis answered {code}: {detail}{fix}")
-        }
-        (None, true) => format!("{error}"),
-        (None, false) if error.kind() == redis::ErrorKind::Parse => {
-            "what answers there is no redis server, or something in between changes its words"
-                .to_owned()
-        }
-        #[cfg(feature = "sentinel")]
-        (None, false) if error.kind() == redis::ErrorKind::MasterNameNotFoundBySentinel => {
-            "the sentinels know no server by the name in the url, or none that is a primary now"
-                .to_owned()
-        }
-        // The driver asks a sentinel for its role.
-        #[cfg(feature = "sentinel")]
-        (None, false) if error.kind() == redis::ErrorKind::InvalidClientConfig => {
-            "what answers there is no sentinel".to_owned()
-        }
-        (None, false) => error.category().to_owned(),
-    };
-    let known = Error::new(kind, message);
-    match error.code() {
-        Some(code) if FOR_NOW.contains(&code) => known.for_now(),
-        _ => known,
-    }
-}
-
-const WRONG_LOGIN: &str = "redis answered WRONGPASS: it does not know this user with this password; see the url, or what gives the `credentials`";
-
-const NO_LOGIN: &str =
-    "redis wants a login: write redis://user:password@host, or give `credentials`";
-
-/// What it may mean that nothing is said there that can be read.
-pub(super) const SILENT: &str = "if somebody listens there, it is no redis server, or it speaks TLS (rediss://) where the url does not, or the other way round";
-
-/// The error of an attempt to connect.
-pub(super) fn error_of_attempt(error: &RedisError) -> Error {
-    let known = error_of(error);
-    if !error.is_io_error() {
-        return known;
-    }
-    // Of a cluster's nodes the driver gives the text alone.
-    let text = error.to_string();
-    let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
-    let message = if says(&["WRONGPASS"]) {
-        WRONG_LOGIN.to_owned()
-    } else if says(&["NOAUTH"]) {
-        NO_LOGIN.to_owned()
-    } else if says(&["timed out", "broken pipe", "reset by peer", "end of file"]) {
-        format!("{known}; {SILENT}")
-    } else {
-        return known;
-    };
-    Error::new(known.kind(), message)
-}
-
-/// What a server answers that starts, stops, changes its role, is full or busy.
-const FOR_NOW: [&str; 10] = [
-    "BUSY",
-    "CLUSTERDOWN",
-    "LOADING",
-    "MASTERDOWN",
-    "MISCONF",
-    "NOREPLICAS",
-    "OOM",
-    "READONLY",
-    "TRYAGAIN",
-    "UNBLOCKED",
-];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_server_that_says_nothing_is_told_alike_whoever_waits_for_it() {
-        let error = error_of_pool(PoolError::Timeout(TimeoutType::Create));
-        assert_eq!(error.kind(), ErrorKind::Timeout);
-        assert!(error.to_string().contains("or it speaks TLS"), "{error}");
-    }
 }

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use redis::aio::AsyncPushSender;
 use redis::{PushInfo, PushKind, Value};
 use tokio::sync::Notify;
 
@@ -163,5 +164,20 @@ impl PushHandler {
         } else {
             self.listener.call_changed(key);
         }
+    }
+}
+
+/// Hears what a connection is pushed, in its reader.
+pub(super) fn hears(
+    inbox: impl Fn() -> Option<Arc<PushHandler>> + Send + Sync + 'static,
+) -> impl AsyncPushSender {
+    move |push: PushInfo| {
+        let Some(inbox) = inbox() else { return Ok(()) };
+        // What is dropped in there may be a user's value: its panic must not end the reader.
+        let receive = std::panic::AssertUnwindSafe(|| inbox.receive(&push));
+        if std::panic::catch_unwind(receive).is_err() {
+            inbox.forget_everything();
+        }
+        Ok::<(), std::convert::Infallible>(())
     }
 }

@@ -5,7 +5,11 @@ use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, Value, cmd}
 
 use crate::backend::lookup::ReadMode;
 use crate::entry::header::is_of_another_call;
+use crate::error::Error;
 use crate::key::Key;
+
+/// What is said to commands that were sent together.
+pub(super) type Replies = Box<dyn Iterator<Item = RedisResult<Value>> + Send>;
 
 /// An entry and its remaining life, as far as they were asked for and are there.
 #[derive(Default)]
@@ -90,4 +94,18 @@ pub(super) fn bytes(reply: Value) -> RedisResult<Option<Vec<u8>>> {
         Value::Nil => Ok(None),
         other => Ok(FromRedisValue::from_redis_value(other)?),
     }
+}
+
+/// Redis refuses a life of zero.
+pub(super) fn millis(life: Duration) -> u64 {
+    // PX takes a signed 64-bit time that is added to the server's clock.
+    u64::try_from(life.as_millis())
+        .unwrap_or(u64::MAX)
+        .clamp(1, 1 << 53)
+}
+
+/// The error about a key that somebody else has written.
+pub(super) fn foreign(what: &str) -> Error {
+    let text = format!("something else stood in the place of {what} and was replaced");
+    Error::new(crate::error::ErrorKind::Server, text)
 }

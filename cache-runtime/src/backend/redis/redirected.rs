@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 use redis::cmd;
 use tokio::time::{sleep, timeout};
 
+use super::checkout::Checkout;
 use super::connection::{Connection, Established, HEARTBEAT};
-use super::pool::{Checkout, is_answer};
+use super::driver_error::is_answer;
 use super::supervisor::connect;
 use crate::backend::redis::generations::ConnectionEpoch;
 use crate::error::{Error, ErrorKind};
@@ -105,10 +106,10 @@ async fn is_heard(link: &Connection, checkout: &mut Checkout) -> Result<(), Erro
         Error::new(ErrorKind::Unavailable, text)
     };
     let replies = timeout(limit, asked).await.map_err(|_| unheard())?;
-    let replies = replies.map_err(|error| super::pool::error_of(&error))?;
+    let replies = replies.map_err(|error| super::driver_error::error_of(&error))?;
     for reply in replies {
         let reply = reply.extract_error();
-        reply.map_err(|error| super::pool::error_of(&error))?;
+        reply.map_err(|error| super::driver_error::error_of(&error))?;
     }
     timeout(limit, watch.changed()).await.map_err(|_| unheard())
 }

@@ -3,8 +3,8 @@ use redis::TlsMode;
 use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
 use redis::{ConnectionAddr, ConnectionInfo, RedisConnectionInfo, RedisError, RedisResult};
 
+use super::driver_error::error_of_attempt;
 use super::failover_watcher::FailoverWatcher;
-use super::pool::error_of_attempt;
 use super::tcp;
 use super::topology::Watched;
 use crate::error::Error;

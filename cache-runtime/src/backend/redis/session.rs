@@ -10,7 +10,9 @@ use futures_util::future::try_join_all;
 use redis::{Cmd, RedisResult, Value};
 use tokio::task::unconstrained;
 
-use super::batcher::{BatchReply, BatchRequest, Submission, refused};
+use super::batcher::command_batcher::Submission;
+use super::batcher::limits::refused;
+use super::batcher::request::{BatchReply, BatchRequest};
 use super::connection::Connection;
 use super::connection::ConnectionHandle;
 use super::health::unreachable;

@@ -4,11 +4,13 @@ use std::time::{Duration, Instant};
 
 use tokio::time::{sleep, timeout};
 
+use super::checkout::Checkout;
 use super::config::RedisConfig;
 use super::connection::{Connection, Established, HEARTBEAT};
 use super::database_id::DatabaseId;
+use super::driver_error::{SILENT, is_answer};
 use super::node_batchers::NodeBatchers;
-use super::pool::{Checkout, ConnectionSource, SILENT, is_answer};
+use super::pool::ConnectionSource;
 use super::push_handler::PushHandler;
 use crate::error::{Error, ErrorKind};
 

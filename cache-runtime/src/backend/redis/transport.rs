@@ -2,11 +2,9 @@ use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{Cmd, Pipeline, RedisFuture, RedisResult, Value};
 
 use super::cluster_layout::{ClusterLayout, NodeAddress};
+use super::raw_entry::Replies;
 #[cfg(feature = "cluster")]
 use super::{cluster, primaries::primaries};
-
-/// What is said to commands that were sent together.
-pub(super) type Replies = Box<dyn Iterator<Item = RedisResult<Value>> + Send>;
 
 /// What commands are sent on: a connection to one server, or one to each of a cluster's, behind
 /// the driver's routing. Cheap to clone; all clones are multiplexed.

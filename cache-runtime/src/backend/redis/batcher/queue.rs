@@ -4,11 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coarsetime::Instant;
-use tokio::sync::oneshot;
 
 use super::batch::Batch;
-use super::{BatchReply, BatchRequest, RequestOutcome};
-use crate::error::Error;
+use super::pending::{PendingRequest, ServerSilence};
 
 /// So many may wait with nobody who looks for those who have left.
 const LEAST_CROWD: usize = 1_024;
@@ -41,33 +39,6 @@ pub(super) struct BatcherState {
     pub(super) full: bool,
     /// Nobody sends any more.
     pub(super) closed: bool,
-}
-
-/// A request that is to be sent.
-pub(super) struct PendingRequest {
-    pub(super) request: BatchRequest,
-    pub(super) bytes: usize,
-    pub(super) asked: Instant,
-    pub(super) reply: oneshot::Sender<RequestOutcome>,
-}
-
-/// That nothing has been heard of the server.
-#[derive(Clone, Copy)]
-pub(super) struct ServerSilence {
-    pub(super) since: Instant,
-    /// It is our own, and is waited for as long.
-    pub(super) ours: Option<Duration>,
-}
-
-impl PendingRequest {
-    pub(super) fn answer(self, reply: Result<BatchReply, Error>, spent: Duration) {
-        let _ = self.reply.send(RequestOutcome { reply, spent });
-    }
-
-    /// Whether nobody waits for it.
-    pub(super) fn is_over(&self) -> bool {
-        self.reply.is_closed()
-    }
 }
 
 impl BatcherState {

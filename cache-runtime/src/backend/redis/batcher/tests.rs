@@ -1,4 +1,11 @@
-use super::*;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::command_batcher::{CommandBatcher, Submission};
+use super::limits::*;
+use super::request::{BatchRequest, RequestOutcome};
+use crate::error::ErrorKind;
+use tokio::sync::oneshot;
 
 use redis::cmd;
 

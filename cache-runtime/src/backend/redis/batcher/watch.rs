@@ -2,7 +2,8 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::super::connection::{BUSY, Connection, LONGEST_DOUBT, SilenceCause};
-use super::{CommandBatcher, late_by, unsent};
+use super::command_batcher::CommandBatcher;
+use super::limits::{late_by, unsent};
 
 /// How often the reader has its turn before what it has not delivered is late.
 const TURNS: usize = 3;

@@ -1,0 +1,34 @@
+use std::time::Duration;
+
+use coarsetime::Instant;
+use tokio::sync::oneshot;
+
+use super::request::{BatchReply, BatchRequest, RequestOutcome};
+use crate::error::Error;
+
+/// A request that is to be sent.
+pub(super) struct PendingRequest {
+    pub(super) request: BatchRequest,
+    pub(super) bytes: usize,
+    pub(super) asked: Instant,
+    pub(super) reply: oneshot::Sender<RequestOutcome>,
+}
+
+/// That nothing has been heard of the server.
+#[derive(Clone, Copy)]
+pub(super) struct ServerSilence {
+    pub(super) since: Instant,
+    /// It is our own, and is waited for as long.
+    pub(super) ours: Option<Duration>,
+}
+
+impl PendingRequest {
+    pub(super) fn answer(self, reply: Result<BatchReply, Error>, spent: Duration) {
+        let _ = self.reply.send(RequestOutcome { reply, spent });
+    }
+
+    /// Whether nobody waits for it.
+    pub(super) fn is_over(&self) -> bool {
+        self.reply.is_closed()
+    }
+}

@@ -1,0 +1,61 @@
+use std::time::Duration;
+
+#[cfg(feature = "cluster")]
+use redis::cluster_routing::Slot;
+use redis::{Cmd, Value};
+
+#[cfg(feature = "cluster")]
+use super::super::cluster_layout::slot_of;
+use super::super::raw_entry::RawEntry;
+use crate::backend::lookup::ReadMode;
+use crate::error::Error;
+use crate::key::Key;
+
+/// What is asked of the server.
+pub(in crate::backend::redis) enum BatchRequest {
+    /// The entry of a call.
+    Lookup(Key, ReadMode),
+    /// Commands: those of each part are about keys of one slot. On a cluster there is one part.
+    Commands {
+        parts: Vec<Vec<Cmd>>,
+        count: usize,
+        /// Whether it goes before what is not.
+        urgent: bool,
+    },
+}
+
+impl BatchRequest {
+    pub(in crate::backend::redis) fn commands(parts: Vec<Vec<Cmd>>, urgent: bool) -> Self {
+        let count = parts.iter().map(Vec::len).sum();
+        Self::Commands {
+            parts,
+            count,
+            urgent,
+        }
+    }
+
+    /// The slot on a cluster that it is about.
+    #[cfg(feature = "cluster")]
+    pub(in crate::backend::redis) fn slot(&self) -> Option<Slot> {
+        match self {
+            Self::Lookup(key, _) => Some(Slot::for_key(key.as_str())),
+            Self::Commands { parts, .. } => slot_of(parts.first()?.first()?),
+        }
+    }
+
+    pub(super) fn is_urgent(&self) -> bool {
+        matches!(self, Self::Commands { urgent: true, .. })
+    }
+}
+
+/// What it says: to commands, one value for each.
+pub(in crate::backend::redis) enum BatchReply {
+    Entry(RawEntry),
+    Values(Vec<Value>),
+}
+
+/// What has become of a request, and how long its call has waited for the server.
+pub(in crate::backend::redis) struct RequestOutcome {
+    pub(in crate::backend::redis) reply: Result<BatchReply, Error>,
+    pub(in crate::backend::redis) spent: Duration,
+}

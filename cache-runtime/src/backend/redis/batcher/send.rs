@@ -1,0 +1,86 @@
+use super::super::connection::Connection;
+use super::super::raw_entry::{Replies, seen};
+use super::batch::Batch;
+use super::command_batcher::CommandBatcher;
+use super::limits::LONGEST_WAIT;
+use super::request::{BatchReply, BatchRequest};
+use crate::process::background::yielded;
+use redis::RedisResult;
+use std::future::{Future, poll_fn};
+use std::mem::take;
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
+use std::task::Poll;
+use tokio::time::timeout;
+
+/// Sends what is asked for; on the link's runtime, and ends with its link.
+pub(in crate::backend::redis) async fn send(link: Weak<Connection>, batcher: Arc<CommandBatcher>) {
+    loop {
+        batcher.asked.notified().await;
+        yielded().await;
+        let Some(link) = link.upgrade() else { return };
+        while let Some(batch) = batcher.next() {
+            let run = run(Arc::clone(&link), Arc::clone(&batcher), batch);
+            let mut run: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(run);
+            // Sent in here: another task's turn may be far off.
+            if poll_fn(|cx| Poll::Ready(run.as_mut().poll(cx).is_pending())).await {
+                tokio::spawn(run);
+            }
+        }
+        if batcher.is_closed() {
+            return;
+        }
+    }
+}
+
+async fn run(link: Arc<Connection>, batcher: Arc<CommandBatcher>, batch: Arc<Batch>) {
+    let outcome = match link.line_now() {
+        Some(Ok(mut line)) => {
+            let most = link.settings.largest_entry();
+            let exchanged = line.connection.send_together(batch.commands(most));
+            match timeout(LONGEST_WAIT.max(batcher.limit), exchanged).await {
+                Ok(replies) => replies.map(|(replies, moved)| {
+                    if moved {
+                        // Their slots are looked up again.
+                        link.inbox.doubt.notify_one();
+                    }
+                    replies
+                }),
+                // Whoever watches the clock tells those who wait.
+                Err(_) => return,
+            }
+        }
+        // It has fallen since: whoever comes now is told why.
+        _ => Err((redis::ErrorKind::Io, "the connection was lost").into()),
+    };
+    batcher.done(&batch);
+    batch.reply(&link, outcome);
+}
+
+impl Batch {
+    /// Gives each its reply, unless it has one: it was overdue.
+    fn reply(&self, link: &Connection, mut replies: RedisResult<Replies>) {
+        let pending = take(&mut *self.pending());
+        let most = link.settings.largest_entry();
+        let spent = self.at.elapsed().into();
+        for pending in pending {
+            let reply = match &mut replies {
+                Ok(replies) => reply_to(&pending.request, replies, most),
+                Err(error) => Err(error.clone()),
+            };
+            pending.answer(reply.map_err(|error| link.error(&error)), spent);
+        }
+    }
+}
+
+fn reply_to(request: &BatchRequest, replies: &mut Replies, most: u64) -> RedisResult<BatchReply> {
+    match request {
+        BatchRequest::Lookup(key, look) => seen(replies, key, *look, most).map(BatchReply::Entry),
+        BatchRequest::Commands { count, .. } => {
+            // All of them are taken: what comes after them is another's.
+            let replies: Vec<_> = replies.by_ref().take(*count).collect();
+            let replies: RedisResult<_> = replies.into_iter().collect();
+            replies.map(BatchReply::Values)
+        }
+    }
+}

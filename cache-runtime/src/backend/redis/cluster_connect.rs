@@ -1,0 +1,79 @@
+//! Connects to all primaries of a cluster.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use redis::cluster::ClusterClientBuilder;
+use redis::{ConnectionInfo, ProtocolVersion, RedisResult};
+
+use super::cluster::{ClusterNode, NodeScope, Resolver, RoutedConnection};
+use super::cluster_layout::ClusterLayout;
+use super::config::RedisConfig;
+use super::primaries::primaries;
+use super::push_handler::PushHandler;
+use super::tcp;
+
+/// Attempts at one command, redirections among them; a call's own deadline ends them in any case.
+const ATTEMPTS: u32 = 3;
+
+/// The longest pause between two of them.
+const LONGEST_PAUSE: Duration = Duration::from_millis(20);
+
+/// Connects to all primaries; which they are, and whether they tell of what was read there.
+pub(super) async fn connect(
+    nodes: &[ConnectionInfo],
+    settings: &RedisConfig,
+    inbox: &Arc<PushHandler>,
+) -> RedisResult<(RoutedConnection, ClusterLayout, bool)> {
+    let told = Arc::new(NodeScope {
+        inbox: Some(Arc::clone(inbox)),
+        refused: AtomicBool::new(false),
+    });
+    match open(nodes, settings, &told).await {
+        Ok((connection, topology)) => Ok((connection, topology, true)),
+        Err(_) if told.refused.load(Ordering::Acquire) => {
+            let untold = Arc::new(NodeScope {
+                inbox: None,
+                refused: AtomicBool::new(false),
+            });
+            let (connection, topology) = open(nodes, settings, &untold).await?;
+            Ok((connection, topology, false))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn open(
+    nodes: &[ConnectionInfo],
+    settings: &RedisConfig,
+    scope: &Arc<NodeScope>,
+) -> RedisResult<(RoutedConnection, ClusterLayout)> {
+    let protocol = match scope.inbox {
+        Some(_) => ProtocolVersion::RESP3,
+        None => ProtocolVersion::RESP2,
+    };
+    // One after the other: a node that was asked for the slots, and those that it names.
+    let limit = settings.connect_timeout / 3;
+    let client = ClusterClientBuilder::new(nodes.iter().cloned());
+    #[cfg(feature = "tls")]
+    let client = match &settings.certificates {
+        Some(certificates) => client.certs(certificates.of_driver()),
+        None => client,
+    };
+    let client = client
+        .use_protocol(protocol)
+        .tcp_settings(tcp::settings())
+        .retries(ATTEMPTS)
+        .min_retry_wait(1)
+        .max_retry_wait(LONGEST_PAUSE.as_millis() as u64)
+        .connection_timeout(limit)
+        .response_timeout(limit)
+        .overall_response_timeout(None)
+        .async_dns_resolver(Resolver(Arc::clone(scope)))
+        .build()?;
+    let mut connection = client.get_async_generic_connection::<ClusterNode>().await?;
+    // Up only when all of it is: who can't reach some keys would wait for them at each call.
+    let topology = primaries(&mut connection).await?;
+    Ok((connection, topology))
+}
