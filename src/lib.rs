@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[doc = include_str!("cached.md")]
 pub use recached_macros::cached;
@@ -75,4 +76,38 @@ pub async fn purge_all() -> Result<InvalidationReport, Error> {
 #[must_use]
 pub fn stats() -> Stats {
     Cache::global().stats()
+}
+
+/// Guide: one page per topic, each beginning with the problem.
+pub mod guide {
+    #[doc = include_str!("guide/getting_started.md")]
+    pub mod getting_started {}
+    #[doc = include_str!("guide/options.md")]
+    pub mod options {}
+    #[doc = include_str!("guide/invalidation.md")]
+    pub mod invalidation {}
+    #[doc = include_str!("guide/transactions.md")]
+    pub mod transactions {}
+    #[doc = include_str!("guide/deploys.md")]
+    pub mod deploys {}
+    #[doc = include_str!("guide/stale_and_refresh.md")]
+    pub mod stale_and_refresh {}
+    #[doc = include_str!("guide/near_cache.md")]
+    pub mod near_cache {}
+    #[doc = include_str!("guide/keys.md")]
+    pub mod keys {}
+    #[doc = include_str!("guide/failure.md")]
+    pub mod failure {}
+    #[doc = include_str!("guide/overrides.md")]
+    pub mod overrides {}
+    #[doc = include_str!("guide/operating.md")]
+    pub mod operating {}
+    #[doc = include_str!("guide/managed_services.md")]
+    pub mod managed_services {}
+    #[doc = include_str!("guide/runbook.md")]
+    pub mod runbook {}
+    #[doc = include_str!("guide/testing.md")]
+    pub mod testing {}
+    #[doc = include_str!("guide/migrating.md")]
+    pub mod migrating {}
 }

@@ -4,6 +4,8 @@
 //! `registry`, `near_cache`, `values`, `entry`, `invalidation`, `overrides`, `telemetry`, `key`,
 //! `process`, `error`.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod api;
 mod backend;
 mod entry;

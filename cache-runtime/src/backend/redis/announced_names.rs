@@ -4,26 +4,27 @@ use std::time::{Duration, Instant};
 
 use crate::invalidation::group::Group;
 
-/// For how long after a restoration others may store what they have not restored yet. Whoever is
-/// cut off for longer stores nothing, and restores its own before it does.
+/// Time after a restoration during which other processes may still store entries of variants that
+/// they have not restored yet. A process that is disconnected for longer stores nothing until it
+/// has restored its own variants.
 const RESTORING: Duration = Duration::from_secs(60);
 
-/// The functions of this process that were in the registry once, with their variants, to restore
-/// them; and what is known of others' restorations. Bounded by the program's functions and the
-/// instances of generic ones.
+/// Functions and variants that this process has added to the registry, kept for restoring them, and
+/// the restorations that it has seen there. Bounded by the program's functions and the instances of
+/// generic ones.
 #[derive(Default)]
 pub(crate) struct AnnouncedNames {
     announced: Mutex<BTreeSet<(String, String)>>,
-    /// By name. Bounded by the names in the registry.
+    /// Restorations by function name. Bounded by the names in the registry.
     restored: Mutex<HashMap<String, Restored>>,
 }
 
-/// The last restoration of a function: its mark, and when this process has first seen it.
+/// Last restoration of a function: its mark, and the time at which this process first saw the mark.
 struct Restored {
     mark: String,
     seen: Instant,
-    /// It has a new generation since all could have restored theirs: what the registry lacks of it
-    /// can't be read any more.
+    /// Set if the function got a new generation after [`RESTORING`] had passed. From then on, no
+    /// entry of a variant that the registry lacks can be read.
     settled: bool,
 }
 
@@ -40,8 +41,9 @@ impl AnnouncedNames {
         self.lock().iter().cloned().collect()
     }
 
-    /// Whether the registry may lack variants of a function that has this mark of a restoration.
-    /// No clock is compared with another's: it counts from when this process has seen the mark.
+    /// Returns `true` if the registry may lack variants of a function with this restoration mark.
+    /// Clocks of different processes are never compared: the time counts from when this process
+    /// first saw the mark.
     pub(crate) fn is_in_doubt(&self, name: &str, mark: &str) -> bool {
         let mut restored = self.restored();
         match restored.get(name) {
@@ -58,7 +60,7 @@ impl AnnouncedNames {
         }
     }
 
-    /// These groups have new generations.
+    /// Records that these groups have new generations.
     pub(crate) fn changed(&self, groups: &[Group]) {
         let mut restored = self.restored();
         if restored.is_empty() {

@@ -1,6 +1,7 @@
 use deadpool_redis::Connection;
 
-/// What was checked out; it does not go back: it is given up because it is broken.
+/// A connection checked out of a pool. Dropping it removes the connection from the pool instead of
+/// returning it, because the connection is broken by then.
 pub(super) struct BorrowedConnection(pub(super) Option<PoolObject>);
 
 pub(super) enum PoolObject {

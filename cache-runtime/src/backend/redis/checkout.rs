@@ -5,13 +5,13 @@ use super::failover_watcher::FailoverWatcher;
 use super::health::ServerAddress;
 use super::transport::Transport;
 
-/// A connection that stays checked out, and whether its server tells of what is read on it.
+/// A connection that stays checked out of its pool, with its servers and its tracking state.
 pub(super) struct Checkout {
     pub(super) wire: Transport,
-    /// Where its servers are.
+    /// Servers that hold the keys.
     pub(super) topology: ClusterLayout,
     pub(super) tracking: bool,
-    /// What the server calls it, if pushes come to it.
+    /// Client id of the connection on the server, if the connection receives pushes.
     pub(super) id: Option<i64>,
     #[cfg(feature = "sentinel")]
     pub(super) lookout: Option<FailoverWatcher>,
@@ -19,7 +19,7 @@ pub(super) struct Checkout {
 }
 
 impl Checkout {
-    /// The server, where it is one that sentinels have named.
+    /// Returns the address of the server if sentinels have named it.
     pub(super) fn place(&self) -> Option<&ServerAddress> {
         #[cfg(feature = "sentinel")]
         return self.lookout.as_ref().map(FailoverWatcher::named);
@@ -27,7 +27,7 @@ impl Checkout {
         None
     }
 
-    /// One whose server tells of nothing.
+    /// Creates a checkout of a pool's connection, without tracking.
     pub(super) fn lent(wire: Transport, topology: ClusterLayout, lent: BorrowedConnection) -> Self {
         Self {
             wire,

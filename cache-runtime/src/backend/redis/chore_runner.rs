@@ -12,7 +12,7 @@ use super::session::RedisSession;
 use crate::backend::apply::apply;
 use crate::telemetry::event::Event;
 
-/// Does them; ends with its link.
+/// Runs the chores each time they are due; returns when the connection is dropped.
 pub(super) async fn run(link: Weak<Connection>, chores: Arc<Chores>) {
     loop {
         chores.due.notified().await;
@@ -28,26 +28,26 @@ pub(super) async fn run(link: Weak<Connection>, chores: Arc<Chores>) {
     }
 }
 
-/// Learns what the fleet has set.
+/// Reads the overrides of the fleet and applies them.
 async fn read_settings(link: &Arc<Connection>) {
     let told = link.inbox.listener.settings_told();
     match RedisSession::ahead(Arc::clone(link)).fleet_settings().await {
         Ok(all) => {
             if !link.inbox.listener.settings(told, all) {
-                // A change of our own was told meanwhile.
+                // This process applied newer overrides during the read: read again.
                 link.inbox.keep_settings_changed();
                 link.doubt.notify_one();
             }
         }
         Err(error) => {
-            // Tried again with the next heartbeat.
+            // Retried with the next heartbeat.
             link.inbox.keep_settings_changed();
             tracing::debug!("the fleet's settings could not be read: {error}");
         }
     }
 }
 
-/// Makes sure that the fleet knows our functions' names.
+/// Ensures that the fleet's registry contains the functions of this process.
 async fn announce_all(link: &Arc<Connection>) {
     let names = link.names.announced();
     if !names.is_empty()
@@ -55,17 +55,18 @@ async fn announce_all(link: &Arc<Connection>) {
             .announce_names(&names, true)
             .await
     {
-        // Tried again with the next heartbeat.
+        // Retried with the next heartbeat.
         link.inbox.keep_names_changed();
         tracing::debug!("the names of the functions could not be announced: {error}");
     }
 }
 
 impl InvalidationOutbox {
-    /// Tells the server of all that waits, over this link; then everybody trusts it again.
+    /// Sends all queued invalidations on this connection. When the outbox is empty, the backend is
+    /// used again.
     ///
-    /// Nothing has to be forgotten then: what began to be read before they were made was
-    /// forgotten with them, and since then nothing was read.
+    /// No local copy has to be dropped then: values whose read began before an invalidation were
+    /// dropped when the invalidation was queued, and nothing has been read since.
     pub(super) async fn deliver(&self, link: &Arc<Connection>) {
         while self.check().is_err() {
             let batch = self.next();
@@ -84,7 +85,8 @@ impl InvalidationOutbox {
                         tracing::debug!("an invalidation still waits for redis: {error}");
                         return;
                     }
-                    // It will never be taken: better to say so than to wait for ever.
+                    // Redis will never accept this invalidation: report the loss instead of
+                    // retrying forever.
                     Ok(Err(error)) => self.observer.tell(&Event::InvalidationDropped(error)),
                     Err(_) => return,
                 }

@@ -1,4 +1,4 @@
-//! A cluster's connections: routed by the driver, tracked by us.
+//! Connections to a cluster: the driver routes commands, and this module tracks the nodes.
 
 use std::iter;
 use std::net::SocketAddr;
@@ -23,7 +23,7 @@ use super::raw_entry::Replies;
 
 pub(super) type RoutedConnection = ClusterConnection<ClusterNode>;
 
-/// What the driver routes to.
+/// Node connection that the driver routes commands to.
 pub(super) trait RoutedNode:
     ConnectionLike + Connect + Clone + Send + Sync + Unpin + 'static
 {
@@ -49,11 +49,12 @@ pub(super) async fn send_all<C: RoutedNode>(
     Ok(all)
 }
 
-/// Sends commands to the node of the first one's slot; and whether it has sent some elsewhere.
+/// Sends commands to the node of the first command's slot. Returns the replies, and `true` if the
+/// commands were sent again one by one because the node redirected some.
 ///
-/// The driver follows redirections of single commands. Of a pipeline it sends all where one was
-/// sent, and gives up when another is sent back: then they go one by one. Those that were done
-/// already are done twice, which the scripts bear.
+/// The driver follows redirections of single commands. It sends a pipeline to one node, and fails
+/// if that node redirects one of its commands; the commands are then sent one by one. Commands that
+/// had already run then run twice, which the scripts tolerate.
 pub(super) async fn send_together<C: RoutedNode>(
     connection: &ClusterConnection<C>,
     commands: Vec<Cmd>,
@@ -90,7 +91,7 @@ pub(super) async fn send_together<C: RoutedNode>(
     Ok((Box::new(join_all(each).await.into_iter()), true))
 }
 
-/// Whether a node says that keys are elsewhere, or on their way.
+/// Returns `true` if a node reports that keys are on another node or are being moved.
 fn is_of_topology(error: &RedisError) -> bool {
     use redis::ServerErrorKind::{Ask, ClusterDown, MasterDown, Moved, ReadOnly, TryAgain};
     let redis::ErrorKind::Server(kind) = error.kind() else {
@@ -102,7 +103,7 @@ fn is_of_topology(error: &RedisError) -> bool {
     )
 }
 
-/// Sends a command to one node, whatever it is about.
+/// Sends a command to one node, independent of the command's keys.
 pub(super) async fn send_to<C: RoutedNode>(
     connection: &mut ClusterConnection<C>,
     host: &str,
@@ -118,25 +119,27 @@ pub(super) async fn send_to<C: RoutedNode>(
         .extract_error()
 }
 
-/// One node's connection: tracked from its first command on, and heard by its own reader.
+/// A connection to one node. Tracking is on from its first command, and its own reader handles its
+/// pushes.
 ///
-/// The driver's own way for pushes goes through a queue, in which a later reply overtakes them;
-/// and it makes and drops connections by itself, of which nobody is told.
+/// The driver's push channel is a queue, in which a later reply overtakes pushes; and the driver
+/// opens and drops connections without a notification.
 #[derive(Clone)]
 pub(super) struct ClusterNode {
     connection: MultiplexedConnection,
     _end: Arc<NodeEnd>,
 }
 
-/// Whose connections they are.
+/// State shared by the node connections of one cluster connection.
 pub(super) struct NodeScope {
-    /// Nobody, where a node does not tell of changes.
+    /// Handler of the nodes' pushes; `None` if a node does not support tracking.
     pub(super) inbox: Option<Arc<PushHandler>>,
-    /// A node has answered that it does not.
+    /// Set if a node has refused tracking.
     pub(super) refused: AtomicBool,
 }
 
-/// With the connection goes what its server watches over for us.
+/// Reports the loss of a node connection when dropped: the server's tracking ends with the
+/// connection.
 struct NodeEnd(Arc<NodeScope>);
 
 impl Drop for NodeEnd {
@@ -147,7 +150,8 @@ impl Drop for NodeEnd {
     }
 }
 
-/// The one thing of ours that the driver takes to where it connects.
+/// Passes the scope to new node connections: the resolver is the only object of this crate that the
+/// driver hands on to the place where it connects.
 pub(super) struct Resolver(pub(super) Arc<NodeScope>);
 
 tokio::task_local! {
@@ -208,7 +212,7 @@ impl Connect for ClusterNode {
     }
 }
 
-/// A connection that has resolved no host: none of a cluster's.
+/// Returns the error of a connection that has resolved no host, so it belongs to no cluster.
 fn nowhere() -> RedisError {
     RedisError::from((
         redis::ErrorKind::InvalidClientConfig,

@@ -14,13 +14,14 @@ use super::primaries::primaries;
 use super::push_handler::PushHandler;
 use super::tcp;
 
-/// Attempts at one command, redirections among them; a call's own deadline ends them in any case.
+/// Attempts at one command, redirections included. The deadline of the call applies in any case.
 const ATTEMPTS: u32 = 3;
 
-/// The longest pause between two of them.
+/// Longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 
-/// Connects to all primaries; which they are, and whether they tell of what was read there.
+/// Connects to all primaries. Returns the connection, the layout, and `true` if the nodes track
+/// what is read.
 pub(super) async fn connect(
     nodes: &[ConnectionInfo],
     settings: &RedisConfig,
@@ -53,7 +54,8 @@ async fn open(
         Some(_) => ProtocolVersion::RESP3,
         None => ProtocolVersion::RESP2,
     };
-    // One after the other: a node that was asked for the slots, and those that it names.
+    // Steps run one after the other: connect to a node that lists the slots, then to the listed
+    // nodes.
     let limit = settings.connect_timeout / 3;
     let client = ClusterClientBuilder::new(nodes.iter().cloned());
     #[cfg(feature = "tls")]
@@ -73,7 +75,8 @@ async fn open(
         .async_dns_resolver(Resolver(Arc::clone(scope)))
         .build()?;
     let mut connection = client.get_async_generic_connection::<ClusterNode>().await?;
-    // Up only when all of it is: who can't reach some keys would wait for them at each call.
+    // A cluster is up only if all its primaries reply: otherwise each call for a key on a missing
+    // primary would wait for its timeout.
     let topology = primaries(&mut connection).await?;
     Ok((connection, topology))
 }

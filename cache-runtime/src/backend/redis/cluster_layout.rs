@@ -3,7 +3,7 @@ use redis::Cmd;
 #[cfg(feature = "cluster")]
 use redis::cluster_routing::Slot;
 
-/// One of the servers that keys are on.
+/// Address of one server that holds keys.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum NodeAddress {
     LocalSession,
@@ -11,7 +11,7 @@ pub(super) enum NodeAddress {
     There(String, u16),
 }
 
-/// The servers that keys are on.
+/// Servers that hold the keys.
 pub(super) struct ClusterLayout {
     pub(super) places: Vec<NodeAddress>,
     #[cfg(feature = "cluster")]
@@ -19,7 +19,7 @@ pub(super) struct ClusterLayout {
 }
 
 impl ClusterLayout {
-    /// All keys are on one server.
+    /// Returns the layout of a single server that holds all keys.
     pub(super) fn one() -> Self {
         Self {
             places: vec![NodeAddress::LocalSession],
@@ -28,13 +28,13 @@ impl ClusterLayout {
         }
     }
 
-    /// Whether these servers are all in that one too.
+    /// Returns `true` if `other` contains all servers of this layout.
     pub(super) fn is_within(&self, other: &Self) -> bool {
         self.places.iter().all(|place| other.places.contains(place))
     }
 }
 
-/// Which of a cluster's servers each slot is on: one for each range of slots.
+/// Servers of a cluster's slots: for each range of slots, the index of its server.
 #[cfg(feature = "cluster")]
 #[derive(Clone, Default, PartialEq)]
 pub(super) struct SlotRanges(Vec<(u16, u16, usize)>);
@@ -49,7 +49,7 @@ impl SlotRanges {
         self.0.is_empty()
     }
 
-    /// Each slot, and the place of its server.
+    /// Iterates over all slots, each with the index of its server.
     pub(super) fn each(&self) -> impl Iterator<Item = (Slot, usize)> {
         let ranges = self.0.iter();
         ranges.flat_map(|&(first, last, place)| {
@@ -59,12 +59,12 @@ impl SlotRanges {
     }
 }
 
-/// The slot of the first key that a command is about.
+/// Returns the slot of the command's first key, or `None` if the command has no key.
 #[cfg(feature = "cluster")]
 pub(super) fn slot_of(command: &Cmd) -> Option<Slot> {
     use redis::Arg;
     let mut args = command.args_iter();
-    // A script's name and the number of its keys come before its first key.
+    // In `EVALSHA`, the script's hash and the number of keys come before the first key.
     let before = match args.next() {
         Some(Arg::Simple(b"EVALSHA")) => 2,
         _ => 0,

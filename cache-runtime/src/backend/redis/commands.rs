@@ -19,7 +19,7 @@ use crate::key::Key;
 use crate::key::pattern::KeyPattern;
 use crate::process::unique_id::UniqueId;
 
-/// How often a look is repeated whose generations change while it is under way.
+/// Attempts at a read or a claim whose generations change in the meantime.
 const LOOKS: usize = 5;
 
 impl Backend for RedisSession {
@@ -68,7 +68,7 @@ impl Backend for RedisSession {
             ClaimMode::IgnoreEntry => "ignore",
             ClaimMode::Force => "force",
         };
-        // An entry without a life, put there by hand, is of use for ever: its left is -1.
+        // An entry without a TTL, written by hand, never expires: its `PTTL` is -1.
         let beyond = match claimed.min_remaining_ttl.is_zero() {
             true => -2,
             false => i64::try_from(millis(claimed.min_remaining_ttl)).unwrap_or(i64::MAX),
@@ -119,7 +119,8 @@ impl Backend for RedisSession {
                     return Ok(ClaimReply::Held(Duration::from_millis(left)));
                 }
                 (Some(Value::Int(claimed::PAUSED)), _) => return Ok(ClaimReply::Paused),
-                // Either they are behind or we are: ask Redis itself for the generations.
+                // Either the holder's generations or the local ones are old: read the generations
+                // from Redis.
                 (Some(Value::Int(claimed::OTHER_STAMP)), Some(Value::BulkString(held))) => {
                     for group in claimed.groups {
                         self.inbox.generations.forget(group.key());
@@ -175,7 +176,7 @@ impl Backend for RedisSession {
         };
         let filled = self.script(&SCRIPTS.fill, entry.len(), fill).await;
         match filled {
-            // Twice does no harm: the second has no lease any more.
+            // Sending the script twice is harmless: a second one finds no lease.
             Err(error) if self.moves(&error) => {
                 let again = self.script(&SCRIPTS.fill, entry.len(), fill).await;
                 again.and_then(|reply| self.is_one(&reply))
@@ -230,12 +231,13 @@ impl Backend for RedisSession {
     }
 
     async fn announce(&self, name: &str, variant: &str) -> Result<(), Error> {
-        // On the link that restores the registry: its connection must hear of a loss.
+        // On the background connection, which restores the registry: it must be notified of a loss.
         self.steady().announce_name(name, variant).await
     }
 }
 
-/// Ends a call: whoever computes it loses its lease first.
+/// Returns the commands that delete a call's lease and entry. The lease comes first, so that a
+/// computation under way can no longer store its value.
 fn unlink(key: &Key) -> Vec<Cmd> {
     let unlink = |key: &str| {
         let mut unlink = cmd("UNLINK");
@@ -246,7 +248,7 @@ fn unlink(key: &Key) -> Vec<Cmd> {
 }
 
 impl RedisSession {
-    /// Whether a script has done what it was called for.
+    /// Returns `true` if the script reports that it has done its work.
     fn is_one(&self, reply: &Value) -> Result<bool, Error> {
         match reply {
             Value::Int(done) => Ok(*done == 1),
@@ -255,7 +257,7 @@ impl RedisSession {
     }
 
     async fn remove_once(&self, key: &Key) -> Result<u64, Error> {
-        // Our own variant at once: mostly there is no other.
+        // Remove the local variant in the same round trip: mostly there is no other variant.
         let asked = self.ask_variants(key);
         let is_asked = asked.is_some();
         let parts = asked.map(|asked| vec![asked]).into_iter();
@@ -270,7 +272,7 @@ impl RedisSession {
         let mut removed = self.unlinked(replies)?;
         let (others, lost) = self.other_variants(key, known);
         if lost {
-            // There may be variants that nobody knows of any more.
+            // The registry may have lost variants: invalidate the whole function.
             let function = Group::function(&self.settings.namespace, key.name());
             self.change(&[function]).await?;
         }
@@ -288,7 +290,7 @@ impl RedisSession {
         let changed = self.exchange(|mut line| async move {
             let change = |group: &Group| {
                 let mut change = match group.is_tag() {
-                    // The next reader makes one that lives as long as it needs.
+                    // The next reader creates a generation with the lifetime that the tag needs.
                     true => cmd("UNLINK"),
                     false => cmd("SET"),
                 };
@@ -304,7 +306,8 @@ impl RedisSession {
                 .into_iter()
                 .try_for_each(|reply| reply.extract_error().map(drop));
             match told {
-                // No room for another generation: with none at all, the next reader makes one.
+                // Redis has no memory for a new generation. Delete the old one: the next reader
+                // creates one.
                 Err(error) if error.code() == Some("OOM") => {
                     let mut unlink = cmd("UNLINK");
                     for group in groups {
@@ -320,7 +323,7 @@ impl RedisSession {
         Ok(())
     }
 
-    /// How many entries were removed, by the replies for leases and entries in turn.
+    /// Returns the number of removed entries. The replies alternate between leases and entries.
     fn unlinked(&self, replies: Vec<Value>) -> Result<u64, Error> {
         let replies = Value::Array(replies).extract_error();
         let counts = replies.and_then(|replies| Ok(redis::from_redis_value::<Vec<u64>>(replies)?));

@@ -8,7 +8,7 @@ use super::tls_config::TlsConfig;
 use super::topology::Topology;
 use crate::entry::header::HEADER;
 
-/// How a cache reaches its server.
+/// Configuration of a cache's Redis backend.
 pub(crate) struct RedisConfig {
     pub(crate) namespace: Arc<str>,
     pub(crate) target: Topology,
@@ -32,8 +32,8 @@ impl RedisConfig {
         format!("{}:settings", self.namespace)
     }
 
-    /// What an entry takes at most: a larger one is not read to its end, because all calls would
-    /// wait behind it.
+    /// Maximum size of an entry in bytes, header included. A larger entry is not read to its end,
+    /// because all calls on the connection would wait behind it.
     pub(super) fn largest_entry(&self) -> u64 {
         // Redis counts in 63 bits.
         (HEADER as u64)

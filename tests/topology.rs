@@ -1,6 +1,6 @@
 //! Beyond one server: a cluster, a server that sentinels watch over, a pool of the program's own.
 
-mod beyond {
+mod topology {
     mod cluster;
     mod links;
     mod logins;

@@ -7,15 +7,15 @@ use std::time::Duration;
 use recached::{Cache, Event, Policy, cached};
 use recached_tests::{Fault, Proxy, Server, cache_on, until};
 
-/// As the README has it.
+/// As the guide has it.
 const RULE: &str = "~shop:* ~{shop:* +ping +info +scan +get +set +getrange +getex +pttl +pexpire +del +unlink +hget +hset +hdel +hlen +hscan +hgetall +evalsha +script|load +client|tracking";
 
 const MINUTE: Policy = Policy::new(Duration::from_secs(60));
 
 #[test]
 fn the_rule_is_the_documented_one() {
-    let readme = include_str!("../../README.md");
-    assert!(readme.contains(RULE), "the README names another");
+    let page = include_str!("../../src/guide/operating.md");
+    assert!(page.contains(RULE), "the guide names another");
 }
 
 fn allow(server: &Server, rule: &str) {

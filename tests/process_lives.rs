@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 /// Runs the binary, for at most a minute; what it has printed.
 async fn life(turn: &str, place: &str) -> String {
-    let mut process = tokio::process::Command::new(env!("CARGO_BIN_EXE_lives"));
+    let mut process = tokio::process::Command::new(env!("CARGO_BIN_EXE_process_lives"));
     process.args([turn, place]).kill_on_drop(true);
     match place {
         "process" => process.env_remove("REDIS_URL"),

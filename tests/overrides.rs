@@ -61,19 +61,19 @@ async fn off_and_on(cache: &Cache) {
     assert_eq!(runs(), 1);
     assert_eq!(
         settings.disable("price").expect("it is good"),
-        ["settings.shop.price"]
+        ["overrides.shop.price"]
     );
     for _ in 0..3 {
         price(cache, 1).await;
     }
     assert_eq!(runs(), 3);
-    assert_eq!(cache.stats().function("settings.shop.price").bypasses, 3);
+    assert_eq!(cache.stats().function("overrides.shop.price").bypasses, 3);
     // More says more than less.
-    settings.enable("settings.shop.*").expect("it is good");
+    settings.enable("overrides.shop.*").expect("it is good");
     price(cache, 1).await;
     price(cache, 1).await;
     assert!(runs() <= 1);
-    settings.reset("settings.shop.*");
+    settings.reset("overrides.shop.*");
     price(cache, 1).await;
     assert_eq!(runs(), 1);
     settings.reset("price");
@@ -151,7 +151,7 @@ async fn a_shorter_ttl_holds_in_process() {
         RUNS.load(Ordering::SeqCst) >= 3
     })
     .await;
-    let stats = cache.stats().function("settings.shop.price");
+    let stats = cache.stats().function("overrides.shop.price");
     assert!(stats.near_hits > 0, "{stats:?}");
 }
 
@@ -176,7 +176,7 @@ async fn is_computed(cache: &Cache, name: &str, count: u64) {
 async fn a_shorter_ttl_holds_for_what_is_being_computed_in_process() {
     let (cache, end) = (in_process(), Arc::new(Notify::new()));
     let call = tokio::spawn(slow(cache.clone(), Arc::clone(&end), 1));
-    is_computed(&cache, "settings.slow", 1).await;
+    is_computed(&cache, "overrides.slow", 1).await;
     let short = Duration::from_millis(50);
     cache.overrides().ttl("slow", short).expect("it is good");
     end.notify_one();
@@ -184,14 +184,14 @@ async fn a_shorter_ttl_holds_for_what_is_being_computed_in_process() {
     tokio::time::sleep(short).await;
     end.notify_one();
     slow(cache.clone(), end, 1).await;
-    assert_eq!(cache.stats().function("settings.slow").computations, 2);
+    assert_eq!(cache.stats().function("overrides.slow").computations, 2);
 }
 
 #[tokio::test]
 async fn what_is_being_computed_is_not_served_once_it_is_off() {
     let (cache, end) = (in_process(), Arc::new(Notify::new()));
     let call = tokio::spawn(slow_tagged(cache.clone(), Arc::clone(&end), 1));
-    is_computed(&cache, "settings.slow_tagged", 1).await;
+    is_computed(&cache, "overrides.slow_tagged", 1).await;
     cache
         .overrides()
         .disable("slow_tagged")
@@ -200,13 +200,13 @@ async fn what_is_being_computed_is_not_served_once_it_is_off() {
     assert_eq!(call.await.expect("no panic"), 1);
     end.notify_one();
     slow_tagged(cache.clone(), end, 1).await;
-    assert_eq!(cache.stats().function("settings.slow_tagged").bypasses, 1);
+    assert_eq!(cache.stats().function("overrides.slow_tagged").bypasses, 1);
 }
 
 /// One who has waited for another since before a setting leads in its place.
 async fn who_has_waited_since_before_it_was_off_keeps_nothing(one: &Cache, two: &Cache) {
     let end = Arc::new(Notify::new());
-    let stats = || one.stats().function("settings.slow");
+    let stats = || one.stats().function("overrides.slow");
     let call = |id| slow(one.clone(), Arc::clone(&end), id);
     // From then on the generations are known, and no push of theirs ends a flight.
     until("a copy is kept", || async {
@@ -218,7 +218,7 @@ async fn who_has_waited_since_before_it_was_off_keeps_nothing(one: &Cache, two: 
     .await;
     let before = stats().computations;
     let leader = tokio::spawn(call(1));
-    is_computed(one, "settings.slow", before + 1).await;
+    is_computed(one, "overrides.slow", before + 1).await;
     let follower = tokio::spawn(call(1));
     tokio::time::sleep(Duration::from_millis(100)).await;
     one.overrides().disable("slow").expect("it is good");
@@ -276,7 +276,7 @@ async fn the_fleet_is_told_and_lists_who_has_set_what(backend: Backend) {
         "no function of that name: {functions:?}"
     );
     let functions = fleet.disable("*.shop.*").await.expect("it works");
-    assert_eq!(functions, ["settings.shop.price"]);
+    assert_eq!(functions, ["overrides.shop.price"]);
     // Here at once.
     runs();
     price(&one, 1).await;

@@ -12,10 +12,10 @@ const ON_A_CLUSTER: &str = "+cluster|slots +asking";
 
 /// What the README has for one server.
 fn rule() -> &'static str {
-    let readme = include_str!("../../README.md");
-    assert!(readme.contains(&format!("on a cluster also `{ON_A_CLUSTER}`")));
-    assert!(readme.contains("behind sentinels also `+role`"));
-    let (_, rule) = readme
+    let page = include_str!("../../src/guide/operating.md");
+    assert!(page.contains(&format!("on a cluster also `{ON_A_CLUSTER}`")));
+    assert!(page.contains("behind sentinels also `+role`"));
+    let (_, rule) = page
         .split_once("ACL SETUSER app on >password ")
         .expect("it is there");
     rule.lines().next().expect("it is one line")
