@@ -95,7 +95,10 @@ fn functions_that_a_macro_gives_one_name_are_refused_loudly_and_still_answer() {
     let error = second::load_entry(1).invalidate();
     let error = error.expect_err("the name is taken");
     assert_eq!(error.kind(), recached::ErrorKind::NameTaken);
-    assert!(error.to_string().contains("generated_names.second.load"), "{error}");
+    assert!(
+        error.to_string().contains("generated_names.second.load"),
+        "{error}"
+    );
 }
 
 #[expect(non_camel_case_types, reason = "names that generated code may mention")]
@@ -274,7 +277,12 @@ async fn a_name_in_another_script_is_a_name_wherever_one_is_asked_for() {
     let report = recached::invalidate_keys("検索:名前:é").await;
     assert_eq!(report.expect("it is a pattern").entries, 1);
     assert_eq!(call().await, (before + 1, 3));
-    assert!(recached::stats().function("generated_names.länge.größe").near_hits > 0);
+    assert!(
+        recached::stats()
+            .function("generated_names.länge.größe")
+            .near_hits
+            > 0
+    );
     assert!(
         recached::invalidate("grosse")
             .await

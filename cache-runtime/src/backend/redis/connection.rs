@@ -22,49 +22,49 @@ use crate::backend::redis::push_handler::PushHandler;
 use crate::error::Error;
 use crate::process::background;
 
-/// In how many turns an answer to the question whether the server is there is waited for, and how
-/// long each takes at most.
+/// Maximum number of turns in which a reply from the server is awaited, and the longest duration of
+/// a turn.
 const TURNS: u32 = 4;
 const LONGEST_TURN: Duration = Duration::from_millis(250);
 
-/// How long a runtime may not come to read its connection before its calls go by another: where all
-/// of this machine is busy, that would help none of them.
+/// Time for which a runtime may fail to read its connection before its calls use another
+/// connection. If the whole machine is busy, another connection would help none of the calls.
 pub(super) const BUSY: Duration = Duration::from_millis(250);
 
-/// How many times as long it is waited for while more waits here than is on the way: a burst of our
-/// own, which takes the processors from whoever would have to answer.
+/// Factor by which the number of turns grows if more commands wait here than are in flight. Such a
+/// burst of this process takes the processors from the tasks that would handle the reply.
 const PATIENCE_IN_A_BURST: u32 = 8;
 
-/// How long it is waited for on a machine that is too busy to tell.
+/// Time after which turns count even on a machine that is too busy to measure them.
 pub(super) const LONGEST_DOUBT: Duration = Duration::from_secs(2);
 
-/// How often a quiet connection is asked whether it is still there.
+/// Interval between two pings of a quiet connection.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(1);
 
-/// One multiplexed connection that stays checked out of its pool, is replaced when it breaks,
-/// and hears what the server pushes. It lives on one runtime and serves callers on any.
+/// One multiplexed connection that stays checked out of its pool, is replaced when it breaks, and
+/// receives the server's pushes. The connection lives on one runtime and serves callers on any.
 pub(crate) struct Connection {
     pub(super) settings: Arc<RedisConfig>,
     pub(super) names: Arc<AnnouncedNames>,
     pub(super) queue: Arc<InvalidationOutbox>,
-    /// Where pushes about what is read on it arrive.
+    /// Handler of the pushes about what is read on this connection.
     pub(super) inbox: Arc<PushHandler>,
-    /// They arrive on the steady link's connection.
+    /// Set if these pushes arrive on the background connection.
     pub(super) redirected: bool,
-    /// Its connection may be gone: look.
+    /// Wakes the supervisor to check the connection, which may be gone.
     pub(super) doubt: Arc<Notify>,
     pub(super) lanes: Arc<NodeBatchers>,
     up: AtomicBool,
-    /// Replies on its connection do not fit their requests.
+    /// Set when replies on the connection do not match their requests.
     broken: AtomicBool,
     status: RwLock<ConnectionStatus>,
     changed: Notify,
     pub(super) alive: Arc<AtomicBool>,
     heard: Mutex<Instant>,
-    /// Wakes who waits for an answer.
+    /// Wakes tasks that wait for a reply.
     heard_again: Notify,
     pub(super) chores: Arc<Chores>,
-    /// The link on our own runtime, unless this is it.
+    /// The background connection; `None` if this is the background connection.
     pub(super) steady: Option<Arc<Connection>>,
 }
 
@@ -79,24 +79,25 @@ pub(super) struct Established {
     pub(super) connection: Transport,
     pub(super) tracking: bool,
     pub(super) epoch: ConnectionEpoch,
-    /// What the server calls it, where others may have their pushes sent to it.
+    /// Client id on the server, if other connections may redirect their pushes to this one.
     pub(super) id: Option<i64>,
 }
 
-/// What is to be thought of a server that has not answered in time.
+/// Cause of a reply that did not arrive in time.
 pub(super) enum SilenceCause {
-    /// It does not answer: nothing is sent to it until it does.
+    /// The server does not reply: nothing is sent until it does.
     Away,
-    /// It has answered what was asked since, by another connection: this one is not read.
+    /// The server has replied to a later command on the background connection: this connection is
+    /// not read.
     Busy,
-    /// It has answered what was asked since.
+    /// The server has replied to a later command on this connection.
     Slow,
 }
 
-/// A connection to send on.
+/// Handle of a connection to send on.
 pub(super) struct ConnectionHandle {
     pub(super) connection: Transport,
-    /// Whether the server tells us of changes to what we read.
+    /// Set if the server pushes changes of what is read.
     pub(super) tracking: bool,
     pub(super) epoch: ConnectionEpoch,
 }
@@ -133,8 +134,9 @@ impl Connection {
         link
     }
 
-    /// Nobody has heard of the connection for some heartbeats: the runtime that it lives on is
-    /// blocked, and what it has read may have changed. It takes calls again when it answers.
+    /// Takes the connection down if there was no reply for three heartbeats: its runtime is
+    /// blocked, and what was read on the connection may have changed. The connection takes calls
+    /// again when the next reply arrives.
     pub(super) fn give_up_if_deaf(&self) {
         if self.is_up() && self.is_deaf() {
             self.fall("its runtime is blocked");
@@ -146,12 +148,12 @@ impl Connection {
         self.heard().elapsed() > HEARTBEAT * 3
     }
 
-    /// Whether its connection has answered what was asked after this moment.
+    /// Returns `true` if the server has replied to a command that was sent after `since`.
     pub(super) fn was_heard_since(&self, since: Instant) -> bool {
         self.heard() > since
     }
 
-    /// Its connection has answered what was asked at this moment.
+    /// Records a reply to a command that was sent at `asked`.
     pub(super) fn hear(&self, asked: Instant) {
         *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = asked;
         self.heard_again.notify_waiters();
@@ -161,28 +163,29 @@ impl Connection {
         *self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether its runtime still runs.
+    /// Returns `true` while the runtime of the connection is running.
     pub(super) fn is_alive(&self) -> bool {
         self.alive.load(Ordering::Acquire)
     }
 
-    /// The link for what must go on while the caller's runtime is busy or blocked.
+    /// Returns the background connection, for work that must go on while the caller's runtime is
+    /// busy or blocked.
     pub(crate) fn steady(self: &Arc<Self>) -> Arc<Self> {
         Arc::clone(self.steady.as_ref().unwrap_or(self))
     }
 
-    /// Whether a call could be sent at this moment.
+    /// Returns `true` if a call can be sent now.
     pub(super) fn is_up(&self) -> bool {
         self.up.load(Ordering::Acquire)
     }
 
-    /// Whether the server pushes what changes.
+    /// Returns `true` if the server pushes changes.
     pub(crate) fn is_tracking(&self) -> bool {
         let status = self.status.read().unwrap_or_else(PoisonError::into_inner);
         matches!(&*status, ConnectionStatus::Established(up) if up.tracking)
     }
 
-    /// Runs one exchange within `limit`, connecting included.
+    /// Runs one exchange within `limit`, which includes the wait for a connection.
     pub(super) async fn exchange<T, F>(
         &self,
         limit: Duration,
@@ -191,7 +194,7 @@ impl Connection {
     where
         F: Future<Output = RedisResult<T>>,
     {
-        // Pinned here, and not moved into its deadline.
+        // Pinned here, so that it is not moved into its timeout.
         let mut work = pin!(async {
             let line = self.line().await?;
             exchange(line).await.map_err(|error| self.error(&error))
@@ -218,20 +221,22 @@ impl Connection {
         }
     }
 
-    /// A call has waited for half of its patience: is it the server, or this connection's reader?
-    /// The connection on our own runtime can tell.
+    /// Pings the server on the background connection, to find out if the server or the reader of
+    /// this connection is slow. Called when a call has waited for half of its limit.
     pub(super) fn ask_whether_it_answers(&self) {
         let steady = self.steady.as_deref().unwrap_or(self);
         steady.doubt.notify_one();
     }
 
-    /// Its runtime does not come to read it: calls go by another until it does.
+    /// Takes the connection down because its runtime does not read it; calls use another connection
+    /// until it does.
     pub(super) fn leave(&self) {
         self.fall("its runtime is busy");
         self.doubt.notify_one();
     }
 
-    /// What was sent at this moment was not answered in time: nobody else shall wait in vain for it.
+    /// Determines why a command sent at `sent` got no reply in time. A server that does not reply
+    /// is taken out of use, so that no other call waits for it in vain.
     pub(super) async fn judge(&self, sent: Instant) -> SilenceCause {
         let steady = self.steady.as_deref().unwrap_or(self);
         self.ask_whether_it_answers();
@@ -258,7 +263,8 @@ impl Connection {
                 break;
             };
             let _ = heard.await;
-            // One that takes longer than it should says that it is this machine which is busy.
+            // A turn that takes much longer than planned shows that this machine is busy: do not
+            // count it.
             let is_ours = turned.elapsed() > turn * 3 / 2 && begun.elapsed() < LONGEST_DOUBT;
             turns += u32::from(!is_ours);
         }
@@ -267,7 +273,8 @@ impl Connection {
         SilenceCause::Away
     }
 
-    /// What a caller is told of it; if it may be the connection's end, that is looked into.
+    /// Converts a driver error into the caller's error. If the error may mean the end of the
+    /// connection, the connection is checked.
     pub(super) fn error(&self, error: &RedisError) -> Error {
         if error.kind() == redis::ErrorKind::UnexpectedReturnType {
             return self.mixed_up();
@@ -278,8 +285,8 @@ impl Connection {
         error_of(error)
     }
 
-    /// A reply was not the one to its request: the connection is given up, with all that was read
-    /// on it.
+    /// Gives up the connection, with all that was read on it, because a reply did not match its
+    /// request.
     pub(super) fn mixed_up(&self) -> Error {
         let text = "replies do not fit their requests: something in between repeats or adds some";
         if !self.broken.swap(true, Ordering::AcqRel) {
@@ -290,7 +297,7 @@ impl Connection {
         unreachable(text)
     }
 
-    /// Whether the connection is to be given up.
+    /// Returns `true` if the connection must be given up.
     pub(super) fn is_broken(&self) -> bool {
         self.broken.load(Ordering::Acquire)
     }
@@ -309,7 +316,7 @@ impl Connection {
         }
     }
 
-    /// `None` while the first attempt to connect is under way.
+    /// Returns the handle to send on, or `None` while the first attempt to connect is under way.
     pub(super) fn line_now(&self) -> Option<Result<ConnectionHandle, Error>> {
         match &*self.status.read().unwrap_or_else(PoisonError::into_inner) {
             ConnectionStatus::Established(up)
@@ -327,7 +334,7 @@ impl Connection {
         }
     }
 
-    /// The error of who can't be sent by this link.
+    /// Returns the error of a call that cannot be sent on this connection.
     fn unreachable(&self, reason: &str) -> Error {
         let error = unreachable(reason);
         match self.steady.as_ref().is_some_and(|steady| steady.is_up()) {
@@ -336,7 +343,7 @@ impl Connection {
         }
     }
 
-    /// Takes no calls until the server has answered a ping.
+    /// Stops taking calls until the server has replied to a ping.
     pub(super) fn doubt(&self) {
         if !self.is_down() {
             self.fall("it did not answer in time");
@@ -344,18 +351,19 @@ impl Connection {
         self.doubt.notify_one();
     }
 
-    /// Its connection is a new one.
+    /// Clears the broken state, because the connection has been replaced.
     pub(super) fn renewed(&self) {
         self.broken.store(false, Ordering::Release);
     }
 
-    /// Takes calls; what began while it took none may have missed an invalidation.
+    /// Takes calls again. Computations that began while the connection was down may have missed an
+    /// invalidation, so calls no longer join them.
     pub(super) fn restore(&self, up: Established) {
         if self.redirected {
             self.turn(ConnectionStatus::Established(up));
             return;
         }
-        // What outlived the connection must not outlive the outage.
+        // Copies that were kept while the connection was lost must not outlive the outage.
         self.inbox.found();
         if matches!(
             self.turn(ConnectionStatus::Established(up)),
@@ -365,7 +373,7 @@ impl Connection {
         }
     }
 
-    /// Takes no calls any more.
+    /// Stops taking calls.
     pub(super) fn fall(&self, reason: &str) {
         self.turn(ConnectionStatus::Down(reason.into()));
     }
@@ -381,20 +389,20 @@ impl Connection {
         let change = reason.as_deref().unwrap_or("the connection is another");
         self.lanes.set_open(up, || self.unreachable(change));
         let before = std::mem::replace(&mut *now, status);
-        // Flights and observers have locks of their own: none is taken under ours.
+        // Flights and observers have locks of their own: release this lock before using them.
         drop(now);
         self.changed.notify_waiters();
         let was = matches!(before, ConnectionStatus::Established(_));
         self.settings.health.turned(was, reason.as_ref());
         if self.steady.is_none() {
-            // Pushes of others come to its connection.
+            // Pushes for other connections arrive on this one.
             self.settings.health.look_again();
         }
         before
     }
 
-    /// Where others may have their pushes sent: what the server calls its connection, and which of
-    /// its connections that is.
+    /// Returns the target for pushes of other connections: the client id of the connection on the
+    /// server, and its epoch.
     pub(super) fn hears(&self) -> Option<(i64, ConnectionEpoch)> {
         let status = self.status.read().unwrap_or_else(PoisonError::into_inner);
         match &*status {

@@ -6,18 +6,19 @@ use tokio::sync::Mutex;
 use crate::error::{Error, ErrorKind};
 use crate::process::background;
 
-/// Who a connection logs in as: for [`Builder::credentials`](crate::Builder::credentials).
+/// Login of a connection, for [`Builder::credentials`](crate::Builder::credentials).
 #[derive(Clone)]
 pub struct Credentials {
     pub(crate) user: Option<String>,
     pub(crate) password: String,
 }
 
-/// Who gives them, at each new connection.
+/// Callback that supplies the login of each new connection.
 #[derive(Clone)]
 pub(crate) struct CredentialsProvider {
     give: Arc<dyn Fn() -> Credentials + Send + Sync>,
-    /// Held while it is asked: one that hangs takes one thread, however many wait for it.
+    /// Locked while the callback runs: a callback that hangs occupies one thread, however many
+    /// connections wait for it.
     turn: Arc<Mutex<()>>,
 }
 
@@ -29,8 +30,9 @@ impl CredentialsProvider {
         }
     }
 
-    /// Asks on a thread that may block: it may read a file, or call another service. Never one of
-    /// the caller's runtime, which would not end before it.
+    /// Runs the callback on a thread that may block, because the callback may read a file or call
+    /// another service. The thread never belongs to the caller's runtime, whose shutdown would wait
+    /// for the callback.
     pub(crate) async fn ask(&self) -> Result<Credentials, Error> {
         let turn = Arc::clone(&self.turn).lock_owned().await;
         let give = Arc::clone(&self.give);
@@ -48,7 +50,7 @@ impl CredentialsProvider {
 }
 
 impl Credentials {
-    /// A user of the server's access list.
+    /// Creates a login for a user in the server's access control list.
     pub fn new(user: impl Into<String>, password: impl Into<String>) -> Self {
         Self {
             user: Some(user.into()),
@@ -56,7 +58,7 @@ impl Credentials {
         }
     }
 
-    /// The default user.
+    /// Creates a login for the default user.
     pub fn password(password: impl Into<String>) -> Self {
         Self {
             user: None,

@@ -10,16 +10,17 @@ use super::scripts::SCRIPTS;
 use crate::invalidation::group::Group;
 use crate::process::unique_id::UniqueId;
 
-/// How long its id is waited for; then it is asked for with the next heartbeat.
+/// Longest wait for the id of the database. After it, the next heartbeat asks again.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Recognises the database behind a connection: `SWAPDB` exchanges two of them, and pushes nothing.
+/// Detects an exchange of the database behind a connection: `SWAPDB` exchanges two databases and
+/// pushes nothing.
 #[derive(Default)]
 pub(super) struct DatabaseId(Option<UniqueId>);
 
 impl DatabaseId {
-    /// Whether another database has come in the place of the one that was there at the last
-    /// heartbeat. A cluster has one database only.
+    /// Returns `true` if the database is not the one of the last heartbeat. A cluster has one
+    /// database only.
     pub(super) async fn was_swapped(
         &mut self,
         up: &mut Established,
@@ -36,13 +37,14 @@ impl DatabaseId {
         };
         match timeout(PATIENCE, make(&mut line, &group)).await {
             Ok(Ok((Some(id), _))) => self.0.replace(id).is_some_and(|before| before != id),
-            // A server that takes no writes, or that is busy, says nothing about it.
+            // A server that rejects writes or is busy gives no information about the database.
             _ => false,
         }
     }
 }
 
-/// The generation of a group that had none, and whether something else stood there.
+/// Returns the generation of a group, created if the group had none, and `true` if the key held
+/// something else.
 async fn make(line: &mut ConnectionHandle, group: &Group) -> RedisResult<(Option<UniqueId>, bool)> {
     let mut call = SCRIPTS.generation.key(group.key());
     call.arg(&UniqueId::fresh().0)

@@ -3,11 +3,11 @@ use redis::RedisError;
 
 use crate::error::{Error, ErrorKind};
 
-/// The error of whoever gets no connection.
+/// Returns the error of a call that gets no connection from the pool.
 pub(super) fn error_of_pool(error: PoolError) -> Error {
     match error {
         PoolError::Backend(error) => error_of_attempt(&error),
-        // The pool's clock may be ahead of the driver's and of the link's.
+        // The pool's timeout may expire before those of the driver and the connection.
         PoolError::Timeout(TimeoutType::Create) => Error::new(
             ErrorKind::Timeout,
             format!("no connection in time; {SILENT}"),
@@ -16,12 +16,14 @@ pub(super) fn error_of_pool(error: PoolError) -> Error {
     }
 }
 
-/// The server is there, whatever it says; except that it wants another login.
+/// Returns `true` if the server has replied, with whatever error. `NOAUTH` does not count: the
+/// server requires another login.
 pub(super) fn is_answer(error: &RedisError) -> bool {
     matches!(error.kind(), redis::ErrorKind::Server(_)) && error.code() != Some("NOAUTH")
 }
 
-/// The server answered, and does not do what was asked: an older protocol, a proxy.
+/// Returns `true` if the server has replied that it does not support the request, as older servers
+/// and proxies do. A server that is loading or has too many clients does not count.
 pub(super) fn is_refusal(error: &RedisError) -> bool {
     let for_now = error.code() == Some("LOADING")
         || error
@@ -31,7 +33,7 @@ pub(super) fn is_refusal(error: &RedisError) -> bool {
         || matches!(error.kind(), redis::ErrorKind::RESP3NotSupported)
 }
 
-/// What a caller may see of a driver's error: category and code, never data.
+/// Converts a driver error into the caller's error, with category and code but never with data.
 pub(super) fn error_of(error: &RedisError) -> Error {
     let kind = match error.kind() {
         redis::ErrorKind::Server(_) | redis::ErrorKind::Extension => ErrorKind::Server,
@@ -87,16 +89,16 @@ const WRONG_LOGIN: &str = "redis answered WRONGPASS: it does not know this user 
 const NO_LOGIN: &str =
     "redis wants a login: write redis://user:password@host, or give `credentials`";
 
-/// What it may mean that nothing is said there that can be read.
+/// Possible causes if a server sends no readable reply.
 pub(super) const SILENT: &str = "if somebody listens there, it is no redis server, or it speaks TLS (rediss://) where the url does not, or the other way round";
 
-/// The error of an attempt to connect.
+/// Returns the error of an attempt to connect.
 pub(super) fn error_of_attempt(error: &RedisError) -> Error {
     let known = error_of(error);
     if !error.is_io_error() {
         return known;
     }
-    // Of a cluster's nodes the driver gives the text alone.
+    // For nodes of a cluster, the driver gives only the text.
     let text = error.to_string();
     let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
     let message = if says(&["WRONGPASS"]) {
@@ -111,7 +113,7 @@ pub(super) fn error_of_attempt(error: &RedisError) -> Error {
     Error::new(known.kind(), message)
 }
 
-/// What a server answers that starts, stops, changes its role, is full or busy.
+/// Error codes of a server that is starting, stopping, changing its role, full or busy.
 const FOR_NOW: [&str; 10] = [
     "BUSY",
     "CLUSTERDOWN",

@@ -16,9 +16,9 @@ use crate::error::Error;
 #[cfg(feature = "sentinel")]
 use crate::error::ErrorKind;
 
-/// A pool of the program's own, for [`Builder::pool`](crate::Builder::pool): of
-/// `deadpool_redis`, for one server, a cluster (feature `cluster`) or a server that sentinels watch
-/// over (feature `sentinel`), whose failovers are followed.
+/// A `deadpool_redis` pool that the program owns, for [`Builder::pool`](crate::Builder::pool). The
+/// pool is for one server, a cluster (feature `cluster`) or a server that sentinels monitor
+/// (feature `sentinel`), whose failovers are followed.
 #[derive(Clone)]
 pub struct ExternalPool(PoolKind);
 
@@ -32,7 +32,7 @@ enum PoolKind {
 }
 
 impl ExternalPool {
-    /// Whether the server that is there may turn out to be the wrong one.
+    /// Returns `true` if the connected server may turn out to be the wrong one after a failover.
     pub(super) fn moves(&self) -> bool {
         match self.0 {
             #[cfg(feature = "sentinel")]
@@ -41,7 +41,8 @@ impl ExternalPool {
         }
     }
 
-    /// A connection for good. Nobody but its owner can say that it shall hear of changes.
+    /// Checks out a connection for good. Tracking stays off, because only the owner of a connection
+    /// may enable it.
     pub(super) async fn connect(&self) -> Result<Checkout, Error> {
         let (mut wire, lent) = match &self.0 {
             PoolKind::One(pool) => {
@@ -68,8 +69,8 @@ impl ExternalPool {
     }
 }
 
-/// A connection to the server that the sentinels name: the pool may have others yet, to one that
-/// they have replaced.
+/// Checks out a connection to the server that the sentinels name. The pool may still hold
+/// connections to a server that the sentinels have replaced.
 #[cfg(feature = "sentinel")]
 async fn watched(pool: &deadpool_redis::sentinel::Pool) -> Result<Checkout, Error> {
     let lookout = FailoverWatcher::of_pool(pool).await;
@@ -77,7 +78,7 @@ async fn watched(pool: &deadpool_redis::sentinel::Pool) -> Result<Checkout, Erro
     for _ in 0..=pool.status().max_size {
         let connection = pool.get().await.map_err(error_of_pool)?;
         let mut connected = (*connection).clone();
-        // What is not used is given up with it, and leaves the pool.
+        // A connection that is not used is dropped with this value and leaves the pool.
         let lent = BorrowedConnection(Some(PoolObject::Sentinel(connection)));
         let is_there = match &lookout {
             Some(lookout) => {
@@ -124,7 +125,7 @@ impl From<deadpool_redis::sentinel::Pool> for ExternalPool {
 
 impl std::fmt::Debug for ExternalPool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // A pool's own text may hold its url.
+        // The `Debug` output of a pool may contain its URL.
         f.write_str("Given")
     }
 }

@@ -9,30 +9,32 @@ use tokio::time::timeout;
 use super::driver_error::is_answer;
 use super::health::ServerAddress;
 
-/// How long the sentinels are waited for; then they are asked the next time, another one first.
+/// Longest wait for the sentinels. After it, the next check asks again, beginning with a random
+/// sentinel.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// Looks whether the sentinels still name the server that we are connected to.
+/// Checks if the sentinels still name the connected server.
 ///
-/// One that they have replaced may not know it: cut off from them, or just thawed, it calls itself
-/// the primary, while others invalidate on the one that came after.
+/// A server that the sentinels have replaced may not know it: cut off from the sentinels, or just
+/// resumed after a freeze, the server calls itself the primary while other processes send
+/// invalidations to its successor.
 pub(super) struct FailoverWatcher {
-    /// The server, as it was named.
+    /// Server, as it was named.
     named: ServerAddress,
     way: SentinelRoute,
 }
 
-/// How the sentinels are asked.
+/// Route of requests to the sentinels.
 enum SentinelRoute {
-    /// On a connection of our own.
+    /// On a connection of the watcher's own.
     Direct(Direct),
-    /// By the pool that our connection is of.
+    /// Through the pool that the connection was checked out of.
     Pool(Pool),
 }
 
 struct Direct {
     sentinels: Vec<ConnectionInfo>,
-    /// What they call the server.
+    /// Name of the server in the configuration of the sentinels.
     name: String,
     sentinel: Option<MultiplexedConnection>,
 }
@@ -53,7 +55,8 @@ impl FailoverWatcher {
         }
     }
 
-    /// Nothing if the server that they name does not say who it is.
+    /// Creates a watcher for a pool. Returns `None` if the server that the sentinels name does not
+    /// report its run id.
     pub(super) async fn of_pool(pool: &Pool) -> RedisResult<Option<Self>> {
         let named = named_by(pool).await?;
         Ok(named.map(|named| Self {
@@ -62,21 +65,21 @@ impl FailoverWatcher {
         }))
     }
 
-    /// The server, as it was named.
+    /// Returns the server, as it was named.
     pub(super) fn named(&self) -> &ServerAddress {
         &self.named
     }
 
-    /// Whether each link may look for itself.
+    /// Returns `true` if a check is cheap enough to run on each connection.
     pub(super) fn is_cheap(&self) -> bool {
         match self.way {
             SentinelRoute::Direct(_) => true,
-            // A pool connects to the server that they name.
+            // A pool connects to the server that the sentinels name.
             SentinelRoute::Pool(_) => false,
         }
     }
 
-    /// Whether another is named. While no sentinel answers, none is.
+    /// Returns `true` if the sentinels name another server, and `false` if no sentinel replies.
     pub(super) async fn names_another(&mut self) -> bool {
         let named = match &mut self.way {
             SentinelRoute::Direct(direct) => {
@@ -96,13 +99,15 @@ fn place(host: &str, port: u16) -> ServerAddress {
     format!("{host}:{port}")
 }
 
-/// A pool does not tell which server its sentinels name; the server itself does.
+/// Returns the server that the sentinels of a pool name. A pool does not expose the name, so the
+/// server itself is asked.
 async fn named_by(pool: &Pool) -> RedisResult<Option<ServerAddress>> {
     let mut fresh = pool.manager().create().await?;
     identity(&mut fresh).await
 }
 
-/// Which server this is: another after each start. Nothing if it does not tell.
+/// Returns the run id of the server, which changes with each start, or `None` if the server does
+/// not report one.
 pub(super) async fn identity(
     connection: &mut MultiplexedConnection,
 ) -> RedisResult<Option<ServerAddress>> {

@@ -1,4 +1,4 @@
-//! What is set of the fleet's functions.
+//! Overrides of the fleet's functions.
 
 use super::hash::ENDS;
 use super::scripts::SCRIPTS;
@@ -7,8 +7,8 @@ use crate::error::Error;
 use crate::overrides::rules::MOST;
 
 impl RedisSession {
-    /// What the fleet has set, all of it: read in pieces, each with its own patience, and no more
-    /// than one field beyond [`MOST`].
+    /// Reads all overrides of the fleet in pieces, each with its own time limit, and no more than
+    /// one field beyond [`MOST`].
     pub(super) async fn fleet_settings(&self) -> Result<Vec<(String, String)>, Error> {
         let key = self.settings.settings_key();
         let key = key.as_str();
@@ -17,7 +17,7 @@ impl RedisSession {
         loop {
             let (next, fields) = match self.piece_of_hash(key, cursor).await? {
                 Ok(piece) => piece,
-                // Nothing is set.
+                // The key holds another type, so no override is set.
                 Err(error) => {
                     tracing::warn!(%error, "the overrides of the fleet can't be read");
                     return Ok(all);
@@ -25,7 +25,7 @@ impl RedisSession {
             };
             for pair in fields.chunks_exact(2) {
                 let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-                // One that is no text is told of as one that can't be read.
+                // A field that is not text is reported as malformed.
                 all.push((text(&pair[0]), text(&pair[1])));
             }
             if next == ENDS || all.len() > MOST {
@@ -42,7 +42,7 @@ impl RedisSession {
     ) -> Result<(), Error> {
         let key = self.settings.settings_key();
         let key = key.as_str();
-        // On the link that hears of changes.
+        // On the background connection, which receives the pushes of changes.
         let steady = self.steady();
         steady
             .exchange(|mut line| async move {
@@ -63,13 +63,13 @@ impl RedisSession {
         steady.apply_settings().await
     }
 
-    /// Brings into force here what the fleet has set at this moment.
+    /// Applies the overrides that the fleet has set now.
     pub(crate) async fn apply_settings(&self) -> Result<(), Error> {
         let steady = self.steady();
         loop {
             let told = steady.inbox.listener.settings_told();
             let all = steady.fleet_settings().await?;
-            // If another reading has come meanwhile: which of the two is the later one?
+            // If another reading was applied meanwhile, their order is unknown: read again.
             if steady.inbox.listener.settings(told, all) {
                 return Ok(());
             }

@@ -8,13 +8,13 @@ use crate::invalidation::group::{GenerationStamp, Group, is_tag};
 use crate::key::fingerprint::digest;
 use crate::process::unique_id::UniqueId;
 
-/// Groups remembered at most; past it all are forgotten and read again.
+/// Maximum number of groups kept. Beyond it, all are dropped and read again.
 const MOST: usize = 100_000;
 
-/// The generations that one connection has read and that its server tracks for it.
+/// The generations that were read on one connection and that its server tracks.
 ///
-/// A push removes what it names. A reply counts only if the token under which it was asked for
-/// is still there: one that a push has overtaken is never kept.
+/// A push removes the generations it names. A reply is kept only if the token of its fetch is still
+/// present: a reply that a push has overtaken is never kept.
 #[derive(Default)]
 pub(crate) struct Generations {
     known: RwLock<KnownGeneration>,
@@ -25,17 +25,17 @@ pub(crate) struct Generations {
 #[derive(Default)]
 struct KnownGeneration {
     groups: HashMap<u128, GenerationSlot, DefaultHashBuilder>,
-    /// Of the calls without tags, by their function: to digest generations at each look would
-    /// cost more than all else that is done with them.
+    /// Stamps of calls without tags, by function. To digest the generations at each lookup would
+    /// cost more than the rest of the lookup.
     stamps: HashMap<u128, GenerationStamp, DefaultHashBuilder>,
     epoch: ConnectionEpoch,
 }
 
-/// Which of a link's connections, one after the other, it is.
+/// Number of one of the successive connections behind a `Connection`.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct ConnectionEpoch(u64);
 
-/// Between which changes something was known.
+/// Number of changes at the time of a lookup.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Version(u64);
 
@@ -45,10 +45,10 @@ enum GenerationSlot {
     CallArgs(u64),
 }
 
-/// What has to be asked for: the place of each group, and its token.
+/// Groups to fetch: the index of each group and the token of its fetch.
 pub(crate) type Wanted = Vec<(usize, u64)>;
 
-/// The function of a call without tags.
+/// Returns the digest of the function of a call without tags.
 fn function(groups: &[Group]) -> Option<u128> {
     match groups {
         [_, function] if !function.is_tag() => Some(function.digest()),
@@ -73,7 +73,8 @@ impl KnownGeneration {
 }
 
 impl Generations {
-    /// What follows is read on a new connection: the ones before have nothing to tell any more.
+    /// Begins the epoch of a new connection: drops all generations, so that late replies of earlier
+    /// connections are not kept.
     pub(crate) fn begin(&self) -> ConnectionEpoch {
         let mut known = self.change();
         known.forget_all();
@@ -81,13 +82,13 @@ impl Generations {
         known.epoch
     }
 
-    /// Whether they are those of this connection.
+    /// Returns `true` if the generations belong to the connection of `epoch`.
     pub(crate) fn is_of(&self, epoch: ConnectionEpoch) -> bool {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         known.epoch == epoch
     }
 
-    /// The generation of a group, if it is known.
+    /// Returns the generation of a group if it is known.
     pub(crate) fn nonce(&self, group: &Group) -> Option<UniqueId> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         match known.groups.get(&group.digest()) {
@@ -96,12 +97,12 @@ impl Generations {
         }
     }
 
-    /// The stamp, if all groups are known.
+    /// Returns the stamp if all groups are known.
     pub(crate) fn stamp(&self, groups: &[Group]) -> Option<GenerationStamp> {
         Some(self.now(groups)?.0)
     }
 
-    /// The stamp, if all groups are known, and until when.
+    /// Returns the stamp if all groups are known, with the version that it is valid for.
     pub(crate) fn now(&self, groups: &[Group]) -> Option<(GenerationStamp, Version)> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let version = Version(self.changes.load(Ordering::Relaxed));
@@ -119,13 +120,13 @@ impl Generations {
         Some((stamp, version))
     }
 
-    /// Whether nothing has changed since.
+    /// Returns `true` if nothing has changed since `version`.
     pub(crate) fn is_still(&self, version: Version) -> bool {
         self.changes.load(Ordering::Acquire) == version.0
     }
 
-    /// Opens a fetch, on the connection of `epoch`, of the groups that are not known; `None` if
-    /// that connection was given up.
+    /// Opens a fetch, on the connection of `epoch`, of the groups that are not known. Returns
+    /// `None` if that connection was given up.
     pub(crate) fn ask(&self, groups: &[Group], epoch: ConnectionEpoch) -> Option<Wanted> {
         let mut known = self.change();
         if known.epoch != epoch {
@@ -139,7 +140,7 @@ impl Generations {
         for (place, group) in groups.iter().enumerate() {
             match slots.get(&group.digest()) {
                 Some(GenerationSlot::KnownGeneration(_)) => {}
-                // An earlier asker's token serves as well: its fetch began even before ours.
+                // The token of an earlier fetch serves as well: that fetch began before this one.
                 Some(GenerationSlot::CallArgs(token)) => wanted.push((place, *token)),
                 None => {
                     let token = self.tokens.fetch_add(1, Ordering::Relaxed);
@@ -151,7 +152,7 @@ impl Generations {
         Some(wanted)
     }
 
-    /// Keeps the answers whose tokens have survived.
+    /// Keeps the replies whose tokens are still present.
     pub(crate) fn settle(&self, groups: &[Group], wanted: &Wanted, answers: &[UniqueId]) {
         let mut known = self.change();
         for ((place, token), nonce) in wanted.iter().zip(answers) {
@@ -168,7 +169,7 @@ impl Generations {
         let mut known = self.change();
         known.groups.remove(&digest);
         if known.stamps.remove(&digest).is_none() && !is_tag(group) {
-            // It is not a function's, so it is everybody's.
+            // Not the group of a function with a stamp, so it may be part of all stamps.
             known.stamps.clear();
         }
     }

@@ -6,11 +6,12 @@ use tokio::time::timeout;
 
 use crate::error::{Error, ErrorKind};
 
-/// How long a server may take to refuse.
+/// Longest wait for a server to refuse a connection.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// What a server says that refuses a connection before it was asked anything, as at `maxclients`:
-/// the driver has lost it, because the server closes the connection behind its words.
+/// Returns the error with which a server refuses a connection before any command, as at
+/// `maxclients`. The driver loses this error, because the server closes the connection right after
+/// sending it.
 pub(super) async fn refusal(server: &ConnectionInfo) -> Option<Error> {
     let ConnectionAddr::Tcp(host, port) = server.addr() else {
         return None;

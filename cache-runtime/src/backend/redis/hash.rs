@@ -3,18 +3,18 @@ use redis::cmd;
 use super::session::RedisSession;
 use crate::error::{Error, ErrorKind};
 
-/// Fields in one piece.
+/// Fields requested in one piece.
 const BATCH: usize = 1_000;
 
-/// Where a reading of a hash begins, and has ended.
+/// Cursor with which the scan of a hash begins and ends.
 pub(super) const ENDS: &[u8] = b"0";
 
-/// A piece of a hash: where the next one begins; fields and values in turn.
+/// A piece of a hash: the cursor of the next piece, and fields and values in turn.
 pub(super) type Piece = (Vec<u8>, Vec<Vec<u8>>);
 
 impl RedisSession {
-    /// One piece of a hash that may be large, within a patience of its own. An error of the server
-    /// in its place says that something else stands there.
+    /// Reads one piece of a hash that may be large, within its own time limit. The inner result is
+    /// an error of the server if the key holds another type.
     pub(super) async fn piece_of_hash(
         &self,
         key: &str,

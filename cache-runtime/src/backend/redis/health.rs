@@ -5,36 +5,37 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use crate::error::{Error, ErrorKind};
 use crate::telemetry::event::{Event, Observer};
 
-/// A connection of the cache, as far as the state of all of them is concerned.
+/// A connection of the cache whose state counts for the state of the backend.
 pub(super) trait Monitored: Send + Sync {
-    /// Whether calls are sent on it at this moment.
+    /// Returns `true` if calls are sent on the connection now.
     fn is_in_use(&self) -> bool;
-    /// Sends no calls until the server has answered a ping.
+    /// Stops sending calls until the server has replied to a ping.
     fn suspend(&self);
-    /// Looks after the connection now.
+    /// Checks the connection now.
     fn check_now(&self);
-    /// Gives the connection up, because the sentinels name another server.
+    /// Gives up the connection because the sentinels name another server.
     fn abandon(&self);
 }
 
-/// Whether calls reach the server by any link: told when it changes.
+/// State of the backend: up if calls reach the server on any connection. Changes are reported to
+/// the observer.
 pub(crate) struct Health {
     observer: Observer,
-    /// The cache was dropped.
+    /// Set when the cache was dropped.
     silent: AtomicBool,
     state: Mutex<HealthState>,
     links: Mutex<Vec<Weak<dyn Monitored>>>,
-    /// Which of the servers that may be the one the links are at.
+    /// Server that the connections use, if sentinels have named it.
     place: Mutex<Option<ServerAddress>>,
 }
 
-/// A server that sentinels have named: where it is, or who it says it is.
+/// Address or run id of a server that sentinels have named.
 pub(super) type ServerAddress = String;
 
 #[derive(Default)]
 struct HealthState {
-    /// Links that are up; fewer than none while one that has risen and fallen is told of in
-    /// another order.
+    /// Number of connections that are up. Negative while the rise and the fall of a connection are
+    /// recorded in reverse order.
     up: isize,
     told: Option<bool>,
 }
@@ -50,7 +51,7 @@ impl Health {
         }
     }
 
-    /// Nobody uses the cache any more: what becomes of its connections is nobody's concern.
+    /// Stops reports to the observer, because the cache is no longer used.
     pub(super) fn silence(&self) {
         self.silent.store(true, Ordering::Release);
     }
@@ -66,31 +67,32 @@ impl Health {
         links.push(link);
     }
 
-    /// One link has let a call wait in vain. The others have the same server: they take no calls
-    /// until it has answered a ping, so that not every link costs a call its patience.
+    /// Suspends all connections after a call on one of them got no reply in time. All connections
+    /// use the same server: they take no calls until it has replied to a ping, so that not every
+    /// connection costs a call its time limit.
     pub(super) fn suspect(&self) {
         let known = self.links.lock().unwrap_or_else(PoisonError::into_inner);
         let links: Vec<_> = known.iter().filter_map(Weak::upgrade).collect();
-        // An observer is told of those that fall, and may use the cache.
+        // The observer is notified of connections that go down, and may use the cache.
         drop(known);
         for link in links {
             link.suspend();
         }
     }
 
-    /// All links look after their connections now.
+    /// Checks all connections now.
     pub(super) fn look_again(&self) {
         let known = self.links.lock().unwrap_or_else(PoisonError::into_inner);
         let links: Vec<_> = known.iter().filter_map(Weak::upgrade).collect();
-        // One that is dropped here comes back to this lock.
+        // A connection that is dropped here takes this lock again.
         drop(known);
         for link in links {
             link.check_now();
         }
     }
 
-    /// This link will take calls at this place. None of the others does so at another any more:
-    /// what is told at the one is not heard of at the other.
+    /// Records that a connection will take calls at the server `at`, and abandons the connections
+    /// at another server: a server does not push invalidations that are sent to another one.
     pub(super) fn arrive<C: Monitored>(&self, arrived: &Arc<C>, at: Option<&ServerAddress>) {
         if self.is_at(at) {
             return;
@@ -99,7 +101,7 @@ impl Health {
         let known = self.links.lock().unwrap_or_else(PoisonError::into_inner);
         let links: Vec<_> = known.iter().filter_map(Weak::upgrade).collect();
         drop(known);
-        // One that is still connecting is nowhere yet.
+        // A connection that is still connecting has no server yet.
         let is_arrived =
             |link: &Arc<dyn Monitored>| ptr::addr_eq(Arc::as_ptr(link), Arc::as_ptr(arrived));
         let elsewhere = |link: &&Arc<dyn Monitored>| !is_arrived(link) && link.is_in_use();
@@ -108,13 +110,14 @@ impl Health {
         }
     }
 
-    /// Whether the links are there, if that can be told.
+    /// Returns `true` if the connections use the server `at`, or if the server is not known.
     pub(super) fn is_at(&self, at: Option<&ServerAddress>) -> bool {
         let place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
         at.is_none() || place.as_ref() == at
     }
 
-    /// A link was up or not, and is now: if not, for this reason.
+    /// Records the change of a connection that was up or down (`was`). The connection is now down
+    /// for `reason`, or up if there is none.
     pub(super) fn turned(&self, was: bool, reason: Option<&Arc<str>>) {
         let is = reason.is_none();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -122,7 +125,7 @@ impl Health {
         let reached = state.up > 0;
         let change = state.told != Some(reached);
         state.told = Some(reached);
-        // An observer may use the cache.
+        // The observer may use the cache.
         drop(state);
         if !change || self.silent.load(Ordering::Acquire) {
             return;
@@ -134,7 +137,7 @@ impl Health {
     }
 }
 
-/// The error of a call that can't be sent.
+/// Returns the error of a call that cannot be sent.
 pub(super) fn unreachable(reason: &str) -> Error {
     Error::new(
         ErrorKind::Unavailable,
@@ -169,7 +172,7 @@ mod tests {
         assert!(told().is_empty());
         health.turned(true, Some(&reason));
         assert_eq!(told(), [true]);
-        // Told of in another order than it happened.
+        // Recorded in another order than it happened.
         health.turned(true, Some(&reason));
         health.turned(false, None);
         assert!(told().is_empty());
