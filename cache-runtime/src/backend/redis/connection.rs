@@ -32,7 +32,7 @@ const LONGEST_TURN: Duration = Duration::from_millis(250);
 pub(super) const BUSY: Duration = Duration::from_millis(250);
 
 /// Factor by which the number of turns grows if more commands wait here than are in flight. Such a
-/// burst of this process takes the processors from the tasks that would handle the reply.
+/// burst of this process takes processor time from the process that must reply.
 const PATIENCE_IN_A_BURST: u32 = 8;
 
 /// Time after which turns count even on a machine that is too busy to measure them.
@@ -49,7 +49,7 @@ pub(crate) struct Connection {
     pub(super) queue: Arc<InvalidationOutbox>,
     /// Handler of the pushes about what is read on this connection.
     pub(super) inbox: Arc<PushHandler>,
-    /// Set if these pushes arrive on the background connection.
+    /// Set if the pushes of this connection arrive on the background connection.
     pub(super) redirected: bool,
     /// Wakes the supervisor to check the connection, which may be gone.
     pub(super) doubt: Arc<Notify>,
