@@ -3,7 +3,7 @@ mod known;
 mod value;
 
 use proc_macro2::{Ident, Span as Place, TokenStream};
-use quote::ToTokens;
+use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
@@ -15,45 +15,187 @@ use crate::function::mentions;
 use crate::options;
 use crate::template::{Template, raw_if_keyword};
 
-use known::{OPTIONS, unknown};
+use known::unknown;
 pub(crate) use value::{Codec, Eagerness, Entry};
 use value::{parse_name, parse_version};
 
-/// The options of one attribute.
-#[derive(Default)]
-pub(crate) struct Args {
-    pub(crate) ttl: Option<Span>,
-    pub(crate) jitter: Option<Expr>,
-    pub(crate) none_ttl: Option<Span>,
-    pub(crate) name: Option<LitStr>,
-    pub(crate) key: Option<Template>,
-    pub(crate) version: Option<String>,
-    pub(crate) skip: Vec<Ident>,
-    pub(crate) with: Vec<Expr>,
-    pub(crate) secret: Vec<Ident>,
-    pub(crate) tags: Vec<Template>,
-    pub(crate) bypass_if: Option<Expr>,
-    pub(crate) store_if: Option<Expr>,
-    pub(crate) lease: Option<Span>,
-    pub(crate) lease_wait: Option<Span>,
-    pub(crate) near: Option<Expr>,
-    pub(crate) near_ttl: Option<Span>,
-    pub(crate) ttl_with: Option<Expr>,
-    pub(crate) err_ttl: Option<Span>,
-    pub(crate) stale_while_revalidate: Option<Span>,
-    pub(crate) stale_if_error: Option<Span>,
-    pub(crate) refresh_ahead: Option<Eagerness>,
-    pub(crate) retry_after: Option<Span>,
-    pub(crate) soft_timeout: Option<Span>,
-    pub(crate) codec: Option<Codec>,
-    pub(crate) compress: bool,
-    pub(crate) local: bool,
-    pub(crate) detached: bool,
-    pub(crate) cache: Option<Expr>,
-    pub(crate) entry: Entry,
-    pub(crate) facade: Option<Path>,
-    /// The options that are there, as they stand.
-    given: Vec<Ident>,
+/// Declares the options: a line each, with the type of its value, an example, and `policy` if the
+/// runtime's `Policy` has a setter of this name.
+macro_rules! options {
+    ($($name:literal $field:ident: $kind:ty, $example:literal $($policy:ident)?;)+) => {
+        /// The options of one attribute.
+        #[derive(Default)]
+        pub(crate) struct Args {
+            $(pub(crate) $field: $kind,)+
+            /// Names of the options that are present, with their places.
+            given: Vec<Ident>,
+        }
+
+        /// Names of the options, each with an example.
+        const OPTIONS: [(&str, &str); [$($name),+].len()] = [$(($name, $example)),+];
+
+        impl Args {
+            fn option_value(&mut self, name: &str) -> Option<&mut dyn OptionValue> {
+                match name {
+                    $($name => Some(&mut self.$field),)+
+                    _ => None,
+                }
+            }
+
+            fn all_tokens(&self) -> impl Iterator<Item = TokenStream> {
+                [$(self.$field.tokens()),+].into_iter().flatten()
+            }
+
+            /// Setters of the policy, each with its value.
+            pub(crate) fn policy(&self) -> impl Iterator<Item = (&'static str, TokenStream)> {
+                let all = [$(($name, is_policy!($($policy)?), self.$field.tokens())),+];
+                let set = all.into_iter().filter(|(_, is_policy, _)| *is_policy);
+                set.filter_map(|(name, _, tokens)| Some((name, tokens?)))
+            }
+        }
+    };
+}
+
+macro_rules! is_policy {
+    (policy) => {
+        true
+    };
+    () => {
+        false
+    };
+}
+
+options! {
+    "ttl" ttl: Option<Span>, "ttl = 60";
+    "ttl_with" ttl_with: Option<Expr>, "ttl_with = |value| value.lifetime";
+    "jitter" jitter: Option<Expr>, "jitter = 0.1" policy;
+    "none_ttl" none_ttl: Option<Span>, "none_ttl = \"5s\"" policy;
+    "err_ttl" err_ttl: Option<Span>, "err_ttl = \"1s\"" policy;
+    "stale_while_revalidate" stale_while_revalidate: Option<Span>, "stale_while_revalidate = \"1m\"" policy;
+    "stale_if_error" stale_if_error: Option<Span>, "stale_if_error = \"1h\"" policy;
+    "refresh_ahead" refresh_ahead: Option<Eagerness>, "refresh_ahead = true" policy;
+    "retry_after" retry_after: Option<Span>, "retry_after = \"1s\"" policy;
+    "soft_timeout" soft_timeout: Option<Span>, "soft_timeout = \"200ms\"" policy;
+    "name" name: Option<LitStr>, "name = \"shop.user\"";
+    "key" key: Option<Template>, "key = \"item:{id}\"";
+    "version" version: Option<String>, "version = 2";
+    "skip" skip: Vec<Ident>, "skip(db)";
+    "with" with: Vec<Expr>, "with(self.tenant)";
+    "secret" secret: Vec<Ident>, "secret(token)";
+    "tags" tags: Vec<Template>, "tags(\"user:{id}\")";
+    "bypass_if" bypass_if: Option<Expr>, "bypass_if = fresh";
+    "store_if" store_if: Option<Expr>, "store_if = |value| !value.is_empty()";
+    "lease" lease: Option<Span>, "lease = \"5s\"" policy;
+    "lease_wait" lease_wait: Option<Span>, "lease_wait = \"10s\"" policy;
+    "near" near: Option<Expr>, "near = false" policy;
+    "near_ttl" near_ttl: Option<Span>, "near_ttl = \"1s\"" policy;
+    "local" local: bool, "local";
+    "detached" detached: bool, "detached";
+    "codec" codec: Option<Codec>, "codec = \"json\"";
+    "compress" compress: bool, "compress";
+    "cache" cache: Option<Expr>, "cache = SESSIONS";
+    "entry" entry: Entry, "entry = cached_user";
+    "crate" facade: Option<Path>, "crate = crate::platform::recached";
+}
+
+/// How an option is written.
+enum Syntax {
+    /// `name = value`
+    Value,
+    /// `name(item, item)`
+    List,
+    /// `name`, or `name = true`
+    Flag,
+}
+
+/// The value of an option, of whichever type.
+trait OptionValue {
+    fn syntax(&self) -> Syntax {
+        Syntax::Value
+    }
+
+    fn read(&mut self, input: ParseStream<'_>) -> syn::Result<()>;
+
+    /// Sets a flag that is written without a value.
+    fn set(&mut self) {}
+
+    /// The expressions in it.
+    fn tokens(&self) -> Option<TokenStream> {
+        None
+    }
+}
+
+macro_rules! values {
+    ($($kind:ty, $input:ident => $read:expr $(, $tokens:expr)?;)+) => {$(
+        impl OptionValue for Option<$kind> {
+            fn read(&mut self, $input: ParseStream<'_>) -> syn::Result<()> {
+                *self = Some($read);
+                Ok(())
+            }
+
+            $(fn tokens(&self) -> Option<TokenStream> {
+                self.as_ref().map($tokens)
+            })?
+        }
+    )+};
+}
+
+values! {
+    Span, input => input.parse()?, ToTokens::to_token_stream;
+    Expr, input => ungroup(input.parse()?), ToTokens::to_token_stream;
+    Eagerness, input => input.parse()?, |Eagerness(factor)| factor.to_token_stream();
+    LitStr, input => parse_name(input)?;
+    Template, input => Template::parse(input.parse()?)?;
+    String, input => parse_version(input)?;
+    Codec, input => input.parse()?;
+    Path, input => input.call(Path::parse_mod_style)?;
+}
+
+macro_rules! lists {
+    ($($kind:ty, $input:ident => $read:expr $(, $tokens:expr)?;)+) => {$(
+        impl OptionValue for Vec<$kind> {
+            fn syntax(&self) -> Syntax {
+                Syntax::List
+            }
+
+            fn read(&mut self, $input: ParseStream<'_>) -> syn::Result<()> {
+                *self = $read;
+                Ok(())
+            }
+
+            $(fn tokens(&self) -> Option<TokenStream> {
+                Some($tokens(self))
+            })?
+        }
+    )+};
+}
+
+lists! {
+    Ident, input => names(input)?;
+    Expr, input => list_of(input)?, |all: &Vec<Expr>| quote!(#(#all),*);
+    Template, input => tags(input)?;
+}
+
+impl OptionValue for bool {
+    fn syntax(&self) -> Syntax {
+        Syntax::Flag
+    }
+
+    fn read(&mut self, input: ParseStream<'_>) -> syn::Result<()> {
+        *self = input.parse::<LitBool>()?.value;
+        Ok(())
+    }
+
+    fn set(&mut self) {
+        *self = true;
+    }
+}
+
+impl OptionValue for Entry {
+    fn read(&mut self, input: ParseStream<'_>) -> syn::Result<()> {
+        *self = input.parse()?;
+        Ok(())
+    }
 }
 
 impl Args {
@@ -91,33 +233,8 @@ impl Args {
 
     /// Whether an expression among the options may mean an argument of this name.
     pub(crate) fn mention(&self, name: &Ident) -> bool {
-        let spans = [
-            &self.ttl,
-            &self.none_ttl,
-            &self.lease,
-            &self.lease_wait,
-            &self.near_ttl,
-            &self.err_ttl,
-            &self.stale_while_revalidate,
-            &self.stale_if_error,
-            &self.retry_after,
-            &self.soft_timeout,
-        ];
-        let exprs = [
-            &self.jitter,
-            &self.bypass_if,
-            &self.store_if,
-            &self.near,
-            &self.ttl_with,
-            &self.cache,
-        ];
-        let ahead = self.refresh_ahead.iter().map(|Eagerness(of)| of);
-        let exprs = exprs.into_iter().flatten().chain(&self.with).chain(ahead);
-        let mut all = exprs
-            .map(ToTokens::to_token_stream)
-            .chain(spans.into_iter().flatten().map(ToTokens::to_token_stream));
         let name = name.to_string();
-        all.any(|tokens| mentions(tokens, &name))
+        self.all_tokens().any(|tokens| mentions(tokens, &name))
     }
 
     /// The options, and everything that is wrong with them.
@@ -152,93 +269,44 @@ impl Args {
         }
         self.given.push(option.clone());
         let write = || Error::new(option.span(), format!("write `{example}`"));
-        if matches!(name.as_str(), "skip" | "with" | "secret" | "tags") {
-            if !input.peek(syn::token::Paren) {
-                return Err(write());
+        let Some(value) = self.option_value(&name) else {
+            return Err(write());
+        };
+        match value.syntax() {
+            Syntax::List => {
+                if !input.peek(syn::token::Paren) {
+                    return Err(write());
+                }
+                let content;
+                parenthesized!(content in input);
+                if content.is_empty() {
+                    return Err(write());
+                }
+                let result = value.read(&content);
+                // What is left over would be a mistake of its own.
+                content.parse::<TokenStream>()?;
+                return result.map_err(|error| with_example(&error, &option, example));
             }
-            let content;
-            parenthesized!(content in input);
-            if content.is_empty() {
-                return Err(write());
+            Syntax::Flag if !input.peek(Token![=]) => {
+                value.set();
+                return Ok(());
             }
-            let result = self.list(&name, &content);
-            // What is left over would be a mistake of its own.
-            content.parse::<TokenStream>()?;
-            return result.map_err(|error| with_example(&error, &option, example));
-        }
-        if let Some(flag) = self.flag(&name)
-            && !input.peek(Token![=])
-        {
-            *flag = true;
-            return Ok(());
+            Syntax::Flag | Syntax::Value => {}
         }
         if !input.peek(Token![=]) {
             return Err(write());
         }
         input.parse::<Token![=]>()?;
-        let result = self.value(&name, input);
+        let result = value.read(input);
         result.map_err(|error| with_example(&error, &option, example))
     }
+}
 
-    /// An option that says all by being there.
-    fn flag(&mut self, name: &str) -> Option<&mut bool> {
-        match name {
-            "compress" => Some(&mut self.compress),
-            "local" => Some(&mut self.local),
-            "detached" => Some(&mut self.detached),
-            _ => None,
-        }
-    }
-
-    fn list(&mut self, name: &str, content: ParseStream<'_>) -> syn::Result<()> {
-        match name {
-            "skip" => self.skip = names(content)?,
-            "with" => self.with = list_of(content)?,
-            "secret" => self.secret = names(content)?,
-            _ => {
-                let tags: Vec<LitStr> = list_of(content)?;
-                once(&tags, LitStr::value)?;
-                let tags = tags.into_iter().map(Template::parse_tag);
-                self.tags = tags.collect::<syn::Result<_>>()?;
-            }
-        }
-        Ok(())
-    }
-
-    fn value(&mut self, name: &str, input: ParseStream<'_>) -> syn::Result<()> {
-        match name {
-            "ttl" => self.ttl = Some(input.parse()?),
-            "none_ttl" => self.none_ttl = Some(input.parse()?),
-            "lease" => self.lease = Some(input.parse()?),
-            "lease_wait" => self.lease_wait = Some(input.parse()?),
-            "near" => self.near = Some(ungroup(input.parse()?)),
-            "near_ttl" => self.near_ttl = Some(input.parse()?),
-            "ttl_with" => self.ttl_with = Some(input.parse()?),
-            "err_ttl" => self.err_ttl = Some(input.parse()?),
-            "stale_while_revalidate" => self.stale_while_revalidate = Some(input.parse()?),
-            "stale_if_error" => self.stale_if_error = Some(input.parse()?),
-            "refresh_ahead" => self.refresh_ahead = Some(input.parse()?),
-            "retry_after" => self.retry_after = Some(input.parse()?),
-            "soft_timeout" => self.soft_timeout = Some(input.parse()?),
-            "jitter" => self.jitter = Some(ungroup(input.parse()?)),
-            "bypass_if" => self.bypass_if = Some(input.parse()?),
-            "store_if" => self.store_if = Some(input.parse()?),
-            "codec" => self.codec = Some(input.parse()?),
-            "compress" | "local" | "detached" => {
-                let on = input.parse::<LitBool>()?.value;
-                if let Some(flag) = self.flag(name) {
-                    *flag = on;
-                }
-            }
-            "cache" => self.cache = Some(input.parse()?),
-            "name" => self.name = Some(parse_name(input)?),
-            "key" => self.key = Some(Template::parse(input.parse()?)?),
-            "version" => self.version = Some(parse_version(input)?),
-            "entry" => self.entry = input.parse()?,
-            _ => self.facade = Some(input.call(Path::parse_mod_style)?),
-        }
-        Ok(())
-    }
+/// Templates of tags, none of them twice.
+fn tags(input: ParseStream<'_>) -> syn::Result<Vec<Template>> {
+    let tags: Vec<LitStr> = list_of(input)?;
+    once(&tags, LitStr::value)?;
+    tags.into_iter().map(Template::parse_tag).collect()
 }
 
 /// Names of arguments; `self` is one.

@@ -51,13 +51,13 @@ async fn user(id: u64) -> Result<Option<User>, Error> {
         }
         crate::deep::recached::__private::run_owned(
             __recached_call,
-            crate::deep::recached::Policy::soft_timeout(
-                crate::deep::recached::Policy::refresh_ahead(
-                    crate::deep::recached::Policy::stale_if_error(
-                        crate::deep::recached::Policy::stale_while_revalidate(
-                            crate::deep::recached::Policy::near_ttl(
-                                crate::deep::recached::Policy::lease_wait(
-                                    crate::deep::recached::Policy::lease(
+            crate::deep::recached::Policy::near_ttl(
+                crate::deep::recached::Policy::lease_wait(
+                    crate::deep::recached::Policy::lease(
+                        crate::deep::recached::Policy::soft_timeout(
+                            crate::deep::recached::Policy::refresh_ahead(
+                                crate::deep::recached::Policy::stale_if_error(
+                                    crate::deep::recached::Policy::stale_while_revalidate(
                                         crate::deep::recached::Policy::none_ttl(
                                             crate::deep::recached::Policy::jitter(
                                                 crate::deep::recached::Policy::new(
@@ -67,17 +67,17 @@ async fn user(id: u64) -> Result<Option<User>, Error> {
                                             ),
                                             ::core::time::Duration::new(5u64, 0u32),
                                         ),
-                                        ::core::time::Duration::new(5u64, 0u32),
+                                        ::core::time::Duration::new(60u64, 0u32),
                                     ),
-                                    ::core::time::Duration::new(10u64, 0u32),
+                                    ::core::time::Duration::new(60u64, 0u32),
                                 ),
-                                ::core::time::Duration::new(1u64, 0u32),
+                                1.0,
                             ),
-                            ::core::time::Duration::new(60u64, 0u32),
+                            ::core::time::Duration::new(1u64, 0u32),
                         ),
-                        ::core::time::Duration::new(60u64, 0u32),
+                        ::core::time::Duration::new(5u64, 0u32),
                     ),
-                    1.0,
+                    ::core::time::Duration::new(10u64, 0u32),
                 ),
                 ::core::time::Duration::new(1u64, 0u32),
             ),
@@ -145,13 +145,13 @@ fn handle(
     }
     crate::deep::recached::__private::entry(
         __recached_call,
-        crate::deep::recached::Policy::soft_timeout(
-            crate::deep::recached::Policy::refresh_ahead(
-                crate::deep::recached::Policy::stale_if_error(
-                    crate::deep::recached::Policy::stale_while_revalidate(
-                        crate::deep::recached::Policy::near_ttl(
-                            crate::deep::recached::Policy::lease_wait(
-                                crate::deep::recached::Policy::lease(
+        crate::deep::recached::Policy::near_ttl(
+            crate::deep::recached::Policy::lease_wait(
+                crate::deep::recached::Policy::lease(
+                    crate::deep::recached::Policy::soft_timeout(
+                        crate::deep::recached::Policy::refresh_ahead(
+                            crate::deep::recached::Policy::stale_if_error(
+                                crate::deep::recached::Policy::stale_while_revalidate(
                                     crate::deep::recached::Policy::none_ttl(
                                         crate::deep::recached::Policy::jitter(
                                             crate::deep::recached::Policy::new(
@@ -161,17 +161,17 @@ fn handle(
                                         ),
                                         ::core::time::Duration::new(5u64, 0u32),
                                     ),
-                                    ::core::time::Duration::new(5u64, 0u32),
+                                    ::core::time::Duration::new(60u64, 0u32),
                                 ),
-                                ::core::time::Duration::new(10u64, 0u32),
+                                ::core::time::Duration::new(60u64, 0u32),
                             ),
-                            ::core::time::Duration::new(1u64, 0u32),
+                            1.0,
                         ),
-                        ::core::time::Duration::new(60u64, 0u32),
+                        ::core::time::Duration::new(1u64, 0u32),
                     ),
-                    ::core::time::Duration::new(60u64, 0u32),
+                    ::core::time::Duration::new(5u64, 0u32),
                 ),
-                1.0,
+                ::core::time::Duration::new(10u64, 0u32),
             ),
             ::core::time::Duration::new(1u64, 0u32),
         ),
