@@ -113,7 +113,7 @@ pub(crate) struct FunctionState {
     /// release, can reach what is stored.
     announced: RwLock<HashSet<Box<str>>>,
     pub(crate) announcing: Announcements,
-    pub(crate) trouble: FailureReporter,
+    pub(crate) failures: FailureReporter,
     set: ActiveSettings,
     /// Another function has the name: nothing is cached.
     refused: Option<String>,
@@ -171,7 +171,7 @@ impl FunctionState {
             counters: Counters::default(),
             announced: RwLock::default(),
             announcing: Announcements::default(),
-            trouble: FailureReporter::default(),
+            failures: FailureReporter::default(),
             set: ActiveSettings::default(),
             refused,
             #[cfg(debug_assertions)]
@@ -426,7 +426,7 @@ impl Registry {
         // An observer may use the cache.
         drop(functions);
         if let Err(error) = state.check() {
-            state.trouble.arises(&self.observer, name, &error);
+            state.failures.arises(&self.observer, name, &error);
         }
         state
     }
@@ -495,7 +495,7 @@ impl Registry {
         match state {
             Some(state) => {
                 state.counters.here().errors.count(error.kind());
-                state.trouble.arises(&self.observer, function, error);
+                state.failures.arises(&self.observer, function, error);
             }
             None => self.damage.arises(&self.observer, function, error),
         }

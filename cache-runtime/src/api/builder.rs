@@ -279,14 +279,14 @@ impl Builder {
     pub fn build(self) -> Result<Cache, Error> {
         environment::warn_of_unknown();
         self.check()?;
-        let target = match &self.place {
+        let topology = match &self.place {
             BackendChoice::Process => None,
             BackendChoice::ExternalPool(pool) => Some(Topology::ExternalPool(pool.clone())),
             BackendChoice::Url(url) => Some(Topology::parse(url)?),
             BackendChoice::Environment => match std::env::var("REDIS_URL") {
                 Ok(url) if !url.is_empty() => {
-                    let target = Topology::parse(&url);
-                    Some(target.map_err(|error| invalid(format!("REDIS_URL: {error}")))?)
+                    let topology = Topology::parse(&url);
+                    Some(topology.map_err(|error| invalid(format!("REDIS_URL: {error}")))?)
                 }
                 Ok(_) | Err(std::env::VarError::NotPresent) => None,
                 Err(std::env::VarError::NotUnicode(_)) => {
@@ -294,29 +294,30 @@ impl Builder {
                 }
             },
         };
-        match target {
+        match topology {
             None => {
                 let secret = Secret::new(self.secret.as_deref(), false)?;
                 Ok(self.in_memory(OverrideRules::of_environment(), secret, false))
             }
-            Some(target) => {
+            Some(topology) => {
                 #[cfg(feature = "tls")]
-                let target = {
+                let topology = {
                     crate::backend::redis::tls_config::provide();
                     match &self.tls {
-                        Some(certificates) => target.certified(&certificates.of_driver())?,
-                        None => target,
+                        Some(certificates) => topology.certified(&certificates.of_driver())?,
+                        None => topology,
                     }
                 };
                 #[cfg(feature = "sentinel")]
-                if self.sentinel_credentials.is_some() && !matches!(target, Topology::Sentinel(_)) {
+                if self.sentinel_credentials.is_some() && !matches!(topology, Topology::Sentinel(_))
+                {
                     return Err(invalid(
                         "there are credentials for sentinels, and the redis url names none: write redis+sentinel://",
                     ));
                 }
                 let settings = RedisConfig {
                     namespace: self.namespace.as_str().into(),
-                    target,
+                    topology,
                     credentials: self.credentials.clone(),
                     #[cfg(feature = "sentinel")]
                     sentinel_credentials: self.sentinel_credentials.clone(),
@@ -331,11 +332,14 @@ impl Builder {
                 let largest = self.max_value_size.min(LARGEST_COPY);
                 let (entries, bytes) = (self.max_entries, self.max_bytes);
                 let own = LocalValues::new(move || NearCache::new(entries, bytes, largest));
-                let local = self.local(OverrideRules::of_environment(), largest, false, Some(own));
+                let process =
+                    self.process(OverrideRules::of_environment(), largest, false, Some(own));
                 let secret = Secret::new(self.secret.as_deref(), true)?;
-                let store =
-                    RedisBackend::start(settings, Arc::clone(&local) as Arc<dyn InvalidationSink>)?;
-                Ok(self.assemble(AnyBackend::RedisBackend(store), local, secret))
+                let store = RedisBackend::start(
+                    settings,
+                    Arc::clone(&process) as Arc<dyn InvalidationSink>,
+                )?;
+                Ok(self.assemble(AnyBackend::RedisBackend(store), process, secret))
             }
         }
     }
@@ -356,12 +360,12 @@ impl Builder {
     }
 
     fn in_memory(&self, rules: OverrideRules, secret: Secret, off: bool) -> Cache {
-        let local = self.local(rules, self.max_value_size, off, None);
-        let store = MemoryBackend::new(Arc::clone(&local.near));
-        self.assemble(AnyBackend::MemoryBackend(Arc::new(store)), local, secret)
+        let process = self.process(rules, self.max_value_size, off, None);
+        let store = MemoryBackend::new(Arc::clone(&process.near));
+        self.assemble(AnyBackend::MemoryBackend(Arc::new(store)), process, secret)
     }
 
-    fn local(
+    fn process(
         &self,
         rules: OverrideRules,
         largest: u64,
@@ -373,19 +377,19 @@ impl Builder {
             near: Arc::new(NearCache::new(self.max_entries, self.max_bytes, largest)),
             own,
             registry: Registry::new(&self.namespace, &self.observer, rules, off),
-            seals: TagRegistry::default(),
+            tags: TagRegistry::default(),
             just_invalidated: JustInvalidated::default(),
             observer: self.observer.clone(),
             near_outage_grace: self.near_outage_grace,
         })
     }
 
-    fn assemble(&self, store: AnyBackend, local: Arc<ProcessState>, secret: Secret) -> Cache {
+    fn assemble(&self, backend: AnyBackend, process: Arc<ProcessState>, secret: Secret) -> Cache {
         Cache {
             inner: Arc::new(CacheInner {
                 namespace: self.namespace.as_str().into(),
-                store,
-                local,
+                backend,
+                process,
                 defaults: self.defaults,
                 max_value_size: self.max_value_size,
                 refreshes: Arc::default(),

@@ -38,7 +38,7 @@ impl Cache {
                 "this process was forked off after the cache was built: build caches after forking",
             ));
         }
-        match self.inner.local.registry.off {
+        match self.inner.process.registry.off {
             false => Ok(()),
             true => Err(Error::new(
                 ErrorKind::Config,
@@ -127,7 +127,7 @@ impl Cache {
     ///
     /// No server can be reached; the error says why.
     pub async fn check(&self) -> Result<CheckReport, Error> {
-        let session = self.inner.store.session(Caller::Async).steady();
+        let session = self.inner.backend.session(Caller::Async).background();
         let patience = self.inner.patience;
         Ok(CheckReport::of(session.facts().await?, patience))
     }
@@ -135,8 +135,8 @@ impl Cache {
     /// A snapshot of the counters.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let local = &self.inner.local;
-        local.registry.stats(local.near.stats())
+        let process = &self.inner.process;
+        process.registry.stats(process.near.stats())
     }
 
     /// The value stored under `key`, or the computed one, with all the guarantees of an
@@ -188,7 +188,7 @@ impl Cache {
         let (state, key) = match self.by_hand(key) {
             Ok(known) => known,
             Err(error) => {
-                let observer = &self.inner.local.observer;
+                let observer = &self.inner.process.observer;
                 self.inner.misuse.arises(observer, "get_or_compute", &error);
                 return compute().await;
             }
@@ -203,22 +203,24 @@ impl Cache {
             CallOutcome::Found(value) => value,
             CallOutcome::DueRenewal(value, min_remaining_ttl) => {
                 match request.seek_ahead(min_remaining_ttl).await {
-                    Some(work) => match request.compute(&work, pin!(compute())).await.split() {
+                    Some(permit) => match request.compute(&permit, pin!(compute())).await.split() {
                         Ok(new) => {
                             let new = R::join(new);
-                            request.settle(work, new, |_| StoreDecision::Store).await
+                            request.settle(permit, new, |_| StoreDecision::Store).await
                         }
                         Err(_) => {
-                            request.fail(work).await;
+                            request.fail(permit).await;
                             value
                         }
                     },
                     None => value,
                 }
             }
-            CallOutcome::Compute(work) => {
-                let result = request.compute(&work, pin!(compute())).await;
-                request.settle(work, result, |_| StoreDecision::Store).await
+            CallOutcome::Compute(permit) => {
+                let result = request.compute(&permit, pin!(compute())).await;
+                request
+                    .settle(permit, result, |_| StoreDecision::Store)
+                    .await
             }
         }
     }
@@ -254,7 +256,7 @@ impl Cache {
         value: T,
     ) -> Result<(), Error> {
         let (state, key) = self.by_hand(key)?;
-        if self.inner.local.registry.off || self.inner.is_forked() {
+        if self.inner.process.registry.off || self.inner.is_forked() {
             return Ok(());
         }
         let policy = state.policy(policy);
@@ -301,7 +303,7 @@ impl Cache {
     /// The life of what is stored, of whatever type, unless its generations are gone. A server that
     /// is away has none.
     async fn left(&self, state: &FunctionState, key: &Key) -> Option<Duration> {
-        let session = self.inner.store.session(Caller::Async);
+        let session = self.inner.backend.session(Caller::Async);
         let read = match session.read(key, &state.groups, ReadMode::WithLife).await {
             Ok(read) => read,
             Err(error) => {
@@ -317,7 +319,7 @@ impl Cache {
 
     fn by_hand(&self, key: &str) -> Result<(Arc<FunctionState>, Key), Error> {
         let key = Key::by_hand(&self.inner.namespace, key)?;
-        let state = self.inner.local.registry.by_hand(key.name())?;
+        let state = self.inner.process.registry.by_hand(key.name())?;
         state.check()?;
         Ok((state, key))
     }
@@ -342,7 +344,7 @@ impl Cache {
         pattern: &str,
     ) -> Result<InvalidationReport, Error> {
         let mut report = self.apply(caller, invalidation).await?;
-        let session = self.inner.store.session(caller).ahead();
+        let session = self.inner.backend.session(caller).ahead();
         let pattern = KeyPattern::of_functions(pattern)?;
         match session.remove_matching(&pattern).await {
             Ok(removed) => report.entries = removed.entries,
@@ -350,7 +352,7 @@ impl Cache {
             Err(error) if error.is_passing() => {}
             Err(error) => return Err(error),
         }
-        self.inner.store.forget(&Invalidation::Keys(pattern));
+        self.inner.backend.forget(&Invalidation::Keys(pattern));
         Ok(report)
     }
 }

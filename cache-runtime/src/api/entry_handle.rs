@@ -183,9 +183,9 @@ thread_local! {
     static IS_REFRESHING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `work`, in which the first call of `key` to begin is a refresh.
-pub(crate) fn refreshing<T>(key: &Key, work: impl FnOnce() -> T) -> T {
-    /// Gives the outer refresh its mark back, also when `work` panics.
+/// Runs `permit`, in which the first call of `key` to begin is a refresh.
+pub(crate) fn refreshing<T>(key: &Key, permit: impl FnOnce() -> T) -> T {
+    /// Gives the outer refresh its mark back, also when `permit` panics.
     struct Outer(Option<Key>);
     impl Drop for Outer {
         fn drop(&mut self) {
@@ -193,7 +193,7 @@ pub(crate) fn refreshing<T>(key: &Key, work: impl FnOnce() -> T) -> T {
         }
     }
     let _outer = Outer(mark(Some(key.clone())));
-    work()
+    permit()
 }
 
 fn mark(key: Option<Key>) -> Option<Key> {

@@ -68,7 +68,7 @@ impl Cache {
         INSTALLED.set(self).map_err(|_| {
             let text = match OF_ENVIRONMENT.load(Ordering::Relaxed) {
                 false => "a cache is installed already: install once, first thing in `main`".into(),
-                true => match Self::global().inner.local.registry.first_called() {
+                true => match Self::global().inner.process.registry.first_called() {
                     Some(name) => format!(
                         "the cached function `{name}` was called before this, and the cache was made of the environment: install first thing in `main`"
                     ),

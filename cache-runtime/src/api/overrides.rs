@@ -65,15 +65,18 @@ impl<'a> Overrides<'a> {
 
     /// Takes back what this process has set of this very pattern.
     pub fn reset(&self, pattern: &str) {
-        let local = &self.cache.inner.local;
-        local.registry.rules().reset(pattern, OverrideSource::Code);
-        local.settings_changed();
+        let process = &self.cache.inner.process;
+        process
+            .registry
+            .rules()
+            .reset(pattern, OverrideSource::Code);
+        process.overrides_changed();
     }
 
     /// All that is set, with who has set it; what goes before others last.
     #[must_use]
     pub fn list(&self) -> Vec<ActiveOverride> {
-        let registry = &self.cache.inner.local.registry;
+        let registry = &self.cache.inner.process.registry;
         registry.rules().list(&registry.names())
     }
 
@@ -86,12 +89,12 @@ impl<'a> Overrides<'a> {
     }
 
     fn set(&self, pattern: &str, setting: Override) -> Result<Vec<String>, Error> {
-        let local = &self.cache.inner.local;
+        let process = &self.cache.inner.process;
         let rule = OverrideRule::new(pattern, setting, OverrideSource::Code, None)?;
-        let mut functions = local.registry.names();
+        let mut functions = process.registry.names();
         functions.retain(|name| rule.matches(name));
-        local.registry.rules().set(rule)?;
-        local.settings_changed();
+        process.registry.rules().set(rule)?;
+        process.overrides_changed();
         Ok(functions)
     }
 }
@@ -137,8 +140,8 @@ impl FleetOverrides<'_> {
     ///
     /// Returns what kept the server from answering.
     pub async fn list(&self) -> Result<Vec<ActiveOverride>, Error> {
-        let session = self.cache.inner.store.session(Caller::Async);
-        session.apply_settings().await?;
+        let session = self.cache.inner.backend.session(Caller::Async);
+        session.apply_overrides().await?;
         let mut all = self.cache.overrides().list();
         all.retain(|one| one.origin == OverrideSource::Fleet);
         Ok(all)
@@ -153,14 +156,14 @@ impl FleetOverrides<'_> {
         let inner = &self.cache.inner;
         let fields = [OverrideKind::Ttl, OverrideKind::Enabled]
             .map(|kind| (Override::field(kind, pattern), None));
-        let session = inner.store.session(Caller::Async);
-        if !session.change_settings(&fields).await? {
+        let session = inner.backend.session(Caller::Async);
+        if !session.change_overrides(&fields).await? {
             inner
-                .local
+                .process
                 .registry
                 .rules()
                 .reset(pattern, OverrideSource::Fleet);
-            inner.local.settings_changed();
+            inner.process.overrides_changed();
         }
         Ok(())
     }
@@ -173,8 +176,8 @@ impl FleetOverrides<'_> {
             OverrideSource::Fleet,
             Some(self.by.clone()),
         )?;
-        let session = inner.store.session(Caller::Async);
-        let mut functions = inner.local.registry.names();
+        let session = inner.backend.session(Caller::Async);
+        let mut functions = inner.process.registry.names();
         functions.extend(session.functions().await?.names);
         functions.retain(|name| rule.matches(name));
         functions.sort();
@@ -183,9 +186,9 @@ impl FleetOverrides<'_> {
             Override::field(setting.kind(), pattern),
             Some(setting.write(&self.by)),
         );
-        if !session.change_settings(&[field]).await? {
-            inner.local.registry.rules().set(rule)?;
-            inner.local.settings_changed();
+        if !session.change_overrides(&[field]).await? {
+            inner.process.registry.rules().set(rule)?;
+            inner.process.overrides_changed();
         }
         Ok(functions)
     }

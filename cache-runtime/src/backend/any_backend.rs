@@ -21,7 +21,7 @@ impl AnyBackend {
         match self {
             Self::MemoryBackend(memory) => BackendSession::MemoryBackend(Arc::clone(memory)),
             Self::RedisBackend(redis) => {
-                BackendSession::RedisBackend(RedisSession::new(redis.link(caller)))
+                BackendSession::RedisBackend(RedisSession::new(redis.connection(caller)))
             }
         }
     }
@@ -33,9 +33,9 @@ impl AnyBackend {
         memory: &Arc<MemoryBackend>,
     ) -> BackendSession {
         match self.session(caller) {
-            BackendSession::RedisBackend(way) => BackendSession::LocalSession(LocalSession {
+            BackendSession::RedisBackend(redis) => BackendSession::LocalSession(LocalSession {
                 memory: Arc::clone(memory),
-                way,
+                redis,
             }),
             session => session,
         }

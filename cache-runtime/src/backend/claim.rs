@@ -35,7 +35,7 @@ pub(crate) enum ClaimMode {
 pub(crate) struct ClaimRequest<'a> {
     pub(crate) key: &'a Key,
     pub(crate) groups: &'a [Group],
-    pub(crate) mark: &'a EntryHeader,
+    pub(crate) header: &'a EntryHeader,
     pub(crate) token: UniqueId,
     pub(crate) life: Duration,
     pub(crate) reach: ClaimMode,

@@ -14,14 +14,14 @@ pub(crate) trait InvalidationSink: Send + Sync {
     /// From now on nothing is told.
     fn lost(&self);
     /// Changes are told again: what was read before they were lost is not to be trusted.
-    fn found(&self);
+    fn reconnected(&self);
     /// For a while nothing would have been told.
     fn gap(&self);
     /// How often it was told what the fleet has set.
-    fn settings_told(&self) -> u64;
+    fn overrides_version(&self) -> u64;
     /// What the fleet has set, all of it; whether it was told of nothing since it was `told` so
     /// often. Otherwise this may be older, and is not believed.
-    fn settings(&self, told: u64, fields: Vec<(String, String)>) -> bool;
+    fn overrides(&self, told: u64, fields: Vec<(String, String)>) -> bool;
     /// Whether changes are told at all.
     fn pushes(&self, pushes: bool);
     /// The process runs, and its connections are read: copies may be served for so long.

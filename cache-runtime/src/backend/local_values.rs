@@ -49,19 +49,19 @@ impl LocalValues {
 #[derive(Clone)]
 pub(crate) struct LocalSession {
     pub(super) memory: Arc<MemoryBackend>,
-    pub(super) way: RedisSession,
+    pub(super) redis: RedisSession,
 }
 
 impl Backend for LocalSession {
     async fn read(&self, key: &Key, groups: &[Group], _: ReadMode) -> Result<Lookup, Error> {
         let (entry, left) = self.memory.stored(key);
         // After the entry: one that was stored before an invalidation is then seen to be.
-        let stamp = self.way.stamp(groups).await?;
+        let stamp = self.redis.stamp(groups).await?;
         Ok(Lookup { entry, stamp, left })
     }
 
     async fn stamp(&self, groups: &[Group]) -> Result<GenerationStamp, Error> {
-        self.way.stamp(groups).await
+        self.redis.stamp(groups).await
     }
 
     fn watch(&self, key: &Key) -> LeaseWatch {
@@ -70,7 +70,7 @@ impl Backend for LocalSession {
 
     async fn claim(&self, claimed: &ClaimRequest<'_>) -> Result<ClaimReply, Error> {
         // An invalidation that comes in between costs a computation that nobody is served.
-        let now = self.way.stamp(claimed.groups).await?;
+        let now = self.redis.stamp(claimed.groups).await?;
         Ok(self.memory.claim_under(claimed, |stamp| stamp == now))
     }
 
@@ -102,7 +102,7 @@ impl Backend for LocalSession {
     }
 
     async fn change(&self, groups: &[Group]) -> Result<(), Error> {
-        self.way.change(groups).await
+        self.redis.change(groups).await
     }
 
     async fn remove_matching(&self, pattern: &KeyPattern) -> Result<RemovedEntries, Error> {
@@ -110,10 +110,10 @@ impl Backend for LocalSession {
     }
 
     async fn functions(&self) -> Result<KnownNames, Error> {
-        self.way.functions().await
+        self.redis.functions().await
     }
 
     async fn announce(&self, name: &str, variant: &str) -> Result<(), Error> {
-        self.way.announce(name, variant).await
+        self.redis.announce(name, variant).await
     }
 }

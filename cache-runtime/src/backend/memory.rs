@@ -150,7 +150,7 @@ impl MemoryBackend {
         claimed: &ClaimRequest<'_>,
         is_current: impl FnOnce(GenerationStamp) -> bool,
     ) -> ClaimReply {
-        let stamp = claimed.mark.stamp();
+        let stamp = claimed.header.stamp();
         let mut leases = self.leases();
         // Under the lock: a claim of before an invalidation must not take what one after it has.
         if !is_current(stamp) {

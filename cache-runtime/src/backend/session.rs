@@ -37,10 +37,10 @@ impl BackendSession {
         match self {
             Self::MemoryBackend(memory) => Self::MemoryBackend(memory),
             Self::LocalSession(here) => Self::LocalSession(LocalSession {
-                way: here.way.into_ahead(),
+                redis: here.redis.into_ahead(),
                 ..here
             }),
-            Self::RedisBackend(way) => Self::RedisBackend(way.into_ahead()),
+            Self::RedisBackend(redis) => Self::RedisBackend(redis.into_ahead()),
         }
     }
 
@@ -48,29 +48,29 @@ impl BackendSession {
     pub(crate) fn pushes(&self) -> bool {
         match self {
             Self::MemoryBackend(_) => true,
-            Self::LocalSession(here) => here.way.is_tracking(),
+            Self::LocalSession(here) => here.redis.is_tracking(),
             Self::RedisBackend(link) => link.is_tracking(),
         }
     }
 
     /// Whether values that are held as they are may be served without a look at the generations:
     /// whoever changes one tells this process.
-    pub(crate) fn vouches(&self) -> bool {
+    pub(crate) fn is_coherent(&self) -> bool {
         match self {
             Self::MemoryBackend(_) | Self::RedisBackend(_) => true,
-            Self::LocalSession(here) => here.way.is_tracking(),
+            Self::LocalSession(here) => here.redis.is_tracking(),
         }
     }
 
     /// The session for what must go on while the caller's runtime is busy or blocked.
-    pub(crate) fn steady(&self) -> Self {
+    pub(crate) fn background(&self) -> Self {
         match self {
             Self::MemoryBackend(memory) => Self::MemoryBackend(Arc::clone(memory)),
             Self::LocalSession(here) => Self::LocalSession(LocalSession {
                 memory: Arc::clone(&here.memory),
-                way: here.way.steady(),
+                redis: here.redis.background(),
             }),
-            Self::RedisBackend(way) => Self::RedisBackend(way.steady()),
+            Self::RedisBackend(redis) => Self::RedisBackend(redis.background()),
         }
     }
 
@@ -78,7 +78,7 @@ impl BackendSession {
     pub(crate) fn patience(&self) -> Option<Duration> {
         match self {
             Self::MemoryBackend(_) | Self::LocalSession(_) => None,
-            Self::RedisBackend(way) => Some(way.patience()),
+            Self::RedisBackend(redis) => Some(redis.patience()),
         }
     }
 
@@ -87,8 +87,8 @@ impl BackendSession {
     pub(crate) fn moves(&self, error: &Error) -> bool {
         match self {
             Self::MemoryBackend(_) => false,
-            Self::LocalSession(here) => here.way.moves(error),
-            Self::RedisBackend(way) => way.moves(error),
+            Self::LocalSession(here) => here.redis.moves(error),
+            Self::RedisBackend(redis) => redis.moves(error),
         }
     }
 }
@@ -109,8 +109,8 @@ impl Backend for BackendSession {
     fn refill(&self) {
         match self {
             Self::MemoryBackend(_) => {}
-            Self::LocalSession(here) => here.way.refill(),
-            Self::RedisBackend(way) => way.refill(),
+            Self::LocalSession(here) => here.redis.refill(),
+            Self::RedisBackend(redis) => redis.refill(),
         }
     }
 
@@ -143,27 +143,27 @@ impl BackendSession {
     pub(crate) async fn facts(&self) -> Result<Option<ServerFacts>, Error> {
         match self {
             Self::MemoryBackend(_) | Self::LocalSession(_) => Ok(None),
-            Self::RedisBackend(way) => way.facts().await.map(Some),
+            Self::RedisBackend(redis) => redis.facts().await.map(Some),
         }
     }
 
     /// Brings into force here what the fleet has set at this moment.
-    pub(crate) async fn apply_settings(&self) -> Result<(), Error> {
+    pub(crate) async fn apply_overrides(&self) -> Result<(), Error> {
         match self {
             Self::MemoryBackend(_) | Self::LocalSession(_) => Ok(()),
-            Self::RedisBackend(way) => way.apply_settings().await,
+            Self::RedisBackend(redis) => redis.apply_overrides().await,
         }
     }
 
     /// Changes what the fleet has set, and brings it into force here; `false` where there is no
     /// fleet.
-    pub(crate) async fn change_settings(
+    pub(crate) async fn change_overrides(
         &self,
         fields: &[(String, Option<String>)],
     ) -> Result<bool, Error> {
         match self {
             Self::MemoryBackend(_) | Self::LocalSession(_) => Ok(false),
-            Self::RedisBackend(way) => way.change_settings(fields).await.map(|()| true),
+            Self::RedisBackend(redis) => redis.change_overrides(fields).await.map(|()| true),
         }
     }
 }

@@ -35,7 +35,7 @@ impl StoredEntry {
     pub(crate) fn is_of(&self, stamp: GenerationStamp) -> bool {
         match self {
             Self::Encoded(bytes) => {
-                EntryHeader::of(bytes).is_some_and(|mark| mark.stamp() == stamp)
+                EntryHeader::of(bytes).is_some_and(|header| header.stamp() == stamp)
             }
             Self::TypedValue(typed) => typed.stamp == stamp.half(),
         }
@@ -49,7 +49,7 @@ impl StoredEntry {
         }
     }
 
-    /// The value, if this is an entry of the kind that `mark` describes, and takes no more than
+    /// The value, if this is an entry of the kind that `header` describes, and takes no more than
     /// `most` bytes.
     ///
     /// # Errors
@@ -57,23 +57,23 @@ impl StoredEntry {
     /// Returns `ErrorKind::Decode` if it is such an entry and can't be read.
     pub(crate) fn value(
         &self,
-        form: &ValueVTable,
-        mark: &EntryHeader,
+        vtable: &ValueVTable,
+        header: &EntryHeader,
         most: u64,
     ) -> Result<Option<Erased>, Error> {
         match self {
             Self::Encoded(bytes) => {
-                let Some((payload, codec)) = mark.payload(bytes) else {
+                let Some((payload, codec)) = header.payload(bytes) else {
                     return Ok(None);
                 };
-                guarded(ErrorKind::Decode, || (form.decode)(payload, codec, most)).map(Some)
+                guarded(ErrorKind::Decode, || (vtable.decode)(payload, codec, most)).map(Some)
             }
-            Self::TypedValue(typed) if typed.stamp == mark.stamp().half() => {
+            Self::TypedValue(typed) if typed.stamp == header.stamp().half() => {
                 let value = match typed.aged() {
                     Some(aged) => &aged.value,
                     None => typed.bare(),
                 };
-                Ok(Some(Arc::clone(value)).filter(form.is))
+                Ok(Some(Arc::clone(value)).filter(vtable.is))
             }
             Self::TypedValue(_) => Ok(None),
         }

@@ -185,14 +185,14 @@ impl Policy {
     }
 
     /// The lifetime of one entry, jitter drawn.
-    pub(crate) fn life(&self, sort: ValueClass) -> Duration {
-        let special = match sort {
+    pub(crate) fn life(&self, class: ValueClass) -> Duration {
+        let special = match class {
             ValueClass::Value => None,
             ValueClass::Nothing => self.none_ttl,
             ValueClass::Failure => Some(self.err_ttl.unwrap_or_default()),
         };
         let life = special.unwrap_or(self.ttl);
-        self.jittered(match sort {
+        self.jittered(match class {
             ValueClass::Value => life,
             ValueClass::Nothing | ValueClass::Failure => life.min(self.cap.unwrap_or(life)),
         })

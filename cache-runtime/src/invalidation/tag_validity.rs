@@ -29,7 +29,7 @@ pub(crate) struct TagRegistry(Mutex<KnownTags>);
 
 #[derive(Default)]
 struct KnownTags {
-    seals: HashMap<u128, Arc<TagValidity>, DefaultHashBuilder>,
+    tags: HashMap<u128, Arc<TagValidity>, DefaultHashBuilder>,
     /// How many there were when none was left that nobody holds.
     held: usize,
 }
@@ -38,30 +38,32 @@ impl TagRegistry {
     /// One for each of the groups.
     pub(crate) fn of(&self, groups: &[Group]) -> Arc<[Arc<TagValidity>]> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.seals.len() >= FEW.max(known.held * 2) {
-            known.seals.retain(|_, seal| Arc::strong_count(seal) > 1);
-            known.held = known.seals.len();
+        if known.tags.len() >= FEW.max(known.held * 2) {
+            known
+                .tags
+                .retain(|_, validity| Arc::strong_count(validity) > 1);
+            known.held = known.tags.len();
         }
-        let mut seal = |group: &Group| {
-            let seal = known.seals.entry(group.digest());
-            Arc::clone(seal.or_insert_with(|| Arc::new(TagValidity(AtomicBool::new(true)))))
+        let mut validity = |group: &Group| {
+            let validity = known.tags.entry(group.digest());
+            Arc::clone(validity.or_insert_with(|| Arc::new(TagValidity(AtomicBool::new(true)))))
         };
-        groups.iter().map(&mut seal).collect()
+        groups.iter().map(&mut validity).collect()
     }
 
     /// The group has changed.
     pub(crate) fn break_of(&self, group: &str) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(seal) = known.seals.remove(&digest(group.as_bytes())) {
-            seal.0.store(false, Ordering::Release);
+        if let Some(validity) = known.tags.remove(&digest(group.as_bytes())) {
+            validity.0.store(false, Ordering::Release);
         }
     }
 
     /// Any group may have changed.
     pub(crate) fn break_all(&self) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for (_, seal) in known.seals.drain() {
-            seal.0.store(false, Ordering::Release);
+        for (_, validity) in known.tags.drain() {
+            validity.0.store(false, Ordering::Release);
         }
     }
 }
@@ -78,45 +80,45 @@ mod tests {
         [Group::everything("ns"), tag]
     }
 
-    fn sealed(seals: &TagRegistry, tag: usize) -> TaggedValue {
+    fn sealed(tags: &TagRegistry, tag: usize) -> TaggedValue {
         TaggedValue {
             value: Arc::new(()),
-            seals: seals.of(&groups(tag)),
+            tags: tags.of(&groups(tag)),
         }
     }
 
     #[test]
     fn a_value_is_good_until_one_of_its_groups_changes() {
-        let seals = TagRegistry::default();
-        let (one, two) = (sealed(&seals, 1), sealed(&seals, 2));
-        seals.break_of(groups(1)[1].key());
+        let tags = TagRegistry::default();
+        let (one, two) = (sealed(&tags, 1), sealed(&tags, 2));
+        tags.break_of(groups(1)[1].key());
         assert!(one.open().is_none() && two.open().is_some());
         // What is read after the change is good.
-        let again = sealed(&seals, 1);
+        let again = sealed(&tags, 1);
         assert!(again.open().is_some());
-        seals.break_of(groups(1)[0].key());
+        tags.break_of(groups(1)[0].key());
         assert!(again.open().is_none() && two.open().is_none());
-        let last = sealed(&seals, 1);
-        seals.break_all();
+        let last = sealed(&tags, 1);
+        tags.break_all();
         assert!(last.open().is_none());
     }
 
     #[test]
     fn seals_that_nobody_holds_go() {
-        let seals = TagRegistry::default();
-        let held: Vec<_> = (0..100).map(|tag| sealed(&seals, tag)).collect();
+        let tags = TagRegistry::default();
+        let held: Vec<_> = (0..100).map(|tag| sealed(&tags, tag)).collect();
         for tag in 100..100_000 {
-            drop(sealed(&seals, tag));
+            drop(sealed(&tags, tag));
         }
-        assert!(seals.0.lock().expect("no panic").seals.len() <= FEW);
+        assert!(tags.0.lock().expect("no panic").tags.len() <= FEW);
         // However many are held, those that are not stay few beside them.
-        let many: Vec<_> = (0..4 * FEW).map(|tag| sealed(&seals, tag)).collect();
+        let many: Vec<_> = (0..4 * FEW).map(|tag| sealed(&tags, tag)).collect();
         for tag in 100_000..100_000 + 40 * FEW {
-            drop(sealed(&seals, tag));
+            drop(sealed(&tags, tag));
         }
-        assert!(seals.0.lock().expect("no panic").seals.len() <= 2 * (many.len() + 1));
+        assert!(tags.0.lock().expect("no panic").tags.len() <= 2 * (many.len() + 1));
         drop(many);
-        seals.break_of(groups(7)[1].key());
+        tags.break_of(groups(7)[1].key());
         assert!(held[7].open().is_none() && held[8].open().is_some());
     }
 }

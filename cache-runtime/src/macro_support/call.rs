@@ -126,11 +126,11 @@ impl<R, const KIND: u8> Call<R, KIND> {
     where
         R: Returns<KIND>,
     {
-        let local = self.asked.near()?;
-        let state = self.asked.function.state(&local.registry);
+        let process = self.asked.near()?;
+        let state = self.asked.function.state(&process.registry);
         let schema = R::Kind::FORM.shape;
         let own = R::Kind::FORM.is_own;
-        Self::hit(self.asked.sealed(local, &state, schema, own), &state)
+        Self::hit(self.asked.sealed(process, &state, schema, own), &state)
     }
 
     /// The hit path: what this process holds and may serve. No await, no allocation of ours.
@@ -139,11 +139,11 @@ impl<R, const KIND: u8> Call<R, KIND> {
     where
         R: Returns<KIND>,
     {
-        let local = self.asked.near()?;
-        let state = self.asked.function.state(&local.registry);
+        let process = self.asked.near()?;
+        let state = self.asked.function.state(&process.registry);
         let schema = R::Kind::FORM.shape;
         let own = R::Kind::FORM.is_own;
-        Self::hit(self.asked.held(local, &state, schema, own), &state)
+        Self::hit(self.asked.held(process, &state, schema, own), &state)
     }
 
     fn hit(held: Option<Erased>, state: &FunctionState) -> Option<R>
@@ -164,30 +164,30 @@ impl CallArgs {
             return None;
         }
         let cache = self.cache.as_ref().unwrap_or_else(|| Cache::global());
-        Some(&cache.inner.local)
+        Some(&cache.inner.process)
     }
 
     #[inline]
     fn held(
         &self,
-        local: &ProcessState,
+        process: &ProcessState,
         state: &FunctionState,
         schema: fn() -> u64,
         own: bool,
     ) -> Option<Erased> {
         let fingerprint = self.fingerprint(state, schema)?;
-        local.held(own).fresh(&fingerprint, &state.current)
+        process.held(own).fresh(&fingerprint, &state.current)
     }
 
     fn sealed(
         &self,
-        local: &ProcessState,
+        process: &ProcessState,
         state: &FunctionState,
         schema: fn() -> u64,
         own: bool,
     ) -> Option<Erased> {
         let fingerprint = self.fingerprint(state, schema)?;
-        local.held(own).sealed(&fingerprint)
+        process.held(own).sealed(&fingerprint)
     }
 
     #[inline(always)]
@@ -214,7 +214,7 @@ impl CallArgs {
 
     pub(super) fn begin(self, policy: Policy, schema: fn() -> u64) -> PreparedCall {
         let cache = self.cache.as_ref().unwrap_or_else(|| Cache::global());
-        let state = self.function.state(&cache.inner.local.registry);
+        let state = self.function.state(&cache.inner.process.registry);
         let policy = state.policy(policy);
         let begun = if self.bypasses || state.is_out() || cache.inner.is_forked() {
             state.counters.here().bypasses.count();
@@ -230,8 +230,8 @@ impl CallArgs {
                 Err(error) => {
                     state.counters.here().errors.count(error.kind());
                     state.counters.here().bypasses.count();
-                    let observer = &cache.inner.local.observer;
-                    state.trouble.arises(observer, &state.name, &error);
+                    let observer = &cache.inner.process.observer;
+                    state.failures.arises(observer, &state.name, &error);
                     None
                 }
             }
@@ -246,7 +246,7 @@ impl CallArgs {
 
     fn place(self, policy: Policy) -> EntryLocation {
         let cache = self.cache.unwrap_or_else(|| Cache::global().clone());
-        let state = self.function.state(&cache.inner.local.registry);
+        let state = self.function.state(&cache.inner.process.registry);
         let policy = state.policy(policy);
         let groups = groups(&cache, &state, self.tags, &policy);
         EntryLocation {
@@ -384,9 +384,9 @@ where
         match seek(&request, refresh).await {
             // Functions whose values are computed ahead of time have a run of their own.
             CallOutcome::Found(value) | CallOutcome::DueRenewal(value, _) => value,
-            CallOutcome::Compute(work) => {
-                let result = request.compute(&work, pin!(compute)).await;
-                Box::pin(request.settle(work, result, judge)).await
+            CallOutcome::Compute(permit) => {
+                let result = request.compute(&permit, pin!(compute)).await;
+                Box::pin(request.settle(permit, result, judge)).await
             }
         }
     })
@@ -410,9 +410,9 @@ where
     };
     match blocking::wait(seek(&request, refresh)) {
         CallOutcome::Found(value) | CallOutcome::DueRenewal(value, _) => value,
-        CallOutcome::Compute(work) => {
+        CallOutcome::Compute(permit) => {
             let result = request.compute_blocking(compute);
-            blocking::wait(request.settle(work, result, judge))
+            blocking::wait(request.settle(permit, result, judge))
         }
     }
 }

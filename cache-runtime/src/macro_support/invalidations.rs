@@ -139,7 +139,7 @@ impl Invalidations {
 fn report<T>(cache: &Cache, outcome: Result<T, Error>) {
     if let Err(error) = outcome {
         let event = Event::InvalidationDropped(error);
-        cache.inner.local.observer.tell(&event);
+        cache.inner.process.observer.notify(&event);
     }
 }
 

@@ -46,20 +46,21 @@ where
                     refresh::spawn(async move {
                         let _ahead = ahead;
                         if let Some((request, _)) = begun.request::<R, KIND>(share, Caller::Async)
-                            && let Some(work) = request.seek_ahead(min_remaining_ttl).await
+                            && let Some(permit) = request.seek_ahead(min_remaining_ttl).await
                         {
-                            let result = request.compute(&work, pin!(compute)).await;
-                            request.settle(work, result, judge).await;
+                            let result = request.compute(&permit, pin!(compute)).await;
+                            request.settle(permit, result, judge).await;
                         }
                     });
                 });
                 value
             }
-            CallOutcome::Compute(work) => {
-                let (Some(limit), Some(spare)) = (policy.soft_timeout, request.spare(&work)) else {
+            CallOutcome::Compute(permit) => {
+                let (Some(limit), Some(spare)) = (policy.soft_timeout, request.spare(&permit))
+                else {
                     if !detached {
-                        let result = request.compute(&work, pin!(compute)).await;
-                        return request.settle(work, result, judge).await;
+                        let result = request.compute(&permit, pin!(compute)).await;
+                        return request.settle(permit, result, judge).await;
                     }
                     let other = begun.clone();
                     let whole = async move {
@@ -67,8 +68,8 @@ where
                         let Some((request, _)) = request else {
                             return (compute.await, Tally::Counted);
                         };
-                        let result = request.compute(&work, pin!(compute)).await;
-                        request.settle_uncounted(work, result, judge).await
+                        let result = request.compute(&permit, pin!(compute)).await;
+                        request.settle_uncounted(permit, result, judge).await
                     };
                     let (result, tally) = Detached::new(Box::pin(whole), begun.clone()).await;
                     request.count(tally);
@@ -78,8 +79,8 @@ where
                 let other = begun.clone();
                 refresh::spawn(async move {
                     if let Some((request, _)) = other.request::<R, KIND>(share, Caller::Async) {
-                        let result = request.compute(&work, pin!(compute)).await;
-                        let _ = send.send(request.settle_uncounted(work, result, judge).await);
+                        let result = request.compute(&permit, pin!(compute)).await;
+                        let _ = send.send(request.settle_uncounted(permit, result, judge).await);
                     }
                 });
                 match within(limit, receive).await {
@@ -118,10 +119,10 @@ where
                 refresh::spawn_blocking(move || {
                     let _ahead = ahead;
                     if let Some((request, _)) = begun.request::<R, KIND>(share, Caller::Blocking)
-                        && let Some(work) = blocking::wait(request.seek_ahead(min_remaining_ttl))
+                        && let Some(permit) = blocking::wait(request.seek_ahead(min_remaining_ttl))
                     {
                         blocking::wait(request.settle(
-                            work,
+                            permit,
                             request.compute_blocking(compute),
                             judge,
                         ));
@@ -130,17 +131,17 @@ where
             });
             value
         }
-        CallOutcome::Compute(work) => {
-            let (Some(limit), Some(spare)) = (policy.soft_timeout, request.spare(&work)) else {
+        CallOutcome::Compute(permit) => {
+            let (Some(limit), Some(spare)) = (policy.soft_timeout, request.spare(&permit)) else {
                 let result = request.compute_blocking(compute);
-                return blocking::wait(request.settle(work, result, judge));
+                return blocking::wait(request.settle(permit, result, judge));
             };
             let (send, receive) = oneshot::channel();
             let other = begun.clone();
             refresh::spawn_blocking(move || {
                 if let Some((request, _)) = other.request::<R, KIND>(share, Caller::Blocking) {
                     let result = request.compute_blocking(compute);
-                    let settled = blocking::wait(request.settle_uncounted(work, result, judge));
+                    let settled = blocking::wait(request.settle_uncounted(permit, result, judge));
                     let _ = send.send(settled);
                 }
             });

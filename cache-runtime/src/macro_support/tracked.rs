@@ -18,7 +18,7 @@ pub struct Computing<R> {
     begun: PreparedCall,
     share: Share<R>,
     /// Nothing for one that bypasses the cache.
-    work: Option<(Box<ComputePermit>, ActiveCall)>,
+    permit: Option<(Box<ComputePermit>, ActiveCall)>,
 }
 
 /// The value, or what is to be [settled](settle_blocking) once it is computed.
@@ -35,14 +35,18 @@ where
     R: Returns<KIND>,
 {
     let begun = call.asked.begin(policy, R::Kind::FORM.shape);
-    let work = match begun.request::<R, KIND>(share, Caller::Blocking) {
+    let permit = match begun.request::<R, KIND>(share, Caller::Blocking) {
         None => None,
         Some((request, refresh)) => match blocking::wait(seek(&request, refresh)) {
             CallOutcome::Found(value) | CallOutcome::DueRenewal(value, _) => return Ok(value),
-            CallOutcome::Compute(work) => Some((work, request.computing())),
+            CallOutcome::Compute(permit) => Some((permit, request.computing())),
         },
     };
-    Err(Box::new(Computing { begun, share, work }))
+    Err(Box::new(Computing {
+        begun,
+        share,
+        permit,
+    }))
 }
 
 /// Stores what was computed.
@@ -54,13 +58,17 @@ pub fn settle_blocking<R, const KIND: u8>(
 where
     R: Returns<KIND>,
 {
-    let Computing { begun, share, work } = *computing;
-    let Some((work, within)) = work else {
+    let Computing {
+        begun,
+        share,
+        permit,
+    } = *computing;
+    let Some((permit, within)) = permit else {
         return result;
     };
     drop(within);
     match begun.request::<R, KIND>(share, Caller::Blocking) {
-        Some((request, _)) => blocking::wait(request.settle(work, result, judge)),
+        Some((request, _)) => blocking::wait(request.settle(permit, result, judge)),
         None => result,
     }
 }

@@ -61,11 +61,11 @@ fn what_no_stamp_is_taken_for_makes_nothing_current() {
 #[test]
 fn a_copy_with_tags_is_served_while_its_seals_hold() {
     let near = NearCache::new(10, 10_000, 1_000);
-    let seals = TagRegistry::default();
+    let tags = TagRegistry::default();
     let group = Group::tag("ns", "a", MINUTE);
     let value = TaggedValue {
         value: Arc::new(7u32),
-        seals: seals.of(std::slice::from_ref(&group)),
+        tags: tags.of(std::slice::from_ref(&group)),
     };
     drop(near.keep(&key(1), Arc::new(value), stamp(), MINUTE, 10));
     let served = || near.sealed(key(1).fingerprint());
@@ -75,7 +75,7 @@ fn a_copy_with_tags_is_served_while_its_seals_hold() {
     assert!(served().is_none());
     near.trust(MINUTE);
     assert!(served().is_some());
-    seals.break_of(group.key());
+    tags.break_of(group.key());
     assert!(served().is_none());
     // One without seals is none that they vouch for.
     drop(keep(&near, 2, 10));

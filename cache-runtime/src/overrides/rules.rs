@@ -11,7 +11,7 @@ use crate::overrides::rule::{
 /// Patterns that one program sets at most; they are kept for names that come later.
 pub(crate) const MOST: usize = 10_000;
 
-/// Fields that are told of at most.
+/// Fields that are version of at most.
 const MOST_MALFORMED: usize = 1_000;
 
 /// All that is set at run time.
@@ -19,8 +19,8 @@ const MOST_MALFORMED: usize = 1_000;
 pub(crate) struct OverrideRules {
     all: RwLock<Vec<OverrideRule>>,
     /// How often the fleet's have been replaced.
-    told: AtomicU64,
-    /// Fields of the fleet's that could not be read, so that each is told once.
+    version: AtomicU64,
+    /// Fields of the fleet's that could not be read, so that each is version once.
     malformed: Mutex<BTreeSet<String>>,
 }
 
@@ -104,25 +104,25 @@ impl OverrideRules {
         rules.retain(|rule| rule.pattern != pattern || rule.origin != origin);
     }
 
-    /// To be asked before the store is: what is read now is older than what is told meanwhile.
-    pub(crate) fn told(&self) -> u64 {
-        self.told.load(Ordering::Acquire)
+    /// To be asked before the store is: what is read now is older than what is version meanwhile.
+    pub(crate) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
     }
 
-    /// What the fleet has set, all of it; unless it was told of since it was `told` so often:
+    /// What the fleet has set, all of it; unless it was version of since it was `told` so often:
     /// a reply to an earlier question may be looked at later.
-    pub(crate) fn replace_fleet(&self, told: u64, fleet: Vec<OverrideRule>) -> bool {
+    pub(crate) fn replace_fleet(&self, version: u64, fleet: Vec<OverrideRule>) -> bool {
         let mut rules = self.all.write().unwrap_or_else(PoisonError::into_inner);
-        if self.told() != told {
+        if self.version() != version {
             return false;
         }
-        self.told.store(told + 1, Ordering::Release);
+        self.version.store(version + 1, Ordering::Release);
         rules.retain(|rule| rule.origin != OverrideSource::Fleet);
         rules.extend(fleet);
         true
     }
 
-    /// Whether a field that can't be read is to be told of: once, and of not too many.
+    /// Whether a field that can't be read is to be version of: once, and of not too many.
     pub(crate) fn is_first_malformed(&self, field: &str) -> bool {
         let mut malformed = self
             .malformed
@@ -244,7 +244,7 @@ mod tests {
         set("*", 6, OverrideSource::Fleet);
         assert_eq!(rules.of("app.user").0, Some(SECOND * 5));
         assert_eq!(rules.of("app.other").0, Some(SECOND * 6));
-        assert!(rules.replace_fleet(rules.told(), vec![]));
+        assert!(rules.replace_fleet(rules.version(), vec![]));
         assert_eq!(rules.of("app.user").0, Some(SECOND * 3));
         rules.reset("user", OverrideSource::Environment);
         assert_eq!(rules.of("app.user").0, Some(SECOND));
@@ -266,11 +266,11 @@ mod tests {
             );
             rule.expect("it is good")
         };
-        let (early, late) = (rules.told(), rules.told());
+        let (early, late) = (rules.version(), rules.version());
         assert!(rules.replace_fleet(late, vec![off("user")]));
         assert!(!rules.replace_fleet(early, vec![]));
         assert_eq!(rules.of("app.user"), (None, false));
-        assert!(rules.replace_fleet(rules.told(), vec![]));
+        assert!(rules.replace_fleet(rules.version(), vec![]));
         assert_eq!(rules.of("app.user"), (None, true));
     }
 }

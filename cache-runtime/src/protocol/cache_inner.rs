@@ -14,8 +14,8 @@ use crate::telemetry::event::Event;
 /// What all handles of one cache share.
 pub(crate) struct CacheInner {
     pub(crate) namespace: Arc<str>,
-    pub(crate) store: AnyBackend,
-    pub(crate) local: Arc<ProcessState>,
+    pub(crate) backend: AnyBackend,
+    pub(crate) process: Arc<ProcessState>,
     pub(crate) defaults: Defaults,
     /// What the payload of an entry takes at most, in bytes.
     pub(crate) max_value_size: u64,
@@ -45,9 +45,9 @@ impl CacheInner {
             return false;
         }
         // Its copies are served no more. No lock is taken: a thread that is not here may hold it.
-        self.local.distrust();
+        self.process.distrust();
         if !self.forked.swap(true, Ordering::Relaxed) {
-            self.local.observer.tell(&Event::Forked);
+            self.process.observer.notify(&Event::Forked);
         }
         true
     }
@@ -55,7 +55,7 @@ impl CacheInner {
     /// What secret arguments are hashed with.
     pub(crate) fn secret(&self) -> &Secret {
         if self.secret.is_untold() {
-            self.local.observer.tell(&Event::SecretNotShared);
+            self.process.observer.notify(&Event::SecretNotShared);
         }
         &self.secret
     }

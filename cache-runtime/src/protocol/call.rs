@@ -28,11 +28,11 @@ pub(crate) struct Call<'a> {
     pub(super) key: &'a Key,
     pub(super) groups: &'a Arc<[Group]>,
     /// Of the groups, if there are tags among them.
-    pub(super) seals: Option<Arc<[Arc<TagValidity>]>>,
+    pub(super) tags: Option<Arc<[Arc<TagValidity>]>>,
     pub(super) policy: &'a Policy,
     pub(super) caller: Caller,
     pub(super) session: BackendSession,
-    pub(super) form: &'static ValueVTable,
+    pub(super) vtable: &'static ValueVTable,
     /// Whether a failure is one that can be given to those who wait.
     pub(super) shares: fn(&Erased) -> bool,
 }
@@ -44,21 +44,21 @@ impl<'a> Call<'a> {
         key: &'a Key,
         policy: &'a Policy,
         caller: Caller,
-        form: &'static ValueVTable,
+        vtable: &'static ValueVTable,
     ) -> Self {
         Self {
             inner,
             state,
             key,
             groups: &state.groups,
-            seals: None,
+            tags: None,
             policy,
             caller,
-            session: match &inner.local.own {
-                Some(own) if form.is_own => inner.store.session_here(caller, own.memory()),
-                _ => inner.store.session(caller),
+            session: match &inner.process.own {
+                Some(own) if vtable.is_own => inner.backend.session_here(caller, own.memory()),
+                _ => inner.backend.session(caller),
             },
-            form,
+            vtable,
             shares: |_| false,
         }
     }
@@ -68,7 +68,7 @@ impl<'a> Call<'a> {
         match groups {
             Some(groups) => Self {
                 groups,
-                seals: Some(self.inner.local.seals.of(groups)),
+                tags: Some(self.inner.process.tags.of(groups)),
                 ..self
             },
             None => self,
@@ -80,30 +80,32 @@ impl<'a> Call<'a> {
         Self { shares, ..self }
     }
 
-    pub(super) fn trouble(&self, error: &Error) {
-        let observer = &self.inner.local.observer;
-        self.state.trouble.arises(observer, &self.state.name, error);
+    pub(super) fn failures(&self, error: &Error) {
+        let observer = &self.inner.process.observer;
+        self.state
+            .failures
+            .arises(observer, &self.state.name, error);
     }
 
     pub(super) fn calling(&self) -> CallId {
         CallId {
-            cache: self.inner.local.registry.id,
+            cache: self.inner.process.registry.id,
             key: *self.key.fingerprint(),
         }
     }
 
-    pub(super) fn mark(&self, stamp: GenerationStamp) -> EntryHeader {
-        EntryHeader::new(self.policy.codec, (self.form.shape)(), stamp, self.key)
+    pub(super) fn header(&self, stamp: GenerationStamp) -> EntryHeader {
+        EntryHeader::new(self.policy.codec, (self.vtable.shape)(), stamp, self.key)
     }
 
     /// With its seals, if there are tags.
     pub(super) fn sealed(&self, value: Erased) -> Erased {
-        match &self.seals {
+        match &self.tags {
             // Nothing would break them.
-            Some(_) if !self.session.vouches() => value,
-            Some(seals) => Arc::new(TaggedValue {
+            Some(_) if !self.session.is_coherent() => value,
+            Some(tags) => Arc::new(TaggedValue {
                 value,
-                seals: Arc::clone(seals),
+                tags: Arc::clone(tags),
             }),
             None => value,
         }
@@ -111,14 +113,14 @@ impl<'a> Call<'a> {
 
     /// This is what its function's copies are to be of, if all of them have the same groups.
     pub(super) fn set_current(&self, stamp: GenerationStamp) {
-        if self.seals.is_none() && self.session.vouches() {
+        if self.tags.is_none() && self.session.is_coherent() {
             self.state.current.set(stamp);
         }
     }
 
     /// Where this process holds the call's value, or a copy of it.
     pub(super) fn held(&self) -> &NearCache {
-        self.inner.local.held(self.form.is_own)
+        self.inner.process.held(self.vtable.is_own)
     }
 
     pub(super) fn wait(&self) -> Duration {

@@ -37,18 +37,18 @@ impl Call<'_> {
     /// Takes the lease, or waits for whoever holds it.
     pub(super) async fn claim(
         &self,
-        mut mark: EntryHeader,
+        mut header: EntryHeader,
         mut reach: ClaimMode,
         deadline: Instant,
-        lead: &Leader,
+        leader: &Leader,
         mut respects_pause: bool,
     ) -> ClaimOutcome {
         if let Err(error) = self.announce().await {
-            return self.failed(&error, lead);
+            return self.failed(&error, leader);
         }
         if !self.session.pushes() {
             // Nothing would tell of an invalidation: who comes from now on reads for itself.
-            lead.leave();
+            leader.leave();
         }
         let mut token = UniqueId::fresh();
         let life = self.lease();
@@ -69,7 +69,7 @@ impl Call<'_> {
             let claimed = ClaimRequest {
                 key: self.key,
                 groups: self.groups,
-                mark: &mark,
+                header: &header,
                 token,
                 life,
                 reach,
@@ -77,7 +77,7 @@ impl Call<'_> {
                 min_remaining_ttl: self.policy.window(),
                 respects_pause,
             };
-            lead.look_anew();
+            leader.look_anew();
             // Whether the server tells of the lease's next change.
             let mut watched = false;
             let asking = PendingClaim::new(&self.session, self.key, token);
@@ -89,17 +89,17 @@ impl Call<'_> {
                     token = UniqueId::fresh();
                 }
                 Ok(ClaimReply::Granted) => {
-                    let lease = Lease::keep(&self.session, self.key, token, life, lead.attend());
-                    return ClaimOutcome::Ours(lease, mark);
+                    let lease = Lease::keep(&self.session, self.key, token, life, leader.attend());
+                    return ClaimOutcome::Ours(lease, header);
                 }
                 Ok(ClaimReply::Found(entry, left)) => {
-                    let held = self.value_of(&entry, &mark);
+                    let held = self.value_of(&entry, &header);
                     let hit = held.map(|held| self.worth(&entry, Some(left), held));
                     match hit {
                         Some(Ok(hit)) => {
                             let keeps = self.keeps();
-                            let keep = || self.keep(keeps, &hit, mark.stamp(), Some(&entry));
-                            if !lead.close(keep) {
+                            let keep = || self.keep(keeps, &hit, header.stamp(), Some(&entry));
+                            if !leader.close(keep) {
                                 return ClaimOutcome::Theirs(hit);
                             }
                             // It has changed since: once more, with nobody who joins.
@@ -108,11 +108,11 @@ impl Call<'_> {
                     }
                 }
                 Ok(ClaimReply::Stale) => match self.session.stamp(self.groups).await {
-                    Ok(stamp) => mark = self.mark(stamp),
-                    Err(error) => return self.failed(&error, lead),
+                    Ok(stamp) => header = self.header(stamp),
+                    Err(error) => return self.failed(&error, leader),
                 },
                 Ok(ClaimReply::Paused) => {
-                    if !lead.has_changed() && !lead.close(|| {}) {
+                    if !leader.has_changed() && !leader.close(|| {}) {
                         return ClaimOutcome::Paused;
                     }
                     // What was read is not what is stored any more.
@@ -123,7 +123,7 @@ impl Call<'_> {
                         waits = wait_graph::enter(self.calling());
                         if waits.is_none() {
                             // Its holder, in this process, waits for the caller.
-                            lead.leave();
+                            leader.leave();
                             return ClaimOutcome::Unstored;
                         }
                         self.state.counters.here().lease_waits.count();
@@ -141,7 +141,7 @@ impl Call<'_> {
                     }
                     self.session.refill();
                 }
-                Err(error) => return self.failed(&error, lead),
+                Err(error) => return self.failed(&error, leader),
             }
             if Instant::now() >= deadline {
                 if asked < deadline {
@@ -150,7 +150,7 @@ impl Call<'_> {
                 // Where the server tells of the lease's next change, that ends the flight. If not,
                 // nothing would tell it of an invalidation.
                 if !(watched && self.session.pushes()) {
-                    lead.leave();
+                    leader.leave();
                 }
                 return ClaimOutcome::Unstored;
             }
@@ -168,13 +168,13 @@ impl Call<'_> {
 
     async fn find_ahead(&self, min_remaining_ttl: Duration) -> Option<Box<ComputePermit>> {
         self.session.refill();
-        let lead = self.inner.local.flights.detached(self.key, self.groups);
-        match self.claim_ahead(min_remaining_ttl, &lead).await {
-            Ok(Some((lease, mark))) => {
+        let leader = self.inner.process.flights.detached(self.key, self.groups);
+        match self.claim_ahead(min_remaining_ttl, &leader).await {
+            Ok(Some((lease, header))) => {
                 self.state.counters.here().computations.count();
                 let lease = lease.pausing(self.policy.retry_after);
-                let work = ComputePermit::new(lead, Some((lease, mark)), None);
-                Some(Box::new(work))
+                let permit = ComputePermit::new(leader, Some((lease, header)), None);
+                Some(Box::new(permit))
             }
             Ok(None) => None,
             Err(error) => {
@@ -187,29 +187,29 @@ impl Call<'_> {
     async fn claim_ahead(
         &self,
         min_remaining_ttl: Duration,
-        lead: &Leader,
+        leader: &Leader,
     ) -> Result<Option<(Lease, EntryHeader)>, Error> {
         self.announce().await?;
-        let mark = self.mark(self.session.stamp(self.groups).await?);
+        let header = self.header(self.session.stamp(self.groups).await?);
         let lease = self
-            .claim_once(&mark, ClaimMode::Normal, min_remaining_ttl, lead)
+            .claim_once(&header, ClaimMode::Normal, min_remaining_ttl, leader)
             .await?;
-        Ok(lease.map(|lease| (lease, mark)))
+        Ok(lease.map(|lease| (lease, header)))
     }
 
     /// The lease, if it can be had now.
     pub(super) async fn claim_once(
         &self,
-        mark: &EntryHeader,
+        header: &EntryHeader,
         reach: ClaimMode,
         min_remaining_ttl: Duration,
-        lead: &Leader,
+        leader: &Leader,
     ) -> Result<Option<Lease>, Error> {
         let (token, life) = (UniqueId::fresh(), self.lease());
         let claimed = ClaimRequest {
             key: self.key,
             groups: self.groups,
-            mark,
+            header,
             token,
             life,
             reach,
@@ -220,7 +220,7 @@ impl Call<'_> {
         let answer = self.session.claim(&claimed).await;
         asking.ended(&answer);
         let granted = matches!(answer?, ClaimReply::Granted);
-        Ok(granted.then(|| Lease::keep(&self.session, self.key, token, life, lead.attend())))
+        Ok(granted.then(|| Lease::keep(&self.session, self.key, token, life, leader.attend())))
     }
 
     /// Announces name and variant before anything is computed: an invalidation that has read the
@@ -233,7 +233,7 @@ impl Call<'_> {
                 self.session.announce(&self.state.name, variant).await?;
             } else {
                 let announce = || {
-                    let session = self.session.steady();
+                    let session = self.session.background();
                     let (name, variant) = (Arc::clone(&self.state.name), variant.to_owned());
                     async move { session.announce(&name, &variant).await }
                 };

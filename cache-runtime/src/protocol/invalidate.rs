@@ -33,9 +33,9 @@ impl CacheInner {
         caller: Caller,
         invalidation: Invalidation,
     ) -> Result<InvalidationReport, Error> {
-        let session = self.store.session(caller).ahead();
+        let session = self.backend.session(caller).ahead();
         let names = match &invalidation {
-            Invalidation::Functions(_) => self.local.registry.names(),
+            Invalidation::Functions(_) => self.process.registry.names(),
             _ => Vec::new(),
         };
         let Applied {
@@ -49,7 +49,7 @@ impl CacheInner {
                 // Known functions by name as well: the fleet's names may be lost by then.
                 let known = groups.iter().map(Invalidation::of_group);
                 let pending = known.chain([invalidation.clone()]);
-                self.store.queue(pending, error).map(|()| None)
+                self.backend.queue(pending, error).map(|()| None)
             }
         };
         let own = self.forget_all(&invalidation, &groups).await;
@@ -59,7 +59,7 @@ impl CacheInner {
                 self.warn_of_unknown(pattern.as_str());
             }
             Invalidation::Group(key) if Group::of_key(key).is_everything() => {
-                functions.extend(self.local.registry.names());
+                functions.extend(self.process.registry.names());
                 functions.extend(session.functions().await.unwrap_or_default().names);
             }
             // Which entries it has reached, only Redis can say.
@@ -83,8 +83,8 @@ impl CacheInner {
     async fn forget_all(&self, invalidation: &Invalidation, groups: &[Group]) -> RemovedEntries {
         for part in groups.chunks(PART) {
             for group in part {
-                self.store.forget(&Invalidation::of_group(group));
-                self.local.group_changed(group.key());
+                self.backend.forget(&Invalidation::of_group(group));
+                self.process.group_changed(group.key());
             }
             yielded().await;
         }
@@ -92,19 +92,19 @@ impl CacheInner {
             Invalidation::Group(_) | Invalidation::Functions(_) => RemovedEntries::default(),
             Invalidation::Call(key) => {
                 let key = Key::of(key);
-                let entries = self.local.remove_own(key.as_str());
+                let entries = self.process.remove_own(key.as_str());
                 self.forget_call(&key);
-                self.local.just_invalidated.add(key.fingerprint());
+                self.process.just_invalidated.add(key.fingerprint());
                 RemovedEntries {
                     entries,
                     ..RemovedEntries::default()
                 }
             }
             Invalidation::Keys(pattern) => {
-                let own = self.local.remove_own_matching(pattern);
+                let own = self.process.remove_own_matching(pattern);
                 let matches = |key: &Key, _: &[Group]| pattern.matches(key);
-                self.local.flights.close_where(matches);
-                self.store.forget(invalidation);
+                self.process.flights.close_where(matches);
+                self.backend.forget(invalidation);
                 own
             }
         }
@@ -112,8 +112,8 @@ impl CacheInner {
 
     /// Whoever reads or computes this call at this moment has begun before the invalidation.
     pub(crate) fn forget_call(&self, key: &Key) {
-        self.local.flights.close_to_joiners(key);
-        self.store.forget(&Invalidation::call(key));
+        self.process.flights.close_to_joiners(key);
+        self.backend.forget(&Invalidation::call(key));
     }
 
     /// Logs that no function matches, once for each pattern, with the name that may be meant.
@@ -123,7 +123,7 @@ impl CacheInner {
             return;
         }
         drop(warned);
-        let names = self.local.registry.names();
+        let names = self.process.registry.names();
         let last = |name: &'_ String| name.rsplit('.').next().unwrap_or(name).to_owned();
         let known: Vec<String> = match pattern.contains('.') {
             true => names,

@@ -102,7 +102,7 @@ impl Drop for Lease {
         if self.released {
             return;
         }
-        let session = self.session.steady();
+        let session = self.session.background();
         if self.pause.as_millis() > 0 && std::thread::panicking() {
             pause(session, self.key.clone(), self.token, self.pause);
         } else {
@@ -173,17 +173,17 @@ struct HeldLease {
 
 impl HeldLease {
     async fn renew(self: Arc<Self>, duty: RenewalHandle) {
-        let steady = self.session.steady();
+        let background = self.session.background();
         if self.flight.abandon_if_stalled(self.life) {
             duty.end();
             // Whoever comes first takes over; should it go on after all, nothing of it is
             // stored.
-            if let Err(error) = steady.release(&self.key, self.token).await {
+            if let Err(error) = background.release(&self.key, self.token).await {
                 tracing::debug!("a lease could not be released: {error}");
             }
             return;
         }
-        match steady.renew(&self.key, self.token, self.life).await {
+        match background.renew(&self.key, self.token, self.life).await {
             Ok(true) => {}
             Ok(false) => {
                 // Invalidated: who comes now must not be given what was begun before.

@@ -30,7 +30,7 @@ pub(super) struct Hit {
 }
 
 impl Call<'_> {
-    pub(super) async fn look(&self, lead: &Leader) -> Result<LookOutcome, Error> {
+    pub(super) async fn look(&self, leader: &Leader) -> Result<LookOutcome, Error> {
         let keeps = self.keeps();
         let look = match keeps || self.policy.ages() {
             true => ReadMode::WithLife,
@@ -40,7 +40,7 @@ impl Call<'_> {
         match self.judge(&read) {
             LookOutcome::Hit(hit) => {
                 let keep = || self.keep(keeps, &hit, read.stamp, read.entry.as_ref());
-                if !lead.close(keep) {
+                if !leader.close(keep) {
                     return Ok(LookOutcome::Hit(hit));
                 }
                 // It has changed since: once more, now that nobody joins.
@@ -98,13 +98,13 @@ impl Call<'_> {
     }
 
     fn value(&self, read: &Lookup) -> Option<Erased> {
-        self.value_of(read.entry.as_ref()?, &self.mark(read.stamp))
+        self.value_of(read.entry.as_ref()?, &self.header(read.stamp))
     }
 
     /// The value of an entry. One of our own that can't be read is a miss, and told of: it would
     /// be computed each time.
-    pub(super) fn value_of(&self, entry: &StoredEntry, mark: &EntryHeader) -> Option<Erased> {
-        let value = entry.value(self.form, mark, self.inner.max_value_size);
+    pub(super) fn value_of(&self, entry: &StoredEntry, header: &EntryHeader) -> Option<Erased> {
+        let value = entry.value(self.vtable, header, self.inner.max_value_size);
         value.unwrap_or_else(|error| {
             self.note(Err(error));
             None
@@ -157,11 +157,11 @@ impl Call<'_> {
             return None;
         }
         let near = self.held();
-        let value = match self.seals {
+        let value = match self.tags {
             Some(_) => near.sealed(self.key.fingerprint())?,
             None => near.fresh(self.key.fingerprint(), &self.state.current)?,
         };
-        Some(value).filter(self.form.is)
+        Some(value).filter(self.vtable.is)
     }
 
     /// Whether a copy of the entry is to be kept in this process.
@@ -188,7 +188,7 @@ impl Call<'_> {
         if !self.session.is_typed() {
             if !keeps {
                 if self.policy.near {
-                    self.inner.local.near.refuse();
+                    self.inner.process.near.refuse();
                 }
                 return evicted;
             }
@@ -199,7 +199,7 @@ impl Call<'_> {
             }
             let value = self.sealed(Arc::clone(&hit.held));
             let bytes = entry.map_or(0, StoredEntry::bytes);
-            let near = &self.inner.local.near;
+            let near = &self.inner.process.near;
             evicted = near.keep(self.key, value, stamp.half(), life, bytes);
         }
         self.set_current(stamp);

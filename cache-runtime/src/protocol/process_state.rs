@@ -29,7 +29,7 @@ pub(crate) struct ProcessState {
     pub(crate) own: Option<LocalValues>,
     pub(crate) registry: Registry,
     /// What vouches for the copies of calls with tags.
-    pub(crate) seals: TagRegistry,
+    pub(crate) tags: TagRegistry,
     pub(crate) just_invalidated: JustInvalidated,
     pub(crate) observer: Observer,
     /// How long copies are served after the connection that vouched for them was lost.
@@ -69,7 +69,7 @@ impl ProcessState {
     }
 
     /// Brings what is set at run time into force.
-    pub(crate) fn settings_changed(&self) {
+    pub(crate) fn overrides_changed(&self) {
         for state in self.registry.apply_rules() {
             let group = state.own_group();
             self.flights
@@ -105,7 +105,7 @@ impl InvalidationSink for ProcessState {
     fn group_changed(&self, group: &str) {
         self.flights
             .close_where(|_, groups| groups.iter().any(|of| of.key() == group));
-        self.seals.break_of(group);
+        self.tags.break_of(group);
         if !is_tag(group) {
             self.registry.forget(group);
         }
@@ -113,7 +113,7 @@ impl InvalidationSink for ProcessState {
 
     fn everything_changed(&self) {
         self.flights.close_where(|_, _| true);
-        self.seals.break_all();
+        self.tags.break_all();
         self.registry.forget_all();
         self.near.clear();
     }
@@ -129,7 +129,7 @@ impl InvalidationSink for ProcessState {
         }
     }
 
-    fn found(&self) {
+    fn reconnected(&self) {
         let own = self.own().is_some_and(|own| own.entries().land());
         if self.near.land() || own {
             self.everything_changed();
@@ -140,17 +140,17 @@ impl InvalidationSink for ProcessState {
         self.flights.close_where(|_, _| true);
     }
 
-    fn settings_told(&self) -> u64 {
-        self.registry.rules().told()
+    fn overrides_version(&self) -> u64 {
+        self.registry.rules().version()
     }
 
-    fn settings(&self, told: u64, fields: Vec<(String, String)>) -> bool {
+    fn overrides(&self, told: u64, fields: Vec<(String, String)>) -> bool {
         let rules = self.registry.rules();
         let mut fleet = Vec::new();
         let ignored = |what: &str| {
             if rules.is_first_malformed(what) {
                 let what = what.escape_debug().to_string();
-                self.observer.tell(&Event::OverrideIgnored(what));
+                self.observer.notify(&Event::OverrideIgnored(what));
             }
         };
         for (field, value) in fields.iter().take(MOST) {
@@ -164,7 +164,7 @@ impl InvalidationSink for ProcessState {
         }
         let believed = rules.replace_fleet(told, fleet);
         if believed {
-            self.settings_changed();
+            self.overrides_changed();
         }
         believed
     }
@@ -182,7 +182,7 @@ impl InvalidationSink for ProcessState {
 
     fn pushes(&self, pushes: bool) {
         if self.near.switch(!pushes) {
-            self.observer.tell(&match pushes {
+            self.observer.notify(&match pushes {
                 true => Event::NearCacheEnabled,
                 false => Event::NearCacheDisabled,
             });
@@ -200,7 +200,7 @@ mod tests {
     use crate::protocol::single_flight::{FlightRole, Leader};
 
     struct Bed {
-        local: ProcessState,
+        process: ProcessState,
         key: Key,
         groups: Arc<[Group]>,
     }
@@ -208,19 +208,23 @@ mod tests {
     impl Bed {
         fn new(near_outage_grace: Duration) -> Self {
             let observer = Observer::default();
-            let local = ProcessState {
+            let process = ProcessState {
                 flights: Arc::new(SingleFlight::new()),
                 near: Arc::new(NearCache::new(10, 10_000, 1_000)),
                 own: None,
                 registry: Registry::new("ns", &observer, OverrideRules::default(), false),
-                seals: TagRegistry::default(),
+                tags: TagRegistry::default(),
                 just_invalidated: JustInvalidated::default(),
                 observer,
                 near_outage_grace,
             };
             let key = Key::of("ns:user:1");
             let groups = [Group::everything("ns"), Group::function("ns", "user")].into();
-            Self { local, key, groups }
+            Self {
+                process,
+                key,
+                groups,
+            }
         }
 
         /// A flight under way, and a copy.
@@ -228,21 +232,21 @@ mod tests {
             let stamp = GenerationStamp::of([]).half();
             let life = Duration::from_secs(60);
             let kept = self
-                .local
+                .process
                 .near
                 .keep(&self.key, Arc::new(1u32), stamp, life, 10);
             drop(kept);
-            match self.local.flights.join(&self.key, &self.groups) {
-                FlightRole::Leader(lead) => lead,
+            match self.process.flights.join(&self.key, &self.groups) {
+                FlightRole::Leader(leader) => leader,
                 FlightRole::Follow(_) => panic!("there is a flight already"),
             }
         }
 
         /// Whether the flight takes joiners, and the copy is there.
         fn stands(&self) -> (bool, bool) {
-            let role = self.local.flights.join(&self.key, &self.groups);
+            let role = self.process.flights.join(&self.key, &self.groups);
             let joined = matches!(role, FlightRole::Follow(_));
-            (joined, self.local.near.find(&self.key).is_some())
+            (joined, self.process.near.find(&self.key).is_some())
         }
     }
 
@@ -252,79 +256,85 @@ mod tests {
         let other = KeyPattern::parse("item:*", "ns").expect("it is a pattern");
         type Change<'a> = (&'a str, &'a dyn Fn(&ProcessState), (bool, bool));
         let changes: [Change<'_>; 9] = [
-            ("gap", &|local| local.gap(), (false, true)),
+            ("gap", &|process| process.gap(), (false, true)),
             (
                 "lease",
-                &|local| local.lease_changed("ns:user:1"),
+                &|process| process.lease_changed("ns:user:1"),
                 (false, true),
             ),
             (
                 "call",
-                &|local| local.call_changed("ns:user:1"),
+                &|process| process.call_changed("ns:user:1"),
                 (true, false),
             ),
             (
                 "another call",
-                &|local| local.call_changed("ns:user:2"),
+                &|process| process.call_changed("ns:user:2"),
                 (true, true),
             ),
             (
                 "keys",
-                &|local| local.calls_changed(&everything),
+                &|process| process.calls_changed(&everything),
                 (false, false),
             ),
             (
                 "other keys",
-                &|local| local.calls_changed(&other),
+                &|process| process.calls_changed(&other),
                 (true, true),
             ),
             (
                 "everything",
-                &|local| local.everything_changed(),
+                &|process| process.everything_changed(),
                 (false, false),
             ),
-            ("lost", &|local| local.lost(), (false, false)),
-            ("found", &|local| local.found(), (true, true)),
+            ("lost", &|process| process.lost(), (false, false)),
+            ("found", &|process| process.reconnected(), (true, true)),
         ];
         for (what, change, wanted) in changes {
             let bed = Bed::new(Duration::ZERO);
-            let lead = bed.begin();
-            change(&bed.local);
+            let leader = bed.begin();
+            change(&bed.process);
             assert_eq!(bed.stands(), wanted, "{what}");
-            assert_eq!(lead.has_changed(), what == "call", "{what}");
+            assert_eq!(leader.has_changed(), what == "call", "{what}");
         }
     }
 
     #[test]
     fn a_group_that_changes_ends_the_flights_of_its_calls_and_no_others() {
         let bed = Bed::new(Duration::ZERO);
-        let lead = bed.begin();
-        bed.local.group_changed(Group::function("ns", "item").key());
+        let leader = bed.begin();
+        bed.process
+            .group_changed(Group::function("ns", "item").key());
         assert_eq!(bed.stands(), (true, true));
-        bed.local.group_changed(bed.groups[1].key());
+        bed.process.group_changed(bed.groups[1].key());
         // The copy's stamp is current no more: it need not be looked for.
         assert_eq!(bed.stands(), (false, true));
-        drop(lead);
+        drop(leader);
     }
 
     #[test]
     fn a_function_that_changes_makes_its_copies_none_that_are_current() {
         let bed = Bed::new(Duration::ZERO);
-        let state = bed.local.registry.by_hand("user").expect("there is room");
-        let lead = bed.begin();
+        let state = bed.process.registry.by_hand("user").expect("there is room");
+        let leader = bed.begin();
         let served = || {
-            let copy = bed.local.near.fresh(bed.key.fingerprint(), &state.current);
+            let copy = bed
+                .process
+                .near
+                .fresh(bed.key.fingerprint(), &state.current);
             copy.is_some()
         };
         state.current.set(GenerationStamp::of([]));
         assert!(served());
-        bed.local
+        bed.process
             .group_changed(Group::tag("ns", "user", Duration::ZERO).key());
-        bed.local.group_changed(Group::function("ns", "item").key());
+        bed.process
+            .group_changed(Group::function("ns", "item").key());
         assert!(served());
-        bed.local.group_changed(Group::function("ns", "user").key());
+        bed.process
+            .group_changed(Group::function("ns", "user").key());
         assert!(!served());
-        drop(lead);
+        drop(leader);
     }
 
     /// A bed, and what its observer is told.
@@ -335,8 +345,8 @@ mod tests {
         let observer = Observer::new(move |event| {
             heard.lock().expect("no panic").push(format!("{event:?}"));
         });
-        bed.local.registry = Registry::new("ns", &observer, OverrideRules::default(), false);
-        bed.local.observer = observer;
+        bed.process.registry = Registry::new("ns", &observer, OverrideRules::default(), false);
+        bed.process.observer = observer;
         (bed, told)
     }
 
@@ -344,8 +354,8 @@ mod tests {
     fn it_is_told_whether_changes_are() {
         let (bed, told) = observed();
         for pushes in [true, false, false, true, true] {
-            bed.local.pushes(pushes);
-            assert_eq!(bed.local.near.stats().disabled_reason.is_none(), pushes);
+            bed.process.pushes(pushes);
+            assert_eq!(bed.process.near.stats().disabled_reason.is_none(), pushes);
         }
         let told = told.lock().expect("no panic");
         assert_eq!(*told, ["NearCacheDisabled", "NearCacheEnabled"]);
@@ -355,9 +365,9 @@ mod tests {
     fn damage_is_told_once_with_the_function_it_concerns() {
         let (bed, told) = observed();
         let error = || Error::new(crate::error::ErrorKind::Server, "mended");
-        let _state = bed.local.registry.by_hand("user");
+        let _state = bed.process.registry.by_hand("user");
         for _ in 0..3 {
-            bed.local.damaged("user", error());
+            bed.process.damaged("user", error());
         }
         let told = told.lock().expect("no panic");
         assert_eq!(told.len(), 1, "{told:?}");
@@ -379,7 +389,10 @@ mod tests {
                 )
             };
             let fields = (0..count).map(field).collect();
-            assert!(bed.local.settings(bed.local.settings_told(), fields));
+            assert!(
+                bed.process
+                    .overrides(bed.process.overrides_version(), fields)
+            );
             let told = told.lock().expect("no panic");
             assert_eq!(told.len(), ignored, "{told:?}");
         }
@@ -388,12 +401,12 @@ mod tests {
     #[test]
     fn copies_outlive_a_lost_connection_only_where_that_was_asked_for() {
         let bed = Bed::new(Duration::from_secs(60));
-        let lead = bed.begin();
-        bed.local.lost();
+        let leader = bed.begin();
+        bed.process.lost();
         assert_eq!(bed.stands(), (false, true));
-        drop(lead);
+        drop(leader);
         // What was changed meanwhile nobody has heard of.
-        bed.local.found();
+        bed.process.reconnected();
         assert!(!bed.stands().1);
     }
 
@@ -401,48 +414,55 @@ mod tests {
     fn what_the_fleet_has_set_ends_what_it_concerns_and_no_more() {
         let bed = Bed::new(Duration::ZERO);
         // The function must be known for a setting to concern it.
-        let _state = bed.local.registry.by_hand("user");
+        let _state = bed.process.registry.by_hand("user");
         let set = |pattern: &str| {
             let field = Override::field(Override::Enabled(false).kind(), pattern);
             vec![(field, Override::Enabled(false).write("ada"))]
         };
-        let lead = bed.begin();
+        let leader = bed.begin();
         // Whether or not that function has been called.
-        let unknown = bed.local.settings(bed.local.settings_told(), set("item"));
-        let _other = bed.local.registry.by_hand("order");
-        let known = bed.local.settings(bed.local.settings_told(), set("order"));
+        let unknown = bed
+            .process
+            .overrides(bed.process.overrides_version(), set("item"));
+        let _other = bed.process.registry.by_hand("order");
+        let known = bed
+            .process
+            .overrides(bed.process.overrides_version(), set("order"));
         assert!(unknown && known);
         assert_eq!(bed.stands(), (true, true), "of another function");
-        let told = bed.local.settings_told();
-        assert!(bed.local.settings(told, set("user")));
+        let told = bed.process.overrides_version();
+        assert!(bed.process.overrides(told, set("user")));
         assert_eq!(bed.stands(), (false, false));
-        assert!(!bed.local.settings(told, set("item")), "an earlier reading");
-        drop(lead);
+        assert!(
+            !bed.process.overrides(told, set("item")),
+            "an earlier reading"
+        );
+        drop(leader);
     }
 
     #[test]
     fn what_reaches_copies_reaches_values_that_are_kept_here_only() {
         let bed = || {
             let mut bed = Bed::new(Duration::ZERO);
-            bed.local.own = Some(LocalValues::new(|| NearCache::new(10, 10_000, 1_000)));
+            bed.process.own = Some(LocalValues::new(|| NearCache::new(10, 10_000, 1_000)));
             let life = Duration::from_secs(60);
             let stamp = GenerationStamp::of([]).half();
-            let held = bed.local.held(true);
+            let held = bed.process.held(true);
             drop(held.keep(&bed.key, Arc::new(7u32), stamp, life, 10));
             bed
         };
-        let is_held = |bed: &Bed| bed.local.held(true).find(&bed.key).is_some();
+        let is_held = |bed: &Bed| bed.process.held(true).find(&bed.key).is_some();
         assert!(is_held(&bed()));
-        assert!(bed().local.held(false).find(&bed().key).is_none());
+        assert!(bed().process.held(false).find(&bed().key).is_none());
         type Change = fn(&ProcessState);
         let changes: [(&str, Change, bool); 6] = [
-            ("call", |local| local.call_changed("ns:user:1"), false),
-            ("another", |local| local.call_changed("ns:user:2"), true),
+            ("call", |process| process.call_changed("ns:user:1"), false),
+            ("another", |process| process.call_changed("ns:user:2"), true),
             (
                 "keys",
-                |local| {
+                |process| {
                     let keys = KeyPattern::parse("user:*", "ns").expect("it is a pattern");
-                    local.calls_changed(&keys);
+                    process.calls_changed(&keys);
                 },
                 false,
             ),
@@ -450,70 +470,74 @@ mod tests {
             ("lost", ProcessState::lost, true),
             (
                 "setting",
-                |local| {
-                    let _state = local.registry.by_hand("user");
+                |process| {
+                    let _state = process.registry.by_hand("user");
                     let off = Override::Enabled(false);
                     let field = (Override::field(off.kind(), "user"), off.write("ada"));
-                    assert!(local.settings(local.settings_told(), vec![field]));
+                    assert!(process.overrides(process.overrides_version(), vec![field]));
                 },
                 false,
             ),
         ];
         for (what, change, stays) in changes {
             let bed = bed();
-            change(&bed.local);
+            change(&bed.process);
             assert_eq!(is_held(&bed), stays, "{what}");
         }
         let one = bed();
-        assert_eq!(one.local.remove_own("ns:user:1"), 1);
-        assert_eq!(one.local.remove_own("ns:user:1"), 0);
+        assert_eq!(one.process.remove_own("ns:user:1"), 1);
+        assert_eq!(one.process.remove_own("ns:user:1"), 0);
         let keys = KeyPattern::parse("user:*", "ns").expect("it is a pattern");
-        assert_eq!(bed().local.remove_own_matching(&keys).entries, 1);
+        assert_eq!(bed().process.remove_own_matching(&keys).entries, 1);
 
         let one = bed();
         let current = crate::near_cache::KnownStamp::default();
         current.set(GenerationStamp::of([]));
-        let served = || one.local.held(true).fresh(one.key.fingerprint(), &current);
+        let served = || {
+            one.process
+                .held(true)
+                .fresh(one.key.fingerprint(), &current)
+        };
         assert!(served().is_some());
-        one.local.distrust();
+        one.process.distrust();
         assert!(served().is_none());
     }
 
     #[test]
     fn values_that_are_kept_here_only_are_served_in_an_outage_for_as_long_as_copies() {
         let mut bed = Bed::new(Duration::from_secs(60));
-        bed.local.own = Some(LocalValues::new(|| NearCache::new(10, 10_000, 1_000)));
+        bed.process.own = Some(LocalValues::new(|| NearCache::new(10, 10_000, 1_000)));
         let stamp = GenerationStamp::of([]).half();
         let life = Duration::from_secs(60);
-        let held = bed.local.held(true);
+        let held = bed.process.held(true);
         drop(held.keep(&bed.key, Arc::new(7u32), stamp, life, 10));
-        let state = bed.local.registry.by_hand("user").expect("there is room");
+        let state = bed.process.registry.by_hand("user").expect("there is room");
         state.current.set(GenerationStamp::of([]));
         let served = || {
-            let held = bed.local.held(true);
+            let held = bed.process.held(true);
             held.fresh(bed.key.fingerprint(), &state.current).is_some()
         };
-        bed.local.lost();
+        bed.process.lost();
         assert!(served());
-        bed.local.found();
+        bed.process.reconnected();
         assert!(!served(), "what was changed meanwhile nobody has heard of");
     }
 
     #[test]
     fn copies_are_served_while_they_are_trusted() {
         let bed = Bed::new(Duration::ZERO);
-        let lead = bed.begin();
+        let leader = bed.begin();
         let current = crate::near_cache::KnownStamp::default();
         current.set(GenerationStamp::of([]));
         let served = || {
-            let copy = bed.local.near.fresh(bed.key.fingerprint(), &current);
+            let copy = bed.process.near.fresh(bed.key.fingerprint(), &current);
             copy.is_some()
         };
         assert!(served());
-        bed.local.trust(Duration::ZERO);
+        bed.process.trust(Duration::ZERO);
         assert!(!served());
-        bed.local.trust(Duration::from_secs(60));
+        bed.process.trust(Duration::from_secs(60));
         assert!(served());
-        drop(lead);
+        drop(leader);
     }
 }

@@ -16,12 +16,12 @@ impl Call<'_> {
     ///
     /// While the server is away nothing is stored, and what is stored is invalidated: it is older
     /// than this.
-    pub(crate) fn put(&self, held: Erased, sort: ValueClass) -> Boxed<'_, Result<(), Error>> {
+    pub(crate) fn put(&self, held: Erased, class: ValueClass) -> Boxed<'_, Result<(), Error>> {
         Box::pin(async move {
-            let outcome = self.put_now(&held, sort).await;
-            match self.form.is_own {
+            let outcome = self.put_now(&held, class).await;
+            match self.vtable.is_own {
                 // What was put is all there is.
-                true => self.inner.local.flights.close_to_joiners(self.key),
+                true => self.inner.process.flights.close_to_joiners(self.key),
                 false => self.inner.forget_call(self.key),
             }
             match outcome {
@@ -42,25 +42,25 @@ impl Call<'_> {
         })
     }
 
-    async fn put_now(&self, held: &Erased, sort: ValueClass) -> Result<(), Error> {
+    async fn put_now(&self, held: &Erased, class: ValueClass) -> Result<(), Error> {
         self.announce().await?;
-        let life = self.policy.life(sort);
+        let life = self.policy.life(class);
         match life.as_millis() {
             0 => self.session.remove(self.key).await.map(drop),
-            _ => self.replace(held, sort, life).await,
+            _ => self.replace(held, class, life).await,
         }
     }
 
     /// With a lease, like everything that is stored: one that arrives late has lost it to any
     /// invalidation meanwhile.
-    async fn replace(&self, held: &Erased, sort: ValueClass, life: Duration) -> Result<(), Error> {
-        let span = self.span(life, sort, Duration::ZERO);
-        let lead = self.inner.local.flights.detached(self.key, self.groups);
+    async fn replace(&self, held: &Erased, class: ValueClass, life: Duration) -> Result<(), Error> {
+        let span = self.span(life, class, Duration::ZERO);
+        let leader = self.inner.process.flights.detached(self.key, self.groups);
         for _ in 0..CLAIMS {
-            let mark = self.mark(self.session.stamp(self.groups).await?);
+            let header = self.header(self.session.stamp(self.groups).await?);
             // Before anything is claimed, in case it can't be written.
-            let entry = self.entry(&mark, held, span)?;
-            let claim = self.claim_once(&mark, ClaimMode::Force, Duration::ZERO, &lead);
+            let entry = self.entry(&header, held, span)?;
+            let claim = self.claim_once(&header, ClaimMode::Force, Duration::ZERO, &leader);
             if let Some(lease) = claim.await? {
                 let filled = lease.fill(entry, span.life, ExistingEntry::Replace);
                 return filled.await.map(drop);

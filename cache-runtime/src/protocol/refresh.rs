@@ -42,24 +42,24 @@ impl Drop for RefreshGuard {
     }
 }
 
-/// Runs `work` beside its caller: on the caller's runtime, whose drivers it may need, else with
+/// Runs `permit` beside its caller: on the caller's runtime, whose drivers it may need, else with
 /// ours, on a thread that it may block. On our own thread it would be in the way of all links, and
 /// wait for itself where it calls a plain function that is cached.
-pub(crate) fn spawn(work: impl Future<Output = ()> + Send + 'static) {
+pub(crate) fn spawn(permit: impl Future<Output = ()> + Send + 'static) {
     let Ok(ours) = background::handle() else {
         return;
     };
     match Handle::try_current() {
-        Ok(runtime) if runtime.id() != ours.id() => drop(background::spawn_on(&runtime, work)),
+        Ok(runtime) if runtime.id() != ours.id() => drop(background::spawn_on(&runtime, permit)),
         // None, or a refresh that has come to another.
-        _ => drop(ours.spawn_blocking(|| ours.block_on(work))),
+        _ => drop(ours.spawn_blocking(|| ours.block_on(permit))),
     }
 }
 
-/// Runs plain `work` beside its caller, on a thread that may block.
-pub(crate) fn spawn_blocking(work: impl FnOnce() + Send + 'static) {
+/// Runs plain `permit` beside its caller, on a thread that may block.
+pub(crate) fn spawn_blocking(permit: impl FnOnce() + Send + 'static) {
     if let Ok(runtime) = background::handle() {
-        drop(runtime.spawn_blocking(work));
+        drop(runtime.spawn_blocking(permit));
     }
 }
 

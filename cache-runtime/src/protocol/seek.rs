@@ -61,11 +61,11 @@ impl Call<'_> {
         let mut patience = deadline;
         let mut failed: Option<Option<OwnedSemaphorePermit>> = None;
         loop {
-            match self.inner.local.flights.join(self.key, self.groups) {
-                FlightRole::Leader(lead) => {
-                    let mut sought = self.lead(lead, patience).await;
-                    if let (SeekOutcome::Compute(work), Some(turn)) = (&mut sought, failed) {
-                        work.turn = turn;
+            match self.inner.process.flights.join(self.key, self.groups) {
+                FlightRole::Leader(leader) => {
+                    let mut sought = self.leader(leader, patience).await;
+                    if let (SeekOutcome::Compute(permit), Some(turn)) = (&mut sought, failed) {
+                        permit.turn = turn;
                     }
                     return sought;
                 }
@@ -75,7 +75,7 @@ impl Call<'_> {
                     match Box::pin(self.follow(&follower, deadline)).await {
                         FollowOutcome::Never => return self.alone(None),
                         FollowOutcome::To(FlightResult::Landed(value)) => {
-                            if (self.form.is)(&value) {
+                            if (self.vtable.is)(&value) {
                                 self.state.counters.here().coalesced.count();
                                 return SeekOutcome::Found(value);
                             }
@@ -97,7 +97,7 @@ impl Call<'_> {
                         // One of those who have waited in vain computes; the others wait for it.
                         FollowOutcome::InVain => {
                             self.waited_in_vain();
-                            self.inner.local.flights.give_up(self.key, &follower);
+                            self.inner.process.flights.give_up(self.key, &follower);
                             patience = Instant::now();
                             deadline = patience + self.wait();
                         }
@@ -113,16 +113,22 @@ impl Call<'_> {
     }
 
     async fn find_anew(&self) -> SeekOutcome {
-        let lead = self.inner.local.flights.replace(self.key, self.groups);
+        let leader = self.inner.process.flights.replace(self.key, self.groups);
         let turn = match self.session.stamp(self.groups).await {
             Ok(stamp) => {
                 let deadline = Instant::now() + self.wait();
-                self.claim(self.mark(stamp), ClaimMode::Force, deadline, &lead, false)
-                    .await
+                self.claim(
+                    self.header(stamp),
+                    ClaimMode::Force,
+                    deadline,
+                    &leader,
+                    false,
+                )
+                .await
             }
-            Err(error) => self.failed(&error, &lead),
+            Err(error) => self.failed(&error, &leader),
         };
-        self.sought(lead, turn, None)
+        self.sought(leader, turn, None)
     }
 
     async fn follow(&self, follower: &Follower, deadline: Instant) -> FollowOutcome {
@@ -133,11 +139,11 @@ impl Call<'_> {
         let mut grace = self.wait().min(GRACE);
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let Ok(landing) = background::timeout(left, follower.landing()) else {
+            let Ok(result) = background::timeout(left, follower.result()) else {
                 return FollowOutcome::Never;
             };
-            if let Ok(landing) = landing.await {
-                return FollowOutcome::To(landing);
+            if let Ok(result) = result.await {
+                return FollowOutcome::To(result);
             }
             // Its leader may have waited as long as we, and may be about to compute only now.
             deadline = match follower.begun() {
@@ -162,30 +168,36 @@ impl Call<'_> {
             ),
         );
         self.state.counters.here().errors.count(error.kind());
-        self.trouble(&error);
+        self.failures(&error);
     }
 
-    async fn lead(&self, lead: Leader, deadline: Instant) -> SeekOutcome {
+    async fn leader(&self, leader: Leader, deadline: Instant) -> SeekOutcome {
         if self.claims_first() {
-            return Box::pin(self.lead_by_claim(lead, deadline)).await;
+            return Box::pin(self.lead_by_claim(leader, deadline)).await;
         }
-        match self.look(&lead).await {
+        match self.look(&leader).await {
             Ok(LookOutcome::Hit(hit)) => {
                 self.state.outlook.note(true);
-                self.found(lead, hit)
+                self.found(leader, hit)
             }
             // The lease may be its own.
             Ok(LookOutcome::Miss(..)) if is_within(self.calling()) => self.alone(None),
             Ok(LookOutcome::Miss(stamp, spare)) => {
                 self.state.outlook.note(false);
-                let mark = self.mark(stamp);
-                let claim = self.claim(mark, ClaimMode::Normal, deadline, &lead, spare.is_some());
+                let header = self.header(stamp);
+                let claim = self.claim(
+                    header,
+                    ClaimMode::Normal,
+                    deadline,
+                    &leader,
+                    spare.is_some(),
+                );
                 let turn = Box::pin(claim).await;
-                self.sought(lead, turn, spare)
+                self.sought(leader, turn, spare)
             }
             Err(error) => {
-                let turn = self.failed(&error, &lead);
-                self.sought(lead, turn, None)
+                let turn = self.failed(&error, &leader);
+                self.sought(leader, turn, None)
             }
         }
     }
@@ -201,26 +213,26 @@ impl Call<'_> {
     }
 
     fn expects_miss(&self) -> bool {
-        let just_invalidated = &self.inner.local.just_invalidated;
+        let just_invalidated = &self.inner.process.just_invalidated;
         just_invalidated.take(self.key.fingerprint()) || self.state.outlook.expects_miss()
     }
 
-    async fn lead_by_claim(&self, lead: Leader, deadline: Instant) -> SeekOutcome {
+    async fn lead_by_claim(&self, leader: Leader, deadline: Instant) -> SeekOutcome {
         let turn = match self.session.stamp(self.groups).await {
             Ok(stamp) => {
-                let mark = self.mark(stamp);
-                self.claim(mark, ClaimMode::Normal, deadline, &lead, false)
+                let header = self.header(stamp);
+                self.claim(header, ClaimMode::Normal, deadline, &leader, false)
                     .await
             }
-            Err(error) => self.failed(&error, &lead),
+            Err(error) => self.failed(&error, &leader),
         };
         self.state
             .outlook
             .note(matches!(turn, ClaimOutcome::Theirs(_)));
-        self.sought(lead, turn, None)
+        self.sought(leader, turn, None)
     }
 
-    fn found(&self, lead: Leader, hit: Hit) -> SeekOutcome {
+    fn found(&self, leader: Leader, hit: Hit) -> SeekOutcome {
         let Hit { held, fresh, due } = hit;
         let counters = self.state.counters.here();
         match (fresh, self.session.is_typed()) {
@@ -228,36 +240,36 @@ impl Call<'_> {
             (Some(_), true) => counters.near_hits.count(),
             (Some(_), false) => counters.redis_hits.count(),
         }
-        lead.finish(|| Arc::clone(&held));
+        leader.finish(|| Arc::clone(&held));
         match due {
             Some(min_remaining_ttl) => SeekOutcome::DueRenewal(held, min_remaining_ttl),
             None => SeekOutcome::Found(held),
         }
     }
 
-    fn sought(&self, lead: Leader, turn: ClaimOutcome, spare: Option<Erased>) -> SeekOutcome {
+    fn sought(&self, leader: Leader, turn: ClaimOutcome, spare: Option<Erased>) -> SeekOutcome {
         let lease = match (turn, &spare) {
-            (ClaimOutcome::Theirs(hit), _) => return self.found(lead, hit),
+            (ClaimOutcome::Theirs(hit), _) => return self.found(leader, hit),
             (ClaimOutcome::Paused, Some(held)) => {
                 let (held, fresh, due) = (Arc::clone(held), None, None);
-                return self.found(lead, Hit { held, fresh, due });
+                return self.found(leader, Hit { held, fresh, due });
             }
-            (ClaimOutcome::Ours(lease, mark), _) => Some((lease, mark)),
+            (ClaimOutcome::Ours(lease, header), _) => Some((lease, header)),
             (ClaimOutcome::Unstored, _) => None,
             // Nobody respects a pause with nothing to serve.
             (ClaimOutcome::Paused, None) => None,
         };
-        let spare = spare.filter(|_| !lead.has_changed());
-        let lease = lease.map(|(lease, mark)| match &spare {
-            Some(_) => (lease.pausing(self.policy.retry_after), mark),
-            None => (lease, mark),
+        let spare = spare.filter(|_| !leader.has_changed());
+        let lease = lease.map(|(lease, header)| match &spare {
+            Some(_) => (lease.pausing(self.policy.retry_after), header),
+            None => (lease, header),
         });
         if spare.is_none() {
             // Otherwise it is one only if nothing stands in.
             self.state.counters.here().misses.count();
         }
         self.state.counters.here().computations.count();
-        SeekOutcome::Compute(Box::new(ComputePermit::new(lead, lease, spare)))
+        SeekOutcome::Compute(Box::new(ComputePermit::new(leader, lease, spare)))
     }
 
     /// Computes beside the cache.
@@ -267,14 +279,14 @@ impl Call<'_> {
         SeekOutcome::Compute(Box::new(ComputePermit::alone(turn)))
     }
 
-    pub(super) fn failed(&self, error: &Error, lead: &Leader) -> ClaimOutcome {
-        if self.inner.store.is_up() {
+    pub(super) fn failed(&self, error: &Error, leader: &Leader) -> ClaimOutcome {
+        if self.inner.backend.is_up() {
             // Nothing of ours is stored, so nothing would be told of it. (A server that is away
             // for all of this process ends our flights when it comes back.)
-            lead.leave();
+            leader.leave();
         }
         self.state.counters.here().errors.count(error.kind());
-        self.trouble(error);
+        self.failures(error);
         ClaimOutcome::Unstored
     }
 }

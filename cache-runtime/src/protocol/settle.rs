@@ -28,7 +28,7 @@ use crate::values::value_kind::Erased;
 /// A computation that the caller has taken on. Dropped before it is settled, it gives way to
 /// a successor.
 pub(crate) struct ComputePermit {
-    lead: Option<Leader>,
+    leader: Option<Leader>,
     lease: Option<(Lease, EntryHeader)>,
     /// A place among those who try again after a failure.
     pub(super) turn: Option<OwnedSemaphorePermit>,
@@ -51,13 +51,13 @@ pub enum StoreDecision {
 
 impl ComputePermit {
     pub(super) fn new(
-        lead: Leader,
+        leader: Leader,
         lease: Option<(Lease, EntryHeader)>,
         spare: Option<Erased>,
     ) -> Self {
         Self {
-            pulse: Some(lead.begin()),
-            lead: Some(lead),
+            pulse: Some(leader.begin()),
+            leader: Some(leader),
             lease,
             turn: None,
             spare,
@@ -68,7 +68,7 @@ impl ComputePermit {
     /// Beside the cache.
     pub(super) fn alone(turn: Option<OwnedSemaphorePermit>) -> Self {
         Self {
-            lead: None,
+            leader: None,
             lease: None,
             turn,
             pulse: None,
@@ -82,27 +82,30 @@ impl Call<'_> {
     /// Gives a failure to those who wait; what is to stand in for it, if anything.
     pub(crate) fn settle_failure<'a>(
         &'a self,
-        work: Box<ComputePermit>,
+        permit: Box<ComputePermit>,
         failure: &dyn Fn() -> Option<Erased>,
     ) -> Boxed<'a, Option<Erased>> {
         let ComputePermit {
-            lead, lease, spare, ..
-        } = *work;
-        let Some(mut lead) = lead else {
+            leader,
+            lease,
+            spare,
+            ..
+        } = *permit;
+        let Some(mut leader) = leader else {
             return Box::pin(std::future::ready(None));
         };
         match &spare {
             // Nobody joins any more: what stands in is as old as when it was read.
-            Some(spare) if !lead.close(|| {}) => lead.land(Arc::clone(spare)),
+            Some(spare) if !leader.close(|| {}) => leader.land(Arc::clone(spare)),
             // It has changed since, and those who wait may have come after that.
-            _ => lead.fail(failure),
+            _ => leader.fail(failure),
         }
         Box::pin(async move {
             self.session.refill();
             if let Some((lease, _)) = lease {
                 self.note(lease.fail().await);
             }
-            drop(lead);
+            drop(leader);
             spare
         })
     }
@@ -110,28 +113,28 @@ impl Call<'_> {
     /// Gives a value to those who wait, and stores it; what is to stand in for it, if anything.
     pub(crate) fn settle<'a>(
         &'a self,
-        work: Box<ComputePermit>,
+        permit: Box<ComputePermit>,
         held: Erased,
-        sort: ValueClass,
+        class: ValueClass,
         verdict: StoreDecision,
     ) -> Boxed<'a, Option<Erased>> {
-        if let (ValueClass::Failure, Some(_)) = (sort, &work.spare) {
-            return self.settle_failure(work, &|| None);
+        if let (ValueClass::Failure, Some(_)) = (class, &permit.spare) {
+            return self.settle_failure(permit, &|| None);
         }
         Box::pin(async move {
             let ComputePermit {
-                lead: Some(mut lead),
+                leader: Some(mut leader),
                 lease,
                 begun,
                 ..
-            } = *work
+            } = *permit
             else {
                 return None;
             };
             let cost = begun.elapsed();
             self.session.refill();
             let life = match verdict {
-                StoreDecision::Store => self.policy.life(sort),
+                StoreDecision::Store => self.policy.life(class),
                 StoreDecision::StoreFor(ttl) => {
                     let longest = self.policy.cap.unwrap_or(Duration::MAX);
                     self.policy.jittered(ttl.min(longest))
@@ -139,16 +142,18 @@ impl Call<'_> {
                 StoreDecision::Skip => Duration::ZERO,
             };
             // Those who wait have it at once; those who come while it is being stored, too.
-            lead.land(Arc::clone(&held));
-            if let Some((lease, mark)) = lease {
-                let span = self.span(life, sort, cost);
-                let existing = match sort {
+            leader.land(Arc::clone(&held));
+            if let Some((lease, header)) = lease {
+                let span = self.span(life, class, cost);
+                let existing = match class {
                     ValueClass::Failure => ExistingEntry::Keep {
                         pause: self.policy.retry_after,
                     },
                     ValueClass::Value | ValueClass::Nothing => ExistingEntry::Replace,
                 };
-                let stored = self.store(&lead, lease, &mark, &held, span, existing).await;
+                let stored = self
+                    .store(&leader, lease, &header, &held, span, existing)
+                    .await;
                 self.note(stored);
             }
             None
@@ -157,9 +162,9 @@ impl Call<'_> {
 
     async fn store(
         &self,
-        lead: &Leader,
+        leader: &Leader,
         lease: Lease,
-        mark: &EntryHeader,
+        header: &EntryHeader,
         held: &Erased,
         span: Lifetimes,
         existing: ExistingEntry,
@@ -167,7 +172,7 @@ impl Call<'_> {
         if span.ttl.as_millis() == 0 {
             return lease.fail().await;
         }
-        let entry = match self.entry(mark, held, span) {
+        let entry = match self.entry(header, held, span) {
             Ok(entry) => entry,
             Err(error) => {
                 self.note(lease.fail().await);
@@ -177,13 +182,13 @@ impl Call<'_> {
         let filled = match self.session.patience() {
             None => lease.fill(entry, span.life, existing).await?,
             Some(patience) => {
-                let (local, key) = (Arc::clone(&self.inner.local), self.key.clone());
+                let (process, key) = (Arc::clone(&self.inner.process), self.key.clone());
                 let filling = async move {
                     let filled = lease.fill(entry, span.life, existing).await;
                     // A refresh replaces a copy of the old value, and our own push is still on its
                     // way. The new one is kept when it is read: our write has ended what the server
                     // tracks for us.
-                    local.call_changed(key.as_str());
+                    process.call_changed(key.as_str());
                     filled
                 };
                 match background::beside(patience, filling).await {
@@ -193,13 +198,13 @@ impl Call<'_> {
                 }
             }
         };
-        let observer = &self.inner.local.observer;
-        self.state.trouble.ends(observer, &self.state.name);
+        let observer = &self.inner.process.observer;
+        self.state.failures.ends(observer, &self.state.name);
         if !self.session.is_typed() {
             return Ok(());
         }
         if filled && self.state.is_still(self.policy) {
-            lead.keep(|| self.set_current(mark.stamp()));
+            leader.keep(|| self.set_current(header.stamp()));
         } else if filled {
             // What a setting ends is swept out once, and this came in behind the broom.
             drop(self.held().remove(self.key.as_str()));
@@ -208,8 +213,8 @@ impl Call<'_> {
     }
 
     /// An error is not served past its ttl.
-    pub(super) fn span(&self, fresh: Duration, sort: ValueClass, cost: Duration) -> Lifetimes {
-        let stale = match sort {
+    pub(super) fn span(&self, fresh: Duration, class: ValueClass, cost: Duration) -> Lifetimes {
+        let stale = match class {
             ValueClass::Failure => Duration::ZERO,
             ValueClass::Value | ValueClass::Nothing => self.policy.window(),
         };
@@ -218,7 +223,7 @@ impl Call<'_> {
 
     pub(super) fn entry(
         &self,
-        mark: &EntryHeader,
+        header: &EntryHeader,
         held: &Erased,
         span: Lifetimes,
     ) -> Result<StoredEntry, Error> {
@@ -226,7 +231,7 @@ impl Call<'_> {
         if self.session.is_typed() {
             // What has no room there would be computed again and again, and nobody told why.
             let most = most.min(self.held().most(self.key));
-            let written = || Ok((self.form.written)(held, self.policy.codec, most));
+            let written = || Ok((self.vtable.written)(held, self.policy.codec, most));
             // One that can't be weighed is kept all the same: here it need not be written.
             let written = guarded(ErrorKind::Encode, written).unwrap_or(Some(0));
             let Some(bytes) = written else {
@@ -238,25 +243,25 @@ impl Call<'_> {
                     true => Arc::new(AgedValue { value, span }),
                     false => value,
                 }),
-                stamp: mark.stamp().half(),
+                stamp: header.stamp().half(),
                 bytes,
             }));
         }
         let codec = self.policy.codec;
         let most = most.saturating_sub(codec.extra());
-        let mut entry = EntryWriter::new(mark.header(span), most);
+        let mut entry = EntryWriter::new(header.header(span), most);
         guarded(ErrorKind::Encode, || {
-            (self.form.encode)(held, codec, &mut entry)
+            (self.vtable.encode)(held, codec, &mut entry)
         })?;
         let entry = entry.finish();
         #[cfg(debug_assertions)]
-        self.read_back(mark, &entry);
+        self.read_back(header, &entry);
         Ok(StoredEntry::Encoded(codec.pack(entry)))
     }
 
     /// Tells of a type whose values are read back as others, once for each function.
     #[cfg(debug_assertions)]
-    fn read_back(&self, mark: &EntryHeader, entry: &[u8]) {
+    fn read_back(&self, header: &EntryHeader, entry: &[u8]) {
         if !self.state.is_read_back_first() {
             return;
         }
@@ -267,9 +272,9 @@ impl Call<'_> {
         };
         let most = self.inner.max_value_size;
         let again = guarded(ErrorKind::Decode, || {
-            let value = (self.form.decode)(payload, plain, most)?;
-            let mut again = EntryWriter::new(mark.header(Lifetimes::default()), u64::MAX);
-            (self.form.encode)(&value, plain, &mut again)?;
+            let value = (self.vtable.decode)(payload, plain, most)?;
+            let mut again = EntryWriter::new(header.header(Lifetimes::default()), u64::MAX);
+            (self.vtable.encode)(&value, plain, &mut again)?;
             Ok(again.finish())
         });
         // Sets and maps may come in another order.
@@ -285,12 +290,15 @@ impl Call<'_> {
                 "a value is read back as another: `untagged`, `skip_serializing_if` without `default`, or a conversion that loses something",
             ),
             // As each call finds out.
-            Err(error) => return self.trouble(&error),
+            Err(error) => return self.failures(&error),
         };
-        self.inner.local.observer.tell(&Event::FunctionDegraded {
-            function: self.state.name.to_string(),
-            error,
-        });
+        self.inner
+            .process
+            .observer
+            .notify(&Event::FunctionDegraded {
+                function: self.state.name.to_string(),
+                error,
+            });
     }
 
     pub(super) fn note(&self, outcome: Result<(), Error>) {
@@ -299,7 +307,7 @@ impl Call<'_> {
                 ErrorKind::Oversized => self.state.counters.here().oversized.count(),
                 kind => self.state.counters.here().errors.count(kind),
             }
-            self.trouble(&error);
+            self.failures(&error);
         }
     }
 }

@@ -169,8 +169,8 @@ impl Flight {
             .is_some_and(|flight| std::ptr::eq(&**flight, self))
     }
 
-    fn end(&self, landing: FlightResult) {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = FlightState::Over(landing);
+    fn end(&self, result: FlightResult) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = FlightState::Over(result);
         self.changed.notify_waiters();
     }
 }
@@ -182,7 +182,7 @@ pub(crate) struct Follower {
 
 impl Follower {
     /// The flight's end, once it has come.
-    pub(crate) async fn landing(&self) -> FlightResult {
+    pub(crate) async fn result(&self) -> FlightResult {
         loop {
             let mut changed = std::pin::pin!(self.flight.changed.notified());
             // Registered before looking, so that a landing in between is not missed.
@@ -194,7 +194,7 @@ impl Follower {
                 .unwrap_or_else(PoisonError::into_inner)
             {
                 FlightState::Flying => {}
-                FlightState::Over(landing) => return landing.clone(),
+                FlightState::Over(result) => return result.clone(),
             }
             changed.await;
         }

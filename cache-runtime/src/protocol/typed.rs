@@ -55,9 +55,9 @@ impl<'a, R: Returns<KIND>, const KIND: u8> TypedCall<'a, R, KIND> {
         policy: &'a Policy,
         caller: Caller,
     ) -> Self {
-        let form = Kind::<R, KIND>::FORM;
+        let vtable = Kind::<R, KIND>::FORM;
         Self {
-            request: Call::new(inner, state, key, policy, caller, form),
+            request: Call::new(inner, state, key, policy, caller, vtable),
             share: Share::NOTHING,
         }
     }
@@ -103,7 +103,7 @@ impl<'a, R: Returns<KIND>, const KIND: u8> TypedCall<'a, R, KIND> {
                 let held = Kind::<R, KIND>::restore(held);
                 held.map(|held| CallOutcome::DueRenewal(give(held), min_remaining_ttl))
             }
-            SeekOutcome::Compute(work) => Some(CallOutcome::Compute(work)),
+            SeekOutcome::Compute(permit) => Some(CallOutcome::Compute(permit)),
         };
         // The request has looked at the type before.
         answer.unwrap_or_else(|| CallOutcome::Compute(Box::new(ComputePermit::alone(None))))
@@ -112,10 +112,10 @@ impl<'a, R: Returns<KIND>, const KIND: u8> TypedCall<'a, R, KIND> {
     /// Computes; whoever waits for it can see that it goes on.
     pub(crate) async fn compute<F: Future>(
         &self,
-        work: &ComputePermit,
+        permit: &ComputePermit,
         compute: Pin<&mut F>,
     ) -> F::Output {
-        computation::drive(self.request.calling(), work.pulse.clone(), compute).await
+        computation::drive(self.request.calling(), permit.pulse.clone(), compute).await
     }
 
     /// Computes on the spot.
@@ -129,8 +129,8 @@ impl<'a, R: Returns<KIND>, const KIND: u8> TypedCall<'a, R, KIND> {
     }
 
     /// What can stand in for a computation that fails or takes too long.
-    pub(crate) fn spare(&self, work: &ComputePermit) -> Option<Held<R, KIND>> {
-        Kind::<R, KIND>::restore(work.spare.clone()?)
+    pub(crate) fn spare(&self, permit: &ComputePermit) -> Option<Held<R, KIND>> {
+        Kind::<R, KIND>::restore(permit.spare.clone()?)
     }
 
     /// Serves what stands in.
@@ -142,11 +142,11 @@ impl<'a, R: Returns<KIND>, const KIND: u8> TypedCall<'a, R, KIND> {
     /// Gives the result to those who wait, stores it, and gives it back.
     pub(crate) async fn settle(
         &self,
-        work: Box<ComputePermit>,
+        permit: Box<ComputePermit>,
         result: R,
         judge: impl Fn(&R::Value) -> StoreDecision,
     ) -> R {
-        let (result, tally) = self.settle_uncounted(work, result, judge).await;
+        let (result, tally) = self.settle_uncounted(permit, result, judge).await;
         self.count(tally);
         result
     }
@@ -155,23 +155,23 @@ impl<'a, R: Returns<KIND>, const KIND: u8> TypedCall<'a, R, KIND> {
     /// is counted as that: the tally is counted by whoever takes the result.
     pub(crate) async fn settle_uncounted(
         &self,
-        work: Box<ComputePermit>,
+        permit: Box<ComputePermit>,
         result: R,
         judge: impl Fn(&R::Value) -> StoreDecision,
     ) -> (R, Tally) {
-        let spared = work.spare.is_some();
+        let spared = permit.spare.is_some();
         let (held, settled) = match result.split() {
             Ok(value) => {
                 let verdict = judge(&value);
                 let held = Kind::<R, KIND>::hold(value);
-                let sort = Kind::<R, KIND>::sort(&held);
+                let class = Kind::<R, KIND>::class(&held);
                 let erased = Kind::<R, KIND>::erase(held.clone());
-                let settled = self.request.settle(work, erased, sort, verdict);
+                let settled = self.request.settle(permit, erased, class, verdict);
                 (Ok(held), settled)
             }
             Err(failure) => {
                 let share = || self.share.take(&failure);
-                let settled = self.request.settle_failure(work, &share);
+                let settled = self.request.settle_failure(permit, &share);
                 (Err(failure), settled)
             }
         };
@@ -194,8 +194,8 @@ impl<'a, R: Returns<KIND>, const KIND: u8> TypedCall<'a, R, KIND> {
     }
 
     /// Ends a refresh that has failed, whose caller is served the old value.
-    pub(crate) async fn fail(&self, work: Box<ComputePermit>) {
-        self.request.settle_failure(work, &|| None).await;
+    pub(crate) async fn fail(&self, permit: Box<ComputePermit>) {
+        self.request.settle_failure(permit, &|| None).await;
     }
 
     /// The stored value; nothing is computed.
@@ -212,8 +212,8 @@ impl<'a, R: Returns<KIND>, const KIND: u8> TypedCall<'a, R, KIND> {
     /// Stores a value from elsewhere; computations under way are not stored any more.
     pub(crate) async fn put(&self, value: R::Value) -> Result<(), Error> {
         let held = Kind::<R, KIND>::hold(value);
-        let sort = Kind::<R, KIND>::sort(&held);
-        self.request.put(Kind::<R, KIND>::erase(held), sort).await
+        let class = Kind::<R, KIND>::class(&held);
+        self.request.put(Kind::<R, KIND>::erase(held), class).await
     }
 }
 

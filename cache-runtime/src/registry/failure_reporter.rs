@@ -26,7 +26,7 @@ impl FailureReporter {
         let known = last.replace(Instant::now()).is_some();
         drop(last);
         if !known {
-            observer.tell(&Event::FunctionDegraded {
+            observer.notify(&Event::FunctionDegraded {
                 function: function.to_owned(),
                 error: error.again(),
             });
@@ -39,7 +39,7 @@ impl FailureReporter {
         let ended = last.take_if(|last| last.elapsed() >= CALM).is_some();
         drop(last);
         if ended {
-            observer.tell(&Event::FunctionRecovered {
+            observer.notify(&Event::FunctionRecovered {
                 function: function.to_owned(),
             });
         }

@@ -95,7 +95,7 @@ impl Observer {
         Self(Some(Arc::new(observe)))
     }
 
-    pub(crate) fn tell(&self, event: &Event) {
+    pub(crate) fn notify(&self, event: &Event) {
         match event {
             Event::InvalidationDropped(_) => tracing::error!("{event}"),
             Event::Disconnected(_)
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn an_observer_that_panics_harms_nobody() {
-        Observer::new(|_| panic!("on purpose")).tell(&Event::Reconnected);
-        Observer::default().tell(&Event::Reconnected);
+        Observer::new(|_| panic!("on purpose")).notify(&Event::Reconnected);
+        Observer::default().notify(&Event::Reconnected);
     }
 }

@@ -13,7 +13,7 @@ pub struct Own<V, S>(PhantomData<(V, S)>);
 
 /// What a value is to its lifetime.
 pub trait Sorts<V> {
-    fn sort(value: &V) -> ValueClass;
+    fn class(value: &V) -> ValueClass;
 }
 
 /// Like any other.
@@ -24,21 +24,21 @@ pub struct Maybe;
 pub struct Either<S>(PhantomData<S>);
 
 impl<V> Sorts<V> for Any {
-    fn sort(_: &V) -> ValueClass {
+    fn class(_: &V) -> ValueClass {
         ValueClass::Value
     }
 }
 
 impl<T> Sorts<Option<T>> for Maybe {
-    fn sort(value: &Option<T>) -> ValueClass {
+    fn class(value: &Option<T>) -> ValueClass {
         sort_of(value)
     }
 }
 
 impl<T, E, S: Sorts<T>> Sorts<Result<T, E>> for Either<S> {
-    fn sort(value: &Result<T, E>) -> ValueClass {
+    fn class(value: &Result<T, E>) -> ValueClass {
         match value {
-            Ok(value) => S::sort(value),
+            Ok(value) => S::class(value),
             Err(_) => ValueClass::Failure,
         }
     }
@@ -54,8 +54,8 @@ impl<V: Clone + Send + Sync + 'static, S: Sorts<V>> ValueKind for Own<V, S> {
     fn give(held: Arc<V>) -> V {
         Arc::unwrap_or_clone(held)
     }
-    fn sort(held: &Arc<V>) -> ValueClass {
-        S::sort(held)
+    fn class(held: &Arc<V>) -> ValueClass {
+        S::class(held)
     }
     fn erase(held: Arc<V>) -> Erased {
         held

@@ -45,7 +45,7 @@ impl<T: Storable + Clone> ValueKind for Maybe<T> {
     fn give(held: Arc<Option<T>>) -> Option<T> {
         Arc::unwrap_or_clone(held)
     }
-    fn sort(held: &Arc<Option<T>>) -> ValueClass {
+    fn class(held: &Arc<Option<T>>) -> ValueClass {
         sort_of(held)
     }
     fn erase(held: Arc<Option<T>>) -> Erased {
@@ -86,7 +86,7 @@ impl<T: Storable> ValueKind for MaybeShared<T> {
     fn give(held: Option<Arc<T>>) -> Option<Arc<T>> {
         held
     }
-    fn sort(held: &Option<Arc<T>>) -> ValueClass {
+    fn class(held: &Option<Arc<T>>) -> ValueClass {
         sort_of(held)
     }
     fn erase(held: Option<Arc<T>>) -> Erased {

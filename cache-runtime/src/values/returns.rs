@@ -145,12 +145,12 @@ mod tests {
     }
 
     fn returns<R: Returns<KIND>, const KIND: u8>(value: R) -> Option<R> {
-        let form = R::Kind::FORM;
+        let vtable = R::Kind::FORM;
         let held = R::Kind::erase(R::Kind::hold(value.split().ok()?));
         let mut draft = EntryWriter::new(Vec::new(), u64::MAX);
-        (form.encode)(&held, Encoding::JSON, &mut draft).ok()?;
-        let again = (form.decode)(&draft.finish(), Encoding::JSON, u64::MAX).ok()?;
-        assert!((form.is)(&held) && (form.is)(&again));
+        (vtable.encode)(&held, Encoding::JSON, &mut draft).ok()?;
+        let again = (vtable.decode)(&draft.finish(), Encoding::JSON, u64::MAX).ok()?;
+        assert!((vtable.is)(&held) && (vtable.is)(&again));
         R::Kind::restore(again).map(|held| R::join(R::Kind::give(held)))
     }
 
@@ -189,10 +189,10 @@ mod tests {
             returns::<Of<Option<Arc<str>>>, MAYBE_SLICE>(Err(failed())),
             Some(Err(failed()))
         );
-        let sort = |value| <Of<Option<u64>> as Returns<MAYBE>>::Kind::sort(&Arc::new(value));
-        assert_eq!(sort(Ok(Some(7))), ValueClass::Value);
-        assert_eq!(sort(Ok(None)), ValueClass::Nothing);
-        assert_eq!(sort(Err(failed())), ValueClass::Failure);
+        let class = |value| <Of<Option<u64>> as Returns<MAYBE>>::Kind::class(&Arc::new(value));
+        assert_eq!(class(Ok(Some(7))), ValueClass::Value);
+        assert_eq!(class(Ok(None)), ValueClass::Nothing);
+        assert_eq!(class(Err(failed())), ValueClass::Failure);
     }
 
     #[test]

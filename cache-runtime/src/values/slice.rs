@@ -63,7 +63,7 @@ where
     fn give(held: Option<Arc<T>>) -> Option<Arc<T>> {
         held
     }
-    fn sort(held: &Option<Arc<T>>) -> ValueClass {
+    fn class(held: &Option<Arc<T>>) -> ValueClass {
         sort_of(held)
     }
     fn erase(held: Option<Arc<T>>) -> Erased {

@@ -6,13 +6,13 @@ use crate::invalidation::tag_validity::TagValidity;
 /// A value with the validity of each of its tags.
 pub(crate) struct TaggedValue {
     pub(crate) value: Erased,
-    pub(crate) seals: Arc<[Arc<TagValidity>]>,
+    pub(crate) tags: Arc<[Arc<TagValidity>]>,
 }
 
 impl TaggedValue {
     /// The value, unless one of its groups has changed.
     pub(crate) fn open(&self) -> Option<&Erased> {
-        let valid = self.seals.iter().all(|seal| seal.is_valid());
+        let valid = self.tags.iter().all(|validity| validity.is_valid());
         valid.then_some(&self.value)
     }
 }

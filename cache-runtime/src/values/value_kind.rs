@@ -68,7 +68,7 @@ pub trait ValueKind {
 
     fn hold(value: Self::Value) -> Self::Held;
     fn give(held: Self::Held) -> Self::Value;
-    fn sort(_: &Self::Held) -> ValueClass {
+    fn class(_: &Self::Held) -> ValueClass {
         ValueClass::Value
     }
 

@@ -92,7 +92,7 @@ impl<K: Success, E: Storable + Clone> ValueKind for WithError<K, E> {
     fn give(held: Self::Held) -> Self::Value {
         Arc::unwrap_or_clone(held)
     }
-    fn sort(held: &Self::Held) -> ValueClass {
+    fn class(held: &Self::Held) -> ValueClass {
         match &**held {
             Ok(value) => K::sort_of_value(value),
             Err(_) => ValueClass::Failure,

@@ -31,11 +31,11 @@ impl Bed {
         token: UniqueId,
         respects_pause: bool,
     ) -> ClaimReply {
-        let mark = EntryHeader::new(Encoding::JSON, 0, stamp, &self.key);
+        let header = EntryHeader::new(Encoding::JSON, 0, stamp, &self.key);
         let claimed = ClaimRequest {
             key: &self.key,
             groups: &self.groups,
-            mark: &mark,
+            header: &header,
             token,
             life: LIFE,
             reach: ClaimMode::Normal,
@@ -146,11 +146,11 @@ fn a_failure_replaces_nothing_of_its_generation_and_leaves_a_pause() {
     assert!(matches!(bed.claim(first), ClaimReply::Granted));
     assert!(bed.fill(first, 1, ExistingEntry::Replace));
     let force = |token| {
-        let mark = EntryHeader::new(Encoding::JSON, 0, bed.stamp(), &bed.key);
+        let header = EntryHeader::new(Encoding::JSON, 0, bed.stamp(), &bed.key);
         let claimed = ClaimRequest {
             key: &bed.key,
             groups: &bed.groups,
-            mark: &mark,
+            header: &header,
             token,
             life: LIFE,
             reach: ClaimMode::IgnoreEntry,
@@ -242,11 +242,11 @@ fn pauses_that_are_over_go_and_those_that_are_not_stay() {
             0 if id < 800 => LIFE,
             _ => Duration::ZERO,
         };
-        let mark = EntryHeader::new(Encoding::JSON, 0, bed.stamp(), &key);
+        let header = EntryHeader::new(Encoding::JSON, 0, bed.stamp(), &key);
         let claimed = ClaimRequest {
             key: &key,
             groups: &bed.groups,
-            mark: &mark,
+            header: &header,
             token,
             life: LIFE,
             reach: ClaimMode::Normal,

@@ -21,7 +21,7 @@ pub(crate) struct AnnouncedNames {
 
 /// Last restoration of a function: its mark, and the time at which this process first saw the mark.
 struct Restored {
-    mark: String,
+    header: String,
     seen: Instant,
     /// Set if the function got a new generation after [`RESTORING`] had passed. From then on, no
     /// entry of a variant that the registry lacks can be read.
@@ -44,13 +44,13 @@ impl AnnouncedNames {
     /// Returns `true` if the registry may lack variants of a function with this restoration mark.
     /// Clocks of different processes are never compared: the time counts from when this process
     /// first saw the mark.
-    pub(crate) fn is_in_doubt(&self, name: &str, mark: &str) -> bool {
+    pub(crate) fn is_in_doubt(&self, name: &str, header: &str) -> bool {
         let mut restored = self.restored();
         match restored.get(name) {
-            Some(known) if known.mark == mark => !known.settled,
+            Some(known) if known.header == header => !known.settled,
             _ => {
                 let seen = Restored {
-                    mark: mark.to_owned(),
+                    header: header.to_owned(),
                     seen: Instant::now(),
                     settled: false,
                 };

@@ -7,14 +7,14 @@ use super::transport::Transport;
 
 /// A connection that stays checked out of its pool, with its servers and its tracking state.
 pub(super) struct Checkout {
-    pub(super) wire: Transport,
+    pub(super) transport: Transport,
     /// Servers that hold the keys.
     pub(super) topology: ClusterLayout,
     pub(super) tracking: bool,
     /// Client id of the connection on the server, if the connection receives pushes.
     pub(super) id: Option<i64>,
     #[cfg(feature = "sentinel")]
-    pub(super) lookout: Option<FailoverWatcher>,
+    pub(super) failover_watcher: Option<FailoverWatcher>,
     pub(super) _lent: Option<BorrowedConnection>,
 }
 
@@ -22,20 +22,24 @@ impl Checkout {
     /// Returns the address of the server if sentinels have named it.
     pub(super) fn place(&self) -> Option<&ServerAddress> {
         #[cfg(feature = "sentinel")]
-        return self.lookout.as_ref().map(FailoverWatcher::named);
+        return self.failover_watcher.as_ref().map(FailoverWatcher::named);
         #[cfg(not(feature = "sentinel"))]
         None
     }
 
     /// Creates a checkout of a pool's connection, without tracking.
-    pub(super) fn lent(wire: Transport, topology: ClusterLayout, lent: BorrowedConnection) -> Self {
+    pub(super) fn lent(
+        transport: Transport,
+        topology: ClusterLayout,
+        lent: BorrowedConnection,
+    ) -> Self {
         Self {
-            wire,
+            transport,
             topology,
             tracking: false,
             id: None,
             #[cfg(feature = "sentinel")]
-            lookout: None,
+            failover_watcher: None,
             _lent: Some(lent),
         }
     }

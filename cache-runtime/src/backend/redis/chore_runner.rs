@@ -13,50 +13,55 @@ use crate::backend::apply::apply;
 use crate::telemetry::event::Event;
 
 /// Runs the chores each time they are due; returns when the connection is dropped.
-pub(super) async fn run(link: Weak<Connection>, chores: Arc<Chores>) {
+pub(super) async fn run(connection: Weak<Connection>, chores: Arc<Chores>) {
     loop {
         chores.due.notified().await;
-        let Some(link) = link.upgrade() else { return };
+        let Some(connection) = connection.upgrade() else {
+            return;
+        };
         let all = chores.all.swap(false, Ordering::AcqRel);
-        link.queue.deliver(&link).await;
-        if link.inbox.names_changed() || all {
-            announce_all(&link).await;
+        connection.queue.deliver(&connection).await;
+        if connection.push_handler.names_changed() || all {
+            announce_all(&connection).await;
         }
-        if link.inbox.settings_changed() || all {
-            read_settings(&link).await;
+        if connection.push_handler.overrides_changed() || all {
+            read_overrides(&connection).await;
         }
     }
 }
 
 /// Reads the overrides of the fleet and applies them.
-async fn read_settings(link: &Arc<Connection>) {
-    let told = link.inbox.listener.settings_told();
-    match RedisSession::ahead(Arc::clone(link)).fleet_settings().await {
+async fn read_overrides(connection: &Arc<Connection>) {
+    let told = connection.push_handler.listener.overrides_version();
+    match RedisSession::ahead(Arc::clone(connection))
+        .fleet_overrides()
+        .await
+    {
         Ok(all) => {
-            if !link.inbox.listener.settings(told, all) {
+            if !connection.push_handler.listener.overrides(told, all) {
                 // This process applied newer overrides during the read: read again.
-                link.inbox.keep_settings_changed();
-                link.doubt.notify_one();
+                connection.push_handler.keep_overrides_changed();
+                connection.doubt.notify_one();
             }
         }
         Err(error) => {
             // Retried with the next heartbeat.
-            link.inbox.keep_settings_changed();
+            connection.push_handler.keep_overrides_changed();
             tracing::debug!("the fleet's settings could not be read: {error}");
         }
     }
 }
 
 /// Ensures that the fleet's registry contains the functions of this process.
-async fn announce_all(link: &Arc<Connection>) {
-    let names = link.names.announced();
+async fn announce_all(connection: &Arc<Connection>) {
+    let names = connection.names.announced();
     if !names.is_empty()
-        && let Err(error) = RedisSession::ahead(Arc::clone(link))
+        && let Err(error) = RedisSession::ahead(Arc::clone(connection))
             .announce_names(&names, true)
             .await
     {
         // Retried with the next heartbeat.
-        link.inbox.keep_names_changed();
+        connection.push_handler.keep_names_changed();
         tracing::debug!("the names of the functions could not be announced: {error}");
     }
 }
@@ -67,16 +72,17 @@ impl InvalidationOutbox {
     ///
     /// No local copy has to be dropped then: values whose read began before an invalidation were
     /// dropped when the invalidation was queued, and nothing has been read since.
-    pub(super) async fn deliver(&self, link: &Arc<Connection>) {
+    pub(super) async fn deliver(&self, connection: &Arc<Connection>) {
         while self.check().is_err() {
             let batch = self.next();
             let mut under_way = JoinSet::new();
             for item in batch.keys() {
                 let item = item.clone();
                 let namespace = Arc::clone(&self.namespace);
-                let way = RedisSession::ahead(Arc::clone(link));
-                under_way
-                    .spawn(async move { apply(&way, &namespace, &item, Vec::new()).await.outcome });
+                let session = RedisSession::ahead(Arc::clone(connection));
+                under_way.spawn(async move {
+                    apply(&session, &namespace, &item, Vec::new()).await.outcome
+                });
             }
             while let Some(delivered) = under_way.join_next().await {
                 match delivered {
@@ -87,7 +93,7 @@ impl InvalidationOutbox {
                     }
                     // Redis will never accept this invalidation: report the loss instead of
                     // retrying forever.
-                    Ok(Err(error)) => self.observer.tell(&Event::InvalidationDropped(error)),
+                    Ok(Err(error)) => self.observer.notify(&Event::InvalidationDropped(error)),
                     Err(_) => return,
                 }
             }

@@ -18,7 +18,7 @@ use redis::{
 
 use super::cluster_layout::slot_of;
 use super::driver_error::is_refusal;
-use super::push_handler::{PushHandler, hears};
+use super::push_handler::{PushHandler, on_push};
 use super::raw_entry::Replies;
 
 pub(super) type RoutedConnection = ClusterConnection<ClusterNode>;
@@ -133,7 +133,7 @@ pub(super) struct ClusterNode {
 /// State shared by the node connections of one cluster connection.
 pub(super) struct NodeScope {
     /// Handler of the nodes' pushes; `None` if a node does not support tracking.
-    pub(super) inbox: Option<Arc<PushHandler>>,
+    pub(super) push_handler: Option<Arc<PushHandler>>,
     /// Set if a node has refused tracking.
     pub(super) refused: AtomicBool,
 }
@@ -144,8 +144,8 @@ struct NodeEnd(Arc<NodeScope>);
 
 impl Drop for NodeEnd {
     fn drop(&mut self) {
-        if let Some(inbox) = &self.0.inbox {
-            inbox.one_lost();
+        if let Some(push_handler) = &self.0.push_handler {
+            push_handler.one_lost();
         }
     }
 }
@@ -186,7 +186,7 @@ impl Connect for ClusterNode {
                 ProtocolVersion::RESP2 => config,
                 _ => {
                     let slot = Arc::clone(&slot);
-                    config.set_push_sender(hears(move || slot.get()?.inbox.clone()))
+                    config.set_push_sender(on_push(move || slot.get()?.push_handler.clone()))
                 }
             };
             let client = Client::open(info)?;
@@ -200,7 +200,7 @@ impl Connect for ClusterNode {
                 error
             };
             let mut connection = outcome.map_err(refuse)?;
-            if scope.inbox.is_some() {
+            if scope.push_handler.is_some() {
                 let mut tracking = redis::cmd("CLIENT");
                 tracking.arg("TRACKING").arg("ON");
                 tracking.exec_async(&mut connection).await.map_err(refuse)?;

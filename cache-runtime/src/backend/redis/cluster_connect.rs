@@ -24,21 +24,21 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 /// what is read.
 pub(super) async fn connect(
     nodes: &[ConnectionInfo],
-    settings: &RedisConfig,
-    inbox: &Arc<PushHandler>,
+    config: &RedisConfig,
+    push_handler: &Arc<PushHandler>,
 ) -> RedisResult<(RoutedConnection, ClusterLayout, bool)> {
     let told = Arc::new(NodeScope {
-        inbox: Some(Arc::clone(inbox)),
+        push_handler: Some(Arc::clone(push_handler)),
         refused: AtomicBool::new(false),
     });
-    match open(nodes, settings, &told).await {
+    match open(nodes, config, &told).await {
         Ok((connection, topology)) => Ok((connection, topology, true)),
         Err(_) if told.refused.load(Ordering::Acquire) => {
             let untold = Arc::new(NodeScope {
-                inbox: None,
+                push_handler: None,
                 refused: AtomicBool::new(false),
             });
-            let (connection, topology) = open(nodes, settings, &untold).await?;
+            let (connection, topology) = open(nodes, config, &untold).await?;
             Ok((connection, topology, false))
         }
         Err(error) => Err(error),
@@ -47,25 +47,25 @@ pub(super) async fn connect(
 
 async fn open(
     nodes: &[ConnectionInfo],
-    settings: &RedisConfig,
+    config: &RedisConfig,
     scope: &Arc<NodeScope>,
 ) -> RedisResult<(RoutedConnection, ClusterLayout)> {
-    let protocol = match scope.inbox {
+    let protocol = match scope.push_handler {
         Some(_) => ProtocolVersion::RESP3,
         None => ProtocolVersion::RESP2,
     };
     // Steps run one after the other: connect to a node that lists the slots, then to the listed
     // nodes.
-    let limit = settings.connect_timeout / 3;
+    let limit = config.connect_timeout / 3;
     let client = ClusterClientBuilder::new(nodes.iter().cloned());
     #[cfg(feature = "tls")]
-    let client = match &settings.certificates {
+    let client = match &config.certificates {
         Some(certificates) => client.certs(certificates.of_driver()),
         None => client,
     };
     let client = client
         .use_protocol(protocol)
-        .tcp_settings(tcp::settings())
+        .tcp_settings(tcp::config())
         .retries(ATTEMPTS)
         .min_retry_wait(1)
         .max_retry_wait(LONGEST_PAUSE.as_millis() as u64)

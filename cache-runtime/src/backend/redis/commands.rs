@@ -55,13 +55,13 @@ impl Backend for RedisSession {
     }
 
     fn watch(&self, key: &Key) -> LeaseWatch {
-        self.inbox.watchers.watch(key)
+        self.push_handler.watchers.watch(key)
     }
 
     async fn claim(&self, claimed: &ClaimRequest<'_>) -> Result<ClaimReply, Error> {
         let mut value = Vec::with_capacity(40);
         value.extend_from_slice(&claimed.token.0);
-        value.extend_from_slice(&claimed.mark.stamp().0);
+        value.extend_from_slice(&claimed.header.stamp().0);
         value.extend_from_slice(millis(claimed.life).to_string().as_bytes());
         let reach = match claimed.reach {
             ClaimMode::Normal => "normal",
@@ -75,7 +75,7 @@ impl Backend for RedisSession {
         };
         let rest = format!(
             "{beyond} {} {}",
-            self.settings.largest_entry(),
+            self.config.largest_entry(),
             u8::from(claimed.respects_pause)
         );
         let lease = claimed.key.lease();
@@ -86,7 +86,7 @@ impl Backend for RedisSession {
                 claim
                     .arg(&value)
                     .arg(millis(claimed.life))
-                    .arg(claimed.mark.as_bytes())
+                    .arg(claimed.header.as_bytes())
                     .arg(reach)
                     .arg(&rest);
                 if !replace.is_empty() {
@@ -102,7 +102,7 @@ impl Backend for RedisSession {
             let mut reply = reply.into_iter();
             match (reply.next(), reply.next()) {
                 (Some(Value::Int(claimed::GRANTED)), Some(_)) => {
-                    self.inbox
+                    self.push_handler
                         .listener
                         .damaged(claimed.key.name(), foreign("an entry or a lease"));
                     return Ok(ClaimReply::Granted);
@@ -123,9 +123,9 @@ impl Backend for RedisSession {
                 // from Redis.
                 (Some(Value::Int(claimed::OTHER_STAMP)), Some(Value::BulkString(held))) => {
                     for group in claimed.groups {
-                        self.inbox.generations.forget(group.key());
+                        self.push_handler.generations.forget(group.key());
                     }
-                    if self.stamp(claimed.groups).await? != claimed.mark.stamp() {
+                    if self.stamp(claimed.groups).await? != claimed.header.stamp() {
                         return Ok(ClaimReply::Stale);
                     }
                     replace = held;
@@ -232,7 +232,7 @@ impl Backend for RedisSession {
 
     async fn announce(&self, name: &str, variant: &str) -> Result<(), Error> {
         // On the background connection, which restores the registry: it must be notified of a loss.
-        self.steady().announce_name(name, variant).await
+        self.background().announce_name(name, variant).await
     }
 }
 
@@ -263,7 +263,7 @@ impl RedisSession {
         let parts = asked.map(|asked| vec![asked]).into_iter();
         let parts = parts.chain([unlink(key)]).collect();
         let mut replies = self
-            .exchange(|mut line| async move { line.connection.send_all(parts).await })
+            .exchange(|mut handle| async move { handle.transport.send_all(parts).await })
             .await?;
         let known = match is_asked {
             true => replies.remove(0),
@@ -273,13 +273,13 @@ impl RedisSession {
         let (others, lost) = self.other_variants(key, known);
         if lost {
             // The registry may have lost variants: invalidate the whole function.
-            let function = Group::function(&self.settings.namespace, key.name());
+            let function = Group::function(&self.config.namespace, key.name());
             self.change(&[function]).await?;
         }
         if !others.is_empty() {
             let parts = others.iter().map(unlink).collect();
             let replies = self
-                .exchange(|mut line| async move { line.connection.send_all(parts).await })
+                .exchange(|mut handle| async move { handle.transport.send_all(parts).await })
                 .await?;
             removed += self.unlinked(replies)?;
         }
@@ -287,7 +287,7 @@ impl RedisSession {
     }
 
     async fn change_once(&self, groups: &[Group]) -> Result<(), Error> {
-        let changed = self.exchange(|mut line| async move {
+        let changed = self.exchange(|mut handle| async move {
             let change = |group: &Group| {
                 let mut change = match group.is_tag() {
                     // The next reader creates a generation with the lifetime that the tag needs.
@@ -301,7 +301,7 @@ impl RedisSession {
                 vec![change]
             };
             let parts = groups.iter().map(change).collect();
-            let replies = line.connection.send_all(parts).await?;
+            let replies = handle.transport.send_all(parts).await?;
             let told = replies
                 .into_iter()
                 .try_for_each(|reply| reply.extract_error().map(drop));
@@ -313,7 +313,7 @@ impl RedisSession {
                     for group in groups {
                         unlink.arg(group.key());
                     }
-                    unlink.exec_async(&mut line.connection).await
+                    unlink.exec_async(&mut handle.transport).await
                 }
                 told => told,
             }

@@ -11,7 +11,7 @@ use crate::entry::header::HEADER;
 /// Configuration of a cache's Redis backend.
 pub(crate) struct RedisConfig {
     pub(crate) namespace: Arc<str>,
-    pub(crate) target: Topology,
+    pub(crate) topology: Topology,
     pub(crate) credentials: Option<CredentialsProvider>,
     #[cfg(feature = "sentinel")]
     pub(crate) sentinel_credentials: Option<CredentialsProvider>,

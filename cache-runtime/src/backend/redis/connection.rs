@@ -44,28 +44,28 @@ pub(super) const HEARTBEAT: Duration = Duration::from_secs(1);
 /// One multiplexed connection that stays checked out of its pool, is replaced when it breaks, and
 /// receives the server's pushes. The connection lives on one runtime and serves callers on any.
 pub(crate) struct Connection {
-    pub(super) settings: Arc<RedisConfig>,
+    pub(super) config: Arc<RedisConfig>,
     pub(super) names: Arc<AnnouncedNames>,
     pub(super) queue: Arc<InvalidationOutbox>,
     /// Handler of the pushes about what is read on this connection.
-    pub(super) inbox: Arc<PushHandler>,
+    pub(super) push_handler: Arc<PushHandler>,
     /// Set if the pushes of this connection arrive on the background connection.
     pub(super) redirected: bool,
     /// Wakes the supervisor to check the connection, which may be gone.
     pub(super) doubt: Arc<Notify>,
-    pub(super) lanes: Arc<NodeBatchers>,
+    pub(super) batchers: Arc<NodeBatchers>,
     up: AtomicBool,
     /// Set when replies on the connection do not match their requests.
     broken: AtomicBool,
     status: RwLock<ConnectionStatus>,
     changed: Notify,
     pub(super) alive: Arc<AtomicBool>,
-    heard: Mutex<Instant>,
+    last_reply: Mutex<Instant>,
     /// Wakes tasks that wait for a reply.
-    heard_again: Notify,
+    replied: Notify,
     pub(super) chores: Arc<Chores>,
     /// The background connection; `None` if this is the background connection.
-    pub(super) steady: Option<Arc<Connection>>,
+    pub(super) background: Option<Arc<Connection>>,
 }
 
 enum ConnectionStatus {
@@ -76,7 +76,7 @@ enum ConnectionStatus {
 
 #[derive(Clone)]
 pub(super) struct Established {
-    pub(super) connection: Transport,
+    pub(super) transport: Transport,
     pub(super) tracking: bool,
     pub(super) epoch: ConnectionEpoch,
     /// Client id on the server, if other connections may redirect their pushes to this one.
@@ -96,7 +96,7 @@ pub(super) enum SilenceCause {
 
 /// Handle of a connection to send on.
 pub(super) struct ConnectionHandle {
-    pub(super) connection: Transport,
+    pub(super) transport: Transport,
     /// Set if the server pushes changes of what is read.
     pub(super) tracking: bool,
     pub(super) epoch: ConnectionEpoch,
@@ -104,63 +104,69 @@ pub(super) struct ConnectionHandle {
 
 impl Connection {
     pub(super) fn new(
-        settings: &Arc<RedisConfig>,
+        config: &Arc<RedisConfig>,
         names: &Arc<AnnouncedNames>,
         queue: &Arc<InvalidationOutbox>,
-        inbox: Arc<PushHandler>,
+        push_handler: Arc<PushHandler>,
         doubt: Arc<Notify>,
         redirected: bool,
-        steady: Option<Arc<Self>>,
+        background: Option<Arc<Self>>,
     ) -> Arc<Self> {
-        let link = Arc::new(Self {
-            settings: Arc::clone(settings),
+        let connection = Arc::new(Self {
+            config: Arc::clone(config),
             names: Arc::clone(names),
             queue: Arc::clone(queue),
-            inbox,
+            push_handler,
             redirected,
             doubt,
-            lanes: Arc::new(NodeBatchers::new(settings.command_timeout)),
+            batchers: Arc::new(NodeBatchers::new(config.command_timeout)),
             up: AtomicBool::new(false),
             broken: AtomicBool::new(false),
             status: RwLock::new(ConnectionStatus::Connecting),
             changed: Notify::new(),
             alive: Arc::new(AtomicBool::new(true)),
-            heard: Mutex::new(Instant::now()),
-            heard_again: Notify::new(),
+            last_reply: Mutex::new(Instant::now()),
+            replied: Notify::new(),
             chores: Arc::default(),
-            steady,
+            background,
         });
-        settings.health.watch(&link);
-        link
+        config.health.watch(&connection);
+        connection
     }
 
     /// Takes the connection down if there was no reply for three heartbeats: its runtime is
     /// blocked, and what was read on the connection may have changed. The connection takes calls
     /// again when the next reply arrives.
-    pub(super) fn give_up_if_deaf(&self) {
-        if self.is_up() && self.is_deaf() {
+    pub(super) fn give_up_if_unread(&self) {
+        if self.is_up() && self.is_unread() {
             self.fall("its runtime is blocked");
-            self.inbox.forget_everything();
+            self.push_handler.forget_everything();
         }
     }
 
-    pub(super) fn is_deaf(&self) -> bool {
-        self.heard().elapsed() > HEARTBEAT * 3
+    pub(super) fn is_unread(&self) -> bool {
+        self.last_reply().elapsed() > HEARTBEAT * 3
     }
 
     /// Returns `true` if the server has replied to a command that was sent after `since`.
-    pub(super) fn was_heard_since(&self, since: Instant) -> bool {
-        self.heard() > since
+    pub(super) fn has_replied_since(&self, since: Instant) -> bool {
+        self.last_reply() > since
     }
 
     /// Records a reply to a command that was sent at `asked`.
-    pub(super) fn hear(&self, asked: Instant) {
-        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = asked;
-        self.heard_again.notify_waiters();
+    pub(super) fn record_reply(&self, asked: Instant) {
+        *self
+            .last_reply
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = asked;
+        self.replied.notify_waiters();
     }
 
-    fn heard(&self) -> Instant {
-        *self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    fn last_reply(&self) -> Instant {
+        *self
+            .last_reply
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns `true` while the runtime of the connection is running.
@@ -170,8 +176,8 @@ impl Connection {
 
     /// Returns the background connection, for work that must go on while the caller's runtime is
     /// busy or blocked.
-    pub(crate) fn steady(self: &Arc<Self>) -> Arc<Self> {
-        Arc::clone(self.steady.as_ref().unwrap_or(self))
+    pub(crate) fn background(self: &Arc<Self>) -> Arc<Self> {
+        Arc::clone(self.background.as_ref().unwrap_or(self))
     }
 
     /// Returns `true` if a call can be sent now.
@@ -196,8 +202,8 @@ impl Connection {
     {
         // Pinned here, so that it is not moved into its timeout.
         let mut work = pin!(async {
-            let line = self.line().await?;
-            exchange(line).await.map_err(|error| self.error(&error))
+            let handle = self.handle().await?;
+            exchange(handle).await.map_err(|error| self.error(&error))
         });
         let begun = Instant::now();
         let half = limit / 2;
@@ -224,8 +230,8 @@ impl Connection {
     /// Pings the server on the background connection, to find out if the server or the reader of
     /// this connection is slow. Called when a call has waited for half of its limit.
     pub(super) fn ask_whether_it_answers(&self) {
-        let steady = self.steady.as_deref().unwrap_or(self);
-        steady.doubt.notify_one();
+        let background = self.background.as_deref().unwrap_or(self);
+        background.doubt.notify_one();
     }
 
     /// Takes the connection down because its runtime does not read it; calls use another connection
@@ -238,38 +244,38 @@ impl Connection {
     /// Determines why a command sent at `sent` got no reply in time. A server that does not reply
     /// is taken out of use, so that no other call waits for it in vain.
     pub(super) async fn judge(&self, sent: Instant) -> SilenceCause {
-        let steady = self.steady.as_deref().unwrap_or(self);
+        let background = self.background.as_deref().unwrap_or(self);
         self.ask_whether_it_answers();
-        let turn = (self.settings.command_timeout / TURNS).min(LONGEST_TURN);
+        let turn = (self.config.command_timeout / TURNS).min(LONGEST_TURN);
         let (begun, mut turns) = (Instant::now(), 0);
-        let most = match self.lanes.are_crowded() {
+        let most = match self.batchers.are_crowded() {
             true => TURNS * PATIENCE_IN_A_BURST,
             false => TURNS,
         };
         while turns < most {
             let turned = Instant::now();
-            let mut heard = pin!(steady.heard_again.notified());
-            heard.as_mut().enable();
-            if !steady.is_up() {
+            let mut last_reply = pin!(background.replied.notified());
+            last_reply.as_mut().enable();
+            if !background.is_up() {
                 break;
             }
-            if steady.was_heard_since(sent) {
-                if self.steady.is_none() {
+            if background.has_replied_since(sent) {
+                if self.background.is_none() {
                     return SilenceCause::Slow;
                 }
                 return SilenceCause::Busy;
             }
-            let Ok(heard) = background::timeout(turn, heard) else {
+            let Ok(last_reply) = background::timeout(turn, last_reply) else {
                 break;
             };
-            let _ = heard.await;
+            let _ = last_reply.await;
             // A turn that takes much longer than planned shows that this machine is busy: do not
             // count it.
             let is_ours = turned.elapsed() > turn * 3 / 2 && begun.elapsed() < LONGEST_DOUBT;
             turns += u32::from(!is_ours);
         }
         self.doubt();
-        self.settings.health.suspect();
+        self.config.health.suspect();
         SilenceCause::Away
     }
 
@@ -291,7 +297,7 @@ impl Connection {
         let text = "replies do not fit their requests: something in between repeats or adds some";
         if !self.broken.swap(true, Ordering::AcqRel) {
             self.fall(text);
-            self.inbox.forget_everything();
+            self.push_handler.forget_everything();
         }
         self.doubt.notify_one();
         unreachable(text)
@@ -302,30 +308,30 @@ impl Connection {
         self.broken.load(Ordering::Acquire)
     }
 
-    async fn line(&self) -> Result<ConnectionHandle, Error> {
-        if let Some(line) = self.line_now() {
-            return line;
+    async fn handle(&self) -> Result<ConnectionHandle, Error> {
+        if let Some(handle) = self.handle_now() {
+            return handle;
         }
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
             changed.as_mut().enable();
-            match self.line_now() {
-                Some(line) => return line,
+            match self.handle_now() {
+                Some(handle) => return handle,
                 None => changed.await,
             }
         }
     }
 
     /// Returns the handle to send on, or `None` while the first attempt to connect is under way.
-    pub(super) fn line_now(&self) -> Option<Result<ConnectionHandle, Error>> {
+    pub(super) fn handle_now(&self) -> Option<Result<ConnectionHandle, Error>> {
         match &*self.status.read().unwrap_or_else(PoisonError::into_inner) {
             ConnectionStatus::Established(up)
-                if self.redirected && !self.inbox.watches_since(up.epoch) =>
+                if self.redirected && !self.push_handler.watches_since(up.epoch) =>
             {
                 Some(Err(self.unreachable("its pushes have nowhere to go")))
             }
             ConnectionStatus::Established(up) => Some(Ok(ConnectionHandle {
-                connection: up.connection.clone(),
+                transport: up.transport.clone(),
                 tracking: up.tracking,
                 epoch: up.epoch,
             })),
@@ -337,7 +343,11 @@ impl Connection {
     /// Returns the error of a call that cannot be sent on this connection.
     fn unreachable(&self, reason: &str) -> Error {
         let error = unreachable(reason);
-        match self.steady.as_ref().is_some_and(|steady| steady.is_up()) {
+        match self
+            .background
+            .as_ref()
+            .is_some_and(|background| background.is_up())
+        {
             true => error.elsewhere(),
             false => error,
         }
@@ -364,12 +374,12 @@ impl Connection {
             return;
         }
         // Copies that were kept while the connection was lost must not outlive the outage.
-        self.inbox.found();
+        self.push_handler.reconnected();
         if matches!(
             self.turn(ConnectionStatus::Established(up)),
             ConnectionStatus::Down(_)
         ) {
-            self.inbox.gap();
+            self.push_handler.gap();
         }
     }
 
@@ -387,23 +397,23 @@ impl Connection {
         let up = matches!(status, ConnectionStatus::Established(_));
         self.up.store(up, Ordering::Release);
         let change = reason.as_deref().unwrap_or("the connection is another");
-        self.lanes.set_open(up, || self.unreachable(change));
+        self.batchers.set_open(up, || self.unreachable(change));
         let before = std::mem::replace(&mut *now, status);
         // Flights and observers have locks of their own: release this lock before using them.
         drop(now);
         self.changed.notify_waiters();
         let was = matches!(before, ConnectionStatus::Established(_));
-        self.settings.health.turned(was, reason.as_ref());
-        if self.steady.is_none() {
+        self.config.health.turned(was, reason.as_ref());
+        if self.background.is_none() {
             // Pushes for other connections arrive on this one.
-            self.settings.health.look_again();
+            self.config.health.look_again();
         }
         before
     }
 
     /// Returns the target for pushes of other connections: the client id of the connection on the
     /// server, and its epoch.
-    pub(super) fn hears(&self) -> Option<(i64, ConnectionEpoch)> {
+    pub(super) fn on_push(&self) -> Option<(i64, ConnectionEpoch)> {
         let status = self.status.read().unwrap_or_else(PoisonError::into_inner);
         match &*status {
             ConnectionStatus::Established(up) if up.tracking => Some((up.id?, up.epoch)),
@@ -420,7 +430,7 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         self.fall("nobody uses it any more");
-        self.lanes.close();
+        self.batchers.close();
         self.doubt.notify_one();
         self.chores.wake();
     }

@@ -21,21 +21,17 @@ pub(super) struct DatabaseId(Option<UniqueId>);
 impl DatabaseId {
     /// Returns `true` if the database is not the one of the last heartbeat. A cluster has one
     /// database only.
-    pub(super) async fn was_swapped(
-        &mut self,
-        up: &mut Established,
-        settings: &RedisConfig,
-    ) -> bool {
-        if !up.connection.is_one() {
+    pub(super) async fn was_swapped(&mut self, up: &mut Established, config: &RedisConfig) -> bool {
+        if !up.transport.is_one() {
             return false;
         }
-        let group = Group::database(&settings.namespace);
-        let mut line = ConnectionHandle {
-            connection: up.connection.clone(),
+        let group = Group::database(&config.namespace);
+        let mut handle = ConnectionHandle {
+            transport: up.transport.clone(),
             tracking: up.tracking,
             epoch: up.epoch,
         };
-        match timeout(PATIENCE, make(&mut line, &group)).await {
+        match timeout(PATIENCE, make(&mut handle, &group)).await {
             Ok(Ok((Some(id), _))) => self.0.replace(id).is_some_and(|before| before != id),
             // A server that rejects writes or is busy gives no information about the database.
             _ => false,
@@ -45,10 +41,13 @@ impl DatabaseId {
 
 /// Returns the generation of a group, created if the group had none, and `true` if the key held
 /// something else.
-async fn make(line: &mut ConnectionHandle, group: &Group) -> RedisResult<(Option<UniqueId>, bool)> {
+async fn make(
+    handle: &mut ConnectionHandle,
+    group: &Group,
+) -> RedisResult<(Option<UniqueId>, bool)> {
     let mut call = SCRIPTS.generation.key(group.key());
     call.arg(&UniqueId::fresh().0)
         .arg(group.life().map_or(0, millis));
-    let (made, damaged): (Vec<u8>, u8) = call.invoke_async(&mut line.connection).await?;
+    let (made, damaged): (Vec<u8>, u8) = call.invoke_async(&mut handle.transport).await?;
     Ok((UniqueId::from_bytes(&made), damaged == 1))
 }

@@ -44,7 +44,7 @@ impl ExternalPool {
     /// Checks out a connection for good. Tracking stays off, because only the owner of a connection
     /// may enable it.
     pub(super) async fn connect(&self) -> Result<Checkout, Error> {
-        let (mut wire, lent) = match &self.0 {
+        let (mut transport, lent) = match &self.0 {
             PoolKind::One(pool) => {
                 let connection = pool.get().await.map_err(error_of_pool)?;
                 (
@@ -55,17 +55,20 @@ impl ExternalPool {
             #[cfg(feature = "cluster")]
             PoolKind::Cluster(pool) => {
                 let connection = pool.get().await.map_err(error_of_pool)?;
-                let wire = Transport::Lent((*connection).clone());
+                let transport = Transport::Lent((*connection).clone());
                 (
-                    wire,
+                    transport,
                     BorrowedConnection(Some(PoolObject::Cluster(connection))),
                 )
             }
             #[cfg(feature = "sentinel")]
             PoolKind::Sentinel(pool) => return watched(pool).await,
         };
-        let topology = wire.topology().await.map_err(|error| error_of(&error))?;
-        Ok(Checkout::lent(wire, topology, lent))
+        let topology = transport
+            .topology()
+            .await
+            .map_err(|error| error_of(&error))?;
+        Ok(Checkout::lent(transport, topology, lent))
     }
 }
 
@@ -73,28 +76,28 @@ impl ExternalPool {
 /// connections to a server that the sentinels have replaced.
 #[cfg(feature = "sentinel")]
 async fn watched(pool: &deadpool_redis::sentinel::Pool) -> Result<Checkout, Error> {
-    let lookout = FailoverWatcher::of_pool(pool).await;
-    let lookout = lookout.map_err(|error| error_of_attempt(&error))?;
+    let failover_watcher = FailoverWatcher::of_pool(pool).await;
+    let failover_watcher = failover_watcher.map_err(|error| error_of_attempt(&error))?;
     for _ in 0..=pool.status().max_size {
         let connection = pool.get().await.map_err(error_of_pool)?;
         let mut connected = (*connection).clone();
         // A connection that is not used is dropped with this value and leaves the pool.
         let lent = BorrowedConnection(Some(PoolObject::Sentinel(connection)));
-        let is_there = match &lookout {
-            Some(lookout) => {
+        let is_there = match &failover_watcher {
+            Some(failover_watcher) => {
                 let identity = identity(&mut connected).await.ok().flatten();
-                identity.as_ref() == Some(lookout.named())
+                identity.as_ref() == Some(failover_watcher.named())
             }
             None => true,
         };
-        let mut wire = Transport::One(connected);
-        match wire.ping(true).await {
+        let mut transport = Transport::One(connected);
+        match transport.ping(true).await {
             Ok(_) if is_there => {}
             Err(error) if is_answer(&error) && is_there => {}
             _ => continue,
         }
-        let mut checkout = Checkout::lent(wire, ClusterLayout::one(), lent);
-        checkout.lookout = lookout;
+        let mut checkout = Checkout::lent(transport, ClusterLayout::one(), lent);
+        checkout.failover_watcher = failover_watcher;
         return Ok(checkout);
     }
     Err(Error::new(

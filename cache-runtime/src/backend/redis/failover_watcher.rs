@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_millis(250);
 pub(super) struct FailoverWatcher {
     /// Server, as it was named.
     named: ServerAddress,
-    way: SentinelRoute,
+    session: SentinelRoute,
 }
 
 /// Route of requests to the sentinels.
@@ -47,7 +47,7 @@ impl FailoverWatcher {
     ) -> Self {
         Self {
             named: place(host, port),
-            way: SentinelRoute::Direct(Direct {
+            session: SentinelRoute::Direct(Direct {
                 sentinels,
                 name: name.to_owned(),
                 sentinel: None,
@@ -61,7 +61,7 @@ impl FailoverWatcher {
         let named = named_by(pool).await?;
         Ok(named.map(|named| Self {
             named,
-            way: SentinelRoute::Pool(pool.clone()),
+            session: SentinelRoute::Pool(pool.clone()),
         }))
     }
 
@@ -72,7 +72,7 @@ impl FailoverWatcher {
 
     /// Returns `true` if a check is cheap enough to run on each connection.
     pub(super) fn is_cheap(&self) -> bool {
-        match self.way {
+        match self.session {
             SentinelRoute::Direct(_) => true,
             // A pool connects to the server that the sentinels name.
             SentinelRoute::Pool(_) => false,
@@ -81,7 +81,7 @@ impl FailoverWatcher {
 
     /// Returns `true` if the sentinels name another server, and `false` if no sentinel replies.
     pub(super) async fn names_another(&mut self) -> bool {
-        let named = match &mut self.way {
+        let named = match &mut self.session {
             SentinelRoute::Direct(direct) => {
                 let named = timeout(PATIENCE, direct.ask()).await;
                 if !matches!(named, Ok(Ok(_))) {

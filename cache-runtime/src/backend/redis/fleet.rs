@@ -9,8 +9,8 @@ use crate::overrides::rules::MOST;
 impl RedisSession {
     /// Reads all overrides of the fleet in pieces, each with its own time limit, and no more than
     /// one field beyond [`MOST`].
-    pub(super) async fn fleet_settings(&self) -> Result<Vec<(String, String)>, Error> {
-        let key = self.settings.settings_key();
+    pub(super) async fn fleet_overrides(&self) -> Result<Vec<(String, String)>, Error> {
+        let key = self.config.settings_key();
         let key = key.as_str();
         let mut all = Vec::new();
         let mut cursor = ENDS.to_vec();
@@ -36,16 +36,16 @@ impl RedisSession {
         }
     }
 
-    pub(crate) async fn change_settings(
+    pub(crate) async fn change_overrides(
         &self,
         fields: &[(String, Option<String>)],
     ) -> Result<(), Error> {
-        let key = self.settings.settings_key();
+        let key = self.config.settings_key();
         let key = key.as_str();
         // On the background connection, which receives the pushes of changes.
-        let steady = self.steady();
-        steady
-            .exchange(|mut line| async move {
+        let background = self.background();
+        background
+            .exchange(|mut handle| async move {
                 let mut call = SCRIPTS.set.key(key);
                 let set = fields
                     .iter()
@@ -57,20 +57,20 @@ impl RedisSession {
                 for (field, _) in fields.iter().filter(|(_, value)| value.is_none()) {
                     call.arg(field);
                 }
-                call.invoke_async::<()>(&mut line.connection).await
+                call.invoke_async::<()>(&mut handle.transport).await
             })
             .await?;
-        steady.apply_settings().await
+        background.apply_overrides().await
     }
 
     /// Applies the overrides that the fleet has set now.
-    pub(crate) async fn apply_settings(&self) -> Result<(), Error> {
-        let steady = self.steady();
+    pub(crate) async fn apply_overrides(&self) -> Result<(), Error> {
+        let background = self.background();
         loop {
-            let told = steady.inbox.listener.settings_told();
-            let all = steady.fleet_settings().await?;
+            let told = background.push_handler.listener.overrides_version();
+            let all = background.fleet_overrides().await?;
             // If another reading was applied meanwhile, their order is unknown: read again.
-            if steady.inbox.listener.settings(told, all) {
+            if background.push_handler.listener.overrides(told, all) {
                 return Ok(());
             }
         }

@@ -24,7 +24,7 @@ impl RedisSession {
         let piece = self.exchange(|mut line| async move {
             let mut scan = cmd("HSCAN");
             scan.arg(key).arg(from).arg("COUNT").arg(BATCH);
-            scan.query_async(&mut line.connection).await
+            scan.query_async(&mut line.transport).await
         });
         match piece.await {
             Ok(piece) => Ok(Ok(piece)),

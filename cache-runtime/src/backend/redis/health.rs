@@ -24,7 +24,7 @@ pub(crate) struct Health {
     /// Set when the cache was dropped.
     silent: AtomicBool,
     state: Mutex<HealthState>,
-    links: Mutex<Vec<Weak<dyn Monitored>>>,
+    connections: Mutex<Vec<Weak<dyn Monitored>>>,
     /// Server that the connections use, if sentinels have named it.
     place: Mutex<Option<ServerAddress>>,
 }
@@ -37,7 +37,7 @@ struct HealthState {
     /// Number of connections that are up. Negative while the rise and the fall of a connection are
     /// recorded in reverse order.
     up: isize,
-    told: Option<bool>,
+    reported: Option<bool>,
 }
 
 impl Health {
@@ -46,7 +46,7 @@ impl Health {
             observer,
             silent: AtomicBool::new(false),
             state: Mutex::default(),
-            links: Mutex::default(),
+            connections: Mutex::default(),
             place: Mutex::default(),
         }
     }
@@ -60,34 +60,43 @@ impl Health {
         &self.observer
     }
 
-    pub(super) fn watch<C: Monitored + 'static>(&self, link: &Arc<C>) {
-        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
-        links.retain(|link| link.strong_count() > 0);
-        let link: Weak<dyn Monitored> = Arc::<C>::downgrade(link);
-        links.push(link);
+    pub(super) fn watch<C: Monitored + 'static>(&self, connection: &Arc<C>) {
+        let mut connections = self
+            .connections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        connections.retain(|connection| connection.strong_count() > 0);
+        let connection: Weak<dyn Monitored> = Arc::<C>::downgrade(connection);
+        connections.push(connection);
     }
 
     /// Suspends all connections after a call on one of them got no reply in time. All connections
     /// use the same server: they take no calls until it has replied to a ping, so that not every
     /// connection costs a call its time limit.
     pub(super) fn suspect(&self) {
-        let known = self.links.lock().unwrap_or_else(PoisonError::into_inner);
-        let links: Vec<_> = known.iter().filter_map(Weak::upgrade).collect();
+        let known = self
+            .connections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let connections: Vec<_> = known.iter().filter_map(Weak::upgrade).collect();
         // The observer is notified of connections that go down, and may use the cache.
         drop(known);
-        for link in links {
-            link.suspend();
+        for connection in connections {
+            connection.suspend();
         }
     }
 
     /// Checks all connections now.
     pub(super) fn look_again(&self) {
-        let known = self.links.lock().unwrap_or_else(PoisonError::into_inner);
-        let links: Vec<_> = known.iter().filter_map(Weak::upgrade).collect();
+        let known = self
+            .connections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let connections: Vec<_> = known.iter().filter_map(Weak::upgrade).collect();
         // A connection that is dropped here takes this lock again.
         drop(known);
-        for link in links {
-            link.check_now();
+        for connection in connections {
+            connection.check_now();
         }
     }
 
@@ -98,15 +107,20 @@ impl Health {
             return;
         }
         *self.place.lock().unwrap_or_else(PoisonError::into_inner) = at.cloned();
-        let known = self.links.lock().unwrap_or_else(PoisonError::into_inner);
-        let links: Vec<_> = known.iter().filter_map(Weak::upgrade).collect();
+        let known = self
+            .connections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let connections: Vec<_> = known.iter().filter_map(Weak::upgrade).collect();
         drop(known);
         // A connection that is still connecting has no server yet.
-        let is_arrived =
-            |link: &Arc<dyn Monitored>| ptr::addr_eq(Arc::as_ptr(link), Arc::as_ptr(arrived));
-        let elsewhere = |link: &&Arc<dyn Monitored>| !is_arrived(link) && link.is_in_use();
-        for link in links.iter().filter(elsewhere) {
-            link.abandon();
+        let is_arrived = |connection: &Arc<dyn Monitored>| {
+            ptr::addr_eq(Arc::as_ptr(connection), Arc::as_ptr(arrived))
+        };
+        let elsewhere =
+            |connection: &&Arc<dyn Monitored>| !is_arrived(connection) && connection.is_in_use();
+        for connection in connections.iter().filter(elsewhere) {
+            connection.abandon();
         }
     }
 
@@ -123,14 +137,14 @@ impl Health {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.up += isize::from(is) - isize::from(was);
         let reached = state.up > 0;
-        let change = state.told != Some(reached);
-        state.told = Some(reached);
+        let change = state.reported != Some(reached);
+        state.reported = Some(reached);
         // The observer may use the cache.
         drop(state);
         if !change || self.silent.load(Ordering::Acquire) {
             return;
         }
-        self.observer.tell(&match reason {
+        self.observer.notify(&match reason {
             Some(reason) if !reached => Event::Disconnected(unreachable(reason)),
             _ => Event::Reconnected,
         });
@@ -151,34 +165,34 @@ mod tests {
 
     #[test]
     fn a_server_is_away_when_no_link_reaches_it_and_is_told_so_once() {
-        let told = Arc::new(Mutex::new(Vec::new()));
+        let reported = Arc::new(Mutex::new(Vec::new()));
         let observer = Observer::new({
-            let told = Arc::clone(&told);
+            let reported = Arc::clone(&reported);
             move |event| {
                 let away = matches!(event, Event::Disconnected(_));
-                told.lock().expect("no panic").push(away);
+                reported.lock().expect("no panic").push(away);
             }
         });
         let health = Health::new(observer);
         let reason: Arc<str> = "refused".into();
-        let told = || std::mem::take(&mut *told.lock().expect("no panic"));
+        let reported = || std::mem::take(&mut *reported.lock().expect("no panic"));
         health.turned(false, Some(&reason));
         health.turned(false, Some(&reason));
-        assert_eq!(told(), [true]);
+        assert_eq!(reported(), [true]);
         health.turned(false, None);
         health.turned(false, None);
-        assert_eq!(told(), [false]);
+        assert_eq!(reported(), [false]);
         health.turned(true, Some(&reason));
-        assert!(told().is_empty());
+        assert!(reported().is_empty());
         health.turned(true, Some(&reason));
-        assert_eq!(told(), [true]);
+        assert_eq!(reported(), [true]);
         // Recorded in another order than it happened.
         health.turned(true, Some(&reason));
         health.turned(false, None);
-        assert!(told().is_empty());
+        assert!(reported().is_empty());
         health.turned(false, None);
-        assert_eq!(told(), [false]);
+        assert_eq!(reported(), [false]);
         health.turned(true, Some(&reason));
-        assert_eq!(told(), [true]);
+        assert_eq!(reported(), [true]);
     }
 }

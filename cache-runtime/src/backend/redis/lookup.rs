@@ -23,7 +23,7 @@ impl RedisSession {
         groups: &[Group],
         key: Option<(&Key, ReadMode)>,
     ) -> Result<LookupReply, Error> {
-        let generations = &self.inbox.generations;
+        let generations = &self.push_handler.generations;
         if let Some((stamp, version)) = generations.now(groups) {
             let seen = match key {
                 None => RawEntry::default(),
@@ -45,14 +45,14 @@ impl RedisSession {
         groups: &[Group],
         key: Option<(&Key, ReadMode)>,
     ) -> Result<LookupReply, Error> {
-        let generations = &self.inbox.generations;
-        let line = match self.line_now() {
-            Some(line) => line?,
+        let generations = &self.push_handler.generations;
+        let handle = match self.handle_now() {
+            Some(handle) => handle?,
             // It is still connecting.
-            None => self.exchange(|line| async move { Ok(line) }).await?,
+            None => self.exchange(|handle| async move { Ok(handle) }).await?,
         };
-        let wanted = if line.tracking {
-            match generations.ask(groups, line.epoch) {
+        let wanted = if handle.tracking {
+            match generations.ask(groups, handle.epoch) {
                 Some(wanted) => wanted,
                 // Once more, on the connection that came after.
                 None => return Ok(LookupReply::unsettled(RawEntry::default())),
@@ -65,7 +65,7 @@ impl RedisSession {
             get.arg(groups[*place].key());
             vec![get]
         };
-        let most = self.settings.largest_entry();
+        let most = self.config.largest_entry();
         let mut parts: Vec<Vec<Cmd>> = wanted.iter().map(generation).collect();
         if let Some((key, look)) = key {
             parts.push(ask(key, look, most).collect());
@@ -78,7 +78,7 @@ impl RedisSession {
         for ((place, _), answer) in wanted.iter().zip(answers) {
             let group = &groups[*place];
             // Others may have made it meanwhile: one that is vouched for will do.
-            let answer = answer.or_else(|| match line.tracking {
+            let answer = answer.or_else(|| match handle.tracking {
                 true => generations.nonce(group),
                 false => None,
             });
@@ -91,7 +91,7 @@ impl RedisSession {
                 None => return Ok(LookupReply::unsettled(seen)),
             }
         }
-        let stamp = if line.tracking {
+        let stamp = if handle.tracking {
             generations.settle(groups, &wanted, &nonces);
             generations.stamp(groups)
         } else {
@@ -113,7 +113,7 @@ impl RedisSession {
             redis::from_redis_value(reply).map_err(|error| self.error(&error.into()))?;
         if damaged == 1 {
             let function = group.function_name().unwrap_or("*");
-            self.inbox
+            self.push_handler
                 .listener
                 .damaged(function, foreign("a generation"));
         }

@@ -41,7 +41,7 @@ struct ClusterLanes {
 struct SlotTable {
     others: Vec<Arc<CommandBatcher>>,
     known: SlotRanges,
-    lane_of: HashMap<Slot, usize, DefaultHashBuilder>,
+    batcher_of: HashMap<Slot, usize, DefaultHashBuilder>,
     open: bool,
     closed: bool,
 }
@@ -64,9 +64,9 @@ impl NodeBatchers {
         #[cfg(feature = "cluster")]
         if self.is_parted() {
             let parts = self.read();
-            let lane = request.slot().and_then(|slot| parts.lane_of.get(&slot));
-            let lane = lane.and_then(|lane| parts.others.get(lane.checked_sub(1)?));
-            return lane.unwrap_or(&self.first).begin(request, bytes);
+            let batcher = request.slot().and_then(|slot| parts.batcher_of.get(&slot));
+            let batcher = batcher.and_then(|batcher| parts.others.get(batcher.checked_sub(1)?));
+            return batcher.unwrap_or(&self.first).begin(request, bytes);
         }
         self.first.begin(request, bytes)
     }
@@ -80,7 +80,9 @@ impl NodeBatchers {
             parts.open = open;
             let others = parts.others.clone();
             drop(parts);
-            others.iter().for_each(|lane| lane.set_open(open, &reason));
+            others
+                .iter()
+                .for_each(|batcher| batcher.set_open(open, &reason));
         }
     }
 
@@ -93,14 +95,19 @@ impl NodeBatchers {
             parts.closed = true;
             let others = parts.others.clone();
             drop(parts);
-            others.iter().for_each(|lane| lane.close());
+            others.iter().for_each(|batcher| batcher.close());
         }
     }
 
     /// Whether more waits to be sent than is on the way.
     pub(super) fn are_crowded(&self) -> bool {
         #[cfg(feature = "cluster")]
-        if self.read().others.iter().any(|lane| lane.is_crowded()) {
+        if self
+            .read()
+            .others
+            .iter()
+            .any(|batcher| batcher.is_crowded())
+        {
             return true;
         }
         self.first.is_crowded()
@@ -109,7 +116,7 @@ impl NodeBatchers {
     /// Whether those who ask would wait in vain, though the servers answer.
     pub(super) fn is_stuck(&self) -> bool {
         #[cfg(feature = "cluster")]
-        if self.read().others.iter().any(|lane| lane.is_stuck()) {
+        if self.read().others.iter().any(|batcher| batcher.is_stuck()) {
             return true;
         }
         self.first.is_stuck()
@@ -128,20 +135,20 @@ impl NodeBatchers {
         if self.read().known == *slots {
             return Vec::new();
         }
-        let lane_of: HashMap<_, _, _> = slots.each().collect();
-        let count = lane_of.values().max().map_or(0, |last| last + 1);
+        let batcher_of: HashMap<_, _, _> = slots.each().collect();
+        let count = batcher_of.values().max().map_or(0, |last| last + 1);
         let mut parts = self.write();
         parts.known = slots.clone();
-        parts.lane_of = lane_of;
+        parts.batcher_of = batcher_of;
         let mut new = Vec::new();
         while parts.others.len() + 1 < count {
-            let lane = Arc::new(CommandBatcher::new(limit));
-            lane.set_open(parts.open, || super::health::unreachable("it is new"));
+            let batcher = Arc::new(CommandBatcher::new(limit));
+            batcher.set_open(parts.open, || super::health::unreachable("it is new"));
             if parts.closed {
-                lane.close();
+                batcher.close();
             }
-            new.push(Arc::clone(&lane));
-            parts.others.push(lane);
+            new.push(Arc::clone(&batcher));
+            parts.others.push(batcher);
         }
         self.cluster
             .parted

@@ -63,7 +63,7 @@ impl InvalidationOutbox {
         // An observer may use the cache.
         drop(items);
         if new {
-            self.observer.tell(&Event::InvalidationsQueued);
+            self.observer.notify(&Event::InvalidationsQueued);
         }
     }
 
@@ -85,7 +85,7 @@ impl InvalidationOutbox {
         let none = items.is_empty();
         drop(items);
         if waited && none {
-            self.observer.tell(&Event::InvalidationsDelivered);
+            self.observer.notify(&Event::InvalidationsDelivered);
         }
     }
 

@@ -13,7 +13,7 @@ use super::config::RedisConfig;
 use super::driver_error::error_of_attempt;
 use super::driver_error::{error_of, error_of_pool, is_refusal};
 use super::greeting::refusal;
-use super::push_handler::{PushHandler, hears};
+use super::push_handler::{PushHandler, on_push};
 use super::topology::Topology;
 use super::transport::Transport;
 use super::url::unusable;
@@ -24,39 +24,39 @@ const QUEUE: usize = 1_024;
 
 /// Builds a link's connections.
 pub(super) struct ConnectionSource {
-    settings: Arc<RedisConfig>,
-    inbox: Arc<PushHandler>,
+    config: Arc<RedisConfig>,
+    push_handler: Arc<PushHandler>,
     /// Of the one server.
     pools: Option<Pools>,
 }
 
 impl ConnectionSource {
     pub(super) fn new(
-        settings: &Arc<RedisConfig>,
-        inbox: &Arc<PushHandler>,
+        config: &Arc<RedisConfig>,
+        push_handler: &Arc<PushHandler>,
     ) -> Result<Self, Error> {
         // With a login of its own for each connection, a pool for each.
-        let pools = match &settings.target {
-            Topology::One(server) if settings.credentials.is_none() => {
-                Some(Pools::new(server, settings, inbox)?)
+        let pools = match &config.topology {
+            Topology::One(server) if config.credentials.is_none() => {
+                Some(Pools::new(server, config, push_handler)?)
             }
             _ => None,
         };
         Ok(Self {
-            settings: Arc::clone(settings),
-            inbox: Arc::clone(inbox),
+            config: Arc::clone(config),
+            push_handler: Arc::clone(push_handler),
             pools,
         })
     }
 
-    /// A fresh connection to where [`target`](Self::target) leads. Its pushes go to another one, if
+    /// A fresh connection to where [`topology`](Self::target) leads. Its pushes go to another one, if
     /// that is named; where they can't, it is an error.
     pub(super) async fn connect(
         &self,
-        target: &Topology,
+        topology: &Topology,
         redirect: Option<i64>,
     ) -> Result<Checkout, Error> {
-        match target {
+        match topology {
             Topology::One(server) => {
                 let connected = match &self.pools {
                     Some(pools) => pools.connect(redirect).await,
@@ -71,25 +71,26 @@ impl ConnectionSource {
             }
             #[cfg(feature = "sentinel")]
             Topology::Sentinel(watched) => {
-                let (server, lookout) = watched.find().await?;
+                let (server, failover_watcher) = watched.find().await?;
                 let checkout = self.pools(&server)?.connect(redirect).await?;
                 Ok(Checkout {
-                    lookout,
+                    failover_watcher,
                     ..checkout
                 })
             }
             #[cfg(feature = "cluster")]
             Topology::Cluster(nodes) => {
-                let connected = cluster_connect::connect(nodes, &self.settings, &self.inbox).await;
+                let connected =
+                    cluster_connect::connect(nodes, &self.config, &self.push_handler).await;
                 let (connection, topology, tracking) =
                     connected.map_err(|error| error_of_attempt(&error))?;
                 Ok(Checkout {
-                    wire: Transport::Cluster(connection),
+                    transport: Transport::Cluster(connection),
                     topology,
                     tracking,
                     id: None,
                     #[cfg(feature = "sentinel")]
-                    lookout: None,
+                    failover_watcher: None,
                     _lent: None,
                 })
             }
@@ -98,21 +99,21 @@ impl ConnectionSource {
     }
 
     /// With the login of this moment.
-    pub(super) async fn target(&self) -> Result<Topology, Error> {
-        let target = &self.settings.target;
-        let target = match &self.settings.credentials {
-            Some(ask) => target.logged_in(&ask.ask().await?),
-            None => target.clone(),
+    pub(super) async fn topology(&self) -> Result<Topology, Error> {
+        let topology = &self.config.topology;
+        let topology = match &self.config.credentials {
+            Some(ask) => topology.logged_in(&ask.ask().await?),
+            None => topology.clone(),
         };
         #[cfg(feature = "sentinel")]
-        if let Some(ask) = &self.settings.sentinel_credentials {
-            return Ok(target.logged_in_at_sentinels(&ask.ask().await?));
+        if let Some(ask) = &self.config.sentinel_credentials {
+            return Ok(topology.logged_in_at_sentinels(&ask.ask().await?));
         }
-        Ok(target)
+        Ok(topology)
     }
 
     fn pools(&self, server: &ConnectionInfo) -> Result<Pools, Error> {
-        Pools::new(server, &self.settings, &self.inbox)
+        Pools::new(server, &self.config, &self.push_handler)
     }
 }
 
@@ -128,21 +129,21 @@ struct Pools {
 impl Pools {
     fn new(
         server: &ConnectionInfo,
-        settings: &RedisConfig,
-        inbox: &Arc<PushHandler>,
+        config: &RedisConfig,
+        push_handler: &Arc<PushHandler>,
     ) -> Result<Self, Error> {
-        let config = AsyncConnectionConfig::new()
+        let driver_config = AsyncConnectionConfig::new()
             .set_response_timeout(None)
-            .set_connection_timeout(Some(settings.connect_timeout))
+            .set_connection_timeout(Some(config.connect_timeout))
             .set_pipeline_buffer_size(QUEUE);
-        let inbox = Arc::clone(inbox);
-        let pushes = config
+        let push_handler = Arc::clone(push_handler);
+        let pushes = driver_config
             .clone()
-            .set_push_sender(hears(move || Some(Arc::clone(&inbox))));
-        let build = |config, protocol| build(server, settings, config, protocol);
+            .set_push_sender(on_push(move || Some(Arc::clone(&push_handler))));
+        let build = |driver_config, protocol| build(server, config, driver_config, protocol);
         Ok(Self {
             resp3: build(pushes, ProtocolVersion::RESP3)?,
-            resp2: build(config, ProtocolVersion::RESP2)?,
+            resp2: build(driver_config, ProtocolVersion::RESP2)?,
         })
     }
 
@@ -211,11 +212,11 @@ pub(super) fn field(hello: Value, name: &str) -> Option<i64> {
 }
 
 fn checkout(connection: Connection, tracking: bool) -> Checkout {
-    let wire = Transport::One((*connection).clone());
+    let transport = Transport::One((*connection).clone());
     Checkout {
         tracking,
         ..Checkout::lent(
-            wire,
+            transport,
             ClusterLayout::one(),
             BorrowedConnection::from(connection),
         )
@@ -224,16 +225,17 @@ fn checkout(connection: Connection, tracking: bool) -> Checkout {
 
 fn build(
     server: &ConnectionInfo,
-    settings: &RedisConfig,
-    config: AsyncConnectionConfig,
+    config: &RedisConfig,
+    driver_config: AsyncConnectionConfig,
     protocol: ProtocolVersion,
 ) -> Result<Pool, Error> {
     let redis = server.redis_settings().clone().set_protocol(protocol);
     let server = server.clone().set_redis_settings(redis);
-    let manager = Manager::new_with_config(server, config).map_err(|error| unusable(&error))?;
+    let manager =
+        Manager::new_with_config(server, driver_config).map_err(|error| unusable(&error))?;
     Pool::builder(manager)
         .max_size(1)
-        .create_timeout(Some(settings.connect_timeout))
+        .create_timeout(Some(config.connect_timeout))
         .runtime(Runtime::Tokio1)
         .build()
         .map_err(|error| Error::new(ErrorKind::Config, error.to_string()))

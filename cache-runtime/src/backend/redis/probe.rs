@@ -36,7 +36,7 @@ pub(crate) struct ServerInfo(String);
 impl ServerInfo {
     /// One line of it.
     pub(crate) fn of(&self, name: &str) -> Option<&str> {
-        let mut lines = self.0.lines().filter_map(|line| line.split_once(':'));
+        let mut lines = self.0.lines().filter_map(|handle| handle.split_once(':'));
         let (_, value) = lines.find(|(known, _)| *known == name)?;
         Some(value.trim())
     }
@@ -53,7 +53,9 @@ impl RedisSession {
     /// Asks the server about itself, and tries all that the cache will need.
     pub(crate) async fn facts(&self) -> Result<ServerFacts, Error> {
         // Also while invalidations wait: what keeps them waiting is the answer.
-        Self::ahead(self.link().steady()).facts_now().await
+        Self::ahead(self.connection().background())
+            .facts_now()
+            .await
     }
 
     async fn facts_now(&self) -> Result<ServerFacts, Error> {
@@ -61,7 +63,7 @@ impl RedisSession {
         for _ in 0..PINGS {
             self.refill();
             let begun = Instant::now();
-            self.exchange(|mut line| async move { line.connection.ping(false).await })
+            self.exchange(|mut handle| async move { handle.transport.ping(false).await })
                 .await?;
             trips.push(begun.elapsed());
         }
@@ -76,7 +78,7 @@ impl RedisSession {
             missing: Vec::new(),
             refused: Vec::new(),
             elsewhere: false,
-            lent: matches!(self.settings.target, Topology::ExternalPool(_)),
+            lent: matches!(self.config.topology, Topology::ExternalPool(_)),
         };
         if let Ok(hello) = self.say(cmd("HELLO")).await? {
             facts.protocol = field(hello, "proto").unwrap_or(2);
@@ -88,38 +90,38 @@ impl RedisSession {
                 Ok(info) => facts
                     .infos
                     .extend(redis::from_redis_value(info).map(ServerInfo)),
-                Err(error) => facts.refused(&error, "info", &self.settings.namespace),
+                Err(error) => facts.refused(&error, "info", &self.config.namespace),
             }
         }
         for (right, command) in self.trials() {
             if let Err(error) = self.say(command).await? {
-                facts.refused(&error, right, &self.settings.namespace);
+                facts.refused(&error, right, &self.config.namespace);
             }
         }
         // Ends nothing: it is for those who are not tracked.
         if !facts.tracking
             && let Err(error) = self.say(tracking("OFF")).await?
         {
-            facts.refused(&error, "client|tracking", &self.settings.namespace);
+            facts.refused(&error, "client|tracking", &self.config.namespace);
         }
-        if self.settings.target.moves()
+        if self.config.topology.moves()
             && let Err(error) = self.say(cmd("ROLE")).await?
         {
-            facts.refused(&error, "role", &self.settings.namespace);
+            facts.refused(&error, "role", &self.config.namespace);
         }
         if places
             .iter()
             .all(|place| *place != NodeAddress::LocalSession)
             && let Err(error) = self.say(cmd("ASKING")).await?
         {
-            facts.refused(&error, "asking", &self.settings.namespace);
+            facts.refused(&error, "asking", &self.config.namespace);
         }
         Ok(facts)
     }
 
     async fn places(&self) -> Result<Vec<NodeAddress>, Error> {
         self.refill();
-        let topology = self.exchange(|mut line| async move { line.connection.topology().await });
+        let topology = self.exchange(|mut handle| async move { handle.transport.topology().await });
         Ok(topology.await?.places)
     }
 
@@ -135,8 +137,8 @@ impl RedisSession {
         command: Cmd,
     ) -> Result<Result<Value, RedisError>, Error> {
         self.refill();
-        self.exchange(|mut line| async move {
-            let said = line.connection.send_to(place, command).await;
+        self.exchange(|mut handle| async move {
+            let said = handle.transport.send_to(place, command).await;
             match said.and_then(Value::extract_error) {
                 Ok(value) => Ok(Ok(value)),
                 Err(error) if error.code().is_some() => Ok(Err(error)),
@@ -149,10 +151,10 @@ impl RedisSession {
     /// All that the cache sends, on keys that nobody else uses, in an order that leaves nothing
     /// behind: each with the right that it takes.
     fn trials(&self) -> Vec<(&'static str, Cmd)> {
-        let namespace = &self.settings.namespace;
+        let namespace = &self.config.namespace;
         let entry = format!("{namespace}:gen:check");
         let lease = format!("{{{entry}}}:lease");
-        let settings = format!("{entry}:settings");
+        let config = format!("{entry}:settings");
         let command = |words: &[&str]| {
             let mut command = cmd(words[0]);
             command.arg(&words[1..]);
@@ -168,12 +170,12 @@ impl RedisSession {
             ("pexpire", command(&["PEXPIRE", &entry, "10000"])),
             ("del", command(&["DEL", &entry])),
             ("unlink", command(&["UNLINK", &lease])),
-            ("hset", command(&["HSET", &settings, "1", "1"])),
-            ("hget", command(&["HGET", &settings, "1"])),
-            ("hlen", command(&["HLEN", &settings])),
-            ("hscan", command(&["HSCAN", &settings, "0"])),
-            ("hdel", command(&["HDEL", &settings, "1"])),
-            ("hgetall", command(&["HGETALL", &settings])),
+            ("hset", command(&["HSET", &config, "1", "1"])),
+            ("hget", command(&["HGET", &config, "1"])),
+            ("hlen", command(&["HLEN", &config])),
+            ("hscan", command(&["HSCAN", &config, "0"])),
+            ("hdel", command(&["HDEL", &config, "1"])),
+            ("hgetall", command(&["HGETALL", &config])),
             ("script|load", command(&["SCRIPT", "LOAD", "return 1"])),
             ("evalsha", command(&["EVALSHA", NO_SCRIPT, "1", &lease])),
             ("scan", command(&["SCAN", "0", "COUNT", "1"])),

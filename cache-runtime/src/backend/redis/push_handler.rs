@@ -23,7 +23,7 @@ pub(crate) struct PushHandler {
     names_changed: AtomicBool,
     /// How often that was so.
     names_changes: AtomicU64,
-    settings_changed: AtomicBool,
+    overrides_changed: AtomicBool,
     /// Something that was read is not vouched for any more.
     unwatched: AtomicBool,
 }
@@ -44,7 +44,7 @@ impl PushHandler {
             doubt: Arc::default(),
             names_changed: AtomicBool::new(false),
             names_changes: AtomicU64::new(0),
-            settings_changed: AtomicBool::new(true),
+            overrides_changed: AtomicBool::new(true),
             unwatched: AtomicBool::new(false),
         }
     }
@@ -56,7 +56,7 @@ impl PushHandler {
                 // No list of keys: the whole database was flushed.
                 _ => {
                     self.lose_names();
-                    self.keep_settings_changed();
+                    self.keep_overrides_changed();
                     self.forget_everything();
                 }
             },
@@ -85,9 +85,9 @@ impl PushHandler {
     }
 
     /// The connection is back, or another in its place.
-    pub(crate) fn found(&self) {
+    pub(crate) fn reconnected(&self) {
         self.unwatched.store(false, Ordering::Release);
-        self.listener.found();
+        self.listener.reconnected();
     }
 
     /// Whether it was lost, and not found since.
@@ -132,12 +132,12 @@ impl PushHandler {
     }
 
     /// Whether the fleet may have set something since the last time this was asked.
-    pub(crate) fn settings_changed(&self) -> bool {
-        self.settings_changed.swap(false, Ordering::AcqRel)
+    pub(crate) fn overrides_changed(&self) -> bool {
+        self.overrides_changed.swap(false, Ordering::AcqRel)
     }
 
-    pub(crate) fn keep_settings_changed(&self) {
-        self.settings_changed.store(true, Ordering::Release);
+    pub(crate) fn keep_overrides_changed(&self) {
+        self.overrides_changed.store(true, Ordering::Release);
     }
 
     fn lose_names(&self) {
@@ -159,7 +159,7 @@ impl PushHandler {
         } else if key == self.names_key {
             self.lose_names();
         } else if key == self.settings_key {
-            self.keep_settings_changed();
+            self.keep_overrides_changed();
             self.doubt.notify_one();
         } else {
             self.listener.call_changed(key);
@@ -168,15 +168,17 @@ impl PushHandler {
 }
 
 /// Hears what a connection is pushed, in its reader.
-pub(super) fn hears(
-    inbox: impl Fn() -> Option<Arc<PushHandler>> + Send + Sync + 'static,
+pub(super) fn on_push(
+    push_handler: impl Fn() -> Option<Arc<PushHandler>> + Send + Sync + 'static,
 ) -> impl AsyncPushSender {
     move |push: PushInfo| {
-        let Some(inbox) = inbox() else { return Ok(()) };
+        let Some(push_handler) = push_handler() else {
+            return Ok(());
+        };
         // What is dropped in there may be a user's value: its panic must not end the reader.
-        let receive = std::panic::AssertUnwindSafe(|| inbox.receive(&push));
+        let receive = std::panic::AssertUnwindSafe(|| push_handler.receive(&push));
         if std::panic::catch_unwind(receive).is_err() {
-            inbox.forget_everything();
+            push_handler.forget_everything();
         }
         Ok::<(), std::convert::Infallible>(())
     }

@@ -28,12 +28,14 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 type PushTarget = (i64, ConnectionEpoch);
 
 /// Connects, watches over the connection, and connects again; ends with its link.
-pub(super) async fn keep(link: Weak<Connection>) {
+pub(super) async fn keep(connection: Weak<Connection>) {
     let mut source = None;
     let mut pause = Duration::from_millis(20);
     loop {
-        let Some(strong) = link.upgrade() else { return };
-        let (settings, inbox) = (Arc::clone(&strong.settings), Arc::clone(&strong.inbox));
+        let Some(strong) = connection.upgrade() else {
+            return;
+        };
+        let (config, push_handler) = (Arc::clone(&strong.config), Arc::clone(&strong.push_handler));
         let Some(ear) = ear(&strong) else {
             let doubt = Arc::clone(&strong.doubt);
             drop(strong);
@@ -41,8 +43,10 @@ pub(super) async fn keep(link: Weak<Connection>) {
             continue;
         };
         drop(strong);
-        let connected = connect(&mut source, &settings, &inbox, Some(ear.0)).await;
-        let Some(strong) = link.upgrade() else { return };
+        let connected = connect(&mut source, &config, &push_handler, Some(ear.0)).await;
+        let Some(strong) = connection.upgrade() else {
+            return;
+        };
         let connected = match connected {
             Ok(mut checkout) => match is_heard(&strong, &mut checkout).await {
                 Ok(()) => Ok(checkout),
@@ -51,23 +55,25 @@ pub(super) async fn keep(link: Weak<Connection>) {
             Err(error) => Err(error),
         };
         match connected {
-            Ok(mut checkout) if settings.health.is_at(checkout.place()) => {
+            Ok(mut checkout) if config.health.is_at(checkout.place()) => {
                 pause = Duration::from_millis(20);
-                strong.hear(Instant::now());
+                strong.record_reply(Instant::now());
                 strong.renewed();
                 let up = Established {
-                    connection: checkout.wire.clone(),
+                    transport: checkout.transport.clone(),
                     tracking: true,
                     epoch: ear.1,
                     id: None,
                 };
                 strong.restore(up.clone());
                 drop(strong);
-                watch(&link, up, &mut checkout, ear).await;
+                watch(&connection, up, &mut checkout, ear).await;
                 drop(checkout);
-                let Some(strong) = link.upgrade() else { return };
+                let Some(strong) = connection.upgrade() else {
+                    return;
+                };
                 strong.fall("the connection was lost");
-                inbox.one_lost();
+                push_handler.one_lost();
             }
             outcome => {
                 if let Err(error) = &outcome {
@@ -82,25 +88,25 @@ pub(super) async fn keep(link: Weak<Connection>) {
     }
 }
 
-fn ear(link: &Connection) -> Option<PushTarget> {
-    link.steady.as_ref()?.hears()
+fn ear(connection: &Connection) -> Option<PushTarget> {
+    connection.background.as_ref()?.on_push()
 }
 
 /// Returns an error unless what is read on this connection is told to our own: in between may be
 /// something that has led the two to different servers, where the number is another's.
-async fn is_heard(link: &Connection, checkout: &mut Checkout) -> Result<(), Error> {
+async fn is_heard(connection: &Connection, checkout: &mut Checkout) -> Result<(), Error> {
     let name: String = UniqueId::fresh()
         .0
         .map(|byte| format!("{byte:02x}"))
         .concat();
-    let key = Key::of(&format!("{}:gen:heard:{name}", link.settings.namespace));
+    let key = Key::of(&format!("{}:gen:heard:{name}", connection.config.namespace));
     let lease = key.lease();
-    let mut watch = link.inbox.watchers.watch(&key);
+    let mut watch = connection.push_handler.watchers.watch(&key);
     let (mut get, mut set) = (cmd("GET"), cmd("SET"));
     get.arg(&lease);
     set.arg(&lease).arg(1).arg("PX").arg(1_000);
-    let asked = checkout.wire.send_all(vec![vec![get, set]]);
-    let limit = link.settings.connect_timeout;
+    let asked = checkout.transport.send_all(vec![vec![get, set]]);
+    let limit = connection.config.connect_timeout;
     let unheard = || {
         let text = "what is read on it is not told to the connection that should hear of it";
         Error::new(ErrorKind::Unavailable, text)
@@ -116,13 +122,13 @@ async fn is_heard(link: &Connection, checkout: &mut Checkout) -> Result<(), Erro
 
 /// Returns when the connection is gone, or the one that hears for it, or its link.
 async fn watch(
-    link: &Weak<Connection>,
+    connection: &Weak<Connection>,
     mut up: Established,
     checkout: &mut Checkout,
     before: PushTarget,
 ) {
-    while let Some(strong) = link.upgrade() {
-        let settings = Arc::clone(&strong.settings);
+    while let Some(strong) = connection.upgrade() {
+        let config = Arc::clone(&strong.config);
         let pause = if strong.is_up() {
             HEARTBEAT
         } else {
@@ -131,25 +137,29 @@ async fn watch(
         let doubt = Arc::clone(&strong.doubt);
         drop(strong);
         let _ = timeout(pause, doubt.notified()).await;
-        let Some(strong) = link.upgrade() else { return };
-        let is_at = settings.health.is_at(checkout.place());
+        let Some(strong) = connection.upgrade() else {
+            return;
+        };
+        let is_at = config.health.is_at(checkout.place());
         // Another connection that is lost is the steady one's affair.
-        let is_ear = strong.inbox.generations.is_of(before.1);
+        let is_ear = strong.push_handler.generations.is_of(before.1);
         if strong.is_broken() || !is_at || !is_ear {
             return;
         }
         drop(strong);
         let begun = Instant::now();
-        let ping = up.connection.ping(settings.target.moves());
-        match timeout(settings.connect_timeout, ping).await {
+        let ping = up.transport.ping(config.topology.moves());
+        match timeout(config.connect_timeout, ping).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) if is_answer(&error) => {}
             _ => return,
         }
         let took = begun.elapsed();
-        let Some(strong) = link.upgrade() else { return };
-        strong.hear(begun);
-        if !strong.is_up() && took <= settings.command_timeout / 2 && !strong.lanes.is_stuck() {
+        let Some(strong) = connection.upgrade() else {
+            return;
+        };
+        strong.record_reply(begun);
+        if !strong.is_up() && took <= config.command_timeout / 2 && !strong.batchers.is_stuck() {
             strong.restore(up.clone());
         }
     }

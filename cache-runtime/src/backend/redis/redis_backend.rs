@@ -29,12 +29,12 @@ const MOST_COUNTED: usize = 64;
 /// The links of one cache: one on our own runtime, and one on each runtime that calls (often, if
 /// it has one thread), where a reply needs no change of thread.
 pub(crate) struct RedisBackend {
-    settings: Arc<RedisConfig>,
+    config: Arc<RedisConfig>,
     names: Arc<AnnouncedNames>,
     queue: Arc<InvalidationOutbox>,
     listener: Arc<dyn InvalidationSink>,
-    steady: Arc<Connection>,
-    homes: Arc<Homes>,
+    background: Arc<Connection>,
+    runtime_connections: Arc<Homes>,
     counted: Mutex<Vec<RuntimeCalls>>,
 }
 
@@ -58,8 +58,8 @@ const GAP: Duration = Duration::from_millis(500);
 /// this process served while it runs: after a pause (a signal, a suspended machine) what others
 /// have invalidated meanwhile stands in the connections, and is read before a ping is answered.
 async fn look_after(
-    homes: Weak<Homes>,
-    steady: Weak<Connection>,
+    runtime_connections: Weak<Homes>,
+    background: Weak<Connection>,
     listener: Arc<dyn InvalidationSink>,
 ) {
     let mut before = Instant::now();
@@ -69,36 +69,54 @@ async fn look_after(
     loop {
         listener.trust(if gap.is_none() { GAP } else { Duration::ZERO });
         tokio::time::sleep(TICK).await;
-        let (Some(homes), Some(steady)) = (homes.upgrade(), steady.upgrade()) else {
+        let (Some(runtime_connections), Some(background)) =
+            (runtime_connections.upgrade(), background.upgrade())
+        else {
             return;
         };
-        let links = homes.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let all = || links.iter().map(|(_, link)| link).chain([&steady]);
+        let connections = runtime_connections
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let all = || {
+            connections
+                .iter()
+                .map(|(_, connection)| connection)
+                .chain([&background])
+        };
         let now = Instant::now();
         if now.duration_since(before) > GAP {
             listener.trust(Duration::ZERO);
             gap = Some(now);
-            all().for_each(|link| link.doubt.notify_one());
+            all().for_each(|connection| connection.doubt.notify_one());
         }
         before = now;
         if let Some(since) = gap
-            && all().all(|link| !link.is_up() || link.was_heard_since(since))
+            && all().all(|connection| !connection.is_up() || connection.has_replied_since(since))
         {
             gap = None;
         }
         if now.duration_since(heartbeat) >= HEARTBEAT {
             heartbeat = now;
-            links.iter().for_each(|(_, link)| link.give_up_if_deaf());
+            connections
+                .iter()
+                .for_each(|(_, connection)| connection.give_up_if_unread());
             // A runtime with one thread that runs now and then is better served by ours.
-            let is_of_use =
-                |link: &Connection| !(link.redirected && link.is_alive() && link.is_deaf());
-            if !links.iter().all(|(_, link)| is_of_use(link)) {
-                let mut homes = homes.write().unwrap_or_else(PoisonError::into_inner);
-                let (stay, gone): (Vec<_>, Vec<_>) = take(&mut *homes)
+            let is_of_use = |connection: &Connection| {
+                !(connection.redirected && connection.is_alive() && connection.is_unread())
+            };
+            if !connections
+                .iter()
+                .all(|(_, connection)| is_of_use(connection))
+            {
+                let mut runtime_connections = runtime_connections
+                    .write()
+                    .unwrap_or_else(PoisonError::into_inner);
+                let (stay, gone): (Vec<_>, Vec<_>) = take(&mut *runtime_connections)
                     .into_iter()
-                    .partition(|(_, link)| is_of_use(link));
-                *homes = stay;
-                drop(homes);
+                    .partition(|(_, connection)| is_of_use(connection));
+                *runtime_connections = stay;
+                drop(runtime_connections);
                 drop(gone);
             }
         }
@@ -107,79 +125,92 @@ async fn look_after(
 
 impl RedisBackend {
     pub(crate) fn start(
-        settings: RedisConfig,
+        config: RedisConfig,
         listener: Arc<dyn InvalidationSink>,
     ) -> Result<Self, Error> {
-        let settings = Arc::new(settings);
+        let config = Arc::new(config);
         let names = Arc::<AnnouncedNames>::default();
-        let inbox = PushHandler::new(
-            &settings.namespace,
-            &settings.names_key(),
+        let push_handler = PushHandler::new(
+            &config.namespace,
+            &config.names_key(),
             Arc::clone(&listener),
         );
         let queue = Arc::new(InvalidationOutbox::new(
-            &settings.namespace,
-            settings.health.observer(),
+            &config.namespace,
+            config.health.observer(),
         ));
-        let steady = Connection::start(
-            &settings,
+        let background = Connection::start(
+            &config,
             &names,
             &queue,
-            inbox,
+            push_handler,
             background::handle()?,
             None,
         );
-        let homes = Arc::<Homes>::default();
+        let runtime_connections = Arc::<Homes>::default();
         background::spawn(look_after(
-            Arc::downgrade(&homes),
-            Arc::downgrade(&steady),
+            Arc::downgrade(&runtime_connections),
+            Arc::downgrade(&background),
             Arc::clone(&listener),
         ));
         Ok(Self {
-            settings,
+            config,
             names,
             queue,
             listener,
-            steady,
-            homes,
+            background,
+            runtime_connections,
             counted: Mutex::default(),
         })
     }
 
     /// Whether any of the links is.
     pub(crate) fn is_up(&self) -> bool {
-        let homes = self.homes.read().unwrap_or_else(PoisonError::into_inner);
-        self.steady.is_up() || homes.iter().any(|(_, link)| link.is_up())
+        let runtime_connections = self
+            .runtime_connections
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        self.background.is_up()
+            || runtime_connections
+                .iter()
+                .any(|(_, connection)| connection.is_up())
     }
 
     /// The server could not be told: it will be before it is believed again.
     pub(crate) fn queue(&self, new: impl IntoIterator<Item = Invalidation>) {
         self.queue.push(new);
-        self.steady.doubt.notify_one();
+        self.background.doubt.notify_one();
     }
 
     /// The link for a call from here.
-    pub(crate) fn link(&self, caller: Caller) -> Arc<Connection> {
+    pub(crate) fn connection(&self, caller: Caller) -> Arc<Connection> {
         // A blocked thread may be the very one that would have to drive a link at home.
         if caller == Caller::Blocking {
-            return Arc::clone(&self.steady);
+            return Arc::clone(&self.background);
         }
         let home = match Handle::try_current() {
             Ok(runtime) if runtime.runtime_flavor() == RuntimeFlavor::MultiThread => {
                 self.home(&runtime)
             }
-            Ok(runtime) if self.settings.target.can_redirect() => self.home_of_one_thread(&runtime),
+            Ok(runtime) if self.config.topology.can_redirect() => {
+                self.of_current_thread_runtime(&runtime)
+            }
             _ => None,
         };
         match home {
             Some(home) if home.is_alive() && home.is_up() => home,
-            _ => Arc::clone(&self.steady),
+            _ => Arc::clone(&self.background),
         }
     }
 
     fn known_home(&self, runtime: &Handle) -> Option<Arc<Connection>> {
-        let homes = self.homes.read().unwrap_or_else(PoisonError::into_inner);
-        let home = homes.iter().find(|(id, _)| *id == runtime.id())?;
+        let runtime_connections = self
+            .runtime_connections
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        let home = runtime_connections
+            .iter()
+            .find(|(id, _)| *id == runtime.id())?;
         Some(Arc::clone(&home.1))
     }
 
@@ -187,35 +218,35 @@ impl RedisBackend {
         if let Some(home) = self.known_home(runtime) {
             return Some(home);
         }
-        self.new_home(runtime, || {
-            let inbox = PushHandler::new(
-                &self.settings.namespace,
-                &self.settings.names_key(),
+        self.new_runtime_connection(runtime, || {
+            let push_handler = PushHandler::new(
+                &self.config.namespace,
+                &self.config.names_key(),
                 Arc::clone(&self.listener),
             );
-            let steady = Some(Arc::clone(&self.steady));
+            let background = Some(Arc::clone(&self.background));
             Connection::start(
-                &self.settings,
+                &self.config,
                 &self.names,
                 &self.queue,
-                inbox,
+                push_handler,
                 runtime,
-                steady,
+                background,
             )
         })
     }
 
     /// As [`home`](Self::home), of a runtime that calls often.
-    fn home_of_one_thread(&self, runtime: &Handle) -> Option<Arc<Connection>> {
+    fn of_current_thread_runtime(&self, runtime: &Handle) -> Option<Arc<Connection>> {
         if let Some(home) = self.known_home(runtime) {
             return Some(home);
         }
-        let is_heard = || self.steady.hears().is_some();
+        let is_heard = || self.background.on_push().is_some();
         if background::is_here() || !self.calls_often(runtime.id()) || !is_heard() {
             return None;
         }
-        self.new_home(runtime, || {
-            Connection::start_redirected(&self.steady, runtime)
+        self.new_runtime_connection(runtime, || {
+            Connection::start_redirected(&self.background, runtime)
         })
     }
 
@@ -240,40 +271,53 @@ impl RedisBackend {
         known.since.elapsed() < BUSY_TIME
     }
 
-    fn new_home(
+    fn new_runtime_connection(
         &self,
         runtime: &Handle,
         start: impl FnOnce() -> Arc<Connection>,
     ) -> Option<Arc<Connection>> {
-        let mut homes = self.homes.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, home)) = homes.iter().find(|(id, _)| *id == runtime.id()) {
+        let mut runtime_connections = self
+            .runtime_connections
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, home)) = runtime_connections
+            .iter()
+            .find(|(id, _)| *id == runtime.id())
+        {
             return Some(Arc::clone(home));
         }
         // A link that has died on a runtime that still runs found no drivers there: it stays,
         // so that it is not tried again.
-        homes.retain(|(_, link)| link.is_alive());
+        runtime_connections.retain(|(_, connection)| connection.is_alive());
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        if homes.len() >= processors.max(LEAST_HOMES) {
+        if runtime_connections.len() >= processors.max(LEAST_HOMES) {
             return None;
         }
-        let link = start();
-        homes.push((runtime.id(), Arc::clone(&link)));
-        Some(link)
+        let connection = start();
+        runtime_connections.push((runtime.id(), Arc::clone(&connection)));
+        Some(connection)
     }
 
     /// What this process has changed itself, none of its connections may go on believing until
     /// the push has come.
     pub(crate) fn forget(&self, invalidation: &Invalidation) {
-        let homes = self.homes.read().unwrap_or_else(PoisonError::into_inner);
-        for link in homes.iter().map(|(_, link)| link).chain([&self.steady]) {
+        let runtime_connections = self
+            .runtime_connections
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        for connection in runtime_connections
+            .iter()
+            .map(|(_, connection)| connection)
+            .chain([&self.background])
+        {
             match invalidation {
-                Invalidation::Group(group) => link.inbox.generations.forget(group),
-                Invalidation::Call(key) => link.inbox.watchers.notify(key),
-                Invalidation::Keys(_) => link.inbox.watchers.notify_all(),
+                Invalidation::Group(group) => connection.push_handler.generations.forget(group),
+                Invalidation::Call(key) => connection.push_handler.watchers.notify(key),
+                Invalidation::Keys(_) => connection.push_handler.watchers.notify_all(),
                 Invalidation::Functions(_) => {}
             }
         }
-        drop(homes);
+        drop(runtime_connections);
         match invalidation {
             // Whoever changes a group tells this process itself.
             Invalidation::Group(_) | Invalidation::Functions(_) => {}
@@ -285,6 +329,6 @@ impl RedisBackend {
 
 impl Drop for RedisBackend {
     fn drop(&mut self) {
-        self.settings.health.silence();
+        self.config.health.silence();
     }
 }

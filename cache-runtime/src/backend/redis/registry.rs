@@ -33,11 +33,11 @@ impl RedisSession {
     /// Adds a name for the first time in this process.
     pub(super) async fn announce_name(&self, name: &str, variant: &str) -> Result<(), Error> {
         let names = [(name.to_owned(), variant.to_owned())];
-        let changes = self.inbox.names_changes();
+        let changes = self.push_handler.names_changes();
         self.announce_names(&names, false).await?;
         self.names.add(name, variant);
         // Lost between the reply and this moment, it is restored by nobody else.
-        match self.inbox.names_changes() == changes {
+        match self.push_handler.names_changes() == changes {
             true => Ok(()),
             false => self.announce_names(&names, true).await,
         }
@@ -49,22 +49,22 @@ impl RedisSession {
         names: &[(String, String)],
         again: bool,
     ) -> Result<(), Error> {
-        let key = self.settings.names_key();
-        let mark = match again {
+        let key = self.config.names_key();
+        let header = match again {
             true => format!("{MARK}{:032x}", u128::from_be_bytes(UniqueId::fresh().0)),
             false => String::new(),
         };
-        let mark = mark.as_str();
+        let header = header.as_str();
         for batch in names.chunks(BATCH) {
             self.refill();
             let key = key.as_str();
-            self.exchange(|mut line| async move {
+            self.exchange(|mut handle| async move {
                 let mut call = SCRIPTS.announce.key(key);
-                call.arg(MOST_NAMES).arg(MOST_VARIANTS).arg(mark);
+                call.arg(MOST_NAMES).arg(MOST_VARIANTS).arg(header);
                 for (name, variant) in batch {
                     call.arg(name).arg(variant);
                 }
-                call.invoke_async::<u64>(&mut line.connection).await
+                call.invoke_async::<u64>(&mut handle.transport).await
             })
             .await?;
         }
@@ -74,7 +74,7 @@ impl RedisSession {
     /// All names, read in pieces: each has its own patience. Skips and reports fields that are no
     /// text, and reads no more than twice [`MOST_NAMES`]: a scan may return a field twice.
     pub(super) async fn known_names(&self) -> Result<KnownNames, Error> {
-        let key = self.settings.names_key();
+        let key = self.config.names_key();
         let key = key.as_str();
         let mut known = KnownNames::default();
         let mut missing: HashSet<String> = self.names.announced().into_iter().map(first).collect();
@@ -98,7 +98,7 @@ impl RedisSession {
                     missing.remove(&name);
                     let value = String::from_utf8_lossy(&value);
                     known.incomplete |=
-                        mark(&value).is_some_and(|mark| self.names.is_in_doubt(&name, mark));
+                        header(&value).is_some_and(|header| self.names.is_in_doubt(&name, header));
                     known.names.push(name);
                 } else {
                     unreadable += 1;
@@ -112,7 +112,7 @@ impl RedisSession {
                     let text =
                         format!("{unreadable} names in `{key}` are no text and were skipped");
                     let error = Error::new(ErrorKind::Server, text);
-                    self.inbox.listener.damaged("*", error);
+                    self.push_handler.listener.damaged("*", error);
                 }
                 return Ok(known);
             }
@@ -124,7 +124,7 @@ impl RedisSession {
     pub(super) fn ask_variants(&self, key: &Key) -> Option<Cmd> {
         key.variant()?;
         let mut get = cmd("HGET");
-        get.arg(self.settings.names_key()).arg(key.name());
+        get.arg(self.config.names_key()).arg(key.name());
         Some(get)
     }
 
@@ -141,7 +141,8 @@ impl RedisSession {
         };
         let text = known.as_deref().unwrap_or_default();
         let has_own = text.split(' ').any(|variant| variant == own);
-        let in_doubt = mark(text).is_some_and(|mark| self.names.is_in_doubt(key.name(), mark));
+        let in_doubt =
+            header(text).is_some_and(|header| self.names.is_in_doubt(key.name(), header));
         let lost = in_doubt || known.is_none() || !has_own && self.names.contains(key.name(), own);
         let others = text.split(' ');
         let others = others.filter(|variant| *variant != own && !variant.starts_with(MARK));
@@ -155,7 +156,7 @@ fn first((name, _): (String, String)) -> String {
 }
 
 /// The mark of a restoration among these variants.
-fn mark(variants: &str) -> Option<&str> {
+fn header(variants: &str) -> Option<&str> {
     variants
         .split(' ')
         .find(|variant| variant.starts_with(MARK))

@@ -27,7 +27,7 @@ impl Watched {
             place = self.ask(login).await;
         }
         let place = place.map_err(|error| refused(&error))?;
-        let lookout = match &place {
+        let failover_watcher = match &place {
             ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
                 let sentinels = self.sentinels.iter();
                 let sentinels = sentinels.map(|info| as_user(info, login)).collect();
@@ -35,7 +35,10 @@ impl Watched {
             }
             _ => None,
         };
-        Ok((self.node.clone().set_addr(self.dressed(place)), lookout))
+        Ok((
+            self.node.clone().set_addr(self.dressed(place)),
+            failover_watcher,
+        ))
     }
 
     /// With this login at the sentinels.
@@ -61,8 +64,8 @@ impl Watched {
         login: &RedisConnectionInfo,
     ) -> SentinelClientBuilder {
         client = client
-            .set_client_to_redis_tcp_settings(tcp::settings())
-            .set_client_to_sentinel_tcp_settings(tcp::settings());
+            .set_client_to_redis_tcp_settings(tcp::config())
+            .set_client_to_sentinel_tcp_settings(tcp::config());
         let redis = self.node.redis_settings();
         if let Some(user) = redis.username() {
             client = client.set_client_to_redis_username(user);

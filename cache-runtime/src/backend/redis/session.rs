@@ -38,31 +38,31 @@ pub(crate) struct RedisSession {
 }
 
 impl RedisSession {
-    pub(crate) fn new(link: Arc<Connection>) -> Self {
-        let way = Self {
-            home: link,
+    pub(crate) fn new(connection: Arc<Connection>) -> Self {
+        let session = Self {
+            home: connection,
             moved: AtomicBool::new(false),
             left: AtomicU64::new(0),
             ahead: false,
         };
-        way.refill();
-        way
+        session.refill();
+        session
     }
 
     /// For what must be told before anything is believed.
-    pub(super) fn ahead(link: Arc<Connection>) -> Self {
+    pub(super) fn ahead(connection: Arc<Connection>) -> Self {
         let ahead = true;
         Self {
             ahead,
-            ..Self::new(link)
+            ..Self::new(connection)
         }
     }
 
     /// On our own runtime, for what must go on while the caller's is busy or blocked.
-    pub(crate) fn steady(&self) -> Self {
+    pub(crate) fn background(&self) -> Self {
         Self {
             ahead: self.ahead,
-            ..Self::new(self.home.steady())
+            ..Self::new(self.home.background())
         }
     }
 
@@ -72,9 +72,9 @@ impl RedisSession {
         self
     }
 
-    pub(super) fn link(&self) -> &Arc<Connection> {
-        match &self.home.steady {
-            Some(steady) if self.moved.load(Ordering::Relaxed) => steady,
+    pub(super) fn connection(&self) -> &Arc<Connection> {
+        match &self.home.background {
+            Some(background) if self.moved.load(Ordering::Relaxed) => background,
             _ => &self.home,
         }
     }
@@ -82,7 +82,7 @@ impl RedisSession {
     /// Goes by the link on our own runtime from now on, if this error says that it would succeed
     /// there; whether it does so now for the first time.
     pub(crate) fn moves(&self, error: &Error) -> bool {
-        let moves = error.is_elsewhere() && self.home.steady.is_some();
+        let moves = error.is_elsewhere() && self.home.background.is_some();
         if moves && !self.moved.swap(true, Ordering::Relaxed) {
             self.refill();
             return true;
@@ -106,7 +106,7 @@ impl RedisSession {
         let left = self.check()?;
         let begun = Instant::now();
         let limit = Duration::from_millis(left);
-        let outcome = self.link().exchange(limit, exchange).await;
+        let outcome = self.connection().exchange(limit, exchange).await;
         let spent = Duration::from(begun.elapsed());
         // Later than its deadline, it is our thread that has not come to the reply.
         let is_ours = outcome.is_ok() && spent > limit;
@@ -147,7 +147,7 @@ impl RedisSession {
         urgent: bool,
     ) -> Result<Vec<Value>, Error> {
         #[cfg(feature = "cluster")]
-        if parts.len() > 1 && self.lanes.is_parted() {
+        if parts.len() > 1 && self.batchers.is_parted() {
             let asked = parts
                 .into_iter()
                 .map(|part| Box::pin(self.commands(vec![part], bytes, urgent)));
@@ -166,7 +166,7 @@ impl RedisSession {
     /// Asks together with what others ask at this moment.
     async fn ask(&self, request: BatchRequest, bytes: usize) -> Result<BatchReply, Error> {
         let left = self.check()?;
-        match self.link().lanes.begin(request, bytes) {
+        match self.connection().batchers.begin(request, bytes) {
             Submission::Together(reply) => {
                 // Outside of the task's budget: of a hundred thousand calls that one task waits
                 // for, it would let some hundred go on at a time, and have all others polled again.
@@ -183,7 +183,7 @@ impl RedisSession {
             }
             Submission::Refused { first } => {
                 if first {
-                    self.settings.health.observer().tell(&Event::Overloaded);
+                    self.config.health.observer().notify(&Event::Overloaded);
                 }
                 Err(refused())
             }
@@ -191,16 +191,16 @@ impl RedisSession {
     }
 
     async fn ask_alone(&self, request: BatchRequest) -> Result<BatchReply, Error> {
-        let most = self.settings.largest_entry();
-        self.exchange(|mut line| async move {
+        let most = self.config.largest_entry();
+        self.exchange(|mut handle| async move {
             match request {
                 BatchRequest::Lookup(key, look) => {
                     let parts = vec![ask(&key, look, most).collect()];
-                    let replies = line.connection.send_all(parts).await?;
+                    let replies = handle.transport.send_all(parts).await?;
                     seen(&mut replies.into_iter().map(Ok), &key, look, most).map(BatchReply::Entry)
                 }
-                BatchRequest::Commands { parts, .. } => line
-                    .connection
+                BatchRequest::Commands { parts, .. } => handle
+                    .transport
                     .send_all(parts)
                     .await
                     .map(BatchReply::Values),
@@ -220,9 +220,9 @@ impl RedisSession {
         let reply = replies.into_iter().next().unwrap_or(Value::Nil);
         match reply.extract_error() {
             Err(error) if error.code() == Some("NOSCRIPT") => {
-                self.exchange(|mut line| async move {
-                    script.load().exec_async(&mut line.connection).await?;
-                    call().query_async(&mut line.connection).await
+                self.exchange(|mut handle| async move {
+                    script.load().exec_async(&mut handle.transport).await?;
+                    call().query_async(&mut handle.transport).await
                 })
                 .await
             }
@@ -237,13 +237,13 @@ impl RedisSession {
 
     /// A little longer than the server may take: whoever waits so long is not told why.
     pub(crate) fn patience(&self) -> Duration {
-        let limit = self.home.settings.command_timeout;
+        let limit = self.home.config.command_timeout;
         limit.saturating_add(limit / 4)
     }
 
     /// Milliseconds.
     fn whole(&self) -> u64 {
-        let limit = self.home.settings.command_timeout.as_millis();
+        let limit = self.home.config.command_timeout.as_millis();
         u64::try_from(limit).unwrap_or(u64::MAX)
     }
 }
@@ -262,6 +262,6 @@ impl Deref for RedisSession {
     type Target = Connection;
 
     fn deref(&self) -> &Connection {
-        self.link()
+        self.connection()
     }
 }

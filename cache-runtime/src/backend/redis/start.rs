@@ -16,52 +16,52 @@ use tokio::runtime::Handle;
 impl Connection {
     /// A link whose connection lives on `runtime`.
     pub(super) fn start(
-        settings: &Arc<RedisConfig>,
+        config: &Arc<RedisConfig>,
         names: &Arc<AnnouncedNames>,
         queue: &Arc<InvalidationOutbox>,
-        inbox: PushHandler,
+        push_handler: PushHandler,
         runtime: &Handle,
-        steady: Option<Arc<Self>>,
+        background: Option<Arc<Self>>,
     ) -> Arc<Self> {
-        let inbox = Arc::new(inbox);
-        let doubt = Arc::clone(&inbox.doubt);
-        let link = Self::new(settings, names, queue, inbox, doubt, false, steady);
+        let push_handler = Arc::new(push_handler);
+        let doubt = Arc::clone(&push_handler.doubt);
+        let connection = Self::new(config, names, queue, push_handler, doubt, false, background);
         let keep = keep(
-            Arc::downgrade(&link),
-            Arc::clone(&link.inbox),
-            Arc::clone(settings),
+            Arc::downgrade(&connection),
+            Arc::clone(&connection.push_handler),
+            Arc::clone(config),
         );
-        link.run(runtime, keep);
-        link
+        connection.run(runtime, keep);
+        connection
     }
 
     /// A link on `runtime` whose pushes come to the steady one: for a runtime that has one thread,
     /// which may be busy for long.
-    pub(super) fn start_redirected(steady: &Arc<Self>, runtime: &Handle) -> Arc<Self> {
-        let link = Self::new(
-            &steady.settings,
-            &steady.names,
-            &steady.queue,
-            Arc::clone(&steady.inbox),
+    pub(super) fn start_redirected(background: &Arc<Self>, runtime: &Handle) -> Arc<Self> {
+        let connection = Self::new(
+            &background.config,
+            &background.names,
+            &background.queue,
+            Arc::clone(&background.push_handler),
             Arc::default(),
             true,
-            Some(Arc::clone(steady)),
+            Some(Arc::clone(background)),
         );
-        link.run(runtime, redirected::keep(Arc::downgrade(&link)));
-        link
+        connection.run(runtime, redirected::keep(Arc::downgrade(&connection)));
+        connection
     }
 
     /// Runs what keeps its connection, and what sends on it.
     fn run(self: &Arc<Self>, runtime: &Handle, keep: impl Future<Output = ()> + Send + 'static) {
         let alive = SupervisorGuard {
-            link: Arc::downgrade(self),
+            connection: Arc::downgrade(self),
             alive: Arc::clone(&self.alive),
-            inbox: Arc::clone(&self.inbox),
+            push_handler: Arc::clone(&self.push_handler),
             redirected: self.redirected,
-            lanes: Arc::clone(&self.lanes),
+            batchers: Arc::clone(&self.batchers),
         };
-        self.drive(self.lanes.first(), runtime);
-        if self.steady.is_none() {
+        self.drive(self.batchers.first(), runtime);
+        if self.background.is_none() {
             background::spawn(chore_runner::run(
                 Arc::downgrade(self),
                 Arc::clone(&self.chores),
@@ -75,19 +75,19 @@ impl Connection {
 
     /// Has somebody send what this lane takes, on the link's own runtime, and somebody watch over
     /// it.
-    fn drive(self: &Arc<Self>, lane: &Arc<CommandBatcher>, runtime: &Handle) {
-        let sending = send(Arc::downgrade(self), Arc::clone(lane));
+    fn drive(self: &Arc<Self>, batcher: &Arc<CommandBatcher>, runtime: &Handle) {
+        let sending = send(Arc::downgrade(self), Arc::clone(batcher));
         background::spawn_on(runtime, sending);
-        background::spawn(watch(Arc::downgrade(self), Arc::clone(lane)));
+        background::spawn(watch(Arc::downgrade(self), Arc::clone(batcher)));
     }
 
     /// Keys are on these servers: a lane for each. On the link's own runtime.
     pub(super) fn part(self: &Arc<Self>, topology: &ClusterLayout) {
         #[cfg(feature = "cluster")]
         {
-            let limit = self.settings.command_timeout;
-            for lane in self.lanes.part(&topology.slots, limit) {
-                self.drive(&lane, &Handle::current());
+            let limit = self.config.command_timeout;
+            for batcher in self.batchers.part(&topology.slots, limit) {
+                self.drive(&batcher, &Handle::current());
             }
         }
         #[cfg(not(feature = "cluster"))]

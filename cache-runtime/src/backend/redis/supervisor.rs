@@ -22,11 +22,11 @@ const CREDENTIALS: Duration = Duration::from_secs(10);
 
 /// Falls when the runtime that the link lives on is shut down, or the link is dropped.
 pub(super) struct SupervisorGuard {
-    pub(super) link: Weak<Connection>,
+    pub(super) connection: Weak<Connection>,
     pub(super) alive: Arc<AtomicBool>,
-    pub(super) inbox: Arc<PushHandler>,
+    pub(super) push_handler: Arc<PushHandler>,
     pub(super) redirected: bool,
-    pub(super) lanes: Arc<NodeBatchers>,
+    pub(super) batchers: Arc<NodeBatchers>,
 }
 
 impl Drop for SupervisorGuard {
@@ -34,55 +34,59 @@ impl Drop for SupervisorGuard {
         self.alive.store(false, Ordering::Release);
         // Nobody hears its pushes any more.
         match self.redirected {
-            true => self.inbox.one_lost(),
-            false => self.inbox.forget_everything(),
+            true => self.push_handler.one_lost(),
+            false => self.push_handler.forget_everything(),
         }
-        self.lanes.close();
-        if let Some(link) = self.link.upgrade() {
-            link.fall("its runtime has ended");
+        self.batchers.close();
+        if let Some(connection) = self.connection.upgrade() {
+            connection.fall("its runtime has ended");
         }
     }
 }
 
 /// Connects, watches over the connection, and connects again; ends with its link.
 pub(super) async fn keep(
-    link: Weak<Connection>,
-    inbox: Arc<PushHandler>,
-    settings: Arc<RedisConfig>,
+    connection: Weak<Connection>,
+    push_handler: Arc<PushHandler>,
+    config: Arc<RedisConfig>,
 ) {
     let mut source = None;
     let mut pause = Duration::from_millis(20);
     loop {
-        let connected = connect(&mut source, &settings, &inbox, None).await;
-        let Some(link) = link.upgrade() else { return };
+        let connected = connect(&mut source, &config, &push_handler, None).await;
+        let Some(connection) = connection.upgrade() else {
+            return;
+        };
         match connected {
             Ok(mut checkout) => {
                 pause = Duration::from_millis(20);
-                inbox.pushes(checkout.tracking);
+                push_handler.pushes(checkout.tracking);
                 let up = Established {
-                    connection: checkout.wire.clone(),
+                    transport: checkout.transport.clone(),
                     tracking: checkout.tracking,
-                    epoch: inbox.generations.begin(),
+                    epoch: push_handler.generations.begin(),
                     id: checkout.id,
                 };
-                link.hear(Instant::now());
-                link.renewed();
-                link.part(&checkout.topology);
-                settings.health.arrive(&link, checkout.place());
-                link.restore(up.clone());
-                link.chores.wake_for_all();
-                let weak = Arc::downgrade(&link);
-                drop(link);
-                watch(&weak, &inbox, &settings, up, &mut checkout).await;
+                connection.record_reply(Instant::now());
+                connection.renewed();
+                connection.part(&checkout.topology);
+                config.health.arrive(&connection, checkout.place());
+                connection.restore(up.clone());
+                connection.chores.wake_for_all();
+                let weak = Arc::downgrade(&connection);
+                drop(connection);
+                watch(&weak, &push_handler, &config, up, &mut checkout).await;
                 // Out of the pool for good: what is broken must not be handed out again.
                 drop(checkout);
-                let Some(link) = weak.upgrade() else { return };
-                link.fall("the connection was lost");
-                inbox.lost();
+                let Some(connection) = weak.upgrade() else {
+                    return;
+                };
+                connection.fall("the connection was lost");
+                push_handler.lost();
             }
             Err(error) => {
-                link.fall(&error.to_string());
-                drop(link);
+                connection.fall(&error.to_string());
+                drop(connection);
                 let spread = 0.75 + fastrand::f64() / 2.0;
                 sleep(pause.mul_f64(spread)).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
@@ -94,21 +98,24 @@ pub(super) async fn keep(
 /// A connection, whose pushes go to another if that is named.
 pub(super) async fn connect(
     source: &mut Option<ConnectionSource>,
-    settings: &Arc<RedisConfig>,
-    inbox: &Arc<PushHandler>,
+    config: &Arc<RedisConfig>,
+    push_handler: &Arc<PushHandler>,
     redirect: Option<i64>,
 ) -> Result<Checkout, Error> {
     let source = match source {
         Some(source) => source,
-        None => source.insert(ConnectionSource::new(settings, inbox)?),
+        None => source.insert(ConnectionSource::new(config, push_handler)?),
     };
-    let target = timeout(CREDENTIALS, source.target()).await.map_err(|_| {
-        let text =
-            format!("the callback given to `credentials` has not returned within {CREDENTIALS:?}");
-        Error::new(ErrorKind::Timeout, text)
-    })??;
-    let limit = settings.connect_timeout;
-    timeout(limit, source.connect(&target, redirect))
+    let topology = timeout(CREDENTIALS, source.topology())
+        .await
+        .map_err(|_| {
+            let text = format!(
+                "the callback given to `credentials` has not returned within {CREDENTIALS:?}"
+            );
+            Error::new(ErrorKind::Timeout, text)
+        })??;
+    let limit = config.connect_timeout;
+    timeout(limit, source.connect(&topology, redirect))
         .await
         .unwrap_or_else(|_| {
             let text = format!("no connection within {limit:?}; {SILENT}");
@@ -118,31 +125,34 @@ pub(super) async fn connect(
 
 /// Returns when the connection is gone, or its link.
 async fn watch(
-    link: &Weak<Connection>,
-    inbox: &PushHandler,
-    settings: &RedisConfig,
+    connection: &Weak<Connection>,
+    push_handler: &PushHandler,
+    config: &RedisConfig,
     mut up: Established,
     checkout: &mut Checkout,
 ) {
     let mut database = DatabaseId::default();
     // Another link may have gone elsewhere meanwhile.
-    while settings.health.is_at(checkout.place()) {
-        let pause = match link.upgrade() {
-            Some(link) if link.is_up() => HEARTBEAT,
+    while config.health.is_at(checkout.place()) {
+        let pause = match connection.upgrade() {
+            Some(connection) if connection.is_up() => HEARTBEAT,
             Some(_) => HEARTBEAT / 5,
             None => return,
         };
-        let told = timeout(pause, inbox.doubt.notified()).await.is_ok();
-        if link.upgrade().is_none_or(|link| link.is_broken()) {
+        let told = timeout(pause, push_handler.doubt.notified()).await.is_ok();
+        if connection
+            .upgrade()
+            .is_none_or(|connection| connection.is_broken())
+        {
             return;
         }
         let begun = Instant::now();
-        let ping = up.connection.ping(settings.target.moves());
-        match timeout(settings.connect_timeout, ping).await {
+        let ping = up.transport.ping(config.topology.moves());
+        match timeout(config.connect_timeout, ping).await {
             // Nobody vouches any more for what was read from one that is a primary no more.
             Ok(Ok(now)) if checkout.topology.is_within(&now) => {
-                if let Some(link) = link.upgrade() {
-                    link.part(&now);
+                if let Some(connection) = connection.upgrade() {
+                    connection.part(&now);
                 }
                 checkout.topology = now;
             }
@@ -151,41 +161,48 @@ async fn watch(
             _ => return,
         }
         let took = begun.elapsed();
-        if let Some(link) = link.upgrade() {
-            link.hear(begun);
+        if let Some(connection) = connection.upgrade() {
+            connection.record_reply(begun);
         }
         #[cfg(feature = "sentinel")]
-        if let Some(lookout) = &mut checkout.lookout
-            && (is_steady(link) || lookout.is_cheap())
-            && lookout.names_another().await
+        if let Some(failover_watcher) = &mut checkout.failover_watcher
+            && (is_background(connection) || failover_watcher.is_cheap())
+            && failover_watcher.names_another().await
         {
             return;
         }
-        if !settings.health.is_at(checkout.place()) {
+        if !config.health.is_at(checkout.place()) {
             return;
         }
-        if database.was_swapped(&mut up, settings).await {
-            inbox.forget_everything();
+        if database.was_swapped(&mut up, config).await {
+            push_handler.forget_everything();
         }
-        let Some(link) = link.upgrade() else { return };
+        let Some(connection) = connection.upgrade() else {
+            return;
+        };
         // A call takes two exchanges at least: a server that is slower costs every call its
         // patience, and gives it nothing.
-        if !link.is_up() && took <= settings.command_timeout / 2 && !link.lanes.is_stuck() {
-            link.restore(up.clone());
-        } else if inbox.is_unwatched() && link.is_up() {
+        if !connection.is_up()
+            && took <= config.command_timeout / 2
+            && !connection.batchers.is_stuck()
+        {
+            connection.restore(up.clone());
+        } else if push_handler.is_unwatched() && connection.is_up() {
             // One of several connections has gone and come back.
-            inbox.found();
+            push_handler.reconnected();
         }
         // Without pushes nobody tells us what has changed.
         match told || up.tracking {
-            true => link.chores.wake(),
-            false => link.chores.wake_for_all(),
+            true => connection.chores.wake(),
+            false => connection.chores.wake_for_all(),
         }
     }
 }
 
 /// Whether it is the link on our own runtime.
 #[cfg(feature = "sentinel")]
-fn is_steady(link: &Weak<Connection>) -> bool {
-    link.upgrade().is_some_and(|link| link.steady.is_none())
+fn is_background(connection: &Weak<Connection>) -> bool {
+    connection
+        .upgrade()
+        .is_some_and(|connection| connection.background.is_none())
 }

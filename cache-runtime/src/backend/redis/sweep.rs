@@ -24,7 +24,7 @@ impl RedisSession {
         leases: bool,
     ) -> Result<RemovedEntries, Error> {
         self.refill();
-        let topology = self.exchange(|mut line| async move { line.connection.topology().await });
+        let topology = self.exchange(|mut handle| async move { handle.transport.topology().await });
         let places = topology.await?.places;
         let mut removed = RemovedEntries::default();
         for place in there_and_back(&places) {
@@ -39,7 +39,7 @@ impl RedisSession {
         pattern: &KeyPattern,
         leases: bool,
     ) -> Result<RemovedEntries, Error> {
-        let glob = pattern.redis_match(&self.settings.namespace);
+        let glob = pattern.redis_match(&self.config.namespace);
         let glob = glob.as_str();
         let mut cursor = b"0".to_vec();
         let mut removed = RemovedEntries::default();
@@ -47,14 +47,14 @@ impl RedisSession {
             let from = cursor;
             self.refill();
             let (next, found): (Vec<u8>, Vec<Vec<u8>>) = self
-                .exchange(|mut line| async move {
+                .exchange(|mut handle| async move {
                     let mut scan = cmd("SCAN");
                     scan.arg(from)
                         .arg("MATCH")
                         .arg(glob)
                         .arg("COUNT")
                         .arg(BATCH);
-                    let found = line.connection.send_to(place, scan).await?;
+                    let found = handle.transport.send_to(place, scan).await?;
                     Ok(redis::from_redis_value(found.extract_error()?)?)
                 })
                 .await?;
@@ -67,19 +67,19 @@ impl RedisSession {
                     };
                     match Key::of_lease(key) {
                         Some(entry) => {
-                            leases && pattern.matches_text(&self.settings.namespace, entry)
+                            leases && pattern.matches_text(&self.config.namespace, entry)
                         }
-                        None => !leases && pattern.matches_text(&self.settings.namespace, key),
+                        None => !leases && pattern.matches_text(&self.config.namespace, key),
                     }
                 })
                 .collect();
             for batch in keys.chunks(BATCH) {
                 self.refill();
                 let unlinked = self
-                    .exchange(|mut line| async move {
+                    .exchange(|mut handle| async move {
                         let mut unlink = cmd("UNLINK");
                         unlink.arg(batch);
-                        unlink.query_async::<u64>(&mut line.connection).await
+                        unlink.query_async::<u64>(&mut handle.transport).await
                     })
                     .await?;
                 removed.entries += unlinked;

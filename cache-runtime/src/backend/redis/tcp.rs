@@ -14,12 +14,12 @@ const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
 /// RedisConfig of every connection: what is written is sent at once. With Nagle's algorithm (RFC 896),
 /// the driver's default, each write waits for the acknowledgement of the one before.
-pub(super) fn settings() -> TcpSettings {
+pub(super) fn config() -> TcpSettings {
     let keepalive = TcpKeepalive::new().with_time(IDLE.0).with_interval(IDLE.1);
-    let settings = TcpSettings::default()
+    let config = TcpSettings::default()
         .set_nodelay(true)
         .set_keepalive(keepalive);
     #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
-    let settings = settings.set_user_timeout(UNACKNOWLEDGED);
-    settings
+    let config = config.set_user_timeout(UNACKNOWLEDGED);
+    config
 }

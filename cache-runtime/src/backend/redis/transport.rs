@@ -82,7 +82,7 @@ impl Transport {
             (Self::Lent(connection), NodeAddress::There(host, port)) => {
                 cluster::send_to(connection, host, *port, command).await
             }
-            (wire, _) => wire.req_packed_command(&command).await,
+            (transport, _) => transport.req_packed_command(&command).await,
         }
     }
 

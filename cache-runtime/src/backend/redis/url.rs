@@ -193,7 +193,7 @@ fn behind(feature: &str) -> Error {
 fn info(url: &str) -> Result<ConnectionInfo, Error> {
     let info = url.into_connection_info();
     let info = info.map_err(|error| unusable(&error))?;
-    Ok(info.set_tcp_settings(tcp::settings()))
+    Ok(info.set_tcp_settings(tcp::config()))
 }
 
 /// The error of a setting that the driver does not take.

@@ -38,11 +38,11 @@ impl Bed {
     }
 
     fn claim(&self, token: UniqueId, respects_pause: bool) -> ClaimReply {
-        let mark = EntryHeader::new(Encoding::JSON, 0, self.stamp(), &self.key);
+        let header = EntryHeader::new(Encoding::JSON, 0, self.stamp(), &self.key);
         let claimed = ClaimRequest {
             key: &self.key,
             groups: &self.groups,
-            mark: &mark,
+            header: &header,
             token,
             life: LIFE,
             reach: ClaimMode::Normal,
@@ -52,18 +52,18 @@ impl Bed {
         pollster::block_on(self.session.claim(&claimed)).expect("it answers")
     }
 
-    fn lead(&self) -> Leader {
+    fn leader(&self) -> Leader {
         match self.flights.join(&self.key, &self.groups) {
-            FlightRole::Leader(lead) => lead,
+            FlightRole::Leader(leader) => leader,
             FlightRole::Follow(_) => panic!("there is a flight already"),
         }
     }
 
     /// A lease that is held, renewed three times in so long.
-    fn lease(&self, lead: &Leader, life: Duration) -> Lease {
+    fn lease(&self, leader: &Leader, life: Duration) -> Lease {
         let token = UniqueId::fresh();
         assert!(matches!(self.claim(token, false), ClaimReply::Granted));
-        Lease::keep(&self.session, &self.key, token, life, lead.attend())
+        Lease::keep(&self.session, &self.key, token, life, leader.attend())
     }
 
     fn is_held(&self) -> bool {
@@ -104,8 +104,8 @@ impl Bed {
 #[test]
 fn a_lease_that_is_filled_stores_the_value_and_ends() {
     let bed = Bed::new();
-    let lead = bed.lead();
-    let lease = bed.lease(&lead, LIFE);
+    let leader = bed.leader();
+    let lease = bed.lease(&leader, LIFE);
     assert!(bed.is_held());
     let filled = lease.fill(bed.entry(), LIFE, ExistingEntry::Replace);
     assert_eq!(pollster::block_on(filled).ok(), Some(true));
@@ -115,8 +115,8 @@ fn a_lease_that_is_filled_stores_the_value_and_ends() {
 #[test]
 fn a_lease_that_was_lost_stores_nothing() {
     let bed = Bed::new();
-    let lead = bed.lead();
-    let lease = bed.lease(&lead, LIFE);
+    let leader = bed.leader();
+    let lease = bed.lease(&leader, LIFE);
     pollster::block_on(bed.session.remove(&bed.key)).expect("it answers");
     let filled = lease.fill(bed.entry(), LIFE, ExistingEntry::Replace);
     assert_eq!(pollster::block_on(filled).ok(), Some(false));
@@ -126,9 +126,9 @@ fn a_lease_that_was_lost_stores_nothing() {
 #[test]
 fn a_failure_frees_the_lease_or_leaves_the_pause_that_was_asked_for() {
     let bed = Bed::new();
-    let lead = bed.lead();
-    pollster::block_on(bed.lease(&lead, LIFE).fail()).expect("it answers");
-    let lease = bed.lease(&lead, LIFE).pausing(LIFE);
+    let leader = bed.leader();
+    pollster::block_on(bed.lease(&leader, LIFE).fail()).expect("it answers");
+    let lease = bed.lease(&leader, LIFE).pausing(LIFE);
     assert!(bed.is_held());
     pollster::block_on(lease.fail()).expect("it answers");
     assert!(matches!(
@@ -136,7 +136,7 @@ fn a_failure_frees_the_lease_or_leaves_the_pause_that_was_asked_for() {
         ClaimReply::Paused
     ));
     // Released, it leaves none.
-    let lease = bed.lease(&lead, LIFE).pausing(LIFE);
+    let lease = bed.lease(&leader, LIFE).pausing(LIFE);
     pollster::block_on(lease.release()).expect("it answers");
     assert!(matches!(
         bed.claim(UniqueId::fresh(), true),
@@ -147,8 +147,8 @@ fn a_failure_frees_the_lease_or_leaves_the_pause_that_was_asked_for() {
 #[test]
 fn a_lease_that_is_dropped_is_free_and_one_of_a_panic_pauses_the_call() {
     let bed = Bed::new();
-    let lead = bed.lead();
-    drop(bed.lease(&lead, LIFE).pausing(LIFE));
+    let leader = bed.leader();
+    drop(bed.lease(&leader, LIFE).pausing(LIFE));
     let begun = Instant::now();
     // Nor is the call paused, by which a refresh would be put off.
     while !matches!(bed.claim(UniqueId::fresh(), true), ClaimReply::Granted) {
@@ -157,7 +157,7 @@ fn a_lease_that_is_dropped_is_free_and_one_of_a_panic_pauses_the_call() {
     }
     pollster::block_on(bed.session.remove(&bed.key)).expect("it answers");
     let panics = |pause| {
-        let lease = bed.lease(&lead, LIFE).pausing(pause);
+        let lease = bed.lease(&leader, LIFE).pausing(pause);
         let panics = std::panic::AssertUnwindSafe(move || {
             let _lease = lease;
             panic!("on purpose");
@@ -204,7 +204,7 @@ fn a_claim_that_nobody_waits_for_any_more_leaves_no_lease() {
 #[test]
 fn a_lease_is_renewed_well_before_it_ends() {
     let bed = Bed::new();
-    let lead = bed.lead();
+    let leader = bed.leader();
     let joined = || {
         matches!(
             bed.flights.join(&bed.key, &bed.groups),
@@ -212,7 +212,7 @@ fn a_lease_is_renewed_well_before_it_ends() {
         )
     };
     let life = Duration::from_secs(3);
-    let _lease = bed.lease(&lead, life);
+    let _lease = bed.lease(&leader, life);
     pollster::block_on(bed.session.remove(&bed.key)).expect("it answers");
     let begun = Instant::now();
     while joined() {
@@ -227,14 +227,14 @@ fn a_lease_is_renewed_well_before_it_ends() {
 #[test]
 fn a_renewal_that_finds_the_lease_gone_ends_the_flight() {
     let bed = Bed::new();
-    let lead = bed.lead();
+    let leader = bed.leader();
     let joined = || {
         matches!(
             bed.flights.join(&bed.key, &bed.groups),
             FlightRole::Follow(_)
         )
     };
-    let _lease = bed.lease(&lead, Duration::from_millis(90));
+    let _lease = bed.lease(&leader, Duration::from_millis(90));
     std::thread::sleep(Duration::from_millis(200));
     assert!(joined(), "it is renewed");
     pollster::block_on(bed.session.remove(&bed.key)).expect("it answers");

@@ -54,8 +54,8 @@ fn a_failure_reaches_those_who_wait_and_is_no_abandonment() {
     let follower = follow(&flights);
     leader.fail(|| Some(value()));
     drop(leader);
-    let landing = pollster::block_on(follower.landing());
-    assert!(matches!(landing, FlightResult::Failed(Some(_))));
+    let result = pollster::block_on(follower.result());
+    assert!(matches!(result, FlightResult::Failed(Some(_))));
 }
 
 #[test]
@@ -150,9 +150,9 @@ fn what_lands_is_given_to_those_who_come_until_its_leader_goes() {
     leader.land(value());
     let late = follow(&flights);
     drop(leader);
-    let landing = pollster::block_on(late.landing());
+    let result = pollster::block_on(late.result());
     assert!(
-        matches!(landing, FlightResult::Landed(_)),
+        matches!(result, FlightResult::Landed(_)),
         "it is not abandoned"
     );
     assert!(!is_joined(&flights));
@@ -220,8 +220,8 @@ fn a_value_is_given_to_those_who_wait_and_made_for_nobody_else() {
         let followers: Vec<_> = (0..followers).map(|_| follow(&flights)).collect();
         leader.finish(value);
         for follower in followers {
-            let landing = pollster::block_on(follower.landing());
-            assert!(matches!(landing, FlightResult::Landed(_)));
+            let result = pollster::block_on(follower.result());
+            assert!(matches!(result, FlightResult::Landed(_)));
         }
     }
 }
@@ -244,8 +244,8 @@ fn an_attendant_retires_the_call_and_abandons_a_flight_that_nobody_polls() {
     );
     assert!(is_joined(&flights));
     assert!(attendant.abandon_if_stalled(Duration::ZERO));
-    let landing = pollster::block_on(follower.landing());
-    assert!(matches!(landing, FlightResult::Abandoned));
+    let result = pollster::block_on(follower.result());
+    assert!(matches!(result, FlightResult::Abandoned));
     // Another leads, and is not ended with it.
     let next = lead(&flights);
     assert!(attendant.abandon_if_stalled(Duration::ZERO));

@@ -184,7 +184,7 @@ impl CommandBatcher {
         let place = state.sent.iter().position(|sent| Arc::ptr_eq(sent, done));
         if let Some(sent) = place.and_then(|place| state.sent.remove(place)) {
             state.subtract(&sent);
-            state.heard = Some(Instant::now());
+            state.last_reply = Some(Instant::now());
         }
         let waits = state.waiting() > 0;
         drop(state);

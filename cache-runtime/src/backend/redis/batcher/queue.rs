@@ -25,7 +25,7 @@ pub(super) struct BatcherState {
     pub(super) in_flight: usize,
     pub(super) bytes_in_flight: usize,
     /// When the last reply has come: patience is with silence.
-    pub(super) heard: Option<Instant>,
+    pub(super) last_reply: Option<Instant>,
     /// The silence since then is our own: its reader has not come to what was answered. And how
     /// long that is waited for.
     pub(super) ours: Option<(Instant, Duration)>,
@@ -48,7 +48,9 @@ impl BatcherState {
 
     /// How the server is silent to who waits for this.
     pub(super) fn silence(&self, sent: &Batch) -> ServerSilence {
-        let since = self.heard.map_or(sent.at, |heard| heard.max(sent.at));
+        let since = self
+            .last_reply
+            .map_or(sent.at, |last_reply| last_reply.max(sent.at));
         let ours = self.ours.filter(|(begun, _)| *begun == since);
         ServerSilence {
             since,

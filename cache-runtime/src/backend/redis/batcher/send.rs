@@ -14,13 +14,18 @@ use std::task::Poll;
 use tokio::time::timeout;
 
 /// Sends what is asked for; on the link's runtime, and ends with its link.
-pub(in crate::backend::redis) async fn send(link: Weak<Connection>, batcher: Arc<CommandBatcher>) {
+pub(in crate::backend::redis) async fn send(
+    connection: Weak<Connection>,
+    batcher: Arc<CommandBatcher>,
+) {
     loop {
         batcher.asked.notified().await;
         yielded().await;
-        let Some(link) = link.upgrade() else { return };
+        let Some(connection) = connection.upgrade() else {
+            return;
+        };
         while let Some(batch) = batcher.next() {
-            let run = run(Arc::clone(&link), Arc::clone(&batcher), batch);
+            let run = run(Arc::clone(&connection), Arc::clone(&batcher), batch);
             let mut run: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(run);
             // Sent in here: another task's turn may be far off.
             if poll_fn(|cx| Poll::Ready(run.as_mut().poll(cx).is_pending())).await {
@@ -33,16 +38,16 @@ pub(in crate::backend::redis) async fn send(link: Weak<Connection>, batcher: Arc
     }
 }
 
-async fn run(link: Arc<Connection>, batcher: Arc<CommandBatcher>, batch: Arc<Batch>) {
-    let outcome = match link.line_now() {
-        Some(Ok(mut line)) => {
-            let most = link.settings.largest_entry();
-            let exchanged = line.connection.send_together(batch.commands(most));
+async fn run(connection: Arc<Connection>, batcher: Arc<CommandBatcher>, batch: Arc<Batch>) {
+    let outcome = match connection.handle_now() {
+        Some(Ok(mut handle)) => {
+            let most = connection.config.largest_entry();
+            let exchanged = handle.transport.send_together(batch.commands(most));
             match timeout(LONGEST_WAIT.max(batcher.limit), exchanged).await {
                 Ok(replies) => replies.map(|(replies, moved)| {
                     if moved {
                         // Their slots are looked up again.
-                        link.inbox.doubt.notify_one();
+                        connection.push_handler.doubt.notify_one();
                     }
                     replies
                 }),
@@ -54,21 +59,21 @@ async fn run(link: Arc<Connection>, batcher: Arc<CommandBatcher>, batch: Arc<Bat
         _ => Err((redis::ErrorKind::Io, "the connection was lost").into()),
     };
     batcher.done(&batch);
-    batch.reply(&link, outcome);
+    batch.reply(&connection, outcome);
 }
 
 impl Batch {
     /// Gives each its reply, unless it has one: it was overdue.
-    fn reply(&self, link: &Connection, mut replies: RedisResult<Replies>) {
+    fn reply(&self, connection: &Connection, mut replies: RedisResult<Replies>) {
         let pending = take(&mut *self.pending());
-        let most = link.settings.largest_entry();
+        let most = connection.config.largest_entry();
         let spent = self.at.elapsed().into();
         for pending in pending {
             let reply = match &mut replies {
                 Ok(replies) => reply_to(&pending.request, replies, most),
                 Err(error) => Err(error.clone()),
             };
-            pending.answer(reply.map_err(|error| link.error(&error)), spent);
+            pending.answer(reply.map_err(|error| connection.error(&error)), spent);
         }
     }
 }

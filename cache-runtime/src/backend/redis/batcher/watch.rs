@@ -9,7 +9,10 @@ use super::limits::{late_by, unsent};
 const TURNS: usize = 3;
 
 /// Fails what is overdue; on our own runtime, because the link's may be blocked.
-pub(in crate::backend::redis) async fn watch(link: Weak<Connection>, batcher: Arc<CommandBatcher>) {
+pub(in crate::backend::redis) async fn watch(
+    connection: Weak<Connection>,
+    batcher: Arc<CommandBatcher>,
+) {
     loop {
         batcher.begun.notified().await;
         while let Some(due) = batcher.due() {
@@ -19,9 +22,9 @@ pub(in crate::backend::redis) async fn watch(link: Weak<Connection>, batcher: Ar
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
             if batcher.is_slow()
-                && let Some(link) = link.upgrade()
+                && let Some(connection) = connection.upgrade()
             {
-                link.ask_whether_it_answers();
+                connection.ask_whether_it_answers();
             }
             for pending in batcher.unsent() {
                 pending.answer(Err(unsent()), Duration::ZERO);
@@ -32,8 +35,8 @@ pub(in crate::backend::redis) async fn watch(link: Weak<Connection>, batcher: Ar
             let Some(sent) = overdue else { continue };
             let silent = Duration::from(sent.elapsed());
             let since = std::time::Instant::now().checked_sub(silent);
-            let verdict = match (link.upgrade(), since) {
-                (Some(link), Some(since)) => link.judge(since).await,
+            let verdict = match (connection.upgrade(), since) {
+                (Some(connection), Some(since)) => connection.judge(since).await,
                 _ => SilenceCause::Away,
             };
             let elsewhere = matches!(verdict, SilenceCause::Busy);
@@ -48,8 +51,8 @@ pub(in crate::backend::redis) async fn watch(link: Weak<Connection>, batcher: Ar
                 batcher.state().ours = Some((sent, patience));
                 continue;
             }
-            if elsewhere && let Some(link) = link.upgrade() {
-                link.leave();
+            if elsewhere && let Some(connection) = connection.upgrade() {
+                connection.leave();
             }
             for pending in batcher.overdue() {
                 let error = late_by(batcher.limit);
