@@ -1,9 +1,10 @@
 //! Decoded values in this process: copies of what Redis holds, kept coherent by its pushes, or
 //! the entries themselves where there is no server.
 
+use crate::process::sync::Mutex;
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use coarsetime::Instant;
@@ -308,12 +309,12 @@ impl NearCache {
             let gone = gone(slot, copy);
             if gone {
                 self.invalidated.count();
-                let mut removed = removed.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut removed = removed.lock();
                 removed.push((slot.again(), copy.clone()));
             }
             !gone
         });
-        Evicted(removed.into_inner().unwrap_or_else(PoisonError::into_inner))
+        Evicted(removed.into_inner())
     }
 
     /// Removes what matches; which of it was alive.
@@ -343,7 +344,7 @@ impl NearCache {
         let Ok(runtime) = background::handle() else {
             return self.clear();
         };
-        let mut drift = self.drift.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut drift = self.drift.lock();
         if drift.is_some() {
             // What has been adrift for longest says how much longer.
             return;
@@ -361,7 +362,7 @@ impl NearCache {
 
     /// Whether they were adrift.
     pub(crate) fn land(&self) -> bool {
-        let mut drift = self.drift.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut drift = self.drift.lock();
         let end = drift.take();
         if let Some(end) = &end {
             end.abort();

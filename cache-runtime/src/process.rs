@@ -1,6 +1,7 @@
 //! Which process this is: a fork has the memory of its parent, and none of its threads.
 
 pub(crate) mod background;
+pub(crate) mod sync;
 pub(crate) mod unique_id;
 
 use std::sync::OnceLock;

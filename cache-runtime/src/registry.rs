@@ -2,10 +2,11 @@ pub(crate) mod announcement;
 pub(crate) mod failure_reporter;
 pub(crate) mod outlook;
 
+use crate::process::sync::RwLock;
 use std::collections::{HashMap, HashSet};
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::entry::policy::Policy;
@@ -207,7 +208,7 @@ impl FunctionState {
         place: (usize, usize),
         schema: fn() -> u64,
     ) -> Arc<KeyPrefix> {
-        let heads = self.heads.read().unwrap_or_else(PoisonError::into_inner);
+        let heads = self.heads.read();
         if let Some(head) = heads.get(&place) {
             return Arc::clone(head);
         }
@@ -225,7 +226,7 @@ impl FunctionState {
             return Arc::new(head());
         }
         let head = Arc::new(head());
-        let mut heads = self.heads.write().unwrap_or_else(PoisonError::into_inner);
+        let mut heads = self.heads.write();
         heads.insert(place, Arc::clone(&head));
         head
     }
@@ -237,19 +238,13 @@ impl FunctionState {
 
     /// Whether the fleet knows this variant.
     pub(crate) fn is_announced(&self, variant: &str) -> bool {
-        let announced = self
-            .announced
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
+        let announced = self.announced.read();
         announced.contains(variant)
     }
 
     /// The fleet has been told of this variant.
     pub(crate) fn announced(&self, variant: &str) {
-        let mut announced = self
-            .announced
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut announced = self.announced.write();
         announced.insert(variant.into());
     }
 
@@ -369,10 +364,7 @@ impl Registry {
 
     /// The function of keys used by hand.
     pub(crate) fn by_hand(&self, name: &str) -> Result<Arc<FunctionState>, Error> {
-        let functions = self
-            .functions
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
+        let functions = self.functions.read();
         let known = functions.contains_key(name);
         if !known && functions.len() >= MOST_BY_HAND {
             return Err(Error::new(
@@ -389,18 +381,12 @@ impl Registry {
     fn of(&self, name: &str, version: &str, place: FunctionPlace) -> Arc<FunctionState> {
         let find =
             |states: &Vec<Arc<FunctionState>>| states.iter().find(|s| s.place == place).cloned();
-        let functions = self
-            .functions
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
+        let functions = self.functions.read();
         if let Some(state) = functions.get(name).and_then(find) {
             return state;
         }
         drop(functions);
-        let mut functions = self
-            .functions
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut functions = self.functions.write();
         let states = functions.entry(name.to_owned()).or_default();
         if let Some(state) = find(states) {
             return state;
@@ -439,10 +425,7 @@ impl Registry {
     /// Brings it into force; the functions for which it is new.
     pub(crate) fn apply_rules(&self) -> Vec<Arc<FunctionState>> {
         // Under the lock of writers: a function that comes at this moment must not miss it.
-        let functions = self
-            .functions
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let functions = self.functions.write();
         let states = functions.values().flatten();
         let new = states.filter(|state| state.set(self.rules.of(&state.name)));
         new.cloned().collect()
@@ -454,10 +437,7 @@ impl Registry {
         let Some(name) = Group::function_of_key(group) else {
             return self.forget_all();
         };
-        let functions = self
-            .functions
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
+        let functions = self.functions.read();
         let states = functions.get(name).into_iter().flatten();
         states.for_each(|state| {
             // A push about a generation that was made just now says nothing.
@@ -475,19 +455,13 @@ impl Registry {
     }
 
     fn each(&self, forget: impl Fn(&FunctionState)) {
-        let functions = self
-            .functions
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
+        let functions = self.functions.read();
         functions.values().flatten().for_each(|state| forget(state));
     }
 
     /// Counts what was found damaged, and tells of it once.
     pub(crate) fn damaged(&self, function: &str, error: &Error) {
-        let functions = self
-            .functions
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
+        let functions = self.functions.read();
         let state = functions.get(function).and_then(|states| states.first());
         let state = state.cloned();
         // An observer may use the cache.
@@ -503,20 +477,14 @@ impl Registry {
 
     /// The names in use, sorted.
     pub(crate) fn names(&self) -> Vec<String> {
-        let functions = self
-            .functions
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
+        let functions = self.functions.read();
         let mut names: Vec<String> = functions.keys().cloned().collect();
         names.sort();
         names
     }
 
     pub(crate) fn stats(&self, near: NearCacheStats) -> Stats {
-        let functions = self
-            .functions
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
+        let functions = self.functions.read();
         Stats::of(
             functions
                 .values()

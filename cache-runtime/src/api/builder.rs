@@ -1,5 +1,6 @@
+use crate::process::sync::Mutex;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::api::cache::Cache;

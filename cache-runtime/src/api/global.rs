@@ -1,7 +1,8 @@
 //! The cache of the process: installed by the program, or made of the environment.
 
+use crate::process::sync::Mutex;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::api::builder::Builder;
@@ -34,7 +35,7 @@ impl Cache {
         static OFF: OnceLock<Cache> = OnceLock::new();
         static TRIED: Mutex<Option<(Instant, bool)>> = Mutex::new(None);
         // Those who come meanwhile wait: with two caches, one's invalidations would miss the other.
-        let mut tried = TRIED.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tried = TRIED.lock();
         if let Some(installed) = INSTALLED.get() {
             return installed;
         }

@@ -1,5 +1,6 @@
+use crate::process::sync::Mutex;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use tokio::sync::watch;
 
@@ -13,7 +14,7 @@ pub(crate) struct LeaseWatchers {
 
 impl LeaseWatchers {
     pub(crate) fn watch(self: &Arc<Self>, key: &Key) -> LeaseWatch {
-        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut keys = self.keys.lock();
         let changes = keys
             .entry(key.clone())
             .or_insert_with(|| watch::channel(()).0)
@@ -26,7 +27,7 @@ impl LeaseWatchers {
     }
 
     pub(crate) fn notify(&self, key: &str) {
-        let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let keys = self.keys.lock();
         let changes = keys.get(key).cloned();
         // Not under the lock: waking may poll on the spot, and who has waited then goes.
         drop(keys);
@@ -36,7 +37,7 @@ impl LeaseWatchers {
     }
 
     pub(crate) fn notify_all(&self) {
-        let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let keys = self.keys.lock();
         let all: Vec<_> = keys.values().cloned().collect();
         drop(keys);
         for changes in all {
@@ -64,11 +65,7 @@ impl LeaseWatch {
 
 impl Drop for LeaseWatch {
     fn drop(&mut self) {
-        let mut keys = self
-            .watchers
-            .keys
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut keys = self.watchers.keys.lock();
         self.changes = None;
         if keys
             .get(&self.key)
@@ -94,7 +91,7 @@ mod tests {
 
     impl Wake for Eager {
         fn wake(self: Arc<Self>) {
-            let waiting = self.0.lock().expect("no panic").take();
+            let waiting = self.0.lock().take();
             if let Some(mut waiting) = waiting {
                 let poll = waiting
                     .as_mut()
@@ -120,12 +117,12 @@ mod tests {
                         .poll(&mut Context::from_waker(&waker))
                         .is_pending()
                 );
-                *eager.0.lock().expect("no panic") = Some(waiting);
+                *eager.0.lock() = Some(waiting);
                 match all {
                     true => watchers.notify_all(),
                     false => watchers.notify("ns:user:1"),
                 }
-                let left = watchers.keys.lock().expect("no panic").len();
+                let left = watchers.keys.lock().len();
                 send.send(left).expect("somebody listens");
             });
             assert_eq!(gone.recv_timeout(Duration::from_secs(20)), Ok(0));

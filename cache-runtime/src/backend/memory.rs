@@ -1,7 +1,8 @@
+use crate::process::sync::{Mutex, MutexGuard, RwLock};
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use super::lease_watch::LeaseWatchers;
@@ -71,7 +72,7 @@ impl MemoryBackend {
     }
 
     fn leases(&self) -> MutexGuard<'_, HashMap<Key, MemoryLease>> {
-        self.leases.lock().unwrap_or_else(PoisonError::into_inner)
+        self.leases.lock()
     }
 
     /// Replaces the lease by a pause.
@@ -216,18 +217,12 @@ impl MemoryBackend {
                 .get_or_insert_with(&digest, || Ok(UniqueId::fresh()));
             return made.unwrap_or_else(|never: Infallible| match never {});
         }
-        let known = self
-            .generations
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
+        let known = self.generations.read();
         if let Some(generation) = known.get(&digest) {
             return *generation;
         }
         drop(known);
-        let mut known = self
-            .generations
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.generations.write();
         if known.len() >= MOST_GENERATIONS {
             known.clear();
         }
@@ -321,10 +316,7 @@ impl Backend for MemoryBackend {
     }
 
     async fn change(&self, groups: &[Group]) -> Result<(), Error> {
-        let mut known = self
-            .generations
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.generations.write();
         for group in groups {
             match group.is_tag() {
                 // Whoever asks next makes another.
@@ -340,7 +332,7 @@ impl Backend for MemoryBackend {
     }
 
     async fn functions(&self) -> Result<KnownNames, Error> {
-        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let names = self.names.lock();
         Ok(KnownNames {
             names: names.iter().cloned().collect(),
             incomplete: false,
@@ -348,7 +340,7 @@ impl Backend for MemoryBackend {
     }
 
     async fn announce(&self, name: &str, _: &str) -> Result<(), Error> {
-        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut names = self.names.lock();
         names.insert(name.to_owned());
         Ok(())
     }

@@ -11,12 +11,13 @@
 //! What can't be reached in this way (behind a value of the user's in a tuple, or behind the key of
 //! a map) is told apart by the compiler's name of the type that it is in.
 
+use crate::process::sync::RwLock;
 use std::any::{TypeId, type_name};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{LazyLock, PoisonError, RwLock};
+use std::sync::LazyLock;
 
 use quick_cache::DefaultHashBuilder;
 use serde::de::value::StrDeserializer;
@@ -39,13 +40,13 @@ pub(crate) fn shape_of<T: DeserializeOwned + 'static>() -> u64 {
     static KNOWN: LazyLock<RwLock<HashMap<TypeId, u64, DefaultHashBuilder>>> =
         LazyLock::new(RwLock::default);
     let id = TypeId::of::<T>();
-    let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner);
+    let known = KNOWN.read();
     if let Some(shape) = known.get(&id) {
         return *shape;
     }
     drop(known);
     let shape = Trace::of::<T>();
-    let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
+    let mut known = KNOWN.write();
     known.insert(id, shape);
     shape
 }

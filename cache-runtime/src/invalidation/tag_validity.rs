@@ -1,6 +1,7 @@
+use crate::process::sync::Mutex;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use quick_cache::DefaultHashBuilder;
 
@@ -37,7 +38,7 @@ struct KnownTags {
 impl TagRegistry {
     /// One for each of the groups.
     pub(crate) fn of(&self, groups: &[Group]) -> Arc<[Arc<TagValidity>]> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.0.lock();
         if known.tags.len() >= FEW.max(known.held * 2) {
             known
                 .tags
@@ -53,7 +54,7 @@ impl TagRegistry {
 
     /// The group has changed.
     pub(crate) fn break_of(&self, group: &str) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.0.lock();
         if let Some(validity) = known.tags.remove(&digest(group.as_bytes())) {
             validity.0.store(false, Ordering::Release);
         }
@@ -61,7 +62,7 @@ impl TagRegistry {
 
     /// Any group may have changed.
     pub(crate) fn break_all(&self) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.0.lock();
         for (_, validity) in known.tags.drain() {
             validity.0.store(false, Ordering::Release);
         }
@@ -110,13 +111,13 @@ mod tests {
         for tag in 100..100_000 {
             drop(sealed(&tags, tag));
         }
-        assert!(tags.0.lock().expect("no panic").tags.len() <= FEW);
+        assert!(tags.0.lock().tags.len() <= FEW);
         // However many are held, those that are not stay few beside them.
         let many: Vec<_> = (0..4 * FEW).map(|tag| sealed(&tags, tag)).collect();
         for tag in 100_000..100_000 + 40 * FEW {
             drop(sealed(&tags, tag));
         }
-        assert!(tags.0.lock().expect("no panic").tags.len() <= 2 * (many.len() + 1));
+        assert!(tags.0.lock().tags.len() <= 2 * (many.len() + 1));
         drop(many);
         tags.break_of(groups(7)[1].key());
         assert!(held[7].open().is_none() && held[8].open().is_some());

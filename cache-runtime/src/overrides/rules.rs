@@ -1,6 +1,6 @@
+use crate::process::sync::{Mutex, RwLock};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
@@ -68,7 +68,7 @@ impl OverrideRules {
     /// What is in force for the function.
     pub(crate) fn of(&self, name: &str) -> (Option<Duration>, bool) {
         let (mut ttl, mut on) = (None, true);
-        let rules = self.all.read().unwrap_or_else(PoisonError::into_inner);
+        let rules = self.all.read();
         let mut matching: Vec<&OverrideRule> =
             rules.iter().filter(|rule| rule.matches(name)).collect();
         matching.sort_by_key(|rule| rule.rank());
@@ -83,7 +83,7 @@ impl OverrideRules {
 
     /// In place of what was set of the same pattern, if anything.
     pub(crate) fn set(&self, rule: OverrideRule) -> Result<(), Error> {
-        let mut rules = self.all.write().unwrap_or_else(PoisonError::into_inner);
+        let mut rules = self.all.write();
         let same = |other: &OverrideRule| {
             other.origin == rule.origin
                 && other.pattern == rule.pattern
@@ -100,7 +100,7 @@ impl OverrideRules {
 
     /// Takes back what was set of the pattern.
     pub(crate) fn reset(&self, pattern: &str, origin: OverrideSource) {
-        let mut rules = self.all.write().unwrap_or_else(PoisonError::into_inner);
+        let mut rules = self.all.write();
         rules.retain(|rule| rule.pattern != pattern || rule.origin != origin);
     }
 
@@ -112,7 +112,7 @@ impl OverrideRules {
     /// What the fleet has set, all of it; unless it was version of since it was `told` so often:
     /// a reply to an earlier question may be looked at later.
     pub(crate) fn replace_fleet(&self, version: u64, fleet: Vec<OverrideRule>) -> bool {
-        let mut rules = self.all.write().unwrap_or_else(PoisonError::into_inner);
+        let mut rules = self.all.write();
         if self.version() != version {
             return false;
         }
@@ -124,16 +124,13 @@ impl OverrideRules {
 
     /// Whether a field that can't be read is to be version of: once, and of not too many.
     pub(crate) fn is_first_malformed(&self, field: &str) -> bool {
-        let mut malformed = self
-            .malformed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut malformed = self.malformed.lock();
         malformed.len() < MOST_MALFORMED && malformed.insert(field.to_owned())
     }
 
     /// All of them, what goes before others last.
     pub(crate) fn list(&self, names: &[String]) -> Vec<ActiveOverride> {
-        let rules = self.all.read().unwrap_or_else(PoisonError::into_inner);
+        let rules = self.all.read();
         let mut all: Vec<&OverrideRule> = rules.iter().collect();
         all.sort_by_key(|rule| (rule.rank(), rule.setting.kind() == OverrideKind::Enabled));
         let show = |rule: &OverrideRule| ActiveOverride {

@@ -1,11 +1,12 @@
 //! A small tokio runtime of our own, on a thread of its own: timers, renewals and connections
 //! that must go on whatever the caller's executor is, and after it has ended.
 
+use crate::process::sync::Mutex;
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::mem::replace;
 use std::pin::Pin;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ pub(crate) fn handle() -> Result<&'static Handle, Error> {
         return Ok(handle);
     }
     // Two of them would be one too many; and one that finds no file descriptors is tried again.
-    let _starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+    let _starting = STARTING.lock();
     if let Some(handle) = RUNTIME.get() {
         return Ok(handle);
     }

@@ -1,6 +1,7 @@
+use crate::process::sync::Mutex;
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::backend::any_backend::AnyBackend;

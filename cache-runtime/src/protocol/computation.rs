@@ -1,10 +1,11 @@
 //! A computation while it runs: which calls this thread is at, so that one that needs itself
 //! does not wait for itself; and whether the one that others wait for is still polled.
 
+use crate::process::sync::{Mutex, MutexGuard};
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
 use std::time::{Duration, Instant};
 
@@ -145,7 +146,7 @@ impl PollWatch {
     }
 
     fn lock(&self) -> MutexGuard<'_, Polled> {
-        self.polled.lock().unwrap_or_else(PoisonError::into_inner)
+        self.polled.lock()
     }
 }
 

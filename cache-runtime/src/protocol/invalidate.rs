@@ -1,5 +1,3 @@
-use std::sync::PoisonError;
-
 use crate::backend::apply::{Applied, apply};
 use crate::backend::contract::Backend;
 use crate::backend::contract::Caller;
@@ -118,7 +116,7 @@ impl CacheInner {
 
     /// Logs that no function matches, once for each pattern, with the name that may be meant.
     fn warn_of_unknown(&self, pattern: &str) {
-        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut warned = self.warned.lock();
         if warned.len() >= MOST_WARNINGS || !warned.insert(pattern.to_owned()) {
             return;
         }

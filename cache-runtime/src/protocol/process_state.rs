@@ -338,12 +338,12 @@ mod tests {
     }
 
     /// A bed, and what its observer is told.
-    fn observed() -> (Bed, Arc<std::sync::Mutex<Vec<String>>>) {
+    fn observed() -> (Bed, Arc<crate::process::sync::Mutex<Vec<String>>>) {
         let mut bed = Bed::new(Duration::ZERO);
-        let told = Arc::<std::sync::Mutex<Vec<String>>>::default();
+        let told = Arc::<crate::process::sync::Mutex<Vec<String>>>::default();
         let heard = Arc::clone(&told);
         let observer = Observer::new(move |event| {
-            heard.lock().expect("no panic").push(format!("{event:?}"));
+            heard.lock().push(format!("{event:?}"));
         });
         bed.process.registry = Registry::new("ns", &observer, OverrideRules::default(), false);
         bed.process.observer = observer;
@@ -357,7 +357,7 @@ mod tests {
             bed.process.pushes(pushes);
             assert_eq!(bed.process.near.stats().disabled_reason.is_none(), pushes);
         }
-        let told = told.lock().expect("no panic");
+        let told = told.lock();
         assert_eq!(*told, ["NearCacheDisabled", "NearCacheEnabled"]);
     }
 
@@ -369,7 +369,7 @@ mod tests {
         for _ in 0..3 {
             bed.process.damaged("user", error());
         }
-        let told = told.lock().expect("no panic");
+        let told = told.lock();
         assert_eq!(told.len(), 1, "{told:?}");
         assert!(
             told[0].contains("user") && told[0].contains("mended"),
@@ -393,7 +393,7 @@ mod tests {
                 bed.process
                     .overrides(bed.process.overrides_version(), fields)
             );
-            let told = told.lock().expect("no panic");
+            let told = told.lock();
             assert_eq!(told.len(), ignored, "{told:?}");
         }
     }

@@ -1,6 +1,7 @@
+use crate::process::sync::Mutex;
 use std::collections::HashSet;
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
@@ -26,7 +27,7 @@ impl BackgroundRefreshes {
     /// `None` if the call is being refreshed, or too many others are.
     pub(crate) fn begin(self: &Arc<Self>, key: &Key) -> Option<RefreshGuard> {
         let fingerprint = *key.fingerprint();
-        let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut running = self.0.lock();
         let begun = running.len() < MOST && running.insert(fingerprint);
         begun.then(|| RefreshGuard {
             all: Arc::clone(self),
@@ -37,7 +38,7 @@ impl BackgroundRefreshes {
 
 impl Drop for RefreshGuard {
     fn drop(&mut self) {
-        let mut running = self.all.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut running = self.all.0.lock();
         running.remove(&self.fingerprint);
     }
 }

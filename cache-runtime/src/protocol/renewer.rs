@@ -1,9 +1,10 @@
 //! Renews the leases of this process, all of them in one task: a task for each would be made and
 //! dropped at every miss, and those that are over would pile up wherever our thread is late.
 
+use crate::process::sync::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
@@ -104,7 +105,7 @@ impl LeaseRenewer {
 
 impl RenewalQueue {
     fn lock(&self) -> MutexGuard<'_, HashMap<u64, DueRenewal>> {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock()
     }
 
     async fn run(self: Arc<Self>) {

@@ -1,8 +1,9 @@
+use crate::process::sync::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use quick_cache::DefaultHashBuilder;
@@ -146,7 +147,7 @@ impl SingleFlight {
 
 fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
     // Nothing in a critical section can panic half-way: a poisoned map is whole.
-    shard.lock().unwrap_or_else(PoisonError::into_inner)
+    shard.lock()
 }
 
 impl Flight {
@@ -170,7 +171,7 @@ impl Flight {
     }
 
     fn end(&self, result: FlightResult) {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = FlightState::Over(result);
+        *self.state.lock() = FlightState::Over(result);
         self.changed.notify_waiters();
     }
 }
@@ -187,12 +188,7 @@ impl Follower {
             let mut changed = std::pin::pin!(self.flight.changed.notified());
             // Registered before looking, so that a landing in between is not missed.
             changed.as_mut().enable();
-            match &*self
-                .flight
-                .state
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-            {
+            match &*self.flight.state.lock() {
                 FlightState::Flying => {}
                 FlightState::Over(result) => return result.clone(),
             }

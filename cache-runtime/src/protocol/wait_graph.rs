@@ -1,8 +1,9 @@
 //! Which computations of this process wait for which calls, so that two functions that need each
 //! other do not wait for each other: the wait that would close a circle is refused.
 
+use crate::process::sync::{Mutex, MutexGuard};
 use std::collections::{HashMap, HashSet};
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::LazyLock;
 
 use crate::protocol::computation::{self, CallId};
 
@@ -49,7 +50,7 @@ impl WaitGraph {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<CallId, Vec<CallId>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -1,6 +1,7 @@
+use crate::process::sync::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -77,7 +78,7 @@ impl Announcements {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Box<str>, Arc<Attempt>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -1,4 +1,4 @@
-use std::sync::{Mutex, PoisonError};
+use crate::process::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind};
@@ -22,7 +22,7 @@ impl FailureReporter {
         ) {
             return;
         }
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.0.lock();
         let known = last.replace(Instant::now()).is_some();
         drop(last);
         if !known {
@@ -35,7 +35,7 @@ impl FailureReporter {
 
     /// A call was stored.
     pub(crate) fn ends(&self, observer: &Observer, function: &str) {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.0.lock();
         let ended = last.take_if(|last| last.elapsed() >= CALM).is_some();
         drop(last);
         if ended {

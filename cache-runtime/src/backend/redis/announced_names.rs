@@ -1,5 +1,5 @@
+use crate::process::sync::{Mutex, MutexGuard};
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::invalidation::group::Group;
@@ -79,12 +79,10 @@ impl AnnouncedNames {
     }
 
     fn restored(&self) -> MutexGuard<'_, HashMap<String, Restored>> {
-        self.restored.lock().unwrap_or_else(PoisonError::into_inner)
+        self.restored.lock()
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeSet<(String, String)>> {
-        self.announced
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.announced.lock()
     }
 }

@@ -1,7 +1,8 @@
+use crate::process::sync::{Mutex, RwLock};
 use std::future::Future;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use redis::{RedisError, RedisResult};
@@ -155,18 +156,12 @@ impl Connection {
 
     /// Records a reply to a command that was sent at `asked`.
     pub(super) fn record_reply(&self, asked: Instant) {
-        *self
-            .last_reply
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = asked;
+        *self.last_reply.lock() = asked;
         self.replied.notify_waiters();
     }
 
     fn last_reply(&self) -> Instant {
-        *self
-            .last_reply
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        *self.last_reply.lock()
     }
 
     /// Returns `true` while the runtime of the connection is running.
@@ -187,7 +182,7 @@ impl Connection {
 
     /// Returns `true` if the server pushes changes.
     pub(crate) fn is_tracking(&self) -> bool {
-        let status = self.status.read().unwrap_or_else(PoisonError::into_inner);
+        let status = self.status.read();
         matches!(&*status, ConnectionStatus::Established(up) if up.tracking)
     }
 
@@ -324,7 +319,7 @@ impl Connection {
 
     /// Returns the handle to send on, or `None` while the first attempt to connect is under way.
     pub(super) fn handle_now(&self) -> Option<Result<ConnectionHandle, Error>> {
-        match &*self.status.read().unwrap_or_else(PoisonError::into_inner) {
+        match &*self.status.read() {
             ConnectionStatus::Established(up)
                 if self.redirected && !self.push_handler.watches_since(up.epoch) =>
             {
@@ -393,7 +388,7 @@ impl Connection {
             ConnectionStatus::Down(reason) => Some(Arc::clone(reason)),
             ConnectionStatus::Connecting | ConnectionStatus::Established(_) => None,
         };
-        let mut now = self.status.write().unwrap_or_else(PoisonError::into_inner);
+        let mut now = self.status.write();
         let up = matches!(status, ConnectionStatus::Established(_));
         self.up.store(up, Ordering::Release);
         let change = reason.as_deref().unwrap_or("the connection is another");
@@ -414,7 +409,7 @@ impl Connection {
     /// Returns the target for pushes of other connections: the client id of the connection on the
     /// server, and its epoch.
     pub(super) fn on_push(&self) -> Option<(i64, ConnectionEpoch)> {
-        let status = self.status.read().unwrap_or_else(PoisonError::into_inner);
+        let status = self.status.read();
         match &*status {
             ConnectionStatus::Established(up) if up.tracking => Some((up.id?, up.epoch)),
             _ => None,
@@ -422,7 +417,7 @@ impl Connection {
     }
 
     fn is_down(&self) -> bool {
-        let status = self.status.read().unwrap_or_else(PoisonError::into_inner);
+        let status = self.status.read();
         matches!(*status, ConnectionStatus::Down(_))
     }
 }

@@ -1,6 +1,6 @@
+use crate::process::sync::{RwLock, RwLockWriteGuard};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
 
 use quick_cache::DefaultHashBuilder;
 
@@ -84,13 +84,13 @@ impl Generations {
 
     /// Returns `true` if the generations belong to the connection of `epoch`.
     pub(crate) fn is_of(&self, epoch: ConnectionEpoch) -> bool {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known.read();
         known.epoch == epoch
     }
 
     /// Returns the generation of a group if it is known.
     pub(crate) fn nonce(&self, group: &Group) -> Option<UniqueId> {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known.read();
         match known.groups.get(&group.digest()) {
             Some(GenerationSlot::KnownGeneration(nonce)) => Some(*nonce),
             _ => None,
@@ -104,7 +104,7 @@ impl Generations {
 
     /// Returns the stamp if all groups are known, with the version that it is valid for.
     pub(crate) fn now(&self, groups: &[Group]) -> Option<(GenerationStamp, Version)> {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known.read();
         let version = Version(self.changes.load(Ordering::Relaxed));
         let Some(function) = function(groups) else {
             return Some((known.stamp(groups)?, version));
@@ -113,7 +113,7 @@ impl Generations {
             return Some((*stamp, version));
         }
         drop(known);
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.write();
         let version = Version(self.changes.load(Ordering::Relaxed));
         let stamp = known.stamp(groups)?;
         known.stamps.insert(function, stamp);
@@ -179,7 +179,7 @@ impl Generations {
     }
 
     fn change(&self) -> RwLockWriteGuard<'_, KnownGeneration> {
-        let known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known.write();
         self.changes.fetch_add(1, Ordering::Release);
         known
     }

@@ -1,6 +1,7 @@
+use crate::process::sync::Mutex;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use crate::error::{Error, ErrorKind};
 use crate::telemetry::event::{Event, Observer};
@@ -61,10 +62,7 @@ impl Health {
     }
 
     pub(super) fn watch<C: Monitored + 'static>(&self, connection: &Arc<C>) {
-        let mut connections = self
-            .connections
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut connections = self.connections.lock();
         connections.retain(|connection| connection.strong_count() > 0);
         let connection: Weak<dyn Monitored> = Arc::<C>::downgrade(connection);
         connections.push(connection);
@@ -74,10 +72,7 @@ impl Health {
     /// use the same server: they take no calls until it has replied to a ping, so that not every
     /// connection costs a call its time limit.
     pub(super) fn suspect(&self) {
-        let known = self
-            .connections
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let known = self.connections.lock();
         let connections: Vec<_> = known.iter().filter_map(Weak::upgrade).collect();
         // The observer is notified of connections that go down, and may use the cache.
         drop(known);
@@ -88,10 +83,7 @@ impl Health {
 
     /// Checks all connections now.
     pub(super) fn look_again(&self) {
-        let known = self
-            .connections
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let known = self.connections.lock();
         let connections: Vec<_> = known.iter().filter_map(Weak::upgrade).collect();
         // A connection that is dropped here takes this lock again.
         drop(known);
@@ -106,11 +98,8 @@ impl Health {
         if self.is_at(at) {
             return;
         }
-        *self.place.lock().unwrap_or_else(PoisonError::into_inner) = at.cloned();
-        let known = self
-            .connections
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        *self.place.lock() = at.cloned();
+        let known = self.connections.lock();
         let connections: Vec<_> = known.iter().filter_map(Weak::upgrade).collect();
         drop(known);
         // A connection that is still connecting has no server yet.
@@ -126,7 +115,7 @@ impl Health {
 
     /// Returns `true` if the connections use the server `at`, or if the server is not known.
     pub(super) fn is_at(&self, at: Option<&ServerAddress>) -> bool {
-        let place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = self.place.lock();
         at.is_none() || place.as_ref() == at
     }
 
@@ -134,7 +123,7 @@ impl Health {
     /// for `reason`, or up if there is none.
     pub(super) fn turned(&self, was: bool, reason: Option<&Arc<str>>) {
         let is = reason.is_none();
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         state.up += isize::from(is) - isize::from(was);
         let reached = state.up > 0;
         let change = state.reported != Some(reached);
@@ -170,12 +159,12 @@ mod tests {
             let reported = Arc::clone(&reported);
             move |event| {
                 let away = matches!(event, Event::Disconnected(_));
-                reported.lock().expect("no panic").push(away);
+                reported.lock().push(away);
             }
         });
         let health = Health::new(observer);
         let reason: Arc<str> = "refused".into();
-        let reported = || std::mem::take(&mut *reported.lock().expect("no panic"));
+        let reported = || std::mem::take(&mut *reported.lock());
         health.turned(false, Some(&reason));
         health.turned(false, Some(&reason));
         assert_eq!(reported(), [true]);

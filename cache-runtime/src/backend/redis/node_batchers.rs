@@ -1,12 +1,12 @@
 //! What one link sends, by the server that it goes to: one that is slow holds up nobody else's.
 
 #[cfg(feature = "cluster")]
+use crate::process::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+#[cfg(feature = "cluster")]
 use std::collections::HashMap;
 use std::sync::Arc;
 #[cfg(feature = "cluster")]
 use std::sync::atomic::{AtomicBool, Ordering};
-#[cfg(feature = "cluster")]
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 #[cfg(feature = "cluster")]
@@ -157,12 +157,10 @@ impl NodeBatchers {
     }
 
     fn read(&self) -> RwLockReadGuard<'_, SlotTable> {
-        let parts = self.cluster.parts.read();
-        parts.unwrap_or_else(PoisonError::into_inner)
+        self.cluster.parts.read()
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, SlotTable> {
-        let parts = self.cluster.parts.write();
-        parts.unwrap_or_else(PoisonError::into_inner)
+        self.cluster.parts.write()
     }
 }

@@ -1,6 +1,7 @@
+use crate::process::sync::Mutex;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::{Error, ErrorKind};
 use crate::invalidation::group::Group;
@@ -52,7 +53,7 @@ impl InvalidationOutbox {
     }
 
     pub(super) fn push(&self, new: impl IntoIterator<Item = Invalidation>) {
-        let mut items = self.items.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut items = self.items.lock();
         let number = self.made.fetch_add(1, Ordering::Relaxed);
         items.extend(new.into_iter().map(|item| (item, number)));
         if items.len() > MOST {
@@ -69,7 +70,7 @@ impl InvalidationOutbox {
 
     /// Some of those that wait: many that take one exchange, or one that takes more.
     pub(super) fn next(&self) -> Items {
-        let items = self.items.lock().unwrap_or_else(PoisonError::into_inner);
+        let items = self.items.lock();
         let first = items.iter().take(1);
         let small = items.iter().take_while(|(item, _)| is_small(item));
         let batch = first.chain(small.skip(1).take(BATCH - 1));
@@ -79,7 +80,7 @@ impl InvalidationOutbox {
     }
 
     pub(super) fn done(&self, delivered: &Items) {
-        let mut items = self.items.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut items = self.items.lock();
         items.retain(|item, number| delivered.get(item) != Some(number));
         let waited = self.wait(&items);
         let none = items.is_empty();

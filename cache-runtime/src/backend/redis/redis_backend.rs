@@ -1,5 +1,6 @@
+use crate::process::sync::{Mutex, RwLock};
 use std::mem::take;
-use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Handle, Id, RuntimeFlavor};
@@ -74,10 +75,7 @@ async fn look_after(
         else {
             return;
         };
-        let connections = runtime_connections
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let connections = runtime_connections.read().clone();
         let all = || {
             connections
                 .iter()
@@ -109,9 +107,7 @@ async fn look_after(
                 .iter()
                 .all(|(_, connection)| is_of_use(connection))
             {
-                let mut runtime_connections = runtime_connections
-                    .write()
-                    .unwrap_or_else(PoisonError::into_inner);
+                let mut runtime_connections = runtime_connections.write();
                 let (stay, gone): (Vec<_>, Vec<_>) = take(&mut *runtime_connections)
                     .into_iter()
                     .partition(|(_, connection)| is_of_use(connection));
@@ -166,10 +162,7 @@ impl RedisBackend {
 
     /// Whether any of the links is.
     pub(crate) fn is_up(&self) -> bool {
-        let runtime_connections = self
-            .runtime_connections
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
+        let runtime_connections = self.runtime_connections.read();
         self.background.is_up()
             || runtime_connections
                 .iter()
@@ -204,10 +197,7 @@ impl RedisBackend {
     }
 
     fn known_home(&self, runtime: &Handle) -> Option<Arc<Connection>> {
-        let runtime_connections = self
-            .runtime_connections
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
+        let runtime_connections = self.runtime_connections.read();
         let home = runtime_connections
             .iter()
             .find(|(id, _)| *id == runtime.id())?;
@@ -251,7 +241,7 @@ impl RedisBackend {
     }
 
     fn calls_often(&self, runtime: Id) -> bool {
-        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counted = self.counted.lock();
         let Some(place) = counted.iter().position(|known| known.runtime == runtime) else {
             if counted.len() >= MOST_COUNTED {
                 counted.remove(0);
@@ -276,10 +266,7 @@ impl RedisBackend {
         runtime: &Handle,
         start: impl FnOnce() -> Arc<Connection>,
     ) -> Option<Arc<Connection>> {
-        let mut runtime_connections = self
-            .runtime_connections
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut runtime_connections = self.runtime_connections.write();
         if let Some((_, home)) = runtime_connections
             .iter()
             .find(|(id, _)| *id == runtime.id())
@@ -301,10 +288,7 @@ impl RedisBackend {
     /// What this process has changed itself, none of its connections may go on believing until
     /// the push has come.
     pub(crate) fn forget(&self, invalidation: &Invalidation) {
-        let runtime_connections = self
-            .runtime_connections
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
+        let runtime_connections = self.runtime_connections.read();
         for connection in runtime_connections
             .iter()
             .map(|(_, connection)| connection)

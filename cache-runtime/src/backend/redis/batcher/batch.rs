@@ -1,6 +1,6 @@
+use crate::process::sync::{Mutex, MutexGuard};
 use std::mem::take;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use coarsetime::Instant;
@@ -34,7 +34,7 @@ impl Batch {
     }
 
     pub(super) fn pending(&self) -> MutexGuard<'_, Vec<PendingRequest>> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pending.lock()
     }
 
     /// How long until it is slow, or late, if the server stays silent.

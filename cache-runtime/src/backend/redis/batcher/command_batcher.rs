@@ -1,8 +1,9 @@
 use crate::error::Error;
+use crate::process::sync::{Mutex, MutexGuard};
 use coarsetime::Instant;
 use std::mem::replace;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 
@@ -277,6 +278,6 @@ impl CommandBatcher {
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, BatcherState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
