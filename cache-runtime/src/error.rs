@@ -74,8 +74,15 @@ impl Error {
         self.elsewhere
     }
 
-    /// Whether the same may succeed in a while.
-    pub(crate) fn is_passing(&self) -> bool {
+    /// Returns `true` if the same operation may succeed in a while: Redis is away, slow, starting, full
+    /// or busy.
+    ///
+    /// ```
+    /// let error = recached_runtime::Cache::builder().redis("nonsense").build().unwrap_err();
+    /// assert!(!error.is_transient());
+    /// ```
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
         self.passing
     }
 

@@ -14,13 +14,13 @@ mod key_buffer;
 mod key_prefix;
 #[allow(missing_docs, reason = "generated code is its only reader")]
 mod key_ref;
+pub(crate) mod keyspace;
 pub(crate) mod name;
 pub(crate) mod nearest;
 mod order;
 mod packed_ascii;
 pub(crate) mod pattern;
 mod quoting;
-mod reserved;
 pub(crate) mod secret;
 mod serializer;
 mod types;

@@ -340,7 +340,7 @@ impl Builder {
                     settings,
                     Arc::clone(&process) as Arc<dyn InvalidationSink>,
                 )?;
-                Ok(self.assemble(AnyBackend::RedisBackend(store), process, secret))
+                Ok(self.assemble(AnyBackend::Redis(store), process, secret))
             }
         }
     }
@@ -363,7 +363,7 @@ impl Builder {
     fn in_memory(&self, rules: OverrideRules, secret: Secret, off: bool) -> Cache {
         let process = self.process(rules, self.max_value_size, off, None);
         let store = MemoryBackend::new(Arc::clone(&process.near));
-        self.assemble(AnyBackend::MemoryBackend(Arc::new(store)), process, secret)
+        self.assemble(AnyBackend::Memory(Arc::new(store)), process, secret)
     }
 
     fn process(

@@ -349,7 +349,7 @@ impl Cache {
         match session.remove_matching(&pattern).await {
             Ok(removed) => report.entries = removed.entries,
             // They are out of reach, or will be when the outbox is delivered.
-            Err(error) if error.is_passing() => {}
+            Err(error) if error.is_transient() => {}
             Err(error) => return Err(error),
         }
         self.inner.backend.forget(&Invalidation::Keys(pattern));

@@ -52,7 +52,7 @@ impl Cache {
             }),
             Err(error) => {
                 let is_first = tried
-                    .replace((Instant::now(), error.is_passing()))
+                    .replace((Instant::now(), error.is_transient()))
                     .is_none();
                 let off = off();
                 // Whoever hears of it may use the cache.

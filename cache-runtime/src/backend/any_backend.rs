@@ -11,17 +11,17 @@ use crate::invalidation::request::Invalidation;
 
 /// The store of one cache.
 pub(crate) enum AnyBackend {
-    MemoryBackend(Arc<MemoryBackend>),
-    RedisBackend(RedisBackend),
+    Memory(Arc<MemoryBackend>),
+    Redis(RedisBackend),
 }
 
 impl AnyBackend {
     /// The tier that serves one call from its beginning to its end.
     pub(crate) fn session(&self, caller: Caller) -> BackendSession {
         match self {
-            Self::MemoryBackend(memory) => BackendSession::MemoryBackend(Arc::clone(memory)),
-            Self::RedisBackend(redis) => {
-                BackendSession::RedisBackend(RedisSession::new(redis.connection(caller)))
+            Self::Memory(memory) => BackendSession::Memory(Arc::clone(memory)),
+            Self::Redis(redis) => {
+                BackendSession::Redis(RedisSession::new(redis.connection(caller)))
             }
         }
     }
@@ -33,7 +33,7 @@ impl AnyBackend {
         memory: &Arc<MemoryBackend>,
     ) -> BackendSession {
         match self.session(caller) {
-            BackendSession::RedisBackend(redis) => BackendSession::LocalSession(LocalSession {
+            BackendSession::Redis(redis) => BackendSession::Local(LocalSession {
                 memory: Arc::clone(memory),
                 redis,
             }),
@@ -44,8 +44,8 @@ impl AnyBackend {
     /// Whether any call could reach it at this moment.
     pub(crate) fn is_up(&self) -> bool {
         match self {
-            Self::MemoryBackend(_) => true,
-            Self::RedisBackend(redis) => redis.is_up(),
+            Self::Memory(_) => true,
+            Self::Redis(redis) => redis.is_up(),
         }
     }
 
@@ -60,7 +60,7 @@ impl AnyBackend {
         error: Error,
     ) -> Result<(), Error> {
         match self {
-            Self::RedisBackend(redis) if error.is_passing() => {
+            Self::Redis(redis) if error.is_transient() => {
                 redis.queue(new);
                 Ok(())
             }
@@ -70,7 +70,7 @@ impl AnyBackend {
 
     /// What this process has changed itself, no connection of it may go on believing.
     pub(crate) fn forget(&self, change: &Invalidation) {
-        if let Self::RedisBackend(redis) = self {
+        if let Self::Redis(redis) = self {
             redis.forget(change);
         }
     }

@@ -20,36 +20,36 @@ use crate::process::unique_id::UniqueId;
 /// One call's way to its tier.
 #[derive(Clone)]
 pub(crate) enum BackendSession {
-    MemoryBackend(Arc<MemoryBackend>),
-    LocalSession(LocalSession),
-    RedisBackend(RedisSession),
+    Memory(Arc<MemoryBackend>),
+    Local(LocalSession),
+    Redis(RedisSession),
 }
 
 impl BackendSession {
     /// Whether the tier holds values as they are, in this process.
     pub(crate) fn is_typed(&self) -> bool {
-        !matches!(self, Self::RedisBackend(_))
+        !matches!(self, Self::Redis(_))
     }
 
     /// The session for what is sent though other invalidations wait: an invalidation trusts nothing
     /// that it reads, and must not wait behind a stream of others.
     pub(crate) fn ahead(self) -> Self {
         match self {
-            Self::MemoryBackend(memory) => Self::MemoryBackend(memory),
-            Self::LocalSession(here) => Self::LocalSession(LocalSession {
+            Self::Memory(memory) => Self::Memory(memory),
+            Self::Local(here) => Self::Local(LocalSession {
                 redis: here.redis.into_ahead(),
                 ..here
             }),
-            Self::RedisBackend(redis) => Self::RedisBackend(redis.into_ahead()),
+            Self::Redis(redis) => Self::Redis(redis.into_ahead()),
         }
     }
 
     /// Whether a change of a lease is told, so that nobody needs to ask.
     pub(crate) fn pushes(&self) -> bool {
         match self {
-            Self::MemoryBackend(_) => true,
-            Self::LocalSession(here) => here.redis.is_tracking(),
-            Self::RedisBackend(link) => link.is_tracking(),
+            Self::Memory(_) => true,
+            Self::Local(here) => here.redis.is_tracking(),
+            Self::Redis(redis) => redis.is_tracking(),
         }
     }
 
@@ -57,28 +57,28 @@ impl BackendSession {
     /// whoever changes one tells this process.
     pub(crate) fn is_coherent(&self) -> bool {
         match self {
-            Self::MemoryBackend(_) | Self::RedisBackend(_) => true,
-            Self::LocalSession(here) => here.redis.is_tracking(),
+            Self::Memory(_) | Self::Redis(_) => true,
+            Self::Local(here) => here.redis.is_tracking(),
         }
     }
 
     /// The session for what must go on while the caller's runtime is busy or blocked.
     pub(crate) fn background(&self) -> Self {
         match self {
-            Self::MemoryBackend(memory) => Self::MemoryBackend(Arc::clone(memory)),
-            Self::LocalSession(here) => Self::LocalSession(LocalSession {
+            Self::Memory(memory) => Self::Memory(Arc::clone(memory)),
+            Self::Local(here) => Self::Local(LocalSession {
                 memory: Arc::clone(&here.memory),
                 redis: here.redis.background(),
             }),
-            Self::RedisBackend(redis) => Self::RedisBackend(redis.background()),
+            Self::Redis(redis) => Self::Redis(redis.background()),
         }
     }
 
     /// How long a caller waits for a value to be stored; `None` if that is done on the spot.
     pub(crate) fn patience(&self) -> Option<Duration> {
         match self {
-            Self::MemoryBackend(_) | Self::LocalSession(_) => None,
-            Self::RedisBackend(redis) => Some(redis.patience()),
+            Self::Memory(_) | Self::Local(_) => None,
+            Self::Redis(redis) => Some(redis.patience()),
         }
     }
 
@@ -86,9 +86,9 @@ impl BackendSession {
     /// is well, and the one that it went by is not read in time.
     pub(crate) fn moves(&self, error: &Error) -> bool {
         match self {
-            Self::MemoryBackend(_) => false,
-            Self::LocalSession(here) => here.redis.moves(error),
-            Self::RedisBackend(redis) => redis.moves(error),
+            Self::Memory(_) => false,
+            Self::Local(here) => here.redis.moves(error),
+            Self::Redis(redis) => redis.moves(error),
         }
     }
 }
@@ -97,9 +97,9 @@ macro_rules! forward {
     ($($(#[$meta:meta])* async fn $name:ident(&self $(, $arg:ident: $ty:ty)*) -> $out:ty;)+) => {$(
         async fn $name(&self $(, $arg: $ty)*) -> $out {
             match self {
-                Self::MemoryBackend(tier) => tier.$name($($arg),*).await,
-                Self::LocalSession(tier) => tier.$name($($arg),*).await,
-                Self::RedisBackend(tier) => tier.$name($($arg),*).await,
+                Self::Memory(tier) => tier.$name($($arg),*).await,
+                Self::Local(tier) => tier.$name($($arg),*).await,
+                Self::Redis(tier) => tier.$name($($arg),*).await,
             }
         }
     )+};
@@ -108,17 +108,17 @@ macro_rules! forward {
 impl Backend for BackendSession {
     fn refill(&self) {
         match self {
-            Self::MemoryBackend(_) => {}
-            Self::LocalSession(here) => here.redis.refill(),
-            Self::RedisBackend(redis) => redis.refill(),
+            Self::Memory(_) => {}
+            Self::Local(here) => here.redis.refill(),
+            Self::Redis(redis) => redis.refill(),
         }
     }
 
     fn watch(&self, key: &Key) -> LeaseWatch {
         match self {
-            Self::MemoryBackend(tier) => tier.watch(key),
-            Self::LocalSession(tier) => tier.watch(key),
-            Self::RedisBackend(tier) => tier.watch(key),
+            Self::Memory(tier) => tier.watch(key),
+            Self::Local(tier) => tier.watch(key),
+            Self::Redis(tier) => tier.watch(key),
         }
     }
 
@@ -142,16 +142,16 @@ impl BackendSession {
     /// What the server tells of itself; `None` where there is none.
     pub(crate) async fn facts(&self) -> Result<Option<ServerFacts>, Error> {
         match self {
-            Self::MemoryBackend(_) | Self::LocalSession(_) => Ok(None),
-            Self::RedisBackend(redis) => redis.facts().await.map(Some),
+            Self::Memory(_) | Self::Local(_) => Ok(None),
+            Self::Redis(redis) => redis.facts().await.map(Some),
         }
     }
 
     /// Brings into force here what the fleet has set at this moment.
     pub(crate) async fn apply_overrides(&self) -> Result<(), Error> {
         match self {
-            Self::MemoryBackend(_) | Self::LocalSession(_) => Ok(()),
-            Self::RedisBackend(redis) => redis.apply_overrides().await,
+            Self::Memory(_) | Self::Local(_) => Ok(()),
+            Self::Redis(redis) => redis.apply_overrides().await,
         }
     }
 
@@ -162,8 +162,8 @@ impl BackendSession {
         fields: &[(String, Option<String>)],
     ) -> Result<bool, Error> {
         match self {
-            Self::MemoryBackend(_) | Self::LocalSession(_) => Ok(false),
-            Self::RedisBackend(redis) => redis.change_overrides(fields).await.map(|()| true),
+            Self::Memory(_) | Self::Local(_) => Ok(false),
+            Self::Redis(redis) => redis.change_overrides(fields).await.map(|()| true),
         }
     }
 }

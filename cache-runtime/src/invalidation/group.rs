@@ -6,7 +6,7 @@ use std::time::Duration;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 use crate::key::fingerprint::digest;
-use crate::key::tag_text;
+use crate::key::{keyspace, tag_text};
 use crate::process::unique_id::UniqueId;
 
 /// A set of calls that can be invalidated together, named by the key of its generation.
@@ -18,9 +18,6 @@ pub(crate) struct Group {
     life: Option<Duration>,
 }
 
-/// What stands before a tag in the key of its generation.
-const TAG: &str = ":gen:tag:";
-
 /// The least that the generation of a tag is kept. Tags are as many as users, and none of them is
 /// ever said to be the last: one that is gone costs its calls a miss.
 const TAG_LIFE: Duration = Duration::from_secs(24 * 3_600);
@@ -28,22 +25,22 @@ const TAG_LIFE: Duration = Duration::from_secs(24 * 3_600);
 impl Group {
     /// Every call of the namespace.
     pub(crate) fn everything(namespace: &str) -> Self {
-        Self::new(format!("{namespace}:gen:all"))
+        Self::new(keyspace::everything(namespace))
     }
 
     /// Every call of one function.
     pub(crate) fn function(namespace: &str, name: &str) -> Self {
-        Self::new(format!("{namespace}:gen:fn:{name}"))
+        Self::new(keyspace::function(namespace, name))
     }
 
     /// Whether every call of the namespace is in it.
     pub(crate) fn is_everything(&self) -> bool {
-        self.key.ends_with(":gen:all")
+        keyspace::is_everything(&self.key)
     }
 
     /// No calls: its generation is the id of the database.
     pub(crate) fn database(namespace: &str) -> Self {
-        Self::new(format!("{namespace}:gen:database"))
+        Self::new(keyspace::database(namespace))
     }
 
     /// The function, if it is the group of one.
@@ -53,22 +50,21 @@ impl Group {
 
     /// The function whose generation is held by this key.
     pub(crate) fn function_of_key(key: &str) -> Option<&str> {
-        let (_, rest) = key.split_once(':')?;
-        rest.strip_prefix("gen:fn:")
+        keyspace::function_of(key)
     }
 
     /// Every call with this tag, of functions whose entries live for `ttl` at most.
     pub(crate) fn tag(namespace: &str, tag: &str, ttl: Duration) -> Self {
         Self {
             life: Some(ttl.saturating_mul(2).max(TAG_LIFE)),
-            ..Self::new(format!("{namespace}{TAG}{}", tag_text(tag)))
+            ..Self::new(keyspace::tag(namespace, &tag_text(tag)))
         }
     }
 
     /// The one whose generation is held by this key.
     pub(crate) fn of_key(key: &str) -> Self {
         Self {
-            life: is_tag(key).then_some(TAG_LIFE),
+            life: keyspace::is_tag(key).then_some(TAG_LIFE),
             ..Self::new(key.to_owned())
         }
     }
@@ -100,12 +96,6 @@ impl Group {
     pub(crate) fn key(&self) -> &str {
         &self.key
     }
-}
-
-/// Whether a tag's generation is held by this key: names have no colons.
-pub(crate) fn is_tag(key: &str) -> bool {
-    key.split_once(':')
-        .is_some_and(|(_, rest)| rest.starts_with(&TAG[1..]))
 }
 
 impl fmt::Debug for Group {
@@ -149,7 +139,7 @@ mod tests {
         let function = Group::function("ns", "gen.tag");
         assert!(Group::of_key(function.key()).life().is_none());
         // What only an argument can say is no tag.
-        assert!(!is_tag("ns:f::gen:tag:1"));
+        assert!(!keyspace::is_tag("ns:f::gen:tag:1"));
     }
 
     #[test]

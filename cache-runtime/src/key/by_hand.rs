@@ -8,7 +8,7 @@ use super::escape;
 use super::hashed::hashed;
 use super::key_buffer::KeyBuffer;
 use super::key_prefix::KeyPrefix;
-use super::reserved::RESERVED;
+use super::keyspace::RESERVED;
 use super::serializer::{Position, write};
 use crate::error::{Error, ErrorKind};
 

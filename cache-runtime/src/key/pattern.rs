@@ -2,7 +2,7 @@ mod glob;
 
 use super::arguments::{PREFIX, prefix as prefix_of_long};
 use super::cache_key::{Key, split};
-use super::reserved::is_reserved;
+use super::keyspace::is_reserved;
 use crate::error::{Error, ErrorKind};
 use glob::Glob;
 pub(crate) use glob::decoded;

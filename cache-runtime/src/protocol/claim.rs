@@ -228,7 +228,7 @@ impl Call<'_> {
     pub(super) async fn announce(&self) -> Result<(), Error> {
         let variant = self.key.variant().unwrap_or_default();
         if !self.state.is_announced(variant) {
-            if matches!(self.session, BackendSession::MemoryBackend(_)) {
+            if matches!(self.session, BackendSession::Memory(_)) {
                 // In this process it takes no time.
                 self.session.announce(&self.state.name, variant).await?;
             } else {

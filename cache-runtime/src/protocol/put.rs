@@ -29,7 +29,7 @@ impl Call<'_> {
                     self.state.counters.here().puts.count();
                     Ok(())
                 }
-                Err(error) if error.is_passing() => {
+                Err(error) if error.is_transient() => {
                     self.note(Err(error));
                     let removed = self
                         .inner

@@ -87,7 +87,7 @@ impl InvalidationOutbox {
             while let Some(delivered) = under_way.join_next().await {
                 match delivered {
                     Ok(Ok(_)) => {}
-                    Ok(Err(error)) if error.is_passing() => {
+                    Ok(Err(error)) if error.is_transient() => {
                         tracing::debug!("an invalidation still waits for redis: {error}");
                         return;
                     }

@@ -55,7 +55,7 @@ impl Backend for RedisSession {
     }
 
     fn watch(&self, key: &Key) -> LeaseWatch {
-        self.push_handler.watchers.watch(key)
+        self.connection().push_handler.watchers.watch(key)
     }
 
     async fn claim(&self, claimed: &ClaimRequest<'_>) -> Result<ClaimReply, Error> {
@@ -75,7 +75,7 @@ impl Backend for RedisSession {
         };
         let rest = format!(
             "{beyond} {} {}",
-            self.config.largest_entry(),
+            self.connection().config.largest_entry(),
             u8::from(claimed.respects_pause)
         );
         let lease = claimed.key.lease();
@@ -97,19 +97,20 @@ impl Backend for RedisSession {
             let reply = match self.script(&SCRIPTS.claim, 0, claim).await? {
                 Value::Int(claimed::GRANTED) => return Ok(ClaimReply::Granted),
                 Value::Array(reply) => reply,
-                _ => return Err(self.mixed_up()),
+                _ => return Err(self.connection().mixed_up()),
             };
             let mut reply = reply.into_iter();
             match (reply.next(), reply.next()) {
                 (Some(Value::Int(claimed::GRANTED)), Some(_)) => {
-                    self.push_handler
+                    self.connection()
+                        .push_handler
                         .listener
                         .damaged(claimed.key.name(), foreign("an entry or a lease"));
                     return Ok(ClaimReply::Granted);
                 }
                 (Some(Value::Int(claimed::FOUND)), Some(Value::BulkString(entry))) => {
                     if is_of_another_call(&entry, claimed.key) {
-                        return Err(self.mixed_up());
+                        return Err(self.connection().mixed_up());
                     }
                     let left = reply.next().and_then(life).unwrap_or_default();
                     return Ok(ClaimReply::Found(StoredEntry::Encoded(entry), left));
@@ -123,7 +124,10 @@ impl Backend for RedisSession {
                 // from Redis.
                 (Some(Value::Int(claimed::OTHER_STAMP)), Some(Value::BulkString(held))) => {
                     for group in claimed.groups {
-                        self.push_handler.generations.forget(group.key());
+                        self.connection()
+                            .push_handler
+                            .generations
+                            .forget(group.key());
                     }
                     if self.stamp(claimed.groups).await? != claimed.header.stamp() {
                         return Ok(ClaimReply::Stale);
@@ -252,7 +256,7 @@ impl RedisSession {
     fn is_one(&self, reply: &Value) -> Result<bool, Error> {
         match reply {
             Value::Int(done) => Ok(*done == 1),
-            _ => Err(self.mixed_up()),
+            _ => Err(self.connection().mixed_up()),
         }
     }
 
@@ -273,7 +277,7 @@ impl RedisSession {
         let (others, lost) = self.other_variants(key, known);
         if lost {
             // The registry may have lost variants: invalidate the whole function.
-            let function = Group::function(&self.config.namespace, key.name());
+            let function = Group::function(&self.connection().config.namespace, key.name());
             self.change(&[function]).await?;
         }
         if !others.is_empty() {
@@ -319,7 +323,7 @@ impl RedisSession {
             }
         });
         changed.await?;
-        self.names.changed(groups);
+        self.connection().names.changed(groups);
         Ok(())
     }
 
@@ -327,7 +331,7 @@ impl RedisSession {
     fn unlinked(&self, replies: Vec<Value>) -> Result<u64, Error> {
         let replies = Value::Array(replies).extract_error();
         let counts = replies.and_then(|replies| Ok(redis::from_redis_value::<Vec<u64>>(replies)?));
-        let counts = counts.map_err(|error| self.error(&error))?;
+        let counts = counts.map_err(|error| self.connection().error(&error))?;
         Ok(counts.iter().skip(1).step_by(2).sum())
     }
 }

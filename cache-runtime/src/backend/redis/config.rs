@@ -7,6 +7,7 @@ use super::health::Health;
 use super::tls_config::TlsConfig;
 use super::topology::Topology;
 use crate::entry::header::HEADER;
+use crate::key::keyspace;
 
 /// Configuration of a cache's Redis backend.
 pub(crate) struct RedisConfig {
@@ -25,11 +26,11 @@ pub(crate) struct RedisConfig {
 
 impl RedisConfig {
     pub(super) fn names_key(&self) -> String {
-        format!("{}:functions", self.namespace)
+        keyspace::functions(&self.namespace)
     }
 
-    pub(super) fn settings_key(&self) -> String {
-        format!("{}:settings", self.namespace)
+    pub(super) fn overrides_key(&self) -> String {
+        keyspace::overrides(&self.namespace)
     }
 
     /// Maximum size of an entry in bytes, header included. A larger entry is not read to its end,

@@ -10,7 +10,7 @@ impl RedisSession {
     /// Reads all overrides of the fleet in pieces, each with its own time limit, and no more than
     /// one field beyond [`MOST`].
     pub(super) async fn fleet_overrides(&self) -> Result<Vec<(String, String)>, Error> {
-        let key = self.config.settings_key();
+        let key = self.connection().config.overrides_key();
         let key = key.as_str();
         let mut all = Vec::new();
         let mut cursor = ENDS.to_vec();
@@ -40,7 +40,7 @@ impl RedisSession {
         &self,
         fields: &[(String, Option<String>)],
     ) -> Result<(), Error> {
-        let key = self.config.settings_key();
+        let key = self.connection().config.overrides_key();
         let key = key.as_str();
         // On the background connection, which receives the pushes of changes.
         let background = self.background();
@@ -67,10 +67,19 @@ impl RedisSession {
     pub(crate) async fn apply_overrides(&self) -> Result<(), Error> {
         let background = self.background();
         loop {
-            let told = background.push_handler.listener.overrides_version();
+            let told = background
+                .connection()
+                .push_handler
+                .listener
+                .overrides_version();
             let all = background.fleet_overrides().await?;
             // If another reading was applied meanwhile, their order is unknown: read again.
-            if background.push_handler.listener.overrides(told, all) {
+            if background
+                .connection()
+                .push_handler
+                .listener
+                .overrides(told, all)
+            {
                 return Ok(());
             }
         }

@@ -4,8 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use quick_cache::DefaultHashBuilder;
 
-use crate::invalidation::group::{GenerationStamp, Group, is_tag};
+use crate::invalidation::group::{GenerationStamp, Group};
 use crate::key::fingerprint::digest;
+use crate::key::keyspace::is_tag;
 use crate::process::unique_id::UniqueId;
 
 /// Maximum number of groups kept. Beyond it, all are dropped and read again.

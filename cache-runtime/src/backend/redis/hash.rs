@@ -28,7 +28,7 @@ impl RedisSession {
         });
         match piece.await {
             Ok(piece) => Ok(Ok(piece)),
-            Err(error) if error.kind() == ErrorKind::Server && !error.is_passing() => {
+            Err(error) if error.kind() == ErrorKind::Server && !error.is_transient() => {
                 Ok(Err(error))
             }
             Err(error) => Err(error),

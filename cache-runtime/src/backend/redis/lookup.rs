@@ -23,7 +23,7 @@ impl RedisSession {
         groups: &[Group],
         key: Option<(&Key, ReadMode)>,
     ) -> Result<LookupReply, Error> {
-        let generations = &self.push_handler.generations;
+        let generations = &self.connection().push_handler.generations;
         if let Some((stamp, version)) = generations.now(groups) {
             let seen = match key {
                 None => RawEntry::default(),
@@ -45,8 +45,8 @@ impl RedisSession {
         groups: &[Group],
         key: Option<(&Key, ReadMode)>,
     ) -> Result<LookupReply, Error> {
-        let generations = &self.push_handler.generations;
-        let handle = match self.handle_now() {
+        let generations = &self.connection().push_handler.generations;
+        let handle = match self.connection().handle_now() {
             Some(handle) => handle?,
             // It is still connecting.
             None => self.exchange(|handle| async move { Ok(handle) }).await?,
@@ -65,7 +65,7 @@ impl RedisSession {
             get.arg(groups[*place].key());
             vec![get]
         };
-        let most = self.config.largest_entry();
+        let most = self.connection().config.largest_entry();
         let mut parts: Vec<Vec<Cmd>> = wanted.iter().map(generation).collect();
         if let Some((key, look)) = key {
             parts.push(ask(key, look, most).collect());
@@ -73,7 +73,7 @@ impl RedisSession {
         let replies = self.commands(parts, 0, false).await?;
         let mut replies = replies.into_iter().map(Ok);
         let read = read_all(&mut replies, wanted.len(), key, most);
-        let (answers, seen) = read.map_err(|error| self.error(&error))?;
+        let (answers, seen) = read.map_err(|error| self.connection().error(&error))?;
         let mut nonces = Vec::with_capacity(answers.len());
         for ((place, _), answer) in wanted.iter().zip(answers) {
             let group = &groups[*place];
@@ -109,11 +109,12 @@ impl RedisSession {
             make
         };
         let reply = self.script(&SCRIPTS.generation, 0, make).await?;
-        let (made, damaged): (Vec<u8>, u8) =
-            redis::from_redis_value(reply).map_err(|error| self.error(&error.into()))?;
+        let (made, damaged): (Vec<u8>, u8) = redis::from_redis_value(reply)
+            .map_err(|error| self.connection().error(&error.into()))?;
         if damaged == 1 {
             let function = group.function_name().unwrap_or("*");
-            self.push_handler
+            self.connection()
+                .push_handler
                 .listener
                 .damaged(function, foreign("a generation"));
         }

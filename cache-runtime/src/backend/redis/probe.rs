@@ -7,6 +7,7 @@ use super::pool::field;
 use super::session::RedisSession;
 use super::topology::Topology;
 use crate::error::Error;
+use crate::key::keyspace;
 
 /// Round trips of which the median is taken.
 const PINGS: usize = 11;
@@ -72,13 +73,13 @@ impl RedisSession {
         let mut facts = ServerFacts {
             infos: Vec::new(),
             protocol: 2,
-            tracking: self.is_tracking(),
+            tracking: self.connection().is_tracking(),
             primaries: places.len(),
             round_trip: trips[PINGS / 2],
             missing: Vec::new(),
             refused: Vec::new(),
             elsewhere: false,
-            lent: matches!(self.config.topology, Topology::ExternalPool(_)),
+            lent: matches!(self.connection().config.topology, Topology::ExternalPool(_)),
         };
         if let Ok(hello) = self.say(cmd("HELLO")).await? {
             facts.protocol = field(hello, "proto").unwrap_or(2);
@@ -90,31 +91,35 @@ impl RedisSession {
                 Ok(info) => facts
                     .infos
                     .extend(redis::from_redis_value(info).map(ServerInfo)),
-                Err(error) => facts.refused(&error, "info", &self.config.namespace),
+                Err(error) => facts.refused(&error, "info", &self.connection().config.namespace),
             }
         }
         for (right, command) in self.trials() {
             if let Err(error) = self.say(command).await? {
-                facts.refused(&error, right, &self.config.namespace);
+                facts.refused(&error, right, &self.connection().config.namespace);
             }
         }
         // Ends nothing: it is for those who are not tracked.
         if !facts.tracking
             && let Err(error) = self.say(tracking("OFF")).await?
         {
-            facts.refused(&error, "client|tracking", &self.config.namespace);
+            facts.refused(
+                &error,
+                "client|tracking",
+                &self.connection().config.namespace,
+            );
         }
-        if self.config.topology.moves()
+        if self.connection().config.topology.moves()
             && let Err(error) = self.say(cmd("ROLE")).await?
         {
-            facts.refused(&error, "role", &self.config.namespace);
+            facts.refused(&error, "role", &self.connection().config.namespace);
         }
         if places
             .iter()
             .all(|place| *place != NodeAddress::LocalSession)
             && let Err(error) = self.say(cmd("ASKING")).await?
         {
-            facts.refused(&error, "asking", &self.config.namespace);
+            facts.refused(&error, "asking", &self.connection().config.namespace);
         }
         Ok(facts)
     }
@@ -151,8 +156,8 @@ impl RedisSession {
     /// All that the cache sends, on keys that nobody else uses, in an order that leaves nothing
     /// behind: each with the right that it takes.
     fn trials(&self) -> Vec<(&'static str, Cmd)> {
-        let namespace = &self.config.namespace;
-        let entry = format!("{namespace}:gen:check");
+        let namespace = &self.connection().config.namespace;
+        let entry = keyspace::check(namespace);
         let lease = format!("{{{entry}}}:lease");
         let config = format!("{entry}:settings");
         let command = |words: &[&str]| {

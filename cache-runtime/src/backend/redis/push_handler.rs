@@ -9,12 +9,13 @@ use super::generations::{ConnectionEpoch, Generations};
 use crate::backend::invalidation_sink::InvalidationSink;
 use crate::backend::lease_watch::LeaseWatchers;
 use crate::key::Key;
+use crate::key::keyspace;
 
 /// Where the pushes of one connection arrive: in its reader, before any later reply.
 pub(crate) struct PushHandler {
     generations_prefix: String,
     names_key: String,
-    settings_key: String,
+    overrides_key: String,
     pub(super) listener: Arc<dyn InvalidationSink>,
     pub(crate) generations: Generations,
     pub(crate) watchers: Arc<LeaseWatchers>,
@@ -35,9 +36,9 @@ impl PushHandler {
         listener: Arc<dyn InvalidationSink>,
     ) -> Self {
         Self {
-            generations_prefix: format!("{namespace}:gen:"),
+            generations_prefix: keyspace::generations(namespace),
             names_key: names_key.to_owned(),
-            settings_key: format!("{namespace}:settings"),
+            overrides_key: keyspace::overrides(namespace),
             listener,
             generations: Generations::default(),
             watchers: Arc::default(),
@@ -158,7 +159,7 @@ impl PushHandler {
             self.listener.group_changed(key);
         } else if key == self.names_key {
             self.lose_names();
-        } else if key == self.settings_key {
+        } else if key == self.overrides_key {
             self.keep_overrides_changed();
             self.doubt.notify_one();
         } else {

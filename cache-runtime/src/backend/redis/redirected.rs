@@ -19,6 +19,7 @@ use super::supervisor::connect;
 use crate::backend::redis::generations::ConnectionEpoch;
 use crate::error::{Error, ErrorKind};
 use crate::key::Key;
+use crate::key::keyspace;
 use crate::process::unique_id::UniqueId;
 
 /// The longest pause between two attempts to connect: there is another way for its calls.
@@ -99,7 +100,7 @@ async fn is_heard(connection: &Connection, checkout: &mut Checkout) -> Result<()
         .0
         .map(|byte| format!("{byte:02x}"))
         .concat();
-    let key = Key::of(&format!("{}:gen:heard:{name}", connection.config.namespace));
+    let key = Key::of(&keyspace::redirection(&connection.config.namespace, &name));
     let lease = key.lease();
     let mut watch = connection.push_handler.watchers.watch(&key);
     let (mut get, mut set) = (cmd("GET"), cmd("SET"));

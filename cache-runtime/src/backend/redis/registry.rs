@@ -33,11 +33,11 @@ impl RedisSession {
     /// Adds a name for the first time in this process.
     pub(super) async fn announce_name(&self, name: &str, variant: &str) -> Result<(), Error> {
         let names = [(name.to_owned(), variant.to_owned())];
-        let changes = self.push_handler.names_changes();
+        let changes = self.connection().push_handler.names_changes();
         self.announce_names(&names, false).await?;
-        self.names.add(name, variant);
+        self.connection().names.add(name, variant);
         // Lost between the reply and this moment, it is restored by nobody else.
-        match self.push_handler.names_changes() == changes {
+        match self.connection().push_handler.names_changes() == changes {
             true => Ok(()),
             false => self.announce_names(&names, true).await,
         }
@@ -49,7 +49,7 @@ impl RedisSession {
         names: &[(String, String)],
         again: bool,
     ) -> Result<(), Error> {
-        let key = self.config.names_key();
+        let key = self.connection().config.names_key();
         let header = match again {
             true => format!("{MARK}{:032x}", u128::from_be_bytes(UniqueId::fresh().0)),
             false => String::new(),
@@ -74,10 +74,16 @@ impl RedisSession {
     /// All names, read in pieces: each has its own patience. Skips and reports fields that are no
     /// text, and reads no more than twice [`MOST_NAMES`]: a scan may return a field twice.
     pub(super) async fn known_names(&self) -> Result<KnownNames, Error> {
-        let key = self.config.names_key();
+        let key = self.connection().config.names_key();
         let key = key.as_str();
         let mut known = KnownNames::default();
-        let mut missing: HashSet<String> = self.names.announced().into_iter().map(first).collect();
+        let mut missing: HashSet<String> = self
+            .connection()
+            .names
+            .announced()
+            .into_iter()
+            .map(first)
+            .collect();
         let (mut read, mut unreadable) = (0, 0);
         let mut cursor = ENDS.to_vec();
         loop {
@@ -97,8 +103,8 @@ impl RedisSession {
                 } else if let Ok(name) = String::from_utf8(name) {
                     missing.remove(&name);
                     let value = String::from_utf8_lossy(&value);
-                    known.incomplete |=
-                        header(&value).is_some_and(|header| self.names.is_in_doubt(&name, header));
+                    known.incomplete |= header(&value)
+                        .is_some_and(|header| self.connection().names.is_in_doubt(&name, header));
                     known.names.push(name);
                 } else {
                     unreadable += 1;
@@ -112,7 +118,7 @@ impl RedisSession {
                     let text =
                         format!("{unreadable} names in `{key}` are no text and were skipped");
                     let error = Error::new(ErrorKind::Server, text);
-                    self.push_handler.listener.damaged("*", error);
+                    self.connection().push_handler.listener.damaged("*", error);
                 }
                 return Ok(known);
             }
@@ -124,7 +130,8 @@ impl RedisSession {
     pub(super) fn ask_variants(&self, key: &Key) -> Option<Cmd> {
         key.variant()?;
         let mut get = cmd("HGET");
-        get.arg(self.config.names_key()).arg(key.name());
+        get.arg(self.connection().config.names_key())
+            .arg(key.name());
         Some(get)
     }
 
@@ -141,9 +148,11 @@ impl RedisSession {
         };
         let text = known.as_deref().unwrap_or_default();
         let has_own = text.split(' ').any(|variant| variant == own);
-        let in_doubt =
-            header(text).is_some_and(|header| self.names.is_in_doubt(key.name(), header));
-        let lost = in_doubt || known.is_none() || !has_own && self.names.contains(key.name(), own);
+        let in_doubt = header(text)
+            .is_some_and(|header| self.connection().names.is_in_doubt(key.name(), header));
+        let lost = in_doubt
+            || known.is_none()
+            || !has_own && self.connection().names.contains(key.name(), own);
         let others = text.split(' ');
         let others = others.filter(|variant| *variant != own && !variant.starts_with(MARK));
         let others = others.filter_map(|variant| key.in_variant(variant));

@@ -1,5 +1,4 @@
 use std::future::Future;
-use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -79,6 +78,11 @@ impl RedisSession {
         }
     }
 
+    /// Whether Redis pushes changes of what this session reads.
+    pub(crate) fn is_tracking(&self) -> bool {
+        self.connection().is_tracking()
+    }
+
     /// Goes by the link on our own runtime from now on, if this error says that it would succeed
     /// there; whether it does so now for the first time.
     pub(crate) fn moves(&self, error: &Error) -> bool {
@@ -134,7 +138,7 @@ impl RedisSession {
     pub(super) async fn entry(&self, key: &Key, look: ReadMode) -> Result<RawEntry, Error> {
         match self.ask(BatchRequest::Lookup(key.clone(), look), 0).await? {
             BatchReply::Entry(seen) => Ok(seen),
-            BatchReply::Values(_) => Err(self.mixed_up()),
+            BatchReply::Values(_) => Err(self.connection().mixed_up()),
         }
     }
 
@@ -147,7 +151,7 @@ impl RedisSession {
         urgent: bool,
     ) -> Result<Vec<Value>, Error> {
         #[cfg(feature = "cluster")]
-        if parts.len() > 1 && self.batchers.is_parted() {
+        if parts.len() > 1 && self.connection().batchers.is_parted() {
             let asked = parts
                 .into_iter()
                 .map(|part| Box::pin(self.commands(vec![part], bytes, urgent)));
@@ -159,7 +163,7 @@ impl RedisSession {
             .await?
         {
             BatchReply::Values(values) => Ok(values),
-            BatchReply::Entry(_) => Err(self.mixed_up()),
+            BatchReply::Entry(_) => Err(self.connection().mixed_up()),
         }
     }
 
@@ -183,7 +187,11 @@ impl RedisSession {
             }
             Submission::Refused { first } => {
                 if first {
-                    self.config.health.observer().notify(&Event::Overloaded);
+                    self.connection()
+                        .config
+                        .health
+                        .observer()
+                        .notify(&Event::Overloaded);
                 }
                 Err(refused())
             }
@@ -191,7 +199,7 @@ impl RedisSession {
     }
 
     async fn ask_alone(&self, request: BatchRequest) -> Result<BatchReply, Error> {
-        let most = self.config.largest_entry();
+        let most = self.connection().config.largest_entry();
         self.exchange(|mut handle| async move {
             match request {
                 BatchRequest::Lookup(key, look) => {
@@ -226,7 +234,7 @@ impl RedisSession {
                 })
                 .await
             }
-            reply => reply.map_err(|error| self.error(&error)),
+            reply => reply.map_err(|error| self.connection().error(&error)),
         }
     }
 
@@ -255,13 +263,5 @@ impl Clone for RedisSession {
             moved: AtomicBool::new(self.moved.load(Ordering::Relaxed)),
             ..Self::new(Arc::clone(&self.home))
         }
-    }
-}
-
-impl Deref for RedisSession {
-    type Target = Connection;
-
-    fn deref(&self) -> &Connection {
-        self.connection()
     }
 }

@@ -39,7 +39,7 @@ impl RedisSession {
         pattern: &KeyPattern,
         leases: bool,
     ) -> Result<RemovedEntries, Error> {
-        let glob = pattern.redis_match(&self.config.namespace);
+        let glob = pattern.redis_match(&self.connection().config.namespace);
         let glob = glob.as_str();
         let mut cursor = b"0".to_vec();
         let mut removed = RemovedEntries::default();
@@ -67,9 +67,13 @@ impl RedisSession {
                     };
                     match Key::of_lease(key) {
                         Some(entry) => {
-                            leases && pattern.matches_text(&self.config.namespace, entry)
+                            leases
+                                && pattern.matches_text(&self.connection().config.namespace, entry)
                         }
-                        None => !leases && pattern.matches_text(&self.config.namespace, key),
+                        None => {
+                            !leases
+                                && pattern.matches_text(&self.connection().config.namespace, key)
+                        }
                     }
                 })
                 .collect();

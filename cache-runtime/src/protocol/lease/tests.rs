@@ -26,7 +26,7 @@ impl Bed {
     fn new() -> Self {
         let near = Arc::new(NearCache::new(10, 10_000, 1_000));
         Self {
-            session: BackendSession::MemoryBackend(Arc::new(MemoryBackend::new(near))),
+            session: BackendSession::Memory(Arc::new(MemoryBackend::new(near))),
             groups: [Group::function("ns", "user")].into(),
             key: Key::of("ns:user:1"),
             flights: Arc::new(SingleFlight::new()),
