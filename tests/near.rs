@@ -37,7 +37,7 @@ fn near_hits(cache: &Cache) -> u64 {
     cache.stats().total.near_hits
 }
 
-/// Whether a call is answered in the process, once its value has been computed.
+/// Returns `true` if a call is answered in the process, once its value has been computed.
 async fn is_kept(cache: &Cache, key: &str, policy: Policy) -> bool {
     let source = AtomicU64::new(1);
     let before = near_hits(cache);

@@ -259,7 +259,7 @@ fn tenth<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     u32::deserialize(deserializer).map(|value| value * 11)
 }
 
-/// Whether an observer is told that what is stored is read back as another value.
+/// Returns `true` if an observer is told that what is stored is read back as another value.
 async fn reads_back_otherwise<T>(backend: &Backend, name: &str, value: T) -> bool
 where
     T: Clone + Debug + PartialEq + Serialize + for<'a> Deserialize<'a> + Send + Sync + 'static,

@@ -199,7 +199,7 @@ impl OptionValue for Entry {
 }
 
 impl Args {
-    /// Whether a computation may go on beside its caller.
+    /// Returns `true` if a computation may go on beside its caller.
     pub(crate) fn goes_on(&self) -> Option<(&'static str, Place)> {
         let ahead = self.refresh_ahead.as_ref().map(|Eagerness(of)| of.span());
         let stale = self.stale_while_revalidate.as_ref().map(Span::span);
@@ -215,8 +215,8 @@ impl Args {
         .find_map(|(name, span)| Some((name, span?)))
     }
 
-    /// Whether calls that differ in this differ in their keys, as far as can be seen. `root` is the
-    /// argument it begins with.
+    /// Returns `true` if calls that differ in this differ in their keys, as far as can be seen.
+    /// `root` is the argument it begins with.
     pub(crate) fn is_keyed(&self, expr: &Expr, root: &Ident) -> bool {
         let text = |of: &Expr| match of {
             Expr::Reference(of) => of.expr.to_token_stream().to_string(),
@@ -231,7 +231,7 @@ impl Args {
         }
     }
 
-    /// Whether an expression among the options may mean an argument of this name.
+    /// Returns `true` if an expression among the options may mean an argument of this name.
     pub(crate) fn mention(&self, name: &Ident) -> bool {
         let name = name.to_string();
         self.all_tokens().any(|tokens| mentions(tokens, &name))

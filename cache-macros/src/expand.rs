@@ -65,11 +65,11 @@ impl<'a> Expansion<'a> {
         } = function;
         let returns = function.returns();
         let (kind, begin) = (self.kind(), self.begin());
-        // What is wrong with the return type is told there, and once: all that asks something of
-        // it has its place.
+        // Errors about the return type are reported there, and once: all code that requires
+        // something of it has its place.
         let (private, there) = (self.private(), self.there());
         let value = quote_spanned!(there=> <#returns as #private::Returns<#kind>>::Value);
-        // First of all that asks something of it: what is told once is not told again.
+        // First of all requirements, so that the same error is not repeated.
         let check = quote_spanned!(there=> let _ = ::core::marker::PhantomData::<#value>;);
         let judge = match (&args.store_if, &args.ttl_with) {
             (None, None) => quote_spanned!(there=> #private::always),
@@ -208,7 +208,7 @@ impl<'a> Expansion<'a> {
     }
 
     /// The place of the return type, for generated code. One with that of [`local`](Self::local):
-    /// the compiler tells again what it has told at another.
+    /// the compiler repeats its errors.
     fn there(&self) -> Span {
         match &self.function.sig.output {
             ReturnType::Default => Span::mixed_site(),
@@ -238,7 +238,7 @@ impl<'a> Expansion<'a> {
         let key = self.key();
         let (arguments, call) = (self.local("arguments"), self.local("call"));
         let cache = args.cache.iter().map(|cache| {
-            // Its own place: what is wrong with it is told there.
+            // A span of its own, so that errors underline it.
             let cache = quote_spanned!(cache.span()=> &#cache);
             quote!(#private::Call::cache(&mut #call, #cache);)
         });

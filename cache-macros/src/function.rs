@@ -25,7 +25,7 @@ pub(crate) struct Function {
 
 /// A parameter as the key and the companion know it.
 pub(crate) struct Argument {
-    /// What generated code calls it.
+    /// Its name in generated code.
     pub(crate) name: Ident,
     /// The pattern that stood there, where the name is ours.
     pattern: Option<Pat>,
@@ -33,7 +33,7 @@ pub(crate) struct Argument {
 }
 
 impl Argument {
-    /// Whether options can mean it by this name.
+    /// Returns `true` if options can mean it by this name.
     pub(crate) fn is_called(&self, name: &Ident) -> bool {
         self.called().is_some_and(|own| own.unraw() == name.unraw())
     }
@@ -134,7 +134,7 @@ impl Function {
         arguments
     }
 
-    /// Whether it is a plain function that asks who calls it.
+    /// Returns `true` if it is a plain function that asks who calls it.
     pub(crate) fn is_tracked(&self) -> bool {
         !self.is_async() && self.track_caller().is_some()
     }
@@ -176,17 +176,18 @@ impl Function {
         self.braced(quote_spanned!(there=> #lets let #returned #ty = #body; #returned))
     }
 
-    /// Whether its value comes from a future, its own or a boxed one.
+    /// Returns `true` if its value comes from a future, its own or a boxed one.
     pub(crate) fn is_async(&self) -> bool {
         self.sig.asyncness.is_some() || self.is_boxed()
     }
 
-    /// Whether it is a plain function that gives a boxed future, as `#[async_trait]` makes them.
+    /// Returns `true` if it is a plain function that gives a boxed future, as `#[async_trait]`
+    /// makes them.
     pub(crate) fn is_boxed(&self) -> bool {
         self.sig.asyncness.is_none() && boxed_output(&self.sig.output).is_some()
     }
 
-    /// What it returns, or what its boxed future gives; `()` where it says nothing.
+    /// Return type, or the output of the boxed future; `()` if none is written.
     pub(crate) fn returns(&self) -> Type {
         match &self.sig.output {
             ReturnType::Default => parse_quote!(()),
@@ -320,7 +321,7 @@ fn is_unit(ty: &Type) -> bool {
     matches!(ty, Type::Tuple(tuple) if tuple.elems.is_empty())
 }
 
-/// Whether a variable may be said to have it.
+/// Returns `true` if a variable may be said to have it.
 fn is_nameable(ty: &Type) -> bool {
     !mentions_impl(ty) && !matches!(ty, Type::Never(_))
 }

@@ -84,7 +84,7 @@ impl Args {
         Ok(())
     }
 
-    /// What is wrong in the light of the function.
+    /// Errors in view of the function.
     fn check(&self, function: &Function) -> Vec<Error> {
         let mut errors = Vec::new();
         if let Some(constness) = &function.sig.constness {
@@ -185,7 +185,7 @@ impl Args {
     }
 }
 
-/// Generated code at another place, where something wrong with it is told.
+/// Generated code with another span, so that errors underline it.
 fn at(tokens: &TokenStream, there: Span) -> TokenStream {
     let tokens = tokens.clone().into_iter().map(|mut token| {
         token.set_span(token.span().located_at(there));

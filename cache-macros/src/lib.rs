@@ -13,13 +13,13 @@ mod template;
 
 use proc_macro::TokenStream;
 
-/// Memoizes a function. What it takes is told on its page in the facade.
+/// Memoizes a function. The facade documents its options.
 #[proc_macro_attribute]
 pub fn cached(options: TokenStream, item: TokenStream) -> TokenStream {
     expand::cached(options.into(), item.into()).into()
 }
 
-/// Invalidates once a function has succeeded. What it takes is told on its page in the facade.
+/// Invalidates when a function has succeeded. The facade documents its options.
 #[proc_macro_attribute]
 pub fn invalidates(options: TokenStream, item: TokenStream) -> TokenStream {
     invalidates::invalidates(options.into(), item.into()).into()

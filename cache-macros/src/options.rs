@@ -14,7 +14,7 @@ pub(crate) fn each(
         while !input.is_empty() {
             if let Err(error) = option(input) {
                 errors.push(error);
-                // On to the next option, so that all mistakes are told at once.
+                // Continues with the next option, so that all mistakes are reported at once.
                 while !input.is_empty() && !input.peek(Token![,]) {
                     input.parse::<TokenTree>()?;
                 }
@@ -31,7 +31,7 @@ pub(crate) fn each(
     errors
 }
 
-/// What to say of an unknown option.
+/// Returns the message for an unknown option.
 pub(crate) fn nearest(name: &str, options: &[&str]) -> String {
     let nearest = options.iter().min_by_key(|option| distance(name, option));
     match nearest {

@@ -7,7 +7,7 @@ use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::{Expr, GenericArgument, PathArguments, Stmt, Type, parse_quote};
 
-/// What may not be mentioned.
+/// Names that a const can't mention.
 pub(crate) struct Scope {
     /// The function's own type and const parameters.
     pub(crate) parameters: Vec<String>,
@@ -56,8 +56,8 @@ impl Scope {
         known(self.reduce_head(returns, true))
     }
 
-    /// Whether it is a type that may ask something of its arguments which nothing else in their
-    /// place has: `struct Page<T: Row>`, `struct Matrix<const SIZE: usize>`.
+    /// Returns `true` if it is a type that may ask something of its arguments which nothing else in
+    /// their place has: `struct Page<T: Row>`, `struct Matrix<const SIZE: usize>`.
     fn may_ask(&self, ty: &Type) -> bool {
         let path = match ty {
             Type::Path(path) => path,
@@ -131,7 +131,7 @@ impl Scope {
         Type::Path(path)
     }
 
-    /// What may stand in the place of a const parameter.
+    /// A value that can replace a const parameter.
     fn constant(&self, argument: &GenericArgument) -> Option<Expr> {
         let name = match argument {
             GenericArgument::Type(Type::Path(path)) => path.path.get_ident()?.to_string(),

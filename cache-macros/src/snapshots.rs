@@ -1,4 +1,4 @@
-//! What the attribute writes, one file a mode; `UPDATE_SNAPSHOTS=1` writes them anew.
+//! Expansions of the attribute, one file per mode; `UPDATE_SNAPSHOTS=1` writes them anew.
 
 use std::path::Path;
 use std::{env, fs};

@@ -1,4 +1,4 @@
-//! The types and functions that a program uses.
+//! Public types and functions of the cache.
 
 pub mod blocking;
 pub(crate) mod builder;

@@ -1,7 +1,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-/// What went wrong in the cache.
+/// An error of the cache itself.
 ///
 /// A cached function never returns this: its callers get the function's own result. It is
 /// returned where somebody asks something of the cache itself: building it, invalidating,
@@ -34,7 +34,7 @@ pub enum ErrorKind {
     Encode,
     /// A value takes more than the cache's `max_value_size` when it is written.
     Oversized,
-    /// What is stored can't be read as the type asked for.
+    /// A stored value can't be read as the requested type.
     Decode,
     /// Two places use one function name.
     NameTaken,
@@ -69,7 +69,7 @@ impl Error {
         self
     }
 
-    /// Whether the same would succeed on another connection.
+    /// Returns `true` if the same would succeed on another connection.
     pub(crate) fn is_elsewhere(&self) -> bool {
         self.elsewhere
     }

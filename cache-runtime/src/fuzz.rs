@@ -1,4 +1,4 @@
-//! What must hold for any bytes: the targets of `fuzz/`, and of tests that are bounded.
+//! Properties of any bytes: the targets of `fuzz/`, and of bounded tests.
 //!
 //! Compiled under `--cfg fuzzing` and for tests only.
 

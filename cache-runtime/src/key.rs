@@ -1,7 +1,7 @@
 //! Keys: which entry is whose.
 //!
-//! `{namespace}:{name}@{variant}[<{types}>]:{arguments}`. Two different calls never share a key, and
-//! a call has the same key in every process of one release; of another release it may differ in
+//! `{namespace}:{name}@{variant}[<{types}>]:{arguments}`. Two different calls never share a key,
+//! and a call has the same key in every process of one release; of another release it may differ in
 //! the variant.
 
 mod arguments;

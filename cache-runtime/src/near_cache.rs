@@ -26,14 +26,14 @@ use crate::values::value_kind::Erased;
 /// The one reason.
 const OFF: &str = "the server tells of no changes (no RESP3, or a proxy between)";
 
-/// What an entry weighs besides its value, in bytes: its slot, its key, the allocator.
+/// Weight of an entry besides its value, in bytes: its slot, its key, the allocator.
 const OVERHEAD: usize = 192;
 
 fn overhead(key: &Key) -> u64 {
     (OVERHEAD + key.as_str().len()) as u64
 }
 
-/// What share of a shard is for entries that are used: the largest it takes in.
+/// Share of a shard for entries in use, which bounds the largest entry.
 const HOT: f64 = 0.97;
 
 /// Entries that have room in one shard.
@@ -50,7 +50,7 @@ fn shards(bytes: u64, largest: u64) -> usize {
 /// Bounded by entries and by bytes; what has not been used for longest goes first.
 pub(crate) struct NearCache {
     entries: quick_cache::sync::Cache<CopySlot, NearCopy, Weight, DefaultHashBuilder, CarryOut>,
-    /// What an entry weighs that still has room in one shard.
+    /// Largest weight of an entry that fits one shard.
     largest: u64,
     inserted: Counter,
     invalidated: Counter,
@@ -58,7 +58,7 @@ pub(crate) struct NearCache {
     off: AtomicBool,
     /// Until when copies are served, in ticks of the clock.
     trusted: AtomicU64,
-    /// Ends the time that copies outlive the connection that vouched for them.
+    /// Ends the time during which copies outlive their connection.
     drift: Mutex<Option<AbortHandle>>,
 }
 
@@ -72,7 +72,7 @@ pub(crate) struct NearCopy {
     until: Instant,
 }
 
-/// What an entry is found by; the rest of it a hit does not touch.
+/// The part of an entry that lookups compare; a hit does not touch the rest.
 struct CopySlot {
     fingerprint: Fingerprint,
     apart: Box<Apart>,
@@ -131,7 +131,7 @@ impl Weighter<CopySlot, NearCopy> for Weight {
 #[derive(Clone)]
 struct CarryOut;
 
-/// What was evicted or replaced, to be dropped once no lock is held.
+/// Evicted and replaced values, to be dropped once no lock is held.
 #[derive(Default)]
 #[must_use = "dropping it runs the user's code: under no lock"]
 pub(crate) struct Evicted(Vec<(CopySlot, NearCopy)>);
@@ -152,7 +152,7 @@ impl Lifecycle<CopySlot, NearCopy> for CarryOut {
     }
 }
 
-/// What no stamp is taken for.
+/// A value that no stamp has.
 const UNKNOWN: u64 = 0;
 
 /// The generations of a function as this process knows them: what its copies must have been
@@ -165,7 +165,7 @@ impl KnownStamp {
         self.0.store(stamp.half().0, Ordering::Release);
     }
 
-    /// Whether they were known.
+    /// Returns `true` if they were known.
     pub(crate) fn forget(&self) -> bool {
         self.0.swap(UNKNOWN, Ordering::AcqRel) != UNKNOWN
     }
@@ -233,7 +233,7 @@ impl NearCache {
         sealed.open().filter(|_| fresh).cloned()
     }
 
-    /// Whether a copy that expires then is served now.
+    /// Returns `true` if a copy that expires then is served now.
     #[inline]
     fn is_served(&self, until: Instant) -> bool {
         let now = Instant::now();
@@ -250,7 +250,7 @@ impl NearCache {
         self.trusted.store(until, Ordering::Relaxed);
     }
 
-    /// What is held, of whichever generation.
+    /// Returns the value, of any generation.
     pub(crate) fn find(&self, key: &Key) -> Option<NearCopy> {
         // One that has expired is replaced or evicted: to remove it here would drop it under the
         // caller's lock.
@@ -258,7 +258,7 @@ impl NearCache {
         (copy.until > Instant::now()).then_some(copy)
     }
 
-    /// What a value of `key` takes at most that can be kept.
+    /// Returns the largest size of a value of `key` that fits, in bytes.
     pub(crate) fn most(&self, key: &Key) -> u64 {
         self.largest.saturating_sub(overhead(key))
     }
@@ -338,7 +338,7 @@ impl NearCache {
         drop(self.sweep(|_, _| true));
     }
 
-    /// Nobody vouches for the copies any more: they are served for `grace`, unless they
+    /// The copies receive no pushes any more: they are served for `grace`, unless they
     /// [`land`](Self::land) before.
     pub(crate) fn drift(self: &Arc<Self>, grace: Duration) {
         let Ok(runtime) = background::handle() else {
@@ -360,7 +360,7 @@ impl NearCache {
         *drift = Some(end);
     }
 
-    /// Whether they were adrift.
+    /// Returns `true` if they were adrift.
     pub(crate) fn land(&self) -> bool {
         let mut drift = self.drift.lock();
         let end = drift.take();
@@ -376,7 +376,7 @@ impl NearCache {
         self.off.swap(off, Ordering::Relaxed) != off
     }
 
-    /// Something would have been kept, if the server told of changes.
+    /// Counts a copy that was rejected because the server sends no pushes.
     pub(crate) fn refuse(&self) {
         self.rejected.count();
     }

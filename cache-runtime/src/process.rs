@@ -13,8 +13,8 @@ pub(crate) fn note() {
     ORIGINAL.get_or_init(std::process::id);
 }
 
-/// Whether this process was forked off one that had built a cache: its connections, timers and
-/// renewals are the parent's. A system call; not for the hit path.
+/// Returns `true` if this process was forked off one that had built a cache: its connections,
+/// timers and renewals are the parent's. A system call; not for the hit path.
 pub(crate) fn is_forked() -> bool {
     ORIGINAL
         .get()

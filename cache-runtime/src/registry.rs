@@ -58,7 +58,7 @@ impl Function {
         }
     }
 
-    /// What one cache knows of this function.
+    /// Returns the state of this function in one cache.
     #[inline]
     pub(crate) fn state(&'static self, registry: &Registry) -> FunctionRef {
         match self.first.get() {
@@ -75,7 +75,7 @@ impl Function {
     }
 }
 
-/// What one cache knows of one function. Borrowed where it can be: to count who holds it would
+/// The state of one function in one cache. Borrowed if possible: counting references would
 /// cost the cores that share it more than the look at it.
 #[derive(Clone)]
 pub(crate) enum FunctionRef {
@@ -95,7 +95,7 @@ impl Deref for FunctionRef {
     }
 }
 
-/// What one cache knows of one function.
+/// The state of one function in one cache.
 pub(crate) struct FunctionState {
     pub(crate) name: Arc<str>,
     /// How its keys begin, with the path of its body, once that is known not to be generic.
@@ -126,12 +126,12 @@ pub(crate) struct FunctionState {
     pub(crate) outlook: Outlook,
 }
 
-/// What tells functions of one name apart.
+/// Distinguishes functions of one name.
 #[derive(Clone, PartialEq, Eq)]
 enum FunctionPlace {
     Site {
         at: String,
-        /// What it is in: a macro writes several functions at one place.
+        /// Its scope, because a macro can write several functions at one place.
         within: String,
         provided: bool,
     },
@@ -236,13 +236,13 @@ impl FunctionState {
         self.head(arguments.path(), schema, |head| arguments.key(head))
     }
 
-    /// Whether the fleet knows this variant.
+    /// Returns `true` if the fleet knows this variant.
     pub(crate) fn is_announced(&self, variant: &str) -> bool {
         let announced = self.announced.read();
         announced.contains(variant)
     }
 
-    /// The fleet has been told of this variant.
+    /// This variant was announced to the fleet.
     pub(crate) fn announced(&self, variant: &str) {
         let mut announced = self.announced.write();
         announced.insert(variant.into());
@@ -256,12 +256,12 @@ impl FunctionState {
         }
     }
 
-    /// Whether its calls do not consult the cache.
+    /// Returns `true` if its calls do not consult the cache.
     pub(crate) fn is_out(&self) -> bool {
         self.out || self.refused.is_some() || self.set.off.load(Ordering::Relaxed)
     }
 
-    /// What its attribute says, and what is set at run time.
+    /// Returns the policy of its attribute with the active overrides.
     pub(crate) fn policy(&self, policy: Policy) -> Policy {
         match self.set.ttl.load(Ordering::Relaxed) {
             0 => policy,
@@ -269,7 +269,7 @@ impl FunctionState {
         }
     }
 
-    /// Whether a call that begins now is given what is in force for one of this policy.
+    /// Returns `true` if a call that begins now is given what is in force for one of this policy.
     pub(crate) fn is_still(&self, policy: &Policy) -> bool {
         let cap = match self.set.ttl.load(Ordering::Relaxed) {
             0 => None,
@@ -278,7 +278,7 @@ impl FunctionState {
         !self.is_out() && policy.cap == cap
     }
 
-    /// Whether a value is to be read back: asked once.
+    /// Returns `true` if a value is to be read back: asked once.
     #[cfg(debug_assertions)]
     pub(crate) fn is_read_back_first(&self) -> bool {
         !self.read_back.swap(true, Ordering::Relaxed)
@@ -288,7 +288,7 @@ impl FunctionState {
         &self.groups[1]
     }
 
-    /// Whether that is new.
+    /// Returns `true` if that is new.
     fn set(&self, (ttl, on): (Option<Duration>, bool)) -> bool {
         let ms = ttl.map_or(0, |ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
         let ttl = self.set.ttl.swap(ms, Ordering::Relaxed) != ms;
@@ -297,7 +297,7 @@ impl FunctionState {
     }
 }
 
-/// What is set of a function at run time.
+/// Active overrides of a function.
 #[derive(Default)]
 struct ActiveSettings {
     /// Milliseconds; 0 is nothing.
@@ -417,7 +417,7 @@ impl Registry {
         state
     }
 
-    /// What is set at run time.
+    /// The overrides.
     pub(crate) fn rules(&self) -> &OverrideRules {
         &self.rules
     }

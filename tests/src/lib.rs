@@ -51,8 +51,8 @@ pub fn cache_on(url: &str, namespace: &str) -> recached::Cache {
         .expect("the settings are usable")
 }
 
-/// Whether this cache stores on its server and reads from it: nothing that is asked of a cache by
-/// hand is an error while the server is away.
+/// Returns `true` if this cache stores on its server and reads from it: nothing that is asked of a
+/// cache by hand is an error while the server is away.
 pub async fn reaches(cache: &recached::Cache) -> bool {
     let minute = recached::Policy::new(Duration::from_secs(60)).near(false);
     let value = fastrand::u64(..);

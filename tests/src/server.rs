@@ -160,7 +160,7 @@ pub(crate) fn signal(pid: u32, signal: Signal) {
     sent.expect("it can be told");
 }
 
-/// Whether it is this process that answers.
+/// Returns `true` if it is this process that answers.
 pub(crate) fn answers(process: &mut Child, port: u16) -> bool {
     let client =
         redis::Client::open(format!("redis://127.0.0.1:{port}/")).expect("the url is good");

@@ -10,7 +10,7 @@ use crate::duration::Span;
 const MOST_TAGS: usize = 16;
 
 impl Args {
-    /// What is wrong with the options, whatever they stand on.
+    /// Errors in the options alone, without the function.
     pub(super) fn check(&self, errors: &mut Vec<Error>) {
         let mut fail = |span: Place, message: &str| errors.push(Error::new(span, message));
         let nothing = "nothing would ever be stored: give at least 1 ms, or bypass the cache with `bypass_if = …`";

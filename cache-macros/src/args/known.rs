@@ -26,7 +26,7 @@ const ELSEWHERE: [(&[&str], &str); 6] = [
     (&["result_fallback"], "write `stale_if_error = \"1h\"`"),
 ];
 
-/// What to say of an option that is none of them.
+/// Returns the message for an unknown option.
 pub(super) fn unknown(name: &str) -> String {
     let mut elsewhere = ELSEWHERE.iter();
     match elsewhere.find(|(names, _)| names.contains(&name)) {

@@ -1,4 +1,4 @@
-//! What stands behind the `=` of an option.
+//! Values of options.
 
 use proc_macro2::Ident;
 use syn::parse::{Parse, ParseStream};

@@ -80,14 +80,14 @@ impl Expansion<'_> {
         }
     }
 
-    /// Whether it can be seen to be a method of a type's own, and not of a trait.
+    /// Returns `true` if it can be seen to be a method of a type's own, and not of a trait.
     fn is_inherent(&self) -> bool {
         let inherited = matches!(self.function.vis, Visibility::Inherited);
         // One that is deprecated can't be used without a warning.
         self.associated && !inherited && !self.is_split()
     }
 
-    /// Methods of one `impl` that nobody calls are told of all at once where they have one level,
+    /// The compiler reports uncalled methods of one `impl` together if they have one lint level,
     /// and not at all where one of them is ours. So a companion is the user's where its function
     /// can use it, in what is never run, and elsewhere of another level than most.
     pub(super) fn used(&self) -> Option<TokenStream> {
@@ -130,7 +130,7 @@ impl Expansion<'_> {
             && attrs.any(|attribute| mentions(attribute.meta.to_token_stream(), "deprecated"))
     }
 
-    /// What computes: the function, or the part of it that may be named without a warning.
+    /// The function that computes, or the part of it that may be named without a warning.
     fn computing(&self) -> Ident {
         let name = &self.function.sig.ident;
         match self.is_split() {

@@ -65,7 +65,7 @@ impl Expansion<'_> {
         )
     }
 
-    /// What only a call without a hit needs.
+    /// Code that only a call without a hit needs.
     pub(super) fn tags(&self) -> TokenStream {
         let (tag, call, private) = (self.local("tag"), self.local("call"), self.private());
         let tags = self.args.tags.iter().map(|template| {
@@ -130,7 +130,7 @@ fn set_root(expr: &mut Expr, name: &Ident) {
     }
 }
 
-/// What of an argument enters the key: of an `Arc` what it shares. Types say what is one, and
+/// The part of an argument that enters the key: of an `Arc`, the shared value. Types decide, and
 /// tokens only where it may be.
 fn part(private: &TokenStream, value: &impl ToTokens, ty: &Type, there: Span) -> TokenStream {
     if !mentions(ty.to_token_stream(), "Arc") {

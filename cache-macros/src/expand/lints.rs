@@ -9,7 +9,7 @@ use syn::parse::Parser;
 use syn::punctuated::Punctuated;
 use syn::{Attribute, Meta, Path, Token};
 
-/// What of an attribute of the function the companion has as well.
+/// The part of a function's attribute that its entry handle gets as well.
 pub(super) fn inherited(attribute: &Attribute) -> Option<TokenStream> {
     let meta = inherited_meta(&attribute.meta)?;
     Some(quote!(#[#meta]))
@@ -36,8 +36,8 @@ fn is_hidden(meta: &Meta) -> bool {
     matches!(meta, Meta::List(list) if list.tokens.to_string() == "hidden")
 }
 
-/// What is allowed, or expected, of the function is allowed of its companion. That nobody calls it
-/// is its own affair: what is allowed to be dead keeps what it calls alive.
+/// Lints that are allowed or expected of the function are allowed of its entry handle. That nobody
+/// calls it is its own affair: what is allowed to be dead keeps what it calls alive.
 fn allowed(meta: &Meta) -> Option<TokenStream> {
     let list = meta.require_list().ok()?;
     let lints = Punctuated::<Meta, Token![,]>::parse_terminated;

@@ -10,7 +10,7 @@ use crate::args::Args;
 use crate::template::Template;
 
 impl Function {
-    /// What is wrong with the function, or with its options in the light of it.
+    /// Errors in the function, or in its options in view of the function.
     pub(crate) fn check(&self, args: &Args, arguments: &[Argument]) -> Vec<Error> {
         let mut check = Check {
             function: self,
@@ -92,7 +92,7 @@ impl Check<'_> {
         }
     }
 
-    /// What goes on beside its caller owns its arguments.
+    /// A background refresh outlives the call, so its arguments must be owned.
     fn ownership(&mut self) {
         let Some((option, _)) = self.args.goes_on() else {
             return;
@@ -217,7 +217,7 @@ impl Check<'_> {
             || name == "self" && self.function.has_receiver()
     }
 
-    /// What there is in place of an unknown name.
+    /// The names that exist in place of an unknown one.
     fn names(&self, unknown: &Ident) -> String {
         let unknown = unknown.to_string();
         if unknown == "_" {
@@ -251,7 +251,7 @@ fn future_output(ty: &Type) -> Option<&Type> {
     }
 }
 
-/// What borrows in the value that would be stored, as far as can be seen.
+/// The borrowed part of the value that would be stored, as far as tokens show it.
 fn borrowed_value(ty: &Type, with_errors: bool) -> Option<&Type> {
     let within = |ty| borrowed_value(ty, with_errors);
     match ty {

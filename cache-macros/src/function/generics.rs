@@ -54,7 +54,7 @@ impl Function {
     }
 }
 
-/// Whether `()` has the bound, as far as can be seen.
+/// Returns `true` if `()` has the bound, as far as can be seen.
 fn is_had_by_unit(bound: &TypeParamBound) -> bool {
     const HAD: [&str; 16] = [
         "Clone",

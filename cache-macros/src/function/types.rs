@@ -1,4 +1,4 @@
-//! What can be seen of types that can't be stored, or that tell too little of a call.
+//! Types that can't be stored, or that do not tell calls apart, as far as tokens show them.
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use quote::ToTokens;
@@ -33,7 +33,7 @@ pub(super) fn stored(returns: &Type, with_errors: bool) -> Vec<&Type> {
     }
 }
 
-/// Whether values of it may be of types that nobody can see.
+/// Returns `true` if values of it may be of types that nobody can see.
 pub(super) fn is_dynamic(ty: &Type) -> bool {
     mentions(ty.to_token_stream(), "dyn")
 }
@@ -64,7 +64,7 @@ fn is_long(group: &Group) -> bool {
     semicolon.as_char() == ';' && length.is_ok_and(|length| length > LONGEST_ARRAY)
 }
 
-/// Whether a function may write into what is behind it: `&mut T`, wherever it stands.
+/// Returns `true` if a function may write into what is behind it: `&mut T`, wherever it stands.
 pub(super) fn is_written_into(ty: &Type) -> bool {
     writes(ty.to_token_stream())
 }

@@ -1,7 +1,7 @@
-//! For plain functions and threads: the same operations, waiting on the spot.
+//! The cache's operations for plain functions and threads: each blocks the calling thread.
 //!
-//! They may be used from threads with no runtime and from inside any. In a runtime they block
-//! the thread they are called on, as every plain function does.
+//! They can be used from threads without a runtime and inside any runtime. In a runtime they block
+//! the calling thread, as every plain function does.
 
 use std::fmt;
 use std::future::Future;
@@ -20,11 +20,16 @@ use crate::values::returns::Returns;
 
 /// Waits for `future` on this thread.
 pub(crate) fn wait<F: Future>(future: F) -> F::Output {
-    // Inside a tokio task its budget would run out and never be filled up again.
+    // Unconstrained: inside a tokio task, the task's budget would run out and never be refilled.
     pollster::block_on(tokio::task::unconstrained(future))
 }
 
-/// As [`wait`], where that can be refused.
+/// Waits for `future` as [`wait`] does.
+///
+/// # Errors
+///
+/// Returns `ErrorKind::Unavailable` on the cache's own background thread, which would wait for
+/// itself.
 fn ask<T>(future: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     if background::is_here() {
         return Err(Error::new(
@@ -35,47 +40,55 @@ fn ask<T>(future: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     wait(future)
 }
 
-/// As [`Cache::invalidate`], on the installed cache.
+/// Invalidates every function whose name matches, as [`Cache::invalidate`] does, on the global
+/// cache.
 ///
 /// # Errors
 ///
-/// As [`Cache::invalidate`].
+/// Returns the errors of [`Cache::invalidate`], and `ErrorKind::Unavailable` if an observer calls
+/// this on the cache's own thread.
 pub fn invalidate(pattern: &str) -> Result<InvalidationReport, Error> {
     ask(Cache::global().apply(Caller::Blocking, |_| Invalidation::functions(pattern)))
 }
 
-/// As [`Cache::invalidate_tag`], on the installed cache.
+/// Invalidates every call with a tag, as [`Cache::invalidate_tag`] does, on the global cache.
 ///
 /// # Errors
 ///
-/// As [`Cache::invalidate_tag`].
+/// Returns the errors of [`Cache::invalidate_tag`], and `ErrorKind::Unavailable` if an observer
+/// calls this on the cache's own thread.
 pub fn invalidate_tag(tag: &str) -> Result<InvalidationReport, Error> {
     ask(Cache::global().apply(Caller::Blocking, |ns| Invalidation::tag(ns, tag)))
 }
 
-/// As [`Cache::invalidate_keys`], on the installed cache.
+/// Invalidates every call whose key matches, as [`Cache::invalidate_keys`] does, on the global
+/// cache.
 ///
 /// # Errors
 ///
-/// As [`Cache::invalidate_keys`].
+/// Returns the errors of [`Cache::invalidate_keys`], and `ErrorKind::Unavailable` if an observer
+/// calls this on the cache's own thread.
 pub fn invalidate_keys(pattern: &str) -> Result<InvalidationReport, Error> {
     ask(Cache::global().apply(Caller::Blocking, |ns| Invalidation::keys(ns, pattern)))
 }
 
-/// As [`Cache::invalidate_all`], on the installed cache.
+/// Invalidates everything in the namespace, as [`Cache::invalidate_all`] does, on the global cache.
 ///
 /// # Errors
 ///
-/// As [`Cache::invalidate_all`].
+/// Returns the errors of [`Cache::invalidate_all`], and `ErrorKind::Unavailable` if an observer
+/// calls this on the cache's own thread.
 pub fn invalidate_all() -> Result<InvalidationReport, Error> {
     ask(Cache::global().apply(Caller::Blocking, |ns| Ok(Invalidation::everything(ns))))
 }
 
-/// As [`Cache::purge`], on the installed cache.
+/// Invalidates the functions that match and frees their memory, as [`Cache::purge`] does, on the
+/// global cache.
 ///
 /// # Errors
 ///
-/// As [`Cache::purge`].
+/// Returns the errors of [`Cache::purge`], and `ErrorKind::Unavailable` if an observer calls this
+/// on the cache's own thread.
 pub fn purge(pattern: &str) -> Result<InvalidationReport, Error> {
     ask(Cache::global().apply_and_free(
         Caller::Blocking,
@@ -84,11 +97,13 @@ pub fn purge(pattern: &str) -> Result<InvalidationReport, Error> {
     ))
 }
 
-/// As [`Cache::purge_all`], on the installed cache.
+/// Invalidates everything in the namespace and frees its memory, as [`Cache::purge_all`] does, on
+/// the global cache.
 ///
 /// # Errors
 ///
-/// As [`Cache::purge_all`].
+/// Returns the errors of [`Cache::purge_all`], and `ErrorKind::Unavailable` if an observer calls
+/// this on the cache's own thread.
 pub fn purge_all() -> Result<InvalidationReport, Error> {
     ask(Cache::global().apply_and_free(
         Caller::Blocking,
@@ -97,9 +112,9 @@ pub fn purge_all() -> Result<InvalidationReport, Error> {
     ))
 }
 
-/// The cache entry of one call of an annotated plain function, as its companion gives it.
+/// Entry handle of one call of an annotated plain function.
 ///
-/// `F` is the call itself, not yet begun.
+/// `F` is the call itself, which has not started.
 #[must_use = "an entry does nothing until it is asked"]
 pub struct Entry<R, const KIND: u8, F> {
     pub(crate) place: EntryLocation,
@@ -108,41 +123,45 @@ pub struct Entry<R, const KIND: u8, F> {
 }
 
 impl<R: Returns<KIND>, const KIND: u8, F: FnOnce() -> R> Entry<R, KIND, F> {
-    /// The key in Redis.
+    /// Returns the key in Redis.
     ///
     /// # Errors
     ///
-    /// An argument that can't enter a key; a function name that is taken.
+    /// Returns `ErrorKind::Key` if an argument or a tag can't enter a key, `ErrorKind::NameTaken`
+    /// if another function has the name, and `ErrorKind::Config` if the cache is off.
     pub fn key(&self) -> Result<&Key, Error> {
         self.place.key::<R, KIND>()
     }
 
-    /// The stored value; nothing is computed. A server that is away has none, which is counted as
-    /// an error.
+    /// Returns the stored value without computing it. If Redis can't be reached, this returns
+    /// `None` and counts an error.
     ///
     /// # Errors
     ///
-    /// As [`key`](Self::key).
+    /// Returns the errors of [`key`](Self::key), and `ErrorKind::Unavailable` if an observer calls
+    /// this on the cache's own thread.
     pub fn peek(&self) -> Result<Option<R::Value>, Error> {
         ask(self.place.peek::<R, KIND>(Caller::Blocking))
     }
 
-    /// Stores a value, with the function's lifetime. A computation of the call that is under
-    /// way is not stored any more. While the server is away nothing is stored, and the call is
-    /// invalidated in its place, as [`invalidate`](Self::invalidate) does.
+    /// Stores a value for the function's ttl. A computation of the call that is running is no
+    /// longer stored. If Redis can't be reached, nothing is stored, and the call is invalidated
+    /// instead, as by [`invalidate`](Self::invalidate).
     ///
     /// # Errors
     ///
-    /// As [`key`](Self::key); a value that can't be written.
+    /// Returns the errors of [`key`](Self::key), `ErrorKind::Encode` if the value can't be encoded,
+    /// `ErrorKind::Unavailable` if an observer calls this on the cache's own thread, and the
+    /// server's error if the server refuses the value for good.
     pub fn put(&self, value: R::Value) -> Result<(), Error> {
         ask(self.place.put::<R, KIND>(Caller::Blocking, value))
     }
 
-    /// The remaining life of what is stored.
+    /// Returns the remaining ttl of the stored value; `None` if nothing is stored.
     ///
     /// # Errors
     ///
-    /// As [`peek`](Self::peek).
+    /// Returns the errors of [`peek`](Self::peek).
     pub fn ttl(&self) -> Result<Option<Duration>, Error> {
         ask(self.place.ttl::<R, KIND>(Caller::Blocking))
     }
@@ -151,14 +170,16 @@ impl<R: Returns<KIND>, const KIND: u8, F: FnOnce() -> R> Entry<R, KIND, F> {
     ///
     /// # Errors
     ///
-    /// As [`key`](Self::key); what the server says if it will never take the invalidation. A
-    /// server that is away is none: see [`queued`](field@InvalidationReport::queued).
+    /// Returns the errors of [`key`](Self::key), `ErrorKind::Unavailable` if an observer calls this
+    /// on the cache's own thread, and the server's error if the server will never accept the
+    /// invalidation. An unreachable server is no error: see
+    /// [`queued`](field@InvalidationReport::queued).
     pub fn invalidate(&self) -> Result<InvalidationReport, Error> {
         ask(self.place.invalidate::<R, KIND>(Caller::Blocking))
     }
 
-    /// Calls the function whether or not its value is stored, and stores the new one. Until
-    /// then others are served the old one.
+    /// Calls the function even if its value is stored, and stores the new value. Until then, other
+    /// callers receive the old value.
     pub fn refresh(self) -> R {
         let Self { place, compute, .. } = self;
         match place.key::<R, KIND>() {

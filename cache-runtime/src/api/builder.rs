@@ -30,8 +30,8 @@ use crate::registry::Registry;
 use crate::registry::failure_reporter::FailureReporter;
 use crate::telemetry::event::{Event, Observer};
 
-/// What a value takes that there is always room for among the copies beside a server: with room
-/// for more, there would be fewer shards, and more waiting for them on large machines.
+/// Maximum size, in bytes, of a value that is certain to fit into the near cache beside a server. A
+/// larger size would mean fewer shards, and more contention on large machines.
 const LARGEST_COPY: u64 = 256 << 10;
 
 /// Builds a [`Cache`].
@@ -47,9 +47,9 @@ const LARGEST_COPY: u64 = 256 << 10;
 /// | [`command_timeout`](Self::command_timeout) | 80 ms |
 /// | [`lease`](Self::lease) | 5 s |
 /// | [`lease_wait`](Self::lease_wait) | 10 s |
-/// | [`near_outage_grace`](Self::near_outage_grace) | 0: not at all |
-/// | [`secret`](Self::secret) | the environment's `RECACHED_SECRET`, else one that only this process has |
-/// | [`observer`](Self::observer) | none; `tracing` is told in any case |
+/// | [`near_outage_grace`](Self::near_outage_grace) | 0: no near cache in an outage |
+/// | [`secret`](Self::secret) | the environment's `RECACHED_SECRET`, else a random one |
+/// | [`observer`](Self::observer) | none; `tracing` receives every event in any case |
 #[derive(Clone)]
 #[must_use = "a builder does nothing until `build` or `install`"]
 pub struct Builder {
@@ -107,7 +107,7 @@ impl Default for Builder {
 
 impl std::fmt::Debug for Builder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Not the url: it may hold a password. And not the secret.
+        // The url may hold a password, and the secret is one: neither is printed.
         f.debug_struct("Builder")
             .field("namespace", &self.namespace)
             .field("max_entries", &self.max_entries)
@@ -122,46 +122,50 @@ impl std::fmt::Debug for Builder {
 }
 
 impl Cache {
-    /// Starts to build a cache.
+    /// Returns a builder with the default settings.
     pub fn builder() -> Builder {
         Builder::default()
     }
 }
 
 impl Builder {
-    /// The server: `redis://[user:password@]host[:port][/database]` or
-    /// `unix:///path/to/socket`. With the feature `cluster`, some nodes of a cluster:
-    /// `redis+cluster://[user:password@]host1[:port],host2[:port]`. With the feature `sentinel`, a
-    /// server by the name that its sentinels call it:
-    /// `redis+sentinel://[user:password@]host1[:port],host2[:port]/name[/database]`; user and
-    /// password are the server's, and the sentinels' where they want a login and have none of
-    /// their own: `?sentinel_user=…&sentinel_password=…` at the end, the user where there is one.
+    /// Sets the server: `redis://[user:password@]host[:port][/database]` or
+    /// `unix:///path/to/socket`.
+    ///
+    /// With the feature `cluster`, the url lists some nodes of a cluster:
+    /// `redis+cluster://[user:password@]host1[:port],host2[:port]`.
+    ///
+    /// With the feature `sentinel`, the url lists sentinels and the name under which they know the
+    /// server: `redis+sentinel://[user:password@]host1[:port],host2[:port]/name[/database]`. User
+    /// and password are the server's. They are used for the sentinels too, if the sentinels require
+    /// a login and the url gives none for them; `?sentinel_user=…&sentinel_password=…` at the end
+    /// gives one, and the user may be left out.
     pub fn redis(mut self, url: impl Into<String>) -> Self {
         self.place = BackendChoice::Url(url.into());
         self
     }
 
-    /// A pool of the program's own, of `deadpool_redis`: for one server, or with the features, for
-    /// a cluster or a server that sentinels watch over. The cache checks out a connection for each
-    /// runtime that calls, and one more, and keeps them; what keeps copies in the process coherent
-    /// can't be asked of them, so that none are kept but under a `near_ttl`.
+    /// Uses the program's own pool of `deadpool_redis`: for one server or, with the features, for a
+    /// cluster or a server under sentinels. The cache checks out one connection for each runtime
+    /// that calls it and one more, and keeps them. Pooled connections can't report changes, so the
+    /// near cache holds only values of functions with a `near_ttl`.
     pub fn pool(mut self, pool: impl Into<ExternalPool>) -> Self {
         self.place = BackendChoice::ExternalPool(pool.into());
         self
     }
 
-    /// Is asked for the login at each new connection, in place of the url's: for passwords that
-    /// change and tokens that expire. It runs on a thread that may block. Once the server does not
-    /// take the old login any more, the cache connects anew with the one that it is given then. One
-    /// that takes longer than 10 s counts as an outage of its own, and is not asked again before it
-    /// has returned.
+    /// Sets a function that returns the login for each new connection, in place of the url's login:
+    /// for passwords that change and tokens that expire. The function runs on a thread that may
+    /// block. When the server rejects the old login, the cache reconnects with the login that the
+    /// function returns then. A function that takes longer than 10 s counts as an outage, and is
+    /// not called again until it has returned.
     pub fn credentials(mut self, ask: impl Fn() -> Credentials + Send + Sync + 'static) -> Self {
         self.credentials = Some(CredentialsProvider::new(ask));
         self
     }
 
-    /// As [`credentials`](Self::credentials), for the sentinels, where their login differs from the
-    /// server's; in place of the url's `sentinel_user` and `sentinel_password`.
+    /// Sets the sentinels' login, as [`credentials`](Self::credentials) does for the server, if the
+    /// two logins differ. It replaces the url's `sentinel_user` and `sentinel_password`.
     #[cfg(feature = "sentinel")]
     pub fn sentinel_credentials(
         mut self,
@@ -171,112 +175,115 @@ impl Builder {
         self
     }
 
-    /// Whom to trust and what to show where the url says TLS (`rediss://`); without it, the
-    /// system's authorities and nothing.
+    /// Sets the certificate authorities to trust and the client certificate to present if the url
+    /// requires TLS (`rediss://`). Default: the system's authorities, and no client certificate.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, config: TlsConfig) -> Self {
         self.tls = Some(config);
         self
     }
 
-    /// No server, whatever the environment says.
+    /// Uses no server, even if the environment names one.
     pub fn in_process(mut self) -> Self {
         self.place = BackendChoice::Process;
         self
     }
 
-    /// What all keys begin with; caches of different namespaces share nothing. Letters,
-    /// digits, `_`, `-` and `.`.
+    /// Sets the prefix of all keys. Caches of different namespaces share nothing. A namespace takes
+    /// ASCII letters, digits, `_`, `-` and `.`. Default: `recached`.
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
         self.namespace = namespace.into();
         self
     }
 
-    /// How many entries this process holds at most.
+    /// Sets the maximum number of entries that this process holds. Default: 100,000.
     pub fn max_entries(mut self, entries: usize) -> Self {
         self.max_entries = entries;
         self
     }
 
-    /// How many bytes this process's entries take at most, counted as they are written to
-    /// Redis, with their keys. No entry counts for less than `bytes / entries`.
+    /// Sets the maximum size, in bytes, of the entries that this process holds, counted with their
+    /// keys as they are written to Redis. Every entry counts for at least `bytes / entries`.
+    /// Default: 64 MiB.
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = bytes;
         self
     }
 
-    /// What a value takes at most, in bytes as it is written, to be stored. A larger one is
-    /// returned and counted as [`oversized`](crate::FunctionStats::oversized); an entry that is
-    /// larger, whoever has stored it, is a miss.
+    /// Sets the maximum encoded size, in bytes, of a value that is stored. A larger value is
+    /// returned and counted as [`oversized`](crate::FunctionStats::oversized); a stored entry that
+    /// is larger, from any process, is a miss. Default: 4 MiB.
     ///
-    /// All calls share one connection, and a value on its way delays those behind it: 4 MiB cross
-    /// a gigabit link in 34 ms, less than half of the [`command_timeout`](Self::command_timeout).
-    /// Raise both together. In the process there is room for values of this size if
+    /// All calls share one connection, and a value in transit delays those behind it: 4 MiB cross a
+    /// gigabit network in 34 ms, less than half of the [`command_timeout`](Self::command_timeout).
+    /// Raise both together. Without a server, values of this size fit if
     /// [`max_bytes`](Self::max_bytes) is larger.
     pub fn max_value_size(mut self, bytes: u64) -> Self {
         self.max_value_size = bytes;
         self
     }
 
-    /// The deadline of an attempt to connect. No call waits for it: a call's own deadline is
-    /// the command's.
+    /// Sets the deadline of one attempt to connect. Calls do not wait for it: their deadline is the
+    /// [`command_timeout`](Self::command_timeout). At least 1 ms; default: 1 s.
     pub fn connect_timeout(mut self, limit: Duration) -> Self {
         self.connect_timeout = limit;
         self
     }
 
-    /// How long a call waits for a silent server, all exchanges before its computation together, and
-    /// once more when it stores; what waits in this process to be sent costs nothing of it. A call that has waited so long computes without the cache, and
-    /// so do all others until the server answers a ping within half of it. Give four round
-    /// trips at least.
+    /// Sets the longest time that a call waits for a server that does not reply: once for all
+    /// exchanges before its computation together, and once more to store. Time that a command waits
+    /// in this process to be sent does not count. After that time the call computes without the
+    /// cache, and so do all other calls until the server answers a ping within half of it. Give at
+    /// least four round trips. At least 1 ms; default: 80 ms.
     pub fn command_timeout(mut self, limit: Duration) -> Self {
         self.command_timeout = limit;
         self
     }
 
-    /// The life of a lease between renewals where a function does not say: how long a holder
-    /// that was killed delays others.
+    /// Sets the life of a lease between renewals, for functions without a `lease` of their own: the
+    /// delay that a killed holder causes for others. At least 100 ms; default: 5 s.
     pub fn lease(mut self, life: Duration) -> Self {
         self.defaults.lease = life;
         self
     }
 
-    /// How long a call waits for another holder where its function does not say; then it
-    /// computes for itself.
+    /// Sets the longest time that a call waits for another holder, for functions without a
+    /// `lease_wait` of their own; then the call computes for itself. Default: 10 s.
     pub fn lease_wait(mut self, longest: Duration) -> Self {
         self.defaults.lease_wait = longest;
         self
     }
 
-    /// How long the copies in this process are served when the connection to the server is
-    /// lost: until it is back, and for this long at most. What others invalidate meanwhile is
-    /// not heard of; what this process invalidates is never served.
+    /// Sets the longest time that the near cache is served while the connection to the server is
+    /// lost. Invalidations of other processes do not arrive in that time; values that this process
+    /// has invalidated are never served. Default: 0, not at all.
     pub fn near_outage_grace(mut self, longest: Duration) -> Self {
         self.near_outage_grace = longest;
         self
     }
 
-    /// What the `secret` arguments of functions are hashed with before they enter a key: 16 bytes
-    /// at least, the same ones in all processes that shall share their entries.
+    /// Sets the secret with which `secret` arguments of functions are hashed before they enter a
+    /// key: at least 16 bytes, the same in all processes that share entries. Default: the
+    /// environment's `RECACHED_SECRET`, else a random one of this process.
     pub fn secret(mut self, secret: impl AsRef<[u8]>) -> Self {
         self.secret = Some(secret.as_ref().into());
         self
     }
 
-    /// Is told what no caller is: that the server is away, or back, that invalidations wait for
-    /// it, that a function's values can't be stored. Called on whichever thread finds it out, a
-    /// connection's reader among them: it must not block.
+    /// Sets a callback for events that no caller can see: the server is away or back, invalidations
+    /// wait for the server, a function's values can't be stored. It runs on the thread that detects
+    /// the event, which may be a connection's reader: it must not block.
     pub fn observer(mut self, observe: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.observer = Observer::new(observe);
         self
     }
 
-    /// Builds the cache. Connects in the background: an absent server is no error.
+    /// Builds the cache. It connects in the background: an absent server is no error.
     ///
     /// # Errors
     ///
     /// Returns `ErrorKind::Config` if a setting, or `REDIS_URL`, can't be used. An item of
-    /// `RECACHED_TTL` or `RECACHED_OFF` that can't be used is logged and passed over.
+    /// `RECACHED_TTL` or `RECACHED_OFF` that can't be used is logged and ignored.
     pub fn build(self) -> Result<Cache, Error> {
         environment::warn_of_unknown();
         self.check()?;
@@ -329,7 +336,8 @@ impl Builder {
                     max_value_size: self.max_value_size,
                     health: Health::new(self.observer.clone()),
                 };
-                // A larger one is read again each time, which costs little beside its size.
+                // A larger value is read from the server each time, which costs little relative to
+                // its size.
                 let largest = self.max_value_size.min(LARGEST_COPY);
                 let (entries, bytes) = (self.max_entries, self.max_bytes);
                 let own = LocalValues::new(move || NearCache::new(entries, bytes, largest));
@@ -345,17 +353,18 @@ impl Builder {
         }
     }
 
-    /// Builds the cache and makes it the process's default.
+    /// Builds the cache and makes it the global cache.
     ///
     /// # Errors
     ///
-    /// As [`build`](Self::build); or there is a default already, which a cached function that
-    /// was called before has made.
+    /// Returns the errors of [`build`](Self::build), and `ErrorKind::Config` if there is a global
+    /// cache already: an installed one, or one that an earlier call of a cached function has
+    /// created.
     pub fn install(self) -> Result<(), Error> {
         self.build()?.install()
     }
 
-    /// A cache that is off; needs nothing that could fail.
+    /// Returns a cache that is off; this can't fail.
     pub(crate) fn off(&self) -> Cache {
         self.in_memory(OverrideRules::default(), Secret::own(false), true)
     }
@@ -403,7 +412,7 @@ impl Builder {
         }
     }
 
-    /// Whether it says how connections shall show who they are.
+    /// Returns `true` if the builder sets credentials or certificates.
     fn is_dressed(&self) -> bool {
         #[cfg(feature = "tls")]
         if self.tls.is_some() {

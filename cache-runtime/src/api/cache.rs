@@ -21,16 +21,17 @@ use crate::telemetry::stats::Stats;
 use crate::values::returns::{OWNED, RESULT, Returns};
 use crate::values::value_kind::Storable;
 
-/// A cache: a handle that is cheap to clone, all clones being one.
+/// A cache: a handle that is cheap to clone. All clones are the same cache.
 ///
-/// Annotated functions use the installed one unless they name another with `cache = …`.
+/// Annotated functions use the global cache unless they name another with `cache = …`.
 #[derive(Clone)]
 pub struct Cache {
     pub(crate) inner: Arc<CacheInner>,
 }
 
 impl Cache {
-    /// An error if the cache is off: nothing that is asked of it would reach the fleet.
+    /// Returns `ErrorKind::Config` if the cache is off: its invalidations would not reach the
+    /// fleet.
     pub(crate) fn is_on(&self) -> Result<(), Error> {
         if self.inner.is_forked() {
             return Err(Error::new(
@@ -47,42 +48,45 @@ impl Cache {
         }
     }
 
-    /// Invalidates every function whose name matches: a pattern without a dot is held against
-    /// the last segment, one with a dot against the whole name. `*` is any text, `?` any
-    /// character.
+    /// Invalidates every function whose name matches. A pattern without a dot is matched against
+    /// the last segment of the name, a pattern with a dot against the whole name. `*` matches any
+    /// text, `?` any one character.
     ///
-    /// Costs the same for one entry and for a million.
+    /// The cost is the same for one entry and for a million.
     ///
     /// # Errors
     ///
-    /// Returns `ErrorKind::Pattern` if the pattern can't be understood, and what the server says if
-    /// it will never take the invalidation (a missing right). A server that is away is none: see
+    /// Returns `ErrorKind::Pattern` if the pattern can't be parsed, `ErrorKind::Config` if the
+    /// cache is off, and the server's error if the server will never accept the invalidation (a
+    /// missing right). An unreachable server is no error: see
     /// [`queued`](field@InvalidationReport::queued).
     pub async fn invalidate(&self, pattern: &str) -> Result<InvalidationReport, Error> {
         self.apply(Caller::Async, |_| Invalidation::functions(pattern))
             .await
     }
 
-    /// Invalidates every call with this tag, of whichever function: `user:42`, as the `tags`
-    /// option has it with the arguments filled in. Costs the same for one entry and for a million.
+    /// Invalidates every call with this tag, of any function. The tag is given as `user:42`: the
+    /// `tags` option with the arguments filled in. The cost is the same for one entry and for a
+    /// million.
     ///
-    /// Which functions have calls with it, nobody keeps: none are named in what this gives, and
-    /// there is no purge of a tag. What is out of reach expires.
+    /// Tags are not indexed: the report names no functions, and a tag can't be purged. Invalidated
+    /// entries stay in memory until they expire.
     ///
     /// # Errors
     ///
-    /// An empty tag; else as for [`invalidate`](Self::invalidate).
+    /// Returns `ErrorKind::Pattern` if the tag is empty, else the errors of
+    /// [`invalidate`](Self::invalidate).
     pub async fn invalidate_tag(&self, tag: &str) -> Result<InvalidationReport, Error> {
         self.apply(Caller::Async, |ns| Invalidation::tag(ns, tag))
             .await
     }
 
-    /// Invalidates every call whose key matches, arguments included: `user*:42:*`. Scans all
-    /// keys of the server in batches.
+    /// Invalidates every call whose key, arguments included, matches: `user*:42:*`. Scans all keys
+    /// of the server in batches.
     ///
     /// # Errors
     ///
-    /// As for [`invalidate`](Self::invalidate).
+    /// Returns the errors of [`invalidate`](Self::invalidate).
     pub async fn invalidate_keys(&self, pattern: &str) -> Result<InvalidationReport, Error> {
         self.apply(Caller::Async, |ns| Invalidation::keys(ns, pattern))
             .await
@@ -92,7 +96,7 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// As for [`invalidate`](Self::invalidate).
+    /// Returns the errors of [`invalidate`](Self::invalidate).
     pub async fn invalidate_all(&self) -> Result<InvalidationReport, Error> {
         self.apply(Caller::Async, |ns| Ok(Invalidation::everything(ns)))
             .await
@@ -102,47 +106,47 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// As for [`invalidate`](Self::invalidate).
+    /// Returns the errors of [`invalidate`](Self::invalidate).
     pub async fn purge(&self, pattern: &str) -> Result<InvalidationReport, Error> {
         let functions = |_: &str| Invalidation::functions(pattern);
         self.apply_and_free(Caller::Async, functions, pattern).await
     }
 
     /// Invalidates as [`invalidate_all`](Self::invalidate_all) does, then frees the memory by a
-    /// scan. Of other namespaces nothing is touched.
+    /// scan. Other namespaces are not touched.
     ///
     /// # Errors
     ///
-    /// As for [`invalidate`](Self::invalidate).
+    /// Returns the errors of [`invalidate`](Self::invalidate).
     pub async fn purge_all(&self) -> Result<InvalidationReport, Error> {
         let everything = |ns: &str| Ok(Invalidation::everything(ns));
         self.apply_and_free(Caller::Async, everything, "*").await
     }
 
-    /// Looks at the server as the cache will use it, and reports in words what stands in its way:
-    /// what it is, whether it tells of changes, what it does when its memory is full, how far away
-    /// it is, which rights are missing. Takes some thirty round trips, and leaves nothing behind.
+    /// Examines the server over the cache's own connection and reports what impairs the cache: the
+    /// server's kind, tracking of changes, eviction policy, round-trip time and missing rights.
+    /// Takes about thirty round trips and leaves no keys behind.
     ///
     /// # Errors
     ///
-    /// No server can be reached; the error says why.
+    /// Returns the reason if no server can be reached.
     pub async fn check(&self) -> Result<CheckReport, Error> {
         let session = self.inner.backend.session(Caller::Async).background();
         let patience = self.inner.patience;
         Ok(CheckReport::of(session.facts().await?, patience))
     }
 
-    /// A snapshot of the counters.
+    /// Returns a snapshot of the counters.
     #[must_use]
     pub fn stats(&self) -> Stats {
         let process = &self.inner.process;
         process.registry.stats(process.near.stats())
     }
 
-    /// The value stored under `key`, or the computed one, with all the guarantees of an
-    /// annotated function. The text before the first `:` of the key is its function's name.
+    /// Returns the value stored under `key`, or computes and stores it, with all the guarantees of
+    /// an annotated function. The text before the first `:` of the key is the function's name.
     ///
-    /// The value is computed even if the key or the store can't be used.
+    /// If the key or the store can't be used, the value is computed without the cache.
     pub async fn get_or_compute<T, F>(
         &self,
         key: &str,
@@ -156,11 +160,12 @@ impl Cache {
         self.run_by_hand::<T, OWNED, F>(key, &policy, compute).await
     }
 
-    /// As [`get_or_compute`](Self::get_or_compute) for what can fail: only an `Ok` is stored.
+    /// Returns the stored or computed value as [`get_or_compute`](Self::get_or_compute) does, for a
+    /// computation that can fail: only an `Ok` is stored.
     ///
     /// # Errors
     ///
-    /// Those of `compute`.
+    /// Returns the errors of `compute`.
     pub async fn try_get_or_compute<T, E, F>(
         &self,
         key: &str,
@@ -225,8 +230,8 @@ impl Cache {
         }
     }
 
-    /// The value stored under `key`; `None` if there is none, or one of another type, or if the
-    /// server is away, which is counted as an error.
+    /// Returns the value stored under `key`; `None` if nothing is stored, if the stored value has
+    /// another type, or if the server can't be reached, which is counted as an error.
     ///
     /// # Errors
     ///
@@ -241,14 +246,14 @@ impl Cache {
         Ok(request.peek().await)
     }
 
-    /// Stores a value. A computation of the same key that is under way is not stored any more.
-    /// While the server is away nothing is stored, and the key is invalidated in its place, as
-    /// [`remove`](Self::remove) does.
+    /// Stores a value. A computation of the same key that is running is no longer stored. If the
+    /// server can't be reached, nothing is stored, and the key is invalidated instead, as by
+    /// [`remove`](Self::remove).
     ///
     /// # Errors
     ///
     /// Returns `ErrorKind::Key` or `ErrorKind::Encode` if the key or the value can't be used, and
-    /// what the server says if it will never take it.
+    /// the server's error if the server will never accept the value.
     pub async fn put<T: Storable + Clone>(
         &self,
         key: &str,
@@ -265,7 +270,7 @@ impl Cache {
             .await
     }
 
-    /// Whether something is stored under `key`, of whatever type, and not invalidated.
+    /// Returns `true` if a valid entry of any type is stored under `key`.
     ///
     /// # Errors
     ///
@@ -275,12 +280,12 @@ impl Cache {
         Ok(self.left(&state, &key).await.is_some())
     }
 
-    /// Invalidates what is stored under `key`, and reports whether there was something.
+    /// Invalidates the entry under `key`; the report says if there was one.
     ///
     /// # Errors
     ///
-    /// Returns `ErrorKind::Key` if the key can't be used, and what the server says if it will
-    /// never take the invalidation. A server that is away is none: see
+    /// Returns `ErrorKind::Key` if the key can't be used, and the server's error if the server will
+    /// never accept the invalidation. An unreachable server is no error: see
     /// [`queued`](field@InvalidationReport::queued).
     pub async fn remove(&self, key: &str) -> Result<InvalidationReport, Error> {
         self.apply(Caller::Async, |_| {
@@ -290,7 +295,7 @@ impl Cache {
         .await
     }
 
-    /// The remaining life of what is stored under `key`.
+    /// Returns the remaining ttl of the entry under `key`; `None` if nothing is stored.
     ///
     /// # Errors
     ///
@@ -300,8 +305,8 @@ impl Cache {
         Ok(self.left(&state, &key).await)
     }
 
-    /// The life of what is stored, of whatever type, unless its generations are gone. A server that
-    /// is away has none.
+    /// Returns the remaining ttl of a valid entry of any type; `None` if there is none, or if the
+    /// server can't be reached.
     async fn left(&self, state: &FunctionState, key: &Key) -> Option<Duration> {
         let session = self.inner.backend.session(Caller::Async);
         let read = match session.read(key, &state.groups, ReadMode::WithLife).await {
@@ -324,7 +329,7 @@ impl Cache {
         Ok((state, key))
     }
 
-    /// Applies an invalidation, here and in the fleet.
+    /// Applies an invalidation in this process and in the fleet.
     pub(crate) async fn apply(
         &self,
         caller: Caller,
@@ -335,8 +340,8 @@ impl Cache {
         self.inner.apply(caller, invalidation).await
     }
 
-    /// As [`apply`](Self::apply), then frees the memory of the functions whose names match. What
-    /// is not freed now expires.
+    /// Applies an invalidation as [`apply`](Self::apply) does, then frees the memory of the
+    /// functions whose names match. Entries that are not freed now expire.
     pub(crate) async fn apply_and_free(
         &self,
         caller: Caller,
@@ -348,7 +353,7 @@ impl Cache {
         let pattern = KeyPattern::of_functions(pattern)?;
         match session.remove_matching(&pattern).await {
             Ok(removed) => report.entries = removed.entries,
-            // They are out of reach, or will be when the outbox is delivered.
+            // The entries are invalid, or will be when the outbox is delivered.
             Err(error) if error.is_transient() => {}
             Err(error) => return Err(error),
         }

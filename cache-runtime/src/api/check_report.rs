@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use crate::backend::redis::probe::{ServerFacts, ServerInfo};
 
-/// What [`Cache::check`](crate::Cache::check) has found. `Display` tells it in words.
+/// Result of [`Cache::check`](crate::Cache::check). `Display` prints it in words.
 #[derive(Clone, Debug)]
 pub struct CheckReport {
     server: String,
@@ -51,25 +51,25 @@ impl CheckReport {
         check
     }
 
-    /// The server and its version.
+    /// Returns the server and its version.
     #[must_use]
     pub fn server(&self) -> &str {
         &self.server
     }
 
-    /// The rights that the user lacks, as a rule of the server's access list has them.
+    /// Returns the rights that the user lacks, in the syntax of the server's access list (ACL).
     #[must_use]
     pub fn missing_rights(&self) -> &[String] {
         &self.missing
     }
 
-    /// What should be changed, and why.
+    /// Returns the advised changes, with their reasons.
     #[must_use]
     pub fn advice(&self) -> &[String] {
         &self.advice
     }
 
-    /// Whether nothing stands in the cache's way.
+    /// Returns `true` if no right is missing and there is no advice.
     #[must_use]
     pub fn is_healthy(&self) -> bool {
         self.missing.is_empty() && self.advice.is_empty()
@@ -98,7 +98,7 @@ impl CheckReport {
         }
     }
 
-    /// Of several servers the same is said once.
+    /// Adds an advice unless another server has given the same.
     fn advise_once(&mut self, advice: &str) {
         if !self.advice.iter().any(|given| given == advice) {
             self.advice.push(advice.to_owned());

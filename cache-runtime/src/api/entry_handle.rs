@@ -19,9 +19,9 @@ use crate::registry::FunctionRef;
 use crate::values::returns::Returns;
 use crate::values::value_kind::ValueKind;
 
-/// The cache entry of one call of an annotated function, as its companion gives it.
+/// Entry handle of one call of an annotated function.
 ///
-/// `F` is the call itself, not yet begun.
+/// `F` is the call itself, which has not started.
 #[must_use = "an entry does nothing until it is asked"]
 pub struct Entry<R, const KIND: u8, F> {
     pub(crate) place: EntryLocation,
@@ -29,14 +29,14 @@ pub struct Entry<R, const KIND: u8, F> {
     pub(crate) returns: PhantomData<fn() -> R>,
 }
 
-/// Where a call's entry is.
+/// Location of a call's entry.
 pub(crate) struct EntryLocation {
     pub(crate) cache: Cache,
     pub(crate) state: FunctionRef,
     pub(crate) arguments: Arguments,
-    /// Made when it is asked for, by somebody who knows the return type.
+    /// Created on first use, when the return type is known.
     pub(crate) key: OnceLock<Result<Key, Error>>,
-    /// All of them, if there are tags.
+    /// All groups of the call if it has tags; `None` without tags.
     pub(crate) groups: Result<Option<Arc<[Group]>>, Error>,
     pub(crate) policy: Policy,
 }
@@ -100,46 +100,48 @@ impl EntryLocation {
     }
 }
 
-// Futures of the place alone: the call in here is `Send` at best, never `Sync`, and they must be
-// `Send` all the same.
+// These methods return futures that borrow only the location: `compute` is `Send` at best, never
+// `Sync`, and the futures must be `Send` all the same.
 impl<R: Returns<KIND>, const KIND: u8, F: Future<Output = R>> Entry<R, KIND, F> {
-    /// The key in Redis.
+    /// Returns the key in Redis.
     ///
     /// # Errors
     ///
-    /// An argument that can't enter a key; a function name that is taken.
+    /// Returns `ErrorKind::Key` if an argument or a tag can't enter a key, `ErrorKind::NameTaken`
+    /// if another function has the name, and `ErrorKind::Config` if the cache is off.
     pub fn key(&self) -> Result<&Key, Error> {
         self.place.key::<R, KIND>()
     }
 
-    /// The stored value; nothing is computed. A server that is away has none, which is counted as
-    /// an error.
+    /// Returns the stored value without computing it. If Redis can't be reached, this returns
+    /// `None` and counts an error.
     ///
     /// # Errors
     ///
-    /// As [`key`](Self::key).
+    /// Returns the errors of [`key`](Self::key).
     pub fn peek(&self) -> impl Future<Output = Result<Option<R::Value>, Error>> {
         let place = &self.place;
         async move { place.peek::<R, KIND>(Caller::Async).await }
     }
 
-    /// Stores a value, with the function's lifetime. A computation of the call that is under
-    /// way is not stored any more. While the server is away nothing is stored, and the call is
-    /// invalidated in its place, as [`invalidate`](Self::invalidate) does.
+    /// Stores a value for the function's ttl. A computation of the call that is running is no
+    /// longer stored. If Redis can't be reached, nothing is stored, and the call is invalidated
+    /// instead, as by [`invalidate`](Self::invalidate).
     ///
     /// # Errors
     ///
-    /// As [`key`](Self::key); a value that can't be written.
+    /// Returns the errors of [`key`](Self::key), `ErrorKind::Encode` if the value can't be encoded,
+    /// and the server's error if the server will never accept the value.
     pub fn put(&self, value: R::Value) -> impl Future<Output = Result<(), Error>> {
         let place = &self.place;
         async move { place.put::<R, KIND>(Caller::Async, value).await }
     }
 
-    /// The remaining life of what is stored.
+    /// Returns the remaining ttl of the stored value; `None` if nothing is stored.
     ///
     /// # Errors
     ///
-    /// As [`peek`](Self::peek).
+    /// Returns the errors of [`peek`](Self::peek).
     pub fn ttl(&self) -> impl Future<Output = Result<Option<Duration>, Error>> {
         let place = &self.place;
         async move { place.ttl::<R, KIND>(Caller::Async).await }
@@ -149,22 +151,23 @@ impl<R: Returns<KIND>, const KIND: u8, F: Future<Output = R>> Entry<R, KIND, F> 
     ///
     /// # Errors
     ///
-    /// As [`key`](Self::key); what the server says if it will never take the invalidation. A
-    /// server that is away is none: see [`queued`](field@InvalidationReport::queued).
+    /// Returns the errors of [`key`](Self::key), and the server's error if the server will never
+    /// accept the invalidation. An unreachable server is no error: see
+    /// [`queued`](field@InvalidationReport::queued).
     pub fn invalidate(&self) -> impl Future<Output = Result<InvalidationReport, Error>> {
         let place = &self.place;
         async move { place.invalidate::<R, KIND>(Caller::Async).await }
     }
 
-    /// Calls the function whether or not its value is stored, and stores the new one. Until
-    /// then others are served the old one.
+    /// Calls the function even if its value is stored, and stores the new value. Until then, other
+    /// callers receive the old value.
     pub async fn refresh(self) -> R {
         let Self { place, compute, .. } = self;
         let Ok(key) = place.key::<R, KIND>().cloned() else {
             return compute.await;
         };
         let mut compute = pin!(compute);
-        // At every poll, because the call may begin at any of them.
+        // The mark is set at every poll, because the call may start at any of them.
         std::future::poll_fn(|context| refreshing(&key, || compute.as_mut().poll(context))).await
     }
 }
@@ -179,13 +182,13 @@ impl<R, const KIND: u8, F> fmt::Debug for Entry<R, KIND, F> {
 
 thread_local! {
     static REFRESHING: RefCell<Option<Key>> = const { RefCell::new(None) };
-    /// Whether there is one: asked on the hit path.
+    /// `true` if `REFRESHING` holds a key: the hit path reads only this flag.
     static IS_REFRESHING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `permit`, in which the first call of `key` to begin is a refresh.
+/// Runs `permit`. The first call of `key` that starts in it is a refresh.
 pub(crate) fn refreshing<T>(key: &Key, permit: impl FnOnce() -> T) -> T {
-    /// Gives the outer refresh its mark back, also when `permit` panics.
+    /// Restores the mark of the outer refresh, also if `permit` panics.
     struct Outer(Option<Key>);
     impl Drop for Outer {
         fn drop(&mut self) {
@@ -197,13 +200,13 @@ pub(crate) fn refreshing<T>(key: &Key, permit: impl FnOnce() -> T) -> T {
 }
 
 fn mark(key: Option<Key>) -> Option<Key> {
-    // A thread that is about to end has no refreshes: they are plain calls.
+    // A thread that is about to end has no thread locals: its refreshes are plain calls.
     let _ = IS_REFRESHING.try_with(|is| is.set(key.is_some()));
     let replaced = REFRESHING.try_with(|asked| asked.replace(key));
     replaced.ok().flatten()
 }
 
-/// Whether this call of `key` was asked for as a refresh.
+/// Returns `true` if this call of `key` was requested as a refresh, and clears the mark.
 pub(crate) fn is_refresh(key: &Key) -> bool {
     let asked = REFRESHING.try_with(|asked| asked.borrow().as_ref() == Some(key));
     let asked = asked.unwrap_or(false);
@@ -213,7 +216,7 @@ pub(crate) fn is_refresh(key: &Key) -> bool {
     asked
 }
 
-/// Whether some call on this thread was asked for as a refresh.
+/// Returns `true` if a refresh of any call was requested on this thread.
 #[inline]
 pub(crate) fn is_refreshing() -> bool {
     IS_REFRESHING.try_with(Cell::get).unwrap_or(false)

@@ -1,14 +1,14 @@
-//! What the environment's variables say: `REDIS_URL`, and those that begin with `RECACHED_`.
+//! Environment variables: `REDIS_URL`, and those that begin with `RECACHED_`.
 
 use std::ffi::OsString;
 use std::sync::Once;
 
 use crate::key::nearest::nearest;
 
-/// All that are read.
+/// All `RECACHED_` variables that are read.
 const KNOWN: [&str; 3] = ["RECACHED_OFF", "RECACHED_SECRET", "RECACHED_TTL"];
 
-/// Says, once, which variables look like ours and are not: a misspelt one is of no effect.
+/// Warns, once per process, about unknown `RECACHED_` variables: a misspelt one has no effect.
 pub(crate) fn warn_of_unknown() {
     static WARNED: Once = Once::new();
     WARNED.call_once(|| {

@@ -1,4 +1,4 @@
-//! The cache of the process: installed by the program, or made of the environment.
+//! The global cache: installed by the program, or built from the environment.
 
 use crate::process::sync::Mutex;
 use std::sync::OnceLock;
@@ -11,19 +11,19 @@ use crate::error::{Error, ErrorKind};
 
 static INSTALLED: OnceLock<Cache> = OnceLock::new();
 
-/// Whether nobody has installed it.
+/// `true` if the global cache was built from the environment.
 static OF_ENVIRONMENT: AtomicBool = AtomicBool::new(false);
 
-/// How often the environment is tried again.
+/// Minimum time between two attempts to build a cache from the environment.
 const RETRY: Duration = Duration::from_secs(1);
 
 impl Cache {
-    /// The process's default cache: the installed one, or else one made now from `REDIS_URL`, or
-    /// else one in this process.
+    /// Returns the process's global cache: the installed one, or else one that is built now from
+    /// `REDIS_URL`, or else an in-process one.
     ///
-    /// If the environment can't be used, it is *off*: every call computes, and invalidations are
-    /// errors. A private cache in its place would be out of reach of the fleet's invalidations.
-    /// What may pass (no file descriptors left) is tried again, once a second.
+    /// If the environment can't be used, the cache is *off*: every call computes, and invalidations
+    /// return errors. A private cache in its place would miss the fleet's invalidations. A
+    /// transient failure (no file descriptors left) is retried once a second.
     #[must_use]
     #[inline]
     pub fn global() -> &'static Self {
@@ -34,7 +34,7 @@ impl Cache {
     fn of_environment() -> &'static Self {
         static OFF: OnceLock<Cache> = OnceLock::new();
         static TRIED: Mutex<Option<(Instant, bool)>> = Mutex::new(None);
-        // Those who come meanwhile wait: with two caches, one's invalidations would miss the other.
+        // Other threads wait here: with two caches, invalidations in one would miss the other.
         let mut tried = TRIED.lock();
         if let Some(installed) = INSTALLED.get() {
             return installed;
@@ -55,7 +55,7 @@ impl Cache {
                     .replace((Instant::now(), error.is_transient()))
                     .is_none();
                 let off = off();
-                // Whoever hears of it may use the cache.
+                // Unlocked before logging, because a subscriber may use the cache.
                 drop(tried);
                 if is_first {
                     tracing::error!("the cache of this process is off: {error}");

@@ -8,19 +8,20 @@ use crate::overrides::rule::{
     ActiveOverride, Override, OverrideKind, OverrideRule, OverrideSource,
 };
 
-/// Overrides at run time, over what the attributes say: for this process, or for the fleet.
+/// Overrides of ttl and on/off at run time, for this process or for the fleet. They take precedence
+/// over the attributes.
 ///
-/// Functions are named by patterns, as for [`Cache::invalidate`]. What the fleet has set goes
-/// before what the environment says (`RECACHED_TTL="user*=30s, shop.*=5m"`,
-/// `RECACHED_OFF="report*"`), and that before what this process has set; of two patterns that
-/// match, the longer one holds.
+/// Functions are named by patterns, as for [`Cache::invalidate`]. Overrides of the fleet take
+/// precedence over those of the environment (`RECACHED_TTL="user*=30s, shop.*=5m"`,
+/// `RECACHED_OFF="report*"`), and those over overrides of this process. If two patterns match, the
+/// longer one applies.
 #[must_use = "it does nothing until something is set or listed"]
 pub struct Overrides<'a> {
     cache: &'a Cache,
 }
 
-/// Overrides for all processes of a namespace: kept in Redis, told to every process at once, and
-/// in force after a restart. With no server they are this process's.
+/// Overrides for all processes of a namespace: they are stored in Redis, sent to every process at
+/// once, and persist across restarts. Without a server they apply to this process only.
 #[must_use = "it does nothing until something is set"]
 pub struct FleetOverrides<'a> {
     cache: &'a Cache,
@@ -28,42 +29,48 @@ pub struct FleetOverrides<'a> {
 }
 
 impl Cache {
-    /// Overrides at run time.
+    /// Returns the overrides of this cache.
     pub fn overrides(&self) -> Overrides<'_> {
         Overrides { cache: self }
     }
 }
 
 impl<'a> Overrides<'a> {
-    /// How long values of these functions live, in place of what their attributes say. Gives the
-    /// functions of this process that match; it holds for others once they are called.
+    /// Sets the ttl of values of the functions that match, in place of their attributes' ttl.
+    /// Returns the names of the functions of this process that match; functions that are called
+    /// later are matched then.
     ///
     /// # Errors
     ///
-    /// A pattern that can't be understood; a ttl of zero.
+    /// Returns `ErrorKind::Pattern` if the pattern can't be parsed, and `ErrorKind::Config` if the
+    /// ttl is below 1 ms or too many overrides are set.
     pub fn ttl(&self, pattern: &str, ttl: Duration) -> Result<Vec<String>, Error> {
         self.set(pattern, Override::Ttl(ttl))
     }
 
-    /// These functions are computed at each call, as if they had no attribute.
+    /// Disables the cache for the functions that match: they are computed at each call, as without
+    /// the attribute. Returns the names of the functions of this process that match.
     ///
     /// # Errors
     ///
-    /// A pattern that can't be understood.
+    /// Returns `ErrorKind::Pattern` if the pattern can't be parsed, and `ErrorKind::Config` if too
+    /// many overrides are set.
     pub fn disable(&self, pattern: &str) -> Result<Vec<String>, Error> {
         self.set(pattern, Override::Enabled(false))
     }
 
-    /// These functions are cached, though a shorter pattern turns them off.
+    /// Enables the cache for the functions that match, even if a shorter pattern disables it.
+    /// Returns the names of the functions of this process that match.
     ///
     /// # Errors
     ///
-    /// A pattern that can't be understood.
+    /// Returns `ErrorKind::Pattern` if the pattern can't be parsed, and `ErrorKind::Config` if too
+    /// many overrides are set.
     pub fn enable(&self, pattern: &str) -> Result<Vec<String>, Error> {
         self.set(pattern, Override::Enabled(true))
     }
 
-    /// Takes back what this process has set of this very pattern.
+    /// Removes the overrides that this process has set for exactly this pattern.
     pub fn reset(&self, pattern: &str) {
         let process = &self.cache.inner.process;
         process
@@ -73,14 +80,14 @@ impl<'a> Overrides<'a> {
         process.overrides_changed();
     }
 
-    /// All that is set, with who has set it; what goes before others last.
+    /// Returns all overrides with their source, in ascending order of precedence.
     #[must_use]
     pub fn list(&self) -> Vec<ActiveOverride> {
         let registry = &self.cache.inner.process.registry;
         registry.rules().list(&registry.names())
     }
 
-    /// The same for the whole fleet.
+    /// Returns the same operations for the whole fleet.
     pub fn fleet(&self) -> FleetOverrides<'a> {
         FleetOverrides {
             cache: self.cache,
@@ -100,45 +107,51 @@ impl<'a> Overrides<'a> {
 }
 
 impl FleetOverrides<'_> {
-    /// Who sets it, as it is listed (default: the program's name and its process).
+    /// Sets the author that lists show. Default: the program's name and its process id.
     pub fn by(mut self, who: impl Into<String>) -> Self {
         self.by = who.into();
         self
     }
 
-    /// As [`Overrides::ttl`]. Gives the functions of the fleet that match.
+    /// Sets the ttl as [`Overrides::ttl`] does. Returns the names of the fleet's functions that
+    /// match.
     ///
     /// # Errors
     ///
-    /// As [`Overrides::ttl`]; a server that was not told.
+    /// Returns the errors of [`Overrides::ttl`], and the server's error if the override was not
+    /// stored.
     pub async fn ttl(&self, pattern: &str, ttl: Duration) -> Result<Vec<String>, Error> {
         self.set(pattern, Override::Ttl(ttl)).await
     }
 
-    /// As [`Overrides::disable`]. Gives the functions of the fleet that match.
+    /// Disables functions as [`Overrides::disable`] does. Returns the names of the fleet's
+    /// functions that match.
     ///
     /// # Errors
     ///
-    /// As [`Overrides::disable`]; a server that was not told.
+    /// Returns the errors of [`Overrides::disable`], and the server's error if the override was not
+    /// stored.
     pub async fn disable(&self, pattern: &str) -> Result<Vec<String>, Error> {
         self.set(pattern, Override::Enabled(false)).await
     }
 
-    /// As [`Overrides::enable`]. Gives the functions of the fleet that match.
+    /// Enables functions as [`Overrides::enable`] does. Returns the names of the fleet's functions
+    /// that match.
     ///
     /// # Errors
     ///
-    /// As [`Overrides::enable`]; a server that was not told.
+    /// Returns the errors of [`Overrides::enable`], and the server's error if the override was not
+    /// stored.
     pub async fn enable(&self, pattern: &str) -> Result<Vec<String>, Error> {
         self.set(pattern, Override::Enabled(true)).await
     }
 
-    /// All that is set for the fleet, read from the server now: right after a cache was built,
-    /// [`Overrides::list`] may not know of it yet.
+    /// Returns all overrides of the fleet, read from the server now: immediately after a cache was
+    /// built, [`Overrides::list`] may not contain them yet.
     ///
     /// # Errors
     ///
-    /// Returns what kept the server from answering.
+    /// Returns the error of the read if the server does not reply.
     pub async fn list(&self) -> Result<Vec<ActiveOverride>, Error> {
         let session = self.cache.inner.backend.session(Caller::Async);
         session.apply_overrides().await?;
@@ -147,11 +160,11 @@ impl FleetOverrides<'_> {
         Ok(all)
     }
 
-    /// Takes back what was set for the fleet of this very pattern.
+    /// Removes the fleet's overrides for exactly this pattern.
     ///
     /// # Errors
     ///
-    /// A server that was not told.
+    /// Returns the server's error if the overrides were not removed.
     pub async fn reset(&self, pattern: &str) -> Result<(), Error> {
         let inner = &self.cache.inner;
         let fields = [OverrideKind::Ttl, OverrideKind::Enabled]

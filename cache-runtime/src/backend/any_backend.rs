@@ -41,7 +41,7 @@ impl AnyBackend {
         }
     }
 
-    /// Whether any call could reach it at this moment.
+    /// Returns `true` if any call could reach it at this moment.
     pub(crate) fn is_up(&self) -> bool {
         match self {
             Self::Memory(_) => true,
@@ -68,7 +68,7 @@ impl AnyBackend {
         }
     }
 
-    /// What this process has changed itself, no connection of it may go on believing.
+    /// Drops from all connections of this process what it has invalidated itself.
     pub(crate) fn forget(&self, change: &Invalidation) {
         if let Self::Redis(redis) = self {
             redis.forget(change);

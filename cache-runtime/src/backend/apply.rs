@@ -10,7 +10,7 @@ use crate::process::background::yielded;
 /// Groups whose generations are replaced at a time: other tasks run between ten thousand.
 const PART: usize = 500;
 
-/// What an invalidation has reached, and whether the backend has taken it.
+/// Result of an invalidation on a backend.
 pub(crate) struct Applied {
     /// The groups that got, or should get, a new generation.
     pub(crate) groups: Vec<Group>,

@@ -31,7 +31,7 @@ pub(crate) enum ClaimMode {
     Force,
 }
 
-/// What a tier is asked for about one call.
+/// A claim on one call.
 pub(crate) struct ClaimRequest<'a> {
     pub(crate) key: &'a Key,
     pub(crate) groups: &'a [Group],
@@ -41,11 +41,12 @@ pub(crate) struct ClaimRequest<'a> {
     pub(crate) reach: ClaimMode,
     /// An entry that is stored for no longer than this is of no use.
     pub(crate) min_remaining_ttl: Duration,
-    /// Whether there is a stale value to serve, so that a pause after a failed refresh is respected.
+    /// `true` if there is a stale value to serve, so that a pause after a failed refresh is
+    /// respected.
     pub(crate) respects_pause: bool,
 }
 
-/// What a fill does with an entry that is there.
+/// Treatment of an existing entry by a fill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ExistingEntry {
     /// Replaces it.

@@ -16,7 +16,7 @@ use crate::process::unique_id::UniqueId;
 #[derive(Debug, Default)]
 pub(crate) struct KnownNames {
     pub(crate) names: Vec<String>,
-    /// Whether there are others: then a pattern can only be matched by everything.
+    /// `true` if there are others: then a pattern can only be matched by everything.
     pub(crate) incomplete: bool,
 }
 

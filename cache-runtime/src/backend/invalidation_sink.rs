@@ -3,7 +3,7 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::key::pattern::KeyPattern;
 
-/// Told of what others have invalidated, before anything newer is read.
+/// Receiver of invalidations by other processes, before anything newer is read.
 pub(crate) trait InvalidationSink: Send + Sync {
     fn call_changed(&self, key: &str);
     /// The lease of the call was taken, renewed, let go or invalidated.
@@ -11,18 +11,18 @@ pub(crate) trait InvalidationSink: Send + Sync {
     fn calls_changed(&self, pattern: &KeyPattern);
     fn group_changed(&self, group: &str);
     fn everything_changed(&self);
-    /// From now on nothing is told.
+    /// Pushes do not arrive any more.
     fn lost(&self);
-    /// Changes are told again: what was read before they were lost is not to be trusted.
+    /// Pushes arrive again: values that were read before the loss are outdated.
     fn reconnected(&self);
-    /// For a while nothing would have been told.
+    /// Pushes may have been missed for a while.
     fn gap(&self);
-    /// How often it was told what the fleet has set.
+    /// Number of times that the fleet's overrides were received.
     fn overrides_version(&self) -> u64;
-    /// What the fleet has set, all of it; whether it was told of nothing since it was `told` so
-    /// often. Otherwise this may be older, and is not believed.
+    /// Replaces all overrides of the fleet. Returns `false` if they have changed since the version
+    /// `told`: then `fields` may be outdated and are ignored.
     fn overrides(&self, told: u64, fields: Vec<(String, String)>) -> bool;
-    /// Whether changes are told at all.
+    /// Returns `true` if changes are told at all.
     fn pushes(&self, pushes: bool);
     /// The process runs, and its connections are read: copies may be served for so long.
     fn trust(&self, life: Duration);

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use crate::key::Key;
 
-/// Who waits for a change of which call's lease. Bounded by those who wait.
+/// Waiters for a change of a call's lease, by call. Bounded by the number of waiters.
 #[derive(Default)]
 pub(crate) struct LeaseWatchers {
     keys: Mutex<HashMap<Key, watch::Sender<()>>>,

@@ -4,7 +4,7 @@ use crate::backend::stored_entry::StoredEntry;
 use crate::entry::header::Age;
 use crate::invalidation::group::GenerationStamp;
 
-/// What one look at a call found.
+/// Result of one look at a call.
 pub(crate) struct Lookup {
     pub(crate) entry: Option<StoredEntry>,
     /// The digest of the generations as they stood when the entry had arrived.

@@ -52,7 +52,7 @@ struct MemoryLease {
 }
 
 impl MemoryLease {
-    /// Whether it was a pause.
+    /// Returns `true` if it was a pause.
     fn is_over(&self) -> bool {
         self.paused.is_some_and(|end| end <= Instant::now())
     }

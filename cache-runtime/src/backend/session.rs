@@ -26,7 +26,7 @@ pub(crate) enum BackendSession {
 }
 
 impl BackendSession {
-    /// Whether the tier holds values as they are, in this process.
+    /// Returns `true` if the tier holds values as they are, in this process.
     pub(crate) fn is_typed(&self) -> bool {
         !matches!(self, Self::Redis(_))
     }
@@ -44,7 +44,7 @@ impl BackendSession {
         }
     }
 
-    /// Whether a change of a lease is told, so that nobody needs to ask.
+    /// Returns `true` if changes of leases are pushed, so that waiters need not poll.
     pub(crate) fn pushes(&self) -> bool {
         match self {
             Self::Memory(_) => true,
@@ -53,8 +53,8 @@ impl BackendSession {
         }
     }
 
-    /// Whether values that are held as they are may be served without a look at the generations:
-    /// whoever changes one tells this process.
+    /// Returns `true` if values that are held as they are may be served without a look at the
+    /// generations: whoever changes one tells this process.
     pub(crate) fn is_coherent(&self) -> bool {
         match self {
             Self::Memory(_) | Self::Redis(_) => true,
@@ -82,8 +82,8 @@ impl BackendSession {
         }
     }
 
-    /// Whether this call goes by another connection from now on, because of this error: the server
-    /// is well, and the one that it went by is not read in time.
+    /// Returns `true` if this call goes by another connection from now on, because of this error:
+    /// the server is well, and the one that it went by is not read in time.
     pub(crate) fn moves(&self, error: &Error) -> bool {
         match self {
             Self::Memory(_) => false,
@@ -139,7 +139,7 @@ impl Backend for BackendSession {
 }
 
 impl BackendSession {
-    /// What the server tells of itself; `None` where there is none.
+    /// Returns facts about the server; `None` if there is none.
     pub(crate) async fn facts(&self) -> Result<Option<ServerFacts>, Error> {
         match self {
             Self::Memory(_) | Self::Local(_) => Ok(None),

@@ -26,12 +26,12 @@ pub(crate) struct TypedValue {
     /// Maybe [`AgedValue`], maybe [`TaggedValue`].
     pub(crate) value: Erased,
     pub(crate) stamp: HalfStamp,
-    /// What it takes when it is written.
+    /// Size in bytes when it is written.
     pub(crate) bytes: u32,
 }
 
 impl StoredEntry {
-    /// Whether this is an entry of these generations.
+    /// Returns `true` if this is an entry of these generations.
     pub(crate) fn is_of(&self, stamp: GenerationStamp) -> bool {
         match self {
             Self::Encoded(bytes) => {
@@ -41,7 +41,7 @@ impl StoredEntry {
         }
     }
 
-    /// What the value takes when it is written, in bytes.
+    /// Size of the written value, in bytes.
     pub(crate) fn bytes(&self) -> u32 {
         match self {
             Self::Encoded(bytes) => u32::try_from(bytes.len()).unwrap_or(u32::MAX),

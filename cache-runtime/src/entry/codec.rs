@@ -45,7 +45,8 @@ pub trait Codec: sealed::Sealed {
     const FORMAT: Format;
 }
 
-/// A compression that this build contains. Implemented by [`Lz4`] with the feature `compress`; sealed.
+/// A compression that this build contains. Implemented by [`Lz4`] with the feature `compress`;
+/// sealed.
 #[diagnostic::on_unimplemented(
     message = "the compression `{Self}` is behind a feature of recached",
     label = "not compiled in",
@@ -81,7 +82,7 @@ impl Encoding {
         }
     }
 
-    /// What is added to a payload at most, in bytes.
+    /// Largest overhead of a payload, in bytes.
     pub(crate) const fn extra(self) -> u64 {
         self.packed as u64
     }
@@ -127,8 +128,8 @@ impl Encoding {
         }
     }
 
-    /// How many bytes the value takes when it is written; `None` if more than `most`. One that can't
-    /// be, held in this process all the same, takes what it would in a key.
+    /// How many bytes the value takes when it is written; `None` if more than `most`. One that
+    /// can't be, held in this process all the same, takes what it would in a key.
     pub(crate) fn written<T: Serialize + ?Sized>(self, value: &T, most: u64) -> Option<u32> {
         let mut count = Count { bytes: 0, most };
         let whole = match self.format {

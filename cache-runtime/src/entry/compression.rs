@@ -15,7 +15,7 @@ const LZ4: u8 = b'z';
 #[cfg(feature = "compress")]
 const SMALL: usize = 1_024;
 
-/// What LZ4 makes of a byte at most.
+/// Largest ratio of LZ4's output to its input.
 #[cfg(feature = "compress")]
 const MOST: usize = 255;
 
@@ -43,7 +43,7 @@ fn compress(payload: &[u8]) -> Option<Vec<u8>> {
     (packed.len() <= payload.len()).then_some(packed)
 }
 
-/// What was packed, if that is no more than `most` bytes.
+/// Decompresses a payload of at most `most` bytes.
 #[cfg_attr(
     not(feature = "compress"),
     allow(unused_variables, reason = "nothing is unpacked")

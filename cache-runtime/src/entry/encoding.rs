@@ -33,7 +33,7 @@ impl Encoding {
         }
     }
 
-    /// What has this mark, if it is compiled in.
+    /// Returns the encoding of this mark, if it is compiled in.
     pub(crate) const fn of_mark(mark: u8) -> Option<Self> {
         let format = match mark.to_ascii_lowercase() {
             b'j' => Format::Json,

@@ -30,7 +30,7 @@ pub(crate) const HEADER: usize = 60;
 /// to its present time; `Duration::MAX` fits none.
 pub(crate) const LONGEST: Duration = Duration::from_secs(50 * 365 * 24 * 3_600);
 
-/// What a reader expects of an entry before it looks at the payload.
+/// The part of a header that a reader compares before it reads the payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct EntryHeader([u8; MARK]);
 
@@ -89,7 +89,8 @@ impl EntryHeader {
     }
 }
 
-/// Whether these bytes are an entry of another call: the reply was not meant for this one.
+/// Returns `true` if these bytes are an entry of another call: the reply was not meant for this
+/// one.
 pub(crate) fn is_of_another_call(entry: &[u8], key: &Key) -> bool {
     EntryHeader::of(entry).is_some_and(|mark| mark.0[28..] != call_digest(key))
 }
@@ -134,7 +135,7 @@ impl Lifetimes {
         }
     }
 
-    /// Whether nothing of its life is past its ttl.
+    /// Returns `true` if nothing of its life is past its ttl.
     pub(crate) fn ends_fresh(&self) -> bool {
         self.ttl >= self.life
     }

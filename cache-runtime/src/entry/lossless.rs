@@ -13,7 +13,7 @@ pub(crate) struct Lossless<'a, T: ?Sized> {
     to: To<'a>,
 }
 
-/// What it is written to, and how far that has come.
+/// The serializer below, and its position.
 #[derive(Clone, Copy)]
 struct To<'a> {
     json: bool,
@@ -79,12 +79,12 @@ impl<'a> To<'a> {
         }
     }
 
-    /// What is written in the place of this value.
+    /// The value that is written in place of this one.
     fn instead<T: ?Sized>(self, value: &'a T) -> Lossless<'a, T> {
         Lossless { value, to: self }
     }
 
-    /// What is in it.
+    /// The value inside.
     fn inside(self) -> Self {
         Self {
             in_some: false,

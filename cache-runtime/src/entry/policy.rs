@@ -23,11 +23,11 @@ pub struct Policy {
     pub(crate) retry_after: Duration,
     pub(crate) soft_timeout: Option<Duration>,
     pub(crate) codec: Encoding,
-    /// What is set at run time: no value lives longer, whatever it was stored with.
+    /// Ttl of an override: no value lives longer, whatever ttl it was stored with.
     pub(crate) cap: Option<Duration>,
 }
 
-/// What a value is to its lifetime.
+/// Class of a value, which decides its lifetime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ValueClass {
     /// A value like any other.
@@ -87,7 +87,7 @@ impl Policy {
         self
     }
 
-    /// Whether this process keeps copies of what Redis holds (default: yes).
+    /// Returns `true` if this process keeps copies of what Redis holds (default: yes).
     pub const fn near(mut self, keep: bool) -> Self {
         self.near = keep;
         self
@@ -147,7 +147,8 @@ impl Policy {
         self
     }
 
-    /// How values are written (default: [`Json`](crate::entry::codec::Json)). Of no effect in the process.
+    /// How values are written (default: [`Json`](crate::entry::codec::Json)). Of no effect in the
+    /// process.
     pub const fn codec<C: Codec>(mut self) -> Self {
         self.codec.format = C::FORMAT;
         self
@@ -166,7 +167,7 @@ impl Policy {
             .min(LONGEST)
     }
 
-    /// Whether there is more to the life of its entries than an end.
+    /// Returns `true` if there is more to the life of its entries than an end.
     pub(crate) fn ages(&self) -> bool {
         !self.window().is_zero() || self.refresh_ahead > 0.0 || self.cap.is_some()
     }

@@ -8,8 +8,8 @@
 //! given itself are handed back to it, and primitives of the standard library where something
 //! stands behind them.
 //!
-//! What can't be reached in this way (behind a value of the user's in a tuple, or behind the key of
-//! a map) is told apart by the compiler's name of the type that it is in.
+//! Types that can't be reached in this way (behind a value of the user's in a tuple, or behind the
+//! key of a map) are distinguished by the compiler's name of the type around them.
 
 use crate::process::sync::RwLock;
 use std::any::{TypeId, type_name};
@@ -29,7 +29,7 @@ use serde::de::{
 /// Readings of one type at most: one for each path through it.
 const READINGS: usize = 1_024;
 
-/// What is noted of one type at most.
+/// Largest number of notes about one type.
 const NOTES: usize = 16_384;
 
 /// How deep a type is looked into.
@@ -72,7 +72,7 @@ struct Trace {
     depth: Cell<usize>,
     /// The structs and enums that this reading is in: a recursive type ends there.
     within: RefCell<Vec<Listed>>,
-    /// Whether there is something that serde does not tell of.
+    /// `true` if there is something that serde does not tell of.
     opaque: Cell<bool>,
 }
 
@@ -190,7 +190,7 @@ struct Reader<'a> {
     answers: bool,
 }
 
-/// What a reading ends with.
+/// The error that ends a reading.
 #[derive(Debug)]
 struct Stop;
 
@@ -208,7 +208,8 @@ impl serde::de::Error for Stop {
     }
 }
 
-/// Whether a type of this name is a primitive of the standard library, which takes any value.
+/// Returns `true` if a type of this name is a primitive of the standard library, which takes any
+/// value.
 fn is_primitive(name: &str) -> bool {
     matches!(
         name,

@@ -77,7 +77,7 @@ fn reads(entry: &[u8], left: Duration) {
     is_kept::<BTreeMap<String, (bool, Option<i8>)>>(&stored, &mark);
 }
 
-/// What can be read is read again from what is written of it.
+/// A value that can be read is read again from its written form.
 fn is_kept<T>(stored: &StoredEntry, mark: &EntryHeader)
 where
     T: Returns<OWNED, Value = T> + std::fmt::Debug,

@@ -33,7 +33,7 @@ impl Group {
         Self::new(keyspace::function(namespace, name))
     }
 
-    /// Whether every call of the namespace is in it.
+    /// Returns `true` if every call of the namespace is in it.
     pub(crate) fn is_everything(&self) -> bool {
         keyspace::is_everything(&self.key)
     }
@@ -77,7 +77,7 @@ impl Group {
         }
     }
 
-    /// Whether it is a tag's.
+    /// Returns `true` if it is a tag's.
     pub(crate) fn is_tag(&self) -> bool {
         self.life.is_some()
     }
@@ -87,7 +87,7 @@ impl Group {
         self.life
     }
 
-    /// What it is found by in this process: the digest of its key.
+    /// Returns the digest of its key, by which this process finds it.
     pub(crate) fn digest(&self) -> u128 {
         self.digest
     }
@@ -123,7 +123,7 @@ impl GenerationStamp {
     }
 }
 
-/// What tells one process's stamps apart: 64 of a digest's bits.
+/// Half of a stamp, 64 bits, to compare stamps within one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct HalfStamp(pub(crate) u64);
 

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 /// Names that are listed at most: a fleet has no more functions than this.
 const MOST: usize = 10_000;
 
-/// What a removal by pattern has reached.
+/// Entries that a removal by pattern has removed.
 #[derive(Debug, Default)]
 pub(crate) struct RemovedEntries {
     pub(crate) entries: u64,

@@ -11,7 +11,7 @@ use crate::key::fingerprint::digest;
 /// How many seals there are before those that nobody holds any more are looked for.
 const FEW: usize = 1_024;
 
-/// Whether a group has changed since the seal was given out. A value in this process that has one
+/// `true` if a group has changed since the seal was given out. A value in this process that has one
 /// of each of its groups, given out before it was read, is good as long as none is broken.
 ///
 /// For calls with tags: what all calls of a function have in common is cheaper to compare.

@@ -157,13 +157,13 @@ impl Arguments {
         self.path
     }
 
-    /// Whether there is a key with them.
+    /// Returns `true` if there is a key with them.
     #[inline]
     pub(crate) fn are_written(&self) -> bool {
         self.error.is_none()
     }
 
-    /// What the call is looked up by, if all could be written.
+    /// Returns the fingerprint of the call, if all arguments could be written.
     // Not an option: that would be passed on in memory, and waited for there.
     #[inline]
     pub(crate) fn fingerprint(&self, head: &KeyPrefix) -> Fingerprint {
@@ -200,7 +200,7 @@ impl Arguments {
         }
     }
 
-    /// The first argument that can't be written is told of.
+    /// Only the first argument that can't be written is reported.
     #[cold]
     fn refuse(&mut self, name: &'static str, why: &Refusal) {
         let text = format!("argument `{name}` can't enter the key: {why}");
@@ -239,7 +239,7 @@ fn long_fingerprint(head: &KeyPrefix, arguments: &KeyBuffer) -> Fingerprint {
     }
 }
 
-/// What stands in a key for arguments that are too long: their prefix, then their hash.
+/// Returns the text in a key for arguments that are too long: their prefix, then their hash.
 fn cut(arguments: &KeyBuffer) -> String {
     // All of it is ASCII.
     let prefix = arguments.as_str().get(..PREFIX).unwrap_or_default();

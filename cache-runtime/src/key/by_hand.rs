@@ -40,7 +40,7 @@ pub(crate) fn tag_text(tag: &str) -> String {
     }
 }
 
-/// What a value takes in a key, in bytes, as far as it can be written.
+/// Returns the length of a value in a key, in bytes, as far as it can be written.
 pub(crate) fn length<T: Serialize + ?Sized>(value: &T) -> u64 {
     let mut text = KeyBuffer::default();
     let _ = write(value, Position::Argument, &mut text);

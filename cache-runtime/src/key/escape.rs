@@ -1,6 +1,6 @@
 use super::key_buffer::KeyBuffer;
 
-/// Whether a byte stands for itself in content: nothing that separates, that a glob or a
+/// Returns `true` if a byte stands for itself in content: nothing that separates, that a glob or a
 /// cluster slot would read, or that does not print.
 const fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
@@ -55,7 +55,7 @@ fn escape(text: &str, out: &mut KeyBuffer, plain: impl Fn(u8) -> bool) {
     out.push_str(rest);
 }
 
-/// What was escaped.
+/// Undoes the escaping.
 pub(super) fn undone(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

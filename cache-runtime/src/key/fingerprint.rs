@@ -3,10 +3,10 @@ use std::sync::LazyLock;
 
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-/// What a key is looked up by in this process: 128 bits, no memory of its own.
+/// Digest by which this process looks a key up: 128 bits, no memory of its own.
 ///
-/// The digest of the key's head, plus the arguments: as they are up to 16 bytes,
-/// digested min_remaining_ttl. The digest is SipHash-1-3-128 under a random key of this process: nobody who
+/// The digest of the key's head, plus the arguments: as they are up to 16 bytes, digested
+/// min_remaining_ttl. The digest is SipHash-1-3-128 under a random key of this process: nobody who
 /// chooses arguments knows what would make two keys meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fingerprint {

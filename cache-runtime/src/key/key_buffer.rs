@@ -2,9 +2,9 @@ use std::fmt;
 
 use super::packed_ascii::PackedAscii;
 
-/// What is kept without memory from the heap, in bytes.
+/// Length that needs no allocation, in bytes.
 const INLINE: usize = 64;
-/// What is written, and looked up, in one piece.
+/// Length that is written and looked up in one piece, in bytes.
 const SHORT: usize = 16;
 
 /// A text that is being written: without memory from the heap while it is short.

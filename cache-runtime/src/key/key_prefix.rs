@@ -6,7 +6,7 @@ use crate::key::fingerprint::digest;
 /// Generic arguments longer than this many bytes are replaced by their hash.
 const LONGEST_TYPES: usize = 100;
 
-/// What all keys of one function begin with, up to the arguments:
+/// The beginning of all keys of one function, up to the arguments:
 /// `{namespace}:{name}@{variant}[<{types}>]`, or `{namespace}:{name}` by hand.
 pub(crate) struct KeyPrefix {
     pub(super) text: String,

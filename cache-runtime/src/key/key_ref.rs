@@ -1,5 +1,5 @@
-//! What of an argument enters the key: of an `Arc` what it shares. Serde writes an `Arc` only where
-//! it is asked to, by a feature that nobody should need for a key.
+//! The part of an argument that enters the key: of an `Arc`, the shared value. Serde writes an
+//! `Arc` only if it is asked to, by a feature that nobody should need for a key.
 //!
 //! As with the kind of a return type, the choice is made through types: an inherent method shadows
 //! a trait's. Its name is reserved, since a trait of the user's may have one of any other.

@@ -20,7 +20,7 @@ pub(crate) fn function_name(path: &str, function: &str) -> String {
     name
 }
 
-/// What a function is in, `impl`s and all: the same of the function and of its companion.
+/// The scope of a function, `impl`s included: the same for the function and its entry handle.
 pub(crate) fn within(path: &str) -> String {
     surroundings(path).join("::")
 }

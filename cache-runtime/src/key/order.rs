@@ -25,20 +25,21 @@ const TRANSPARENT: [&str; 4] = [
     "core::cmp::Reverse<",
 ];
 
-/// Whether values of a type of this name ([`std::any::type_name`]) are sets, or refer to one.
+/// Returns `true` if values of a type of this name ([`std::any::type_name`]) are sets, or refer to
+/// one.
 pub(super) fn is_unordered(type_name: &str) -> bool {
     let name = inside(type_name);
     UNORDERED.iter().any(|head| name.starts_with(head))
 }
 
-/// Whether they are maps whose order is a part of them, likewise.
+/// Returns `true` if they are maps whose order is a part of them, likewise.
 pub(super) fn is_ordered(type_name: &str) -> bool {
     let name = inside(type_name);
     ORDERED.iter().any(|head| name.starts_with(head))
 }
 
-/// Whether values of a type of this name are of types that nobody knows: serde may write two of
-/// them alike. Comparisons with what is known at compile time cost nothing at run time.
+/// Returns `true` if values of a type of this name are of types that nobody knows: serde may write
+/// two of them alike. Comparisons with what is known at compile time cost nothing at run time.
 #[inline]
 pub(super) fn is_dynamic(type_name: &str) -> bool {
     type_name.starts_with("dyn ")
@@ -50,7 +51,7 @@ pub(super) fn is_dynamic(type_name: &str) -> bool {
         || type_name.starts_with("&alloc::sync::Arc<dyn ")
 }
 
-/// What a type refers to, or wraps.
+/// The type behind a reference or wrapper.
 fn inside(mut name: &str) -> &str {
     loop {
         let before = name.len();

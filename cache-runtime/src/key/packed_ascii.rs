@@ -1,6 +1,6 @@
 /// Up to eight ASCII characters, the first in the lowest byte.
 ///
-/// What is looked up is a key's whole text. Written byte by byte, it would have to be collected
+/// A lookup needs a key's whole text. Written byte by byte, it would have to be collected
 /// from as many stores, for which a processor waits longer than all of the writing takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PackedAscii {

@@ -100,7 +100,7 @@ impl KeyPattern {
             .is_some_and(|(_, rest)| self.matches_rest(rest))
     }
 
-    /// Whether `key` is one of the namespace's and matches.
+    /// Returns `true` if `key` is one of the namespace's and matches.
     pub(crate) fn matches_text(&self, namespace: &str, key: &str) -> bool {
         let rest = key
             .strip_prefix(namespace)

@@ -1,4 +1,4 @@
-/// Whether a text stands in quotes.
+/// `true` if a text stands in quotes.
 ///
 /// A placeholder's own text needs none where the template separates it, unless its type has
 /// other values as well, one of which is written like it: a `serde_json::Value` may be `42` or
@@ -13,7 +13,7 @@ pub(super) enum Quoting {
 }
 
 impl Quoting {
-    /// Whether the value is part of a tag.
+    /// Returns `true` if the value is part of a tag.
     pub(super) fn is_tag(self) -> bool {
         matches!(self, Self::Never)
     }
@@ -28,8 +28,8 @@ impl Quoting {
     }
 }
 
-/// Whether a type of this name has no values but texts. By name, because it may borrow; a compiler
-/// that names them otherwise means a miss.
+/// Returns `true` if a type of this name has no values but texts. By name, because it may borrow; a
+/// compiler that names them otherwise means a miss.
 fn is_text(name: &str) -> bool {
     matches!(
         name.trim_start_matches('&'),
@@ -44,7 +44,7 @@ fn is_text(name: &str) -> bool {
     )
 }
 
-/// Whether something that is no text may be written like this.
+/// Returns `true` if something that is no text may be written like this.
 fn says_more(text: &str) -> bool {
     matches!(
         text,

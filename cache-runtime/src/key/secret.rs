@@ -8,10 +8,10 @@ use crate::process::unique_id::UniqueId;
 /// The fewest bytes that nobody guesses.
 const FEWEST: usize = 16;
 
-/// What arguments are hashed with that must not be seen in a key.
+/// Key of the hash of arguments that must not be readable in a cache key.
 pub(crate) struct Secret {
     key: Vec<u8>,
-    /// Nobody was told yet that it is this process's own.
+    /// The event about a key of this process's own is still due.
     untold: AtomicBool,
     /// Why there is none: calls with secret arguments are computed.
     refused: Option<Error>,
@@ -68,7 +68,7 @@ impl Secret {
         self.refused.as_ref()
     }
 
-    /// Whether it is this process's own, and nobody was told: asked once.
+    /// Returns `true` if it is this process's own and was not reported yet; once.
     pub(crate) fn is_untold(&self) -> bool {
         self.untold.load(Ordering::Relaxed) && self.untold.swap(false, Ordering::Relaxed)
     }

@@ -122,7 +122,7 @@ impl<'a> KeySerializer<'a> {
         written.map_err(ser::Error::custom)
     }
 
-    /// What is inside a value of this one.
+    /// The position of values inside this one.
     fn inner<T: Serialize + ?Sized>(
         out: &mut KeyBuffer,
         depth: u32,

@@ -35,7 +35,7 @@ fn written(path: &str, says: impl Fn(&str) -> bool) -> String {
         text.push_str(&parent);
     }
     text.push_str(own);
-    // A dot in a type's own text can't be told from one of ours otherwise.
+    // Otherwise a dot in a type's own text looks like one of ours.
     let text = text
         .replace('.', "%2E")
         .replace("::", ".")

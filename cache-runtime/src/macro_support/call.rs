@@ -42,8 +42,8 @@ pub struct Call<R, const KIND: u8> {
     returns: PhantomData<fn() -> R>,
 }
 
-/// What is called, and how. Its own type, because code that names a return type is compiled for
-/// each.
+/// The function and the arguments of a call. A type of its own, because code that names a return
+/// type is compiled for each.
 pub(super) struct CallArgs {
     function: &'static Function,
     arguments: Arguments,
@@ -110,7 +110,7 @@ impl<R, const KIND: u8> Call<R, KIND> {
         self.asked.cache = Some(cache.clone());
     }
 
-    /// Whether to consult the cache at all.
+    /// Returns `true` if to consult the cache at all.
     #[inline]
     pub fn bypass_if(&mut self, condition: bool) {
         self.asked.bypasses = condition;

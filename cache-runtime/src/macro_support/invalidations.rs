@@ -13,8 +13,8 @@ use crate::process::background;
 use crate::telemetry::event::Event;
 use crate::values::returns::Returns;
 
-/// What a call is to invalidate. Dropped before it was judged, it invalidates all the same,
-/// beside whoever drops it: what was broken off may have changed something.
+/// The invalidations of one call. If they are dropped before the call was judged, they are sent all
+/// the same, beside whoever drops it: what was broken off may have changed something.
 #[derive(Default)]
 pub struct Invalidations {
     cache: Option<Cache>,
@@ -86,7 +86,7 @@ impl Invalidations {
         self.entries.push(entry);
     }
 
-    /// Whether the function has succeeded: if not, there is nothing to invalidate.
+    /// Returns `true` if the function has succeeded: if not, there is nothing to invalidate.
     pub fn judge(&mut self, success: bool) {
         if !success {
             self.clear();
@@ -153,7 +153,7 @@ impl Drop for Invalidations {
     }
 }
 
-/// Whether a call has succeeded: an inherent method shadows a trait's.
+/// `true` if a call has succeeded: an inherent method shadows a trait's.
 pub struct Outcome<'a, R>(pub &'a R);
 
 impl<T, E> Outcome<'_, Result<T, E>> {

@@ -156,7 +156,7 @@ where
     }
 }
 
-/// What is received within `limit`.
+/// Receives a value within `limit`.
 async fn within<T>(limit: Duration, receive: oneshot::Receiver<T>) -> Option<T> {
     let received = background::timeout(limit, receive).ok()?;
     received.await.ok()?.ok()

@@ -77,7 +77,7 @@ fn a_copy_with_tags_is_served_while_its_seals_hold() {
     assert!(served().is_some());
     tags.break_of(group.key());
     assert!(served().is_none());
-    // One without seals is none that they vouch for.
+    // A copy without tags is not valid under tags.
     drop(keep(&near, 2, 10));
     assert!(near.sealed(key(2).fingerprint()).is_none());
 }

@@ -6,18 +6,18 @@ use serde_json::{Value, json};
 use crate::error::{Error, ErrorKind};
 use crate::key::pattern::NamePattern;
 
-/// What is set of functions at run time, over what their attributes say.
+/// A value that replaces one of a function's attribute at run time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Override {
     /// How long values live. Shorter than an entry's own lifetime, it holds for entries that are
     /// stored already, counted from when they were stored.
     Ttl(Duration),
-    /// Whether the cache is consulted. Off, every call is a bypass.
+    /// `true` if the cache is consulted. Off, every call is a bypass.
     Enabled(bool),
 }
 
-/// Who has set it. What comes later in this list goes before what comes earlier.
+/// Source of an override. A later variant takes precedence over an earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum OverrideSource {
@@ -38,11 +38,11 @@ const LONGEST_AUTHOR: usize = 100;
 pub struct ActiveOverride {
     /// Which functions, as for [`Cache::invalidate`](crate::Cache::invalidate).
     pub pattern: String,
-    /// What is set of them.
+    /// The override.
     pub setting: Override,
     /// Where it was set.
     pub origin: OverrideSource,
-    /// Who has set it for the fleet.
+    /// Author of an override of the fleet.
     pub by: Option<String>,
     /// The functions that this process has seen and the pattern matches; none may mean that it
     /// names nothing.
@@ -79,7 +79,7 @@ impl fmt::Display for ActiveOverride {
     }
 }
 
-/// What a setting is about: one of each kind is in force for a function.
+/// Kind of an override: one of each kind is active for a function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum OverrideKind {
     Ttl,

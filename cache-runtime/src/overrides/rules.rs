@@ -25,7 +25,7 @@ pub(crate) struct OverrideRules {
 }
 
 impl OverrideRules {
-    /// What the environment says: `RECACHED_TTL="user*=30s, shop.*=5m"`, `RECACHED_OFF="report*"`.
+    /// Reads the environment: `RECACHED_TTL="user*=30s, shop.*=5m"`, `RECACHED_OFF="report*"`.
     /// An item that can't be used is logged and passed over: the others hold.
     pub(crate) fn of_environment() -> Self {
         let variable = |name: &str| std::env::var(name).unwrap_or_default();
@@ -65,7 +65,7 @@ impl OverrideRules {
         (rules, refused)
     }
 
-    /// What is in force for the function.
+    /// Returns the active overrides of the function.
     pub(crate) fn of(&self, name: &str) -> (Option<Duration>, bool) {
         let (mut ttl, mut on) = (None, true);
         let rules = self.all.read();
@@ -109,7 +109,7 @@ impl OverrideRules {
         self.version.load(Ordering::Acquire)
     }
 
-    /// What the fleet has set, all of it; unless it was version of since it was `told` so often:
+    /// Replaces the fleet's overrides, unless they have changed since `version`:
     /// a reply to an earlier question may be looked at later.
     pub(crate) fn replace_fleet(&self, version: u64, fleet: Vec<OverrideRule>) -> bool {
         let mut rules = self.all.write();
@@ -122,7 +122,7 @@ impl OverrideRules {
         true
     }
 
-    /// Whether a field that can't be read is to be version of: once, and of not too many.
+    /// Returns `true` if a field that can't be read is to be version of: once, and of not too many.
     pub(crate) fn is_first_malformed(&self, field: &str) -> bool {
         let mut malformed = self.malformed.lock();
         malformed.len() < MOST_MALFORMED && malformed.insert(field.to_owned())

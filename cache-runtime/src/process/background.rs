@@ -54,8 +54,8 @@ thread_local! {
     static OURS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether this is the runtime's thread: whoever waits here for the cache waits for himself, and
-/// everybody with him. An observer may come to it.
+/// Returns `true` if this is the runtime's thread: whoever waits here for the cache waits for
+/// himself, and everybody with him. An observer may come to it.
 pub(crate) fn is_here() -> bool {
     // A thread that is about to end is none of ours.
     OURS.try_with(Cell::get).unwrap_or(false)
@@ -91,7 +91,7 @@ pub(crate) fn timeout<F: Future>(limit: Duration, future: F) -> Result<Timeout<F
     Ok(tokio::time::timeout(limit, future))
 }
 
-/// What comes of `future` within `limit`; what takes longer goes on by itself, on our runtime.
+/// Returns the output of `future` within `limit`; a longer one continues on our runtime.
 pub(crate) async fn beside<T: Send + 'static>(
     limit: Duration,
     future: impl Future<Output = T> + Send + 'static,

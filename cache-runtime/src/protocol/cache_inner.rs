@@ -12,13 +12,13 @@ use crate::protocol::refresh::BackgroundRefreshes;
 use crate::registry::failure_reporter::FailureReporter;
 use crate::telemetry::event::Event;
 
-/// What all handles of one cache share.
+/// State that all handles of one cache share.
 pub(crate) struct CacheInner {
     pub(crate) namespace: Arc<str>,
     pub(crate) backend: AnyBackend,
     pub(crate) process: Arc<ProcessState>,
     pub(crate) defaults: Defaults,
-    /// What the payload of an entry takes at most, in bytes.
+    /// Largest payload of an entry, in bytes.
     pub(crate) max_value_size: u64,
     pub(crate) refreshes: Arc<BackgroundRefreshes>,
     pub(crate) secret: Secret,
@@ -26,13 +26,13 @@ pub(crate) struct CacheInner {
     pub(crate) patience: Duration,
     /// Keys by hand that can't be used.
     pub(crate) misuse: FailureReporter,
-    /// This process is a fork, and that was told.
+    /// This process is a fork, which was reported.
     pub(crate) forked: AtomicBool,
-    /// Patterns that match no function and have been told of.
+    /// Patterns that match no function and were reported.
     pub(crate) warned: Mutex<HashSet<String>>,
 }
 
-/// What holds where a policy says nothing.
+/// Values for options that a policy leaves open.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Defaults {
     pub(crate) lease: Duration,
@@ -40,7 +40,7 @@ pub(crate) struct Defaults {
 }
 
 impl CacheInner {
-    /// Whether calls must do without the cache, because this process is a fork.
+    /// Returns `true` if calls must do without the cache, because this process is a fork.
     pub(crate) fn is_forked(&self) -> bool {
         if !process::is_forked() {
             return false;
@@ -53,7 +53,7 @@ impl CacheInner {
         true
     }
 
-    /// What secret arguments are hashed with.
+    /// Returns the key of the hash of secret arguments.
     pub(crate) fn secret(&self) -> &Secret {
         if self.secret.is_untold() {
             self.process.observer.notify(&Event::SecretNotShared);

@@ -33,7 +33,7 @@ pub(crate) struct Call<'a> {
     pub(super) caller: Caller,
     pub(super) session: BackendSession,
     pub(super) vtable: &'static ValueVTable,
-    /// Whether a failure is one that can be given to those who wait.
+    /// `true` if a failure is one that can be given to those who wait.
     pub(super) shares: fn(&Erased) -> bool,
 }
 

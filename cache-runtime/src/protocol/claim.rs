@@ -21,7 +21,7 @@ const POLL: (Duration, Duration) = (Duration::from_millis(2), Duration::from_mil
 /// Claims of one call that follow each other at once; further ones are paced.
 const UNPACED: usize = 16;
 
-/// What the leader may do about a call that is not stored.
+/// Result of a claim.
 pub(super) enum ClaimOutcome {
     /// Compute and store.
     Ours(Lease, EntryHeader),

@@ -23,7 +23,7 @@ thread_local! {
     static WITHIN: RefCell<Vec<CallId>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Whether this thread is computing the call at this moment.
+/// Returns `true` if this thread is computing the call at this moment.
 pub(crate) fn is_within(call: CallId) -> bool {
     let within = |calls: &RefCell<Vec<_>>| calls.borrow().contains(&call);
     WITHIN.try_with(within).unwrap_or(false)
@@ -85,7 +85,7 @@ pub(crate) struct PollWatch {
 
 #[derive(Default)]
 struct Polled {
-    /// Who is to poll.
+    /// The waker of the task that polls.
     waker: Option<Waker>,
     /// Since when it should have.
     due: Option<Instant>,
@@ -120,7 +120,7 @@ impl PollWatch {
         self.begun
     }
 
-    /// Whether it was woken that long ago, and has not been polled since.
+    /// Returns `true` if it was woken that long ago, and has not been polled since.
     pub(crate) fn is_stalled(&self, limit: Duration) -> bool {
         let polled = self.lock();
         !polled.busy && polled.due.is_some_and(|due| due.elapsed() >= limit)

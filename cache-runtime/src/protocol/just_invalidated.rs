@@ -19,7 +19,7 @@ impl JustInvalidated {
         self.place(call).store(call.word(), Ordering::Relaxed);
     }
 
-    /// Whether it was, and is not any more.
+    /// Returns `true` if it was, and is not any more.
     pub(crate) fn take(&self, call: &Fingerprint) -> bool {
         let (place, word) = (self.place(call), call.word());
         // Mostly not: a look at what nobody writes.

@@ -20,7 +20,7 @@ pub(crate) struct Lease {
     token: UniqueId,
     /// Ends with it.
     ward: Option<RenewalGuard>,
-    /// What a failure leaves behind; zero is nothing.
+    /// Pause after a failure; zero is none.
     pause: Duration,
     released: bool,
 }

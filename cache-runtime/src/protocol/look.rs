@@ -12,7 +12,7 @@ use crate::near_cache::Evicted;
 use crate::protocol::single_flight::Leader;
 use crate::values::value_kind::Erased;
 
-/// What the store has for a call.
+/// Result of a look at the backend.
 pub(super) enum LookOutcome {
     Hit(Hit),
     /// Nothing to serve: the stamp to compute with, and what can stand in for a computation that
@@ -101,7 +101,7 @@ impl Call<'_> {
         self.value_of(read.entry.as_ref()?, &self.header(read.stamp))
     }
 
-    /// The value of an entry. One of our own that can't be read is a miss, and told of: it would
+    /// The value of an entry. One of our own that can't be read is a miss and is reported: it would
     /// be computed each time.
     pub(super) fn value_of(&self, entry: &StoredEntry, header: &EntryHeader) -> Option<Erased> {
         let value = entry.value(self.vtable, header, self.inner.max_value_size);
@@ -121,7 +121,7 @@ impl Call<'_> {
         }
     }
 
-    /// What a stored value is good for: to be served, or else maybe to stand in for a
+    /// Decides the use of a stored value: to be served, or else maybe to stand in for a
     /// computation that fails.
     pub(super) fn worth(
         &self,
@@ -151,7 +151,7 @@ impl Call<'_> {
         }
     }
 
-    /// What this process holds, if it may be served.
+    /// Returns the copy of this process, if it may be served.
     pub(super) fn near(&self) -> Option<Erased> {
         if !self.policy.near && !self.session.is_typed() {
             return None;
@@ -164,7 +164,7 @@ impl Call<'_> {
         Some(value).filter(self.vtable.is)
     }
 
-    /// Whether a copy of the entry is to be kept in this process.
+    /// Returns `true` if a copy of the entry is to be kept in this process.
     pub(super) fn keeps(&self) -> bool {
         !self.session.is_typed()
             && self.policy.near

@@ -18,7 +18,8 @@ use crate::protocol::single_flight::SingleFlight;
 use crate::registry::Registry;
 use crate::telemetry::event::{Event, Observer};
 
-/// What this process holds of the cache. An invalidation, ours or another's, reaches all of it.
+/// Everything that this process holds of the cache. An invalidation, ours or another's, reaches all
+/// of it.
 ///
 /// Flights first, always: a leader keeps what it has read only while its flight still takes
 /// joiners, so that once the flights are retired nothing older comes in behind the broom.
@@ -28,11 +29,11 @@ pub(crate) struct ProcessState {
     /// Values that are kept here only, where there is a server; without one they are in `near`.
     pub(crate) own: Option<LocalValues>,
     pub(crate) registry: Registry,
-    /// What vouches for the copies of calls with tags.
+    /// Validity of the copies of calls with tags.
     pub(crate) tags: TagRegistry,
     pub(crate) just_invalidated: JustInvalidated,
     pub(crate) observer: Observer,
-    /// How long copies are served after the connection that vouched for them was lost.
+    /// Time that copies are served after their connection was lost.
     pub(crate) near_outage_grace: Duration,
 }
 
@@ -46,7 +47,7 @@ impl ProcessState {
         }
     }
 
-    /// What was ever kept here only.
+    /// Returns the values that only this process holds.
     fn own(&self) -> Option<&Arc<MemoryBackend>> {
         self.own.as_ref().and_then(LocalValues::made)
     }
@@ -242,7 +243,7 @@ mod tests {
             }
         }
 
-        /// Whether the flight takes joiners, and the copy is there.
+        /// Returns `true` if the flight takes joiners, and the copy is there.
         fn stands(&self) -> (bool, bool) {
             let role = self.process.flights.join(&self.key, &self.groups);
             let joined = matches!(role, FlightRole::Follow(_));
@@ -337,7 +338,7 @@ mod tests {
         drop(leader);
     }
 
-    /// A bed, and what its observer is told.
+    /// A bed, and the events of its observer.
     fn observed() -> (Bed, Arc<crate::process::sync::Mutex<Vec<String>>>) {
         let mut bed = Bed::new(Duration::ZERO);
         let told = Arc::<crate::process::sync::Mutex<Vec<String>>>::default();

@@ -23,7 +23,7 @@ const NAP: Duration = Duration::from_secs(60);
 
 static WARDEN: OnceLock<LeaseRenewer> = OnceLock::new();
 
-/// What is to be done for a lease when it is due.
+/// A renewal that is due.
 pub(crate) type Renew = Arc<dyn Fn(RenewalHandle) + Send + Sync>;
 
 struct LeaseRenewer {

@@ -17,7 +17,7 @@ use tokio::sync::OwnedSemaphorePermit;
 /// How much longer a follower waits than its leader, at most.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// What became of a call.
+/// Result of a search for a call's value.
 pub(crate) enum SeekOutcome {
     /// It is answered.
     Found(Erased),
@@ -43,8 +43,8 @@ impl Call<'_> {
     /// Looks for the value; where there is none, the caller is to compute it, once in the fleet
     /// as far as the store can tell.
     ///
-    /// What a hit on Redis does not need is boxed: its future is moved around, and large ones
-    /// cost as much as the rest.
+    /// Futures that a hit on Redis does not need are boxed: the future is moved around, and large
+    /// ones cost as much as the rest.
     ///
     /// The computation is not awaited in here: a plain function then computes on its caller's
     /// stack, and may call others as deep as it likes.
@@ -202,9 +202,9 @@ impl Call<'_> {
         }
     }
 
-    /// Whether the lease is asked for without a look: that finds what is stored as well, and saves
-    /// a round trip where there is nothing. Not where a value past its ttl may stand in, which
-    /// a claim does not give.
+    /// Returns `true` if the lease is asked for without a look: that finds what is stored as well,
+    /// and saves a round trip where there is nothing. Not where a value past its ttl may stand in,
+    /// which a claim does not give.
     fn claims_first(&self) -> bool {
         !self.session.is_typed()
             && !self.policy.ages()
@@ -281,7 +281,7 @@ impl Call<'_> {
 
     pub(super) fn failed(&self, error: &Error, leader: &Leader) -> ClaimOutcome {
         if self.inner.backend.is_up() {
-            // Nothing of ours is stored, so nothing would be told of it. (A server that is away
+            // Nothing of ours is stored, so no push would arrive. (A server that is away
             // for all of this process ends our flights when it comes back.)
             leader.leave();
         }

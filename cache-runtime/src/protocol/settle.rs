@@ -38,7 +38,7 @@ pub(crate) struct ComputePermit {
     begun: Instant,
 }
 
-/// What is to become of a computed value.
+/// Decision about a computed value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreDecision {
     /// Stored for as long as the policy says.
@@ -229,7 +229,8 @@ impl Call<'_> {
     ) -> Result<StoredEntry, Error> {
         let most = self.inner.max_value_size;
         if self.session.is_typed() {
-            // What has no room there would be computed again and again, and nobody told why.
+            // A value without room there would be computed again and again, without a reason in
+            // sight.
             let most = most.min(self.held().most(self.key));
             let written = || Ok((self.vtable.written)(held, self.policy.codec, most));
             // One that can't be weighed is kept all the same: here it need not be written.

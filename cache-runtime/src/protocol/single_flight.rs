@@ -63,7 +63,7 @@ pub(crate) enum FlightResult {
 /// Followers of a failed flight that try for themselves at a time.
 const WIDTH: usize = 16;
 
-/// What a caller is told when it asks for a call.
+/// Role of a caller in a flight.
 pub(crate) enum FlightRole {
     Leader(Leader),
     Follow(Follower),
@@ -273,15 +273,15 @@ impl Leader {
         self.over = true;
     }
 
-    /// What is asked for from now on is as new as any touch so far.
+    /// A read that begins now is newer than any mark so far.
     pub(crate) fn look_anew(&self) {
         if self.flight.touched.swap(false, Ordering::Relaxed) {
             self.changed.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Whether the entry has changed since the leader first asked for it: then nobody who may
-    /// have joined later is to be given what was read at first.
+    /// Returns `true` if the entry has changed since the leader first asked for it: then nobody who
+    /// may have joined later is to be given what was read at first.
     pub(crate) fn has_changed(&self) -> bool {
         self.changed.load(Ordering::Relaxed) || self.flight.touched.load(Ordering::Relaxed)
     }
@@ -289,7 +289,7 @@ impl Leader {
     /// Takes no more joiners; whether the entry has changed since the leader last asked. One who
     /// joined after the change must not be given what was read before it.
     ///
-    /// If nothing has changed, `keep` is run, before any later change can be told.
+    /// If nothing has changed, `keep` runs, before any later change can be received.
     pub(crate) fn close<T>(&self, keep: impl FnOnce() -> T) -> bool {
         let mut shard = self.shard();
         let flying = self.flight.is_in(&shard);
@@ -306,7 +306,7 @@ impl Leader {
     }
 
     /// Runs `keep` if nothing has changed since the leader last asked, before any later change
-    /// can be told.
+    /// can be received.
     pub(crate) fn keep<T>(&self, keep: impl FnOnce() -> T) {
         let shard = self.shard();
         let stands = self.flight.is_in(&shard) && !self.flight.touched.load(Ordering::Relaxed);

@@ -29,7 +29,7 @@ pub(crate) struct TypedCall<'a, R, const KIND: u8> {
 type Kind<R, const KIND: u8> = <R as Returns<KIND>>::Kind;
 type Held<R, const KIND: u8> = <Kind<R, KIND> as ValueKind>::Held;
 
-/// What became of a call.
+/// Result of a call.
 pub(crate) enum CallOutcome<R> {
     /// It is answered.
     Found(R),
@@ -128,7 +128,7 @@ impl<'a, R: Returns<KIND>, const KIND: u8> TypedCall<'a, R, KIND> {
         ActiveCall::enter(self.request.calling())
     }
 
-    /// What can stand in for a computation that fails or takes too long.
+    /// Returns a value that can stand in for a computation that fails or takes too long.
     pub(crate) fn spare(&self, permit: &ComputePermit) -> Option<Held<R, KIND>> {
         Kind::<R, KIND>::restore(permit.spare.clone()?)
     }
@@ -151,8 +151,8 @@ impl<'a, R: Returns<KIND>, const KIND: u8> TypedCall<'a, R, KIND> {
         result
     }
 
-    /// As [`settle`](Self::settle), for a caller who may be served the old value meanwhile, and then
-    /// is counted as that: the tally is counted by whoever takes the result.
+    /// As [`settle`](Self::settle), for a caller who may be served the old value meanwhile, and
+    /// then is counted as that: the tally is counted by whoever takes the result.
     pub(crate) async fn settle_uncounted(
         &self,
         permit: Box<ComputePermit>,

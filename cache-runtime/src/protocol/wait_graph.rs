@@ -22,10 +22,10 @@ pub(crate) struct WaitGuard {
     call: CallId,
 }
 
-/// Whether the caller may wait for a call: `None` if that call's computation waits for the one that
-/// the caller is part of.
+/// Returns `true` if the caller may wait for a call: `None` if that call's computation waits for
+/// the one that the caller is part of.
 ///
-/// Computations are told apart by the thread that polls them: a task that one has spawned is not
+/// Computations are distinguished by the thread that polls them: a task that one has spawned is not
 /// known as its part.
 pub(crate) fn enter(call: CallId) -> Option<WaitGuard> {
     WAITS.enter(computation::within(), call)
@@ -54,7 +54,7 @@ impl WaitGraph {
     }
 }
 
-/// Whether `call` is one of `waiting`, or waits for one of them.
+/// Returns `true` if `call` is one of `waiting`, or waits for one of them.
 fn is_reached(waits: &HashMap<CallId, Vec<CallId>>, call: CallId, waiting: &[CallId]) -> bool {
     let mut reached = HashSet::from([call]);
     let mut next = vec![call];

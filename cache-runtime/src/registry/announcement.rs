@@ -31,9 +31,9 @@ struct Leading {
 }
 
 impl Announcements {
-    /// Announces a variant, or waits for who is at it. It is announced by a task on our own runtime:
-    /// its callers may be many thousands, and the first of them may have its next turn after all
-    /// the others. They need no clock of their own: the task has one.
+    /// Announces a variant, or waits for who is at it. It is announced by a task on our own
+    /// runtime: its callers may be many thousands, and the first of them may have its next turn
+    /// after all the others. They need no clock of their own: the task has one.
     pub(crate) async fn once<F>(
         &self,
         variant: &str,

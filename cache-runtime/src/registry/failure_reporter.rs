@@ -5,17 +5,17 @@ use crate::error::{Error, ErrorKind};
 use crate::telemetry::event::{Event, Observer};
 
 /// How long nothing must be wrong before all is said to be well: what fails for some arguments
-/// and not for others is told once.
+/// and not for others is reported once.
 const CALM: Duration = Duration::from_secs(10);
 
-/// Whether something is wrong with a function itself; told when it changes.
+/// `true` if a function itself has failed; reported when that changes.
 #[derive(Default)]
 pub(crate) struct FailureReporter(Mutex<Option<Instant>>);
 
 impl FailureReporter {
     /// A call was computed and not stored.
     pub(crate) fn arises(&self, observer: &Observer, function: &str, error: &Error) {
-        // That the server is away, or too much is asked of it, is told once for all functions.
+        // An outage or an overload is reported once for all functions.
         if matches!(
             error.kind(),
             ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Overloaded

@@ -1,6 +1,6 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// What a function's last looks at the server have found, by which the next one is guessed: where
+/// Results of a function's last looks at the server, which predict the next one: if
 /// nothing is expected, the lease is asked for at once, and finds what is there all the same.
 #[derive(Default)]
 pub(crate) struct Outlook(AtomicU8);
@@ -12,12 +12,12 @@ impl Outlook {
         self.0.store(looks << 1 | u8::from(!hit), Ordering::Relaxed);
     }
 
-    /// What is stored is of another generation.
+    /// The stored entries are of another generation.
     pub(crate) fn expect_misses(&self) {
         self.0.store(u8::MAX, Ordering::Relaxed);
     }
 
-    /// Whether the last eight have found nothing.
+    /// Returns `true` if the last eight have found nothing.
     pub(crate) fn expects_miss(&self) -> bool {
         self.0.load(Ordering::Relaxed) == u8::MAX
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::error::Error;
 
-/// What has changed about a cache that no caller is told of: told once for each change, not once
+/// A change of state that no caller can see: sent once for each change, not once
 /// for each call. By [`Builder::observer`](crate::Builder::observer), and to `tracing`.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -21,7 +21,7 @@ pub enum Event {
     NearCacheDisabled,
     /// Copies are kept in this process again.
     NearCacheEnabled,
-    /// Invalidations wait for Redis, and nothing that it says is believed until it was told.
+    /// Invalidations wait for Redis, and nothing is read from it until they are sent.
     InvalidationsQueued,
     /// No invalidation waits any more.
     InvalidationsDelivered,
@@ -30,8 +30,8 @@ pub enum Event {
     /// This process was forked off one that had built the cache, and has none of its threads: calls
     /// are computed. Build caches after forking.
     Forked,
-    /// An override that the fleet keeps in Redis can't be read and is passed over: its field, or all
-    /// of them beyond a bound.
+    /// An override that the fleet keeps in Redis can't be read and is passed over: its field, or
+    /// all of them beyond a bound.
     OverrideIgnored(String),
     /// A function has a `secret` argument and the cache has no secret: its entries can be found by
     /// this process alone. See [`Builder::secret`](crate::Builder::secret).
@@ -41,7 +41,7 @@ pub enum Event {
     FunctionDegraded {
         /// Its name.
         function: String,
-        /// What is wrong.
+        /// The failure.
         error: Error,
     },
     /// A call of such a function was stored again.
@@ -84,7 +84,7 @@ impl fmt::Display for Event {
     }
 }
 
-/// Who is told of [`Event`]s.
+/// The callback for [`Event`]s.
 #[derive(Clone, Default)]
 pub(crate) struct Observer(Option<Observe>);
 

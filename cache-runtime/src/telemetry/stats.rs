@@ -8,7 +8,7 @@ use crate::telemetry::error_stats::{ErrorCounters, ErrorStats};
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)+) => {
-        /// What some threads have counted of one function, in cache lines of its own: cores
+        /// Counters of one function for some threads, in cache lines of their own: cores
         /// that count in one line, or read what lies in it, wait for each other at each hit.
         #[derive(Default)]
         #[repr(align(128))]
@@ -28,7 +28,7 @@ macro_rules! counters {
             }
         }
 
-        /// What happened to the calls of one function, or of all of them, since the process
+        /// Counters of the calls of one function, or of all of them, since the process
         /// began.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         #[non_exhaustive]
@@ -131,7 +131,7 @@ impl FunctionStats {
 pub struct NearCacheStats {
     /// Entries held at this moment, expired ones included.
     pub entries: u64,
-    /// What they weigh, in bytes: as written, with their keys, and no entry less than its share
+    /// Their weight in bytes: as written, with their keys, and no entry less than its share
     /// of the capacity.
     pub weight: u64,
     /// Entries that were taken in.

@@ -8,10 +8,10 @@ use super::value_kind::{Copied, Erased, ThreadSafe, ValueKind, ValueVTable, sort
 use crate::entry::policy::ValueClass;
 use crate::error::{Error, ErrorKind};
 
-/// A `V` as it is, told apart by `S`.
+/// A `V` as it is, classified by `S`.
 pub struct Own<V, S>(PhantomData<(V, S)>);
 
-/// What a value is to its lifetime.
+/// Classifies a value for its lifetime.
 pub trait Sorts<V> {
     fn class(value: &V) -> ValueClass;
 }

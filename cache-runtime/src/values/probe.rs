@@ -30,7 +30,7 @@ impl<T, E> Probe<Result<T, E>> {
     }
 }
 
-/// Of nothing: whoever asks is told.
+/// Never implemented. Its bound produces the diagnostic.
 #[diagnostic::on_unimplemented(
     message = "in generic code this alias of `Result` can't be told from another type",
     label = "an alias of `Result`",

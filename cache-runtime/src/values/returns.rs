@@ -1,7 +1,7 @@
-//! What a function returns, taken apart: what of it is stored, how it is held in the process,
+//! The parts of a return type: the stored value, how the process holds it,
 //! how it goes back to the caller.
 //!
-//! `Result`, `Option` and `Arc` are told apart through types, so that aliases work. Stable Rust
+//! `Result`, `Option` and `Arc` are distinguished through types, so that aliases work. Stable Rust
 //! can't choose between `impl Returns for Result<T, E>` and `impl Returns for T`, so the choice
 //! is a const parameter, found by [`kind!`](crate::kind): an inherent constant shadows a
 //! trait's.
@@ -15,7 +15,7 @@ use super::slice::{MaybeSlice, Slice};
 use super::value_kind::{Copied, ReadAgain, Storable, ThreadSafe, ValueKind, Written};
 use super::with_error::WithError;
 
-/// What a function returns. `KIND` comes from [`kind!`](crate::kind).
+/// Return type of a function. `KIND` comes from [`kind!`](crate::kind).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be stored in the cache",
     label = "this return type can't be stored",
@@ -23,7 +23,7 @@ use super::with_error::WithError;
     note = "of a `Result` only the `Ok` value is stored; the error needs nothing, unless there is an `err_ttl`, which only a `Result` can have"
 )]
 pub trait Returns<const KIND: u8>: Sized {
-    /// What is stored: the function's return type, or the `Ok` of a `Result`.
+    /// The stored type: the function's return type, or the `Ok` of a `Result`.
     type Value;
     #[doc(hidden)]
     type Kind: ValueKind<Value = Self::Value>;

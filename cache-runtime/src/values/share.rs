@@ -13,7 +13,7 @@ use super::value_kind::Erased;
 pub struct Share<R> {
     take: fn(&R) -> Option<Erased>,
     give: fn(&Erased) -> Option<R>,
-    /// Whether it can be given.
+    /// `true` if it can be given.
     pub(crate) is: fn(&Erased) -> bool,
 }
 
@@ -26,7 +26,7 @@ impl<R> Clone for Share<R> {
 impl<R> Copy for Share<R> {}
 
 impl<R> Share<R> {
-    /// What has failed is everybody's own.
+    /// Failures are not shared.
     pub const NOTHING: Self = Self {
         take: |_| None,
         give: |_| None,

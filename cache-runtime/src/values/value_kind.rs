@@ -38,7 +38,7 @@ pub trait ReadAgain: DeserializeOwned {}
 
 impl<T: DeserializeOwned> ReadAgain for T {}
 
-/// What threads can have in common.
+/// Types that threads can share.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be given to other threads",
     label = "is not `Send` and `Sync`",
@@ -49,7 +49,7 @@ pub trait ThreadSafe: Send + Sync + 'static {}
 #[diagnostic::do_not_recommend]
 impl<T: Send + Sync + ?Sized + 'static> ThreadSafe for T {}
 
-/// What each hit can be given.
+/// Types that each hit can get a copy of.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be given to more than one caller",
     label = "has no `Clone`",
@@ -61,9 +61,9 @@ impl<T: Clone> Copied for T {}
 
 /// How a value is held in the process, and how it is written.
 pub trait ValueKind {
-    /// What the user sees.
+    /// The type that the user sees.
     type Value;
-    /// What flights and stores hold: cheap to clone.
+    /// The type that flights and backends hold: cheap to clone.
     type Held: Clone + Send + Sync + 'static;
 
     fn hold(value: Self::Value) -> Self::Held;
@@ -74,11 +74,11 @@ pub trait ValueKind {
 
     fn erase(held: Self::Held) -> Erased;
     fn restore(erased: Erased) -> Option<Self::Held>;
-    /// What is known of it where its type is not.
+    /// Its functions for code that does not know the type.
     const FORM: &'static ValueVTable;
 }
 
-/// How values of some type are told, written and read by those who do not know the type.
+/// Functions that recognize, write and read values of a type for code that does not know the type.
 pub struct ValueVTable {
     /// It is kept in this process only, and never written.
     pub(crate) is_own: bool,

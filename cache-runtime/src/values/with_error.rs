@@ -14,9 +14,9 @@ pub struct WithError<K, E>(PhantomData<(K, E)>);
 
 /// How the `Ok` of a whole `Result` is written: an `Arc` as what it shares.
 pub trait Success: ValueKind<Value: Clone + Send + Sync + 'static> {
-    /// What is read.
+    /// The type that is read.
     type Plain: Storable;
-    /// What is written.
+    /// The type that is written.
     type View<'a>: Serialize
     where
         Self::Value: 'a;

@@ -126,9 +126,9 @@ impl Shop {
             .bind(id)
             .execute(&self.pool)
             .await?;
-        // Every cached function of this user, with or without further arguments. The row is written:
-        // in an outage of Redis the invalidation is queued, which is `Ok`. So `?` fails the request
-        // only if the invalidation will never be delivered, as for a missing right.
+        // Every cached function of this user, with or without further arguments. The row is
+        // written: in an outage of Redis the invalidation is queued, which is `Ok`. So `?` fails
+        // the request only if the invalidation will never be delivered, as for a missing right.
         let _ = self
             .cache
             .invalidate_keys(&format!("get_user*:{id}:*"))

@@ -152,7 +152,7 @@ impl Caller {
         };
     }
 
-    /// Whether it waits for a reply.
+    /// Returns `true` if it waits for a reply.
     pub(crate) fn is_unanswered(&self) -> bool {
         match self.phase {
             Phase::Looking(looking) => looking.missing > 0,
@@ -162,7 +162,7 @@ impl Caller {
         }
     }
 
-    /// Whether it has something to go on with.
+    /// Returns `true` if it has something to go on with.
     pub(crate) fn is_ready(&self) -> bool {
         match self.phase {
             Phase::Found(_) | Phase::Abandoned => true,

@@ -185,7 +185,7 @@ impl World {
         }
     }
 
-    /// Whether nobody renews the lease, so that it will run out.
+    /// Returns `true` if nobody renews the lease, so that it will run out.
     pub(crate) fn lease_runs_out(&self, scope: &Scope, variant: Variant) -> bool {
         let Some(lease) = self.server.leases[at(variant)] else {
             return false;

@@ -49,7 +49,7 @@ pub(crate) enum Request {
         stamp: Nonce,
         /// The holder whose lease may be replaced.
         replace: Option<Id>,
-        /// Whether it waits out a pause, because it has something to serve.
+        /// `true` if it waits out a pause, because it has something to serve.
         pauses: bool,
     },
     /// Announces the variant of this caller's process; nobody's, if it is announced again.
@@ -81,7 +81,7 @@ pub(crate) struct Message {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Body {
     Reply(Id, Reply),
-    /// Whether the lease is the caller's: to the one who listens, or to the one who renews.
+    /// `true` if the lease is the caller's: to the one who listens, or to the one who renews.
     Holds(Id, bool),
     Renewed(Id, bool),
     /// What an invalidation asked for.
@@ -95,7 +95,7 @@ pub(crate) enum Body {
 }
 
 impl Request {
-    /// Whether it matters to anybody but the one who asks.
+    /// Returns `true` if it matters to anybody but the one who asks.
     pub(crate) fn changes_something(&self) -> bool {
         !matches!(
             self,

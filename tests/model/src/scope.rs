@@ -22,11 +22,11 @@ pub struct Scope {
     pub faults: u8,
     /// The kinds of faults.
     pub kinds: Vec<Fault>,
-    /// Whether the server holds nothing at first, not even a generation.
+    /// `true` if the server holds nothing at first, not even a generation.
     pub empty: bool,
-    /// Whether the server pushes what changes.
+    /// `true` if the server pushes what changes.
     pub tracking: bool,
-    /// Whether others get in between the commands of a look, and between a leader's judging what
+    /// `true` if others get in between the commands of a look, and between a leader's judging what
     /// it has read and its keeping it. Without, there are fewer states.
     pub fine: bool,
     /// How often a look is repeated whose generations change meanwhile; 0 is for ever.
@@ -37,7 +37,7 @@ pub struct Scope {
     pub ages: u8,
     /// Computations that fail.
     pub failures: u8,
-    /// Whether the lease is asked for without a look.
+    /// `true` if the lease is asked for without a look.
     pub claims_first: bool,
     /// What is built wrong.
     pub trap: Option<Trap>,
@@ -127,7 +127,7 @@ impl Scope {
         0..self.releases.iter().max().map_or(1, |most| most + 1)
     }
 
-    /// Whether there is more than one.
+    /// Returns `true` if there is more than one.
     pub(crate) fn varies(&self) -> bool {
         self.variants().len() > 1
     }

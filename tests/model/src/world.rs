@@ -123,7 +123,7 @@ impl World {
             .collect()
     }
 
-    /// Whether all calls of a process are answered, or died with it.
+    /// Returns `true` if all calls of a process are answered, or died with it.
     pub(crate) fn is_done(&self, process: Id) -> bool {
         let mut calls = self.callers.iter().filter(|c| c.process == process);
         calls.all(|caller| caller.phase == Phase::Done)
@@ -160,8 +160,8 @@ impl World {
         }
     }
 
-    /// Whether nothing that may still happen could break a promise: all calls are answered, and
-    /// no fill is on its way.
+    /// Returns `true` if nothing that may still happen could break a promise: all calls are
+    /// answered, and no fill is on its way.
     pub(crate) fn is_over(&self) -> bool {
         let is_fill = |request: &Request| matches!(request, Request::Fill { .. });
         self.callers.iter().all(|c| c.phase == Phase::Done)

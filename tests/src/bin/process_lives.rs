@@ -1,5 +1,5 @@
-//! A process whose life has a turn, for the tests: `lives fork WHERE` forks off a child after it has
-//! used its cache, `lives end WHERE` uses it while it ends. `WHERE` is a URL, or `process`. It
+//! A process whose life has a turn, for the tests: `lives fork WHERE` forks off a child after it
+//! has used its cache, `lives end WHERE` uses it while it ends. `WHERE` is a URL, or `process`. It
 //! prints what it has seen.
 
 use std::cell::RefCell;

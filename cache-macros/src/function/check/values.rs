@@ -1,4 +1,4 @@
-//! What can be seen of values and arguments that a cached function can't have.
+//! Values and arguments that a cached function can't have, as far as tokens show them.
 
 use proc_macro2::Ident;
 use syn::{Error, Expr, ReturnType, Visibility};
@@ -33,7 +33,7 @@ impl Check<'_> {
         }
     }
 
-    /// What of the value is seen not to be storable.
+    /// The part of the value that can't be stored.
     pub(super) fn value(&mut self) {
         let function = self.function;
         if let ReturnType::Default = function.sig.output {

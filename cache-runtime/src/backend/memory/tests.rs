@@ -24,7 +24,7 @@ impl Bed {
         self.memory.current(&self.groups)
     }
 
-    /// What a claim of this stamp is answered.
+    /// Returns the reply to a claim of this stamp.
     fn claim_at(
         &self,
         stamp: GenerationStamp,

@@ -1,4 +1,4 @@
-//! What is asked of the server at one time goes to it as one pipeline: most of what a command
+//! Sends concurrent commands as one pipeline: most of what a command
 //! costs a process is paid once for all of them. No more is sent than the server answers well
 //! within a call's patience; the rest waits here, where its patience does not run.
 

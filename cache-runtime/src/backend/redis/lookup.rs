@@ -9,7 +9,7 @@ use crate::invalidation::group::{GenerationStamp, Group};
 use crate::key::Key;
 use crate::process::unique_id::UniqueId;
 
-/// What a look has found. `None` as the stamp: a group has changed meanwhile.
+/// Result of a look. The stamp is `None` if a group has changed meanwhile.
 pub(super) struct LookupReply {
     pub(super) seen: RawEntry,
     pub(super) stamp: Option<GenerationStamp>,
@@ -77,7 +77,7 @@ impl RedisSession {
         let mut nonces = Vec::with_capacity(answers.len());
         for ((place, _), answer) in wanted.iter().zip(answers) {
             let group = &groups[*place];
-            // Others may have made it meanwhile: one that is vouched for will do.
+            // Another task may have created it meanwhile: a known generation will do.
             let answer = answer.or_else(|| match handle.tracking {
                 true => generations.nonce(group),
                 false => None,

@@ -1,4 +1,5 @@
-//! What one link sends, by the server that it goes to: one that is slow holds up nobody else's.
+//! The batchers of one connection, one per server, so that a slow server delays only its own
+//! commands.
 
 #[cfg(feature = "cluster")]
 use crate::process::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -99,7 +100,7 @@ impl NodeBatchers {
         }
     }
 
-    /// Whether more waits to be sent than is on the way.
+    /// Returns `true` if more waits to be sent than is on the way.
     pub(super) fn are_crowded(&self) -> bool {
         #[cfg(feature = "cluster")]
         if self
@@ -113,7 +114,7 @@ impl NodeBatchers {
         self.first.is_crowded()
     }
 
-    /// Whether those who ask would wait in vain, though the servers answer.
+    /// Returns `true` if those who ask would wait in vain, though the servers answer.
     pub(super) fn is_stuck(&self) -> bool {
         #[cfg(feature = "cluster")]
         if self.read().others.iter().any(|batcher| batcher.is_stuck()) {
@@ -125,7 +126,7 @@ impl NodeBatchers {
 
 #[cfg(feature = "cluster")]
 impl NodeBatchers {
-    /// Whether keys are on several servers.
+    /// Returns `true` if keys are on several servers.
     pub(super) fn is_parted(&self) -> bool {
         self.cluster.parted.load(Ordering::Acquire)
     }

@@ -90,13 +90,13 @@ impl InvalidationOutbox {
         }
     }
 
-    /// Whether some waited before.
+    /// Returns `true` if some waited before.
     fn wait(&self, items: &Items) -> bool {
         self.waiting.swap(!items.is_empty(), Ordering::AcqRel)
     }
 }
 
-/// Whether it takes a single exchange.
+/// Returns `true` if it takes a single exchange.
 fn is_small(item: &Invalidation) -> bool {
     matches!(item, Invalidation::Group(_) | Invalidation::Call(_))
 }

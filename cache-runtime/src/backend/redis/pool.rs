@@ -49,8 +49,8 @@ impl ConnectionSource {
         })
     }
 
-    /// A fresh connection to where [`topology`](Self::target) leads. Its pushes go to another one, if
-    /// that is named; where they can't, it is an error.
+    /// A fresh connection to where [`topology`](Self::target) leads. Its pushes go to another one,
+    /// if that is named; where they can't, it is an error.
     pub(super) async fn connect(
         &self,
         topology: &Topology,
@@ -186,7 +186,7 @@ fn tracking() -> Cmd {
     tracking
 }
 
-/// What the server calls this connection. HELLO tells, which takes no right of its own.
+/// Returns the server's id of this connection. HELLO returns it and needs no right.
 async fn id(connection: &mut Connection) -> Option<i64> {
     let hello = redis::cmd("HELLO").query_async::<Value>(connection).await;
     field(hello.ok()?, "id")

@@ -11,7 +11,7 @@ use super::cluster_layout::{ClusterLayout, NodeAddress, SlotRanges};
 /// Those that the driver routes to, if all of them answer and the cluster names the same ones.
 ///
 /// It passes over a node that it has no connection to, and says nothing of it. And one that is a
-/// primary no more keeps its connection, as a replica: it is told of changes only for as long as
+/// primary no more keeps its connection, as a replica: it receives changes only for as long as
 /// it hears of them itself.
 pub(super) async fn primaries<C: RoutedNode>(
     connection: &mut ClusterConnection<C>,

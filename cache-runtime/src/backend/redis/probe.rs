@@ -12,9 +12,9 @@ use crate::key::keyspace;
 /// Round trips of which the median is taken.
 const PINGS: usize = 11;
 
-/// What a server tells of itself, and lets us do.
+/// Facts about a server, and the rights of the user.
 pub(crate) struct ServerFacts {
-    /// Of each primary: lines of INFO, one `name:value` each. Nothing if it is not told.
+    /// Of each primary: lines of INFO, one `name:value` each. Empty if INFO is refused.
     infos: Vec<ServerInfo>,
     /// 3 or 2.
     pub(crate) protocol: i64,
@@ -23,7 +23,7 @@ pub(crate) struct ServerFacts {
     pub(crate) round_trip: Duration,
     /// The rights that the user lacks, as a rule of an access list has them.
     pub(crate) missing: Vec<String>,
-    /// What else the server refuses, in its own words.
+    /// Other refusals of the server, in its own words.
     pub(crate) refused: Vec<String>,
     /// It sends us elsewhere: it is one of several, and is taken for the only one.
     pub(crate) elsewhere: bool,
@@ -31,7 +31,7 @@ pub(crate) struct ServerFacts {
     pub(crate) lent: bool,
 }
 
-/// What one server tells of itself.
+/// The INFO of one server.
 pub(crate) struct ServerInfo(String);
 
 impl ServerInfo {

@@ -25,7 +25,7 @@ pub(crate) struct PushHandler {
     /// How often that was so.
     names_changes: AtomicU64,
     overrides_changed: AtomicBool,
-    /// Something that was read is not vouched for any more.
+    /// Notifies the supervisor that something may be outdated.
     unwatched: AtomicBool,
 }
 
@@ -76,7 +76,7 @@ impl PushHandler {
         self.watchers.notify_all();
     }
 
-    /// Nobody vouches any more for what was read.
+    /// Everything that was read may be outdated.
     pub(crate) fn lost(&self) {
         self.unwatched.store(true, Ordering::Release);
         self.names_changes.fetch_add(1, Ordering::AcqRel);
@@ -91,12 +91,12 @@ impl PushHandler {
         self.listener.reconnected();
     }
 
-    /// Whether it was lost, and not found since.
+    /// Returns `true` if it was lost, and not found since.
     pub(crate) fn is_unwatched(&self) -> bool {
         self.unwatched.load(Ordering::Acquire)
     }
 
-    /// Whether what was read since this connection began is watched over.
+    /// Returns `true` if what was read since this connection began is watched over.
     pub(crate) fn watches_since(&self, epoch: ConnectionEpoch) -> bool {
         !self.is_unwatched() && self.generations.is_of(epoch)
     }
@@ -112,12 +112,13 @@ impl PushHandler {
         self.listener.gap();
     }
 
-    /// Whether this connection is told of changes.
+    /// Returns `true` if this connection is told of changes.
     pub(crate) fn pushes(&self, pushes: bool) {
         self.listener.pushes(pushes);
     }
 
-    /// Whether our names may be missing from the fleet's since the last time this was asked.
+    /// Returns `true` if our names may be missing from the fleet's since the last time this was
+    /// asked.
     pub(crate) fn names_changed(&self) -> bool {
         self.names_changed.swap(false, Ordering::AcqRel)
     }
@@ -132,7 +133,7 @@ impl PushHandler {
         self.names_changes.load(Ordering::Acquire)
     }
 
-    /// Whether the fleet may have set something since the last time this was asked.
+    /// Returns `true` if the fleet may have set something since the last time this was asked.
     pub(crate) fn overrides_changed(&self) -> bool {
         self.overrides_changed.swap(false, Ordering::AcqRel)
     }

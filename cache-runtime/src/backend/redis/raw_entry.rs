@@ -8,7 +8,7 @@ use crate::entry::header::is_of_another_call;
 use crate::error::Error;
 use crate::key::Key;
 
-/// What is said to commands that were sent together.
+/// Replies to commands that were sent together.
 pub(super) type Replies = Box<dyn Iterator<Item = RedisResult<Value>> + Send>;
 
 /// An entry and its remaining life, as far as they were asked for and are there.
@@ -54,7 +54,7 @@ pub(super) fn seen(
     Ok(RawEntry { entry, left })
 }
 
-/// What GETRANGE says: nothing where there is none, and more than `most` of one too large.
+/// Parses the reply of GETRANGE: empty if there is no entry, longer than `most` if it is too large.
 fn entry(reply: Value, key: &Key, most: u64) -> RedisResult<Option<Vec<u8>>> {
     let usable = |entry: &Vec<u8>| !entry.is_empty() && entry.len() as u64 <= most;
     let entry = match bytes(reply) {
@@ -74,7 +74,7 @@ pub(super) fn of_another_call() -> RedisError {
     RedisError::from((ErrorKind::UnexpectedReturnType, text))
 }
 
-/// Whether the key holds something of another type.
+/// Returns `true` if the key holds something of another type.
 pub(super) fn is_wrong_type(error: &RedisError) -> bool {
     error.code() == Some("WRONGTYPE")
 }

@@ -3,7 +3,7 @@
 //! A runtime with one thread does not read its connection while a task of it is busy. Calls of its
 //! own wait for that thread anyway; invalidations must not, which are for the whole process. So the
 //! server sends them to the connection on our own runtime (`CLIENT TRACKING … REDIRECT`,
-//! <https://redis.io/docs/latest/commands/client-tracking/>), and what is read here is believed for
+//! <https://redis.io/docs/latest/commands/client-tracking/>), and values that were read here are valid for
 //! as long as that very connection is.
 
 use std::sync::{Arc, Weak};
@@ -93,8 +93,9 @@ fn ear(connection: &Connection) -> Option<PushTarget> {
     connection.background.as_ref()?.on_push()
 }
 
-/// Returns an error unless what is read on this connection is told to our own: in between may be
-/// something that has led the two to different servers, where the number is another's.
+/// Returns an error unless pushes about keys read here arrive at the background connection: in
+/// between may be something that has led the two to different servers, where the number is
+/// another's.
 async fn is_heard(connection: &Connection, checkout: &mut Checkout) -> Result<(), Error> {
     let name: String = UniqueId::fresh()
         .0

@@ -52,7 +52,7 @@ type Homes = RwLock<Vec<(Id, Arc<Connection>)>>;
 /// How often this process sees that it runs.
 const TICK: Duration = Duration::from_millis(100);
 
-/// How long it may have stood still before what its connections have told since is not trusted.
+/// Longest gap of the process's clock after which unread pushes are not assumed.
 const GAP: Duration = Duration::from_millis(500);
 
 /// Looks after the links from our own runtime: those at home may be blocked. And has the copies of
@@ -160,7 +160,7 @@ impl RedisBackend {
         })
     }
 
-    /// Whether any of the links is.
+    /// Returns `true` if any of the links is.
     pub(crate) fn is_up(&self) -> bool {
         let runtime_connections = self.runtime_connections.read();
         self.background.is_up()
@@ -169,7 +169,7 @@ impl RedisBackend {
                 .any(|(_, connection)| connection.is_up())
     }
 
-    /// The server could not be told: it will be before it is believed again.
+    /// Queues invalidations that could not be sent; they are sent before anything is read again.
     pub(crate) fn queue(&self, new: impl IntoIterator<Item = Invalidation>) {
         self.queue.push(new);
         self.background.doubt.notify_one();
@@ -285,7 +285,7 @@ impl RedisBackend {
         Some(connection)
     }
 
-    /// What this process has changed itself, none of its connections may go on believing until
+    /// Drops from every connection what this process has invalidated itself, until
     /// the push has come.
     pub(crate) fn forget(&self, invalidation: &Invalidation) {
         let runtime_connections = self.runtime_connections.read();

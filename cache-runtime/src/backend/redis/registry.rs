@@ -25,8 +25,9 @@ const MOST_VARIANTS: usize = 32 << 10;
 /// The name that stands for those that found no room.
 const OTHERS: &[u8] = b"*";
 
-/// How the mark of a restoration begins, which stands among the variants of a function. Whoever finds
-/// that the registry has lost what was there leaves one, because others may not have found it yet.
+/// How the mark of a restoration begins, which stands among the variants of a function. Whoever
+/// finds that the registry has lost what was there leaves one, because others may not have found it
+/// yet.
 const MARK: char = ':';
 
 impl RedisSession {

@@ -5,15 +5,15 @@ use redis::{Cmd, Script, cmd};
 
 /// Scripts are sent as EVALSHA and loaded when the server does not know them.
 ///
-/// A lease's value is its token (16 bytes), the stamp it computes for (16 bytes) and its life in ms,
-/// as text: one that would live for longer (no expiry, a server's clock set back) is taken over. A
-/// token of zeros is nobody's: the last refresh has failed, and the call is paused. A write
+/// A lease's value is its token (16 bytes), the stamp it computes for (16 bytes) and its life in
+/// ms, as text: one that would live for longer (no expiry, a server's clock set back) is taken
+/// over. A token of zeros is nobody's: the last refresh has failed, and the call is paused. A write
 /// ends the tracking of a key, our own too: what we must hear of is read after it is written. And
-/// what a script reads is tracked with all its keys: the claim looks at the entry with GETEX,
-/// which counts as a write, or else it would hear of its own lease, and end its own flight; and where
-/// an entry may be too old to be of use, the lease is taken before the entry's life is read.
-/// All of them may be sent twice, where a driver does not know whether they have arrived: a claim
-/// is granted again.
+/// what a script reads is tracked with all its keys: the claim looks at the entry with GETEX, which
+/// counts as a write, or else it would hear of its own lease, and end its own flight; and where an
+/// entry may be too old to be of use, the lease is taken before the entry's life is read. All of
+/// them may be sent twice, where a driver does not know whether they have arrived: a claim is
+/// granted again.
 pub(crate) struct Scripts {
     /// The generation of a group, and whether something else stood there. Made if there is none,
     /// or what is there is none. KEYS: group. ARGV: a fresh one, its life in ms or 0.

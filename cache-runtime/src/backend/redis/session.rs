@@ -32,7 +32,7 @@ pub(crate) struct RedisSession {
     moved: AtomicBool,
     /// Milliseconds.
     left: AtomicU64,
-    /// Whether it goes ahead of invalidations that wait.
+    /// `true` if it goes ahead of invalidations that wait.
     ahead: bool,
 }
 
@@ -48,7 +48,7 @@ impl RedisSession {
         session
     }
 
-    /// For what must be told before anything is believed.
+    /// For invalidations, which are sent before anything else.
     pub(super) fn ahead(connection: Arc<Connection>) -> Self {
         let ahead = true;
         Self {
@@ -78,7 +78,7 @@ impl RedisSession {
         }
     }
 
-    /// Whether Redis pushes changes of what this session reads.
+    /// Returns `true` if Redis pushes changes of what this session reads.
     pub(crate) fn is_tracking(&self) -> bool {
         self.connection().is_tracking()
     }
@@ -118,7 +118,7 @@ impl RedisSession {
         outcome
     }
 
-    /// What is left of the call's patience, if it may ask.
+    /// Returns what is left of the call's budget in milliseconds, if it may send.
     fn check(&self) -> Result<u64, Error> {
         if !self.ahead {
             self.home.queue.check()?;
@@ -176,7 +176,8 @@ impl RedisSession {
                 // for, it would let some hundred go on at a time, and have all others polled again.
                 let outcome = unconstrained(reply).await;
                 let outcome = outcome.map_err(|_| unreachable("its runtime has ended"))?;
-                // As long as its thread may have taken to come to the reply is not the server's time.
+                // As long as its thread may have taken to come to the reply is not the server's
+                // time.
                 self.spend(outcome.spent.min(self.share()), left);
                 outcome.reply
             }
@@ -217,7 +218,7 @@ impl RedisSession {
         .await
     }
 
-    /// What a script says to a call of so many bytes. One that the server does not know is loaded.
+    /// Calls a script with so many bytes of arguments, and loads it if the server does not know it.
     pub(super) async fn script(
         &self,
         script: &LuaScript,
@@ -238,12 +239,13 @@ impl RedisSession {
         }
     }
 
-    /// What an exchange may cost.
+    /// Largest share of the budget that one late reply costs.
     fn share(&self) -> Duration {
         Duration::from_millis(self.whole() / EXCHANGES)
     }
 
-    /// A little longer than the server may take: whoever waits so long is not told why.
+    /// Longest wait for a fill, a little above `command_timeout`, so that the error of Redis
+    /// arrives first.
     pub(crate) fn patience(&self) -> Duration {
         let limit = self.home.config.command_timeout;
         limit.saturating_add(limit / 4)

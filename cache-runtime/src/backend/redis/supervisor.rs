@@ -149,7 +149,7 @@ async fn watch(
         let begun = Instant::now();
         let ping = up.transport.ping(config.topology.moves());
         match timeout(config.connect_timeout, ping).await {
-            // Nobody vouches any more for what was read from one that is a primary no more.
+            // Values that were read from a former primary may be outdated.
             Ok(Ok(now)) if checkout.topology.is_within(&now) => {
                 if let Some(connection) = connection.upgrade() {
                     connection.part(&now);
@@ -199,7 +199,7 @@ async fn watch(
     }
 }
 
-/// Whether it is the link on our own runtime.
+/// Returns `true` if it is the link on our own runtime.
 #[cfg(feature = "sentinel")]
 fn is_background(connection: &Weak<Connection>) -> bool {
     connection

@@ -12,8 +12,8 @@ const IDLE: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs
 #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
-/// RedisConfig of every connection: what is written is sent at once. With Nagle's algorithm (RFC 896),
-/// the driver's default, each write waits for the acknowledgement of the one before.
+/// RedisConfig of every connection: what is written is sent at once. With Nagle's algorithm (RFC
+/// 896), the driver's default, each write waits for the acknowledgement of the one before.
 pub(super) fn config() -> TcpSettings {
     let keepalive = TcpKeepalive::new().with_time(IDLE.0).with_interval(IDLE.1);
     let config = TcpSettings::default()

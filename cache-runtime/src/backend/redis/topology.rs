@@ -29,7 +29,7 @@ pub(crate) enum Topology {
 pub(crate) struct Watched {
     /// With a login of their own, or with none.
     pub(super) sentinels: Vec<ConnectionInfo>,
-    /// What they call it.
+    /// Name of the server at the sentinels.
     pub(super) name: String,
     /// How to log in there: all but the address.
     pub(super) node: ConnectionInfo,
@@ -38,7 +38,7 @@ pub(crate) struct Watched {
 }
 
 impl Topology {
-    /// Whether the server that is there may turn out to be the wrong one.
+    /// Returns `true` if the server that is there may turn out to be the wrong one.
     pub(super) fn moves(&self) -> bool {
         match self {
             #[cfg(feature = "sentinel")]
@@ -48,8 +48,8 @@ impl Topology {
         }
     }
 
-    /// Whether one connection's pushes may be sent to another: those of a cluster's nodes would have
-    /// to go node by node, and a program's own pool is tracked by nobody.
+    /// Returns `true` if one connection's pushes may be sent to another: those of a cluster's nodes
+    /// would have to go node by node, and a program's own pool is tracked by nobody.
     pub(super) fn can_redirect(&self) -> bool {
         match self {
             Self::One(_) => true,

@@ -6,7 +6,7 @@ use super::raw_entry::Replies;
 #[cfg(feature = "cluster")]
 use super::{cluster, primaries::primaries};
 
-/// What commands are sent on: a connection to one server, or one to each of a cluster's, behind
+/// Where commands are sent: a connection to one server, or one to each node of a cluster, behind
 /// the driver's routing. Cheap to clone; all clones are multiplexed.
 #[derive(Clone)]
 pub(super) enum Transport {
@@ -19,7 +19,7 @@ pub(super) enum Transport {
 }
 
 impl Transport {
-    /// Whether all keys are on one server.
+    /// Returns `true` if all keys are on one server.
     pub(super) fn is_one(&self) -> bool {
         matches!(self, Self::One(_))
     }

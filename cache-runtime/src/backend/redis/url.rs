@@ -6,7 +6,7 @@ use super::topology::Topology;
 use super::topology::Watched;
 use crate::error::{Error, ErrorKind};
 
-/// What stands before the hosts of a url, and behind it.
+/// The parts of a URL before and after its hosts.
 #[cfg(any(feature = "cluster", feature = "sentinel"))]
 struct UrlParts<'a> {
     tls: bool,
@@ -16,7 +16,7 @@ struct UrlParts<'a> {
 }
 
 impl Topology {
-    /// What a url says, or what is wrong with it, without its credentials.
+    /// Parses a URL; errors never contain its credentials.
     pub(crate) fn parse(url: &str) -> Result<Self, Error> {
         let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
         check_options(scheme, rest)?;

@@ -83,7 +83,7 @@ impl Glob {
         tokens[token..].iter().all(|token| *token == Token::AnyText)
     }
 
-    /// Whether some text that begins with `prefix` and goes on matches.
+    /// Returns `true` if some text that begins with `prefix` and goes on matches.
     pub(super) fn may_match(&self, prefix: &str) -> bool {
         // The places in the pattern that a part of the text may have led to.
         let mut places = vec![false; self.0.len() + 1];

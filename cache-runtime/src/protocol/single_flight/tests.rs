@@ -25,7 +25,7 @@ fn follow(flights: &Arc<SingleFlight>) -> Follower {
     }
 }
 
-/// Whether somebody who comes now joins.
+/// Returns `true` if somebody who comes now joins.
 fn is_joined(flights: &Arc<SingleFlight>) -> bool {
     matches!(flights.join(&key(), &groups()), FlightRole::Follow(_))
 }

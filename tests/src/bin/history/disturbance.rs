@@ -62,7 +62,7 @@ impl Hearing {
         Self { disturbed, frozen }
     }
 
-    /// Whether a read that begins now is held against all that was not just invalidated.
+    /// Returns `true` if a read that begins now is held against all that was not just invalidated.
     pub(crate) fn is_clear(&self, now: u64) -> bool {
         // Few are long, so that those around `now` tell.
         let later = self.disturbed.partition_point(|span| span.begin <= now);

@@ -34,7 +34,7 @@ pub(crate) struct Injector {
     pub(crate) disturbances: Mutex<Vec<Disturbance>>,
     pub(crate) counts: Mutex<BTreeMap<&'static str, u64>>,
     over: AtomicBool,
-    /// Whether there are proxies, for faults of the network.
+    /// `true` if there are proxies, for faults of the network.
     proxies: bool,
 }
 

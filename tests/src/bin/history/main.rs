@@ -163,7 +163,7 @@ fn tell(verdict: &Verdict, processes: usize) {
     println!("violations: {}", verdict.violations.len());
 }
 
-/// Whether the last process of a slot has near hits in the last second.
+/// Returns `true` if the last process of a slot has near hits in the last second.
 fn reads_at(processes: &[Process], slot: usize, end: u64) -> bool {
     let Some(last) = processes.iter().rfind(|process| process.slot == slot) else {
         return false;

@@ -85,14 +85,14 @@ macro_rules! release {
 release! { old, version = 1 }
 release! { new, version = 2 }
 
-/// Whether this process runs the new release.
+/// `true` if this process runs the new release.
 static IS_NEW: AtomicBool = AtomicBool::new(false);
 
 fn is_new() -> bool {
     IS_NEW.load(Ordering::Relaxed)
 }
 
-/// Whether this process is a fork, with no runtime.
+/// `true` if this process is a fork, with no runtime.
 static IS_FORK: AtomicBool = AtomicBool::new(false);
 
 /// Its value is of its beginning, and it may take its time.
@@ -344,7 +344,7 @@ fn reach(register: u8) -> std::ops::Range<u8> {
     }
 }
 
-/// Whether it was told to the server.
+/// Returns `true` if it was told to the server.
 async fn tell(kind: Kind, register: u8) -> bool {
     let name = match register {
         ..BRIEF => "near",
@@ -367,7 +367,7 @@ async fn tell(kind: Kind, register: u8) -> bool {
     .is_ok_and(|report| !report.queued)
 }
 
-/// Whether this runtime runs.
+/// Returns `true` if this runtime runs.
 async fn tick(log: Log) {
     let mut before = now();
     loop {
@@ -376,7 +376,7 @@ async fn tick(log: Log) {
     }
 }
 
-/// Whether this process runs; and writes down what it did.
+/// Returns `true` if this process runs; and writes down what it did.
 fn keep(log: &Log) {
     let mut before = now();
     loop {

@@ -46,7 +46,8 @@ impl Batch {
         after.saturating_sub(silence.since.elapsed().into())
     }
 
-    /// Whether it has waited for half of its patience, for the first time that this is asked.
+    /// Returns `true` if it has waited for half of its patience, for the first time that this is
+    /// asked.
     pub(super) fn is_slow(&self, silence: ServerSilence) -> bool {
         Duration::from(silence.since.elapsed()) >= self.limit / 2
             && !self.asked_for.swap(true, Ordering::Relaxed)
@@ -56,7 +57,7 @@ impl Batch {
         silence.ours.map_or(self.limit, |ours| self.limit.max(ours))
     }
 
-    /// Whether nobody waits for any of it.
+    /// Returns `true` if nobody waits for any of it.
     pub(super) fn is_over(&self) -> bool {
         self.pending().iter().all(PendingRequest::is_over)
     }

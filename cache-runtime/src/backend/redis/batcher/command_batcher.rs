@@ -19,7 +19,7 @@ use super::request::{BatchRequest, RequestOutcome};
 /// The requests of one link to one server.
 pub(in crate::backend::redis) struct CommandBatcher {
     pub(super) state: Mutex<BatcherState>,
-    /// Whether they are taken: the link is up.
+    /// `true` if they are taken: the link is up.
     pub(super) open: AtomicBool,
     /// Wakes who sends them.
     pub(super) asked: Notify,
@@ -37,7 +37,7 @@ pub(in crate::backend::redis) enum Submission {
     Together(oneshot::Receiver<RequestOutcome>),
     /// Not at all: too many wait.
     Refused {
-        /// Whether it is the first.
+        /// `true` if it is the first.
         first: bool,
     },
 }
@@ -255,20 +255,20 @@ impl CommandBatcher {
         self.state().take_older_than(LONGEST_WAIT.max(self.limit))
     }
 
-    /// Whether the first of what was sent has waited for half of its patience, for the first time
-    /// that this is asked.
+    /// Returns `true` if the first of what was sent has waited for half of its patience, for the
+    /// first time that this is asked.
     pub(super) fn is_slow(&self) -> bool {
         let state = self.state();
         let first = state.sent.front();
         first.is_some_and(|sent| sent.is_slow(state.silence(sent)))
     }
 
-    /// Whether more waits to be sent than may be on the way.
+    /// Returns `true` if more waits to be sent than may be on the way.
     pub(in crate::backend::redis) fn is_crowded(&self) -> bool {
         self.state().waiting() > MOST_IN_FLIGHT
     }
 
-    /// Whether those who ask would wait in vain, though the server answers.
+    /// Returns `true` if those who ask would wait in vain, though the server answers.
     pub(in crate::backend::redis) fn is_stuck(&self) -> bool {
         self.state().stuck
     }

@@ -27,7 +27,7 @@ impl PendingRequest {
         let _ = self.reply.send(RequestOutcome { reply, spent });
     }
 
-    /// Whether nobody waits for it.
+    /// Returns `true` if nobody waits for it.
     pub(super) fn is_over(&self) -> bool {
         self.reply.is_closed()
     }

@@ -11,10 +11,10 @@ use super::pending::{PendingRequest, ServerSilence};
 /// So many may wait with nobody who looks for those who have left.
 const LEAST_CROWD: usize = 1_024;
 
-/// What waits to be sent, and what is on the way.
+/// Requests that wait to be sent, and requests on the way.
 #[derive(Default)]
 pub(super) struct BatcherState {
-    /// What ends calls that have begun goes before what begins others: fewer leases are held.
+    /// Requests that end calls go before those that begin calls, so that fewer leases are held.
     pub(super) urgent: VecDeque<PendingRequest>,
     pub(super) others: VecDeque<PendingRequest>,
     pub(super) waiting_bytes: usize,
@@ -29,9 +29,9 @@ pub(super) struct BatcherState {
     /// The silence since then is our own: its reader has not come to what was answered. And how
     /// long that is waited for.
     pub(super) ours: Option<(Instant, Duration)>,
-    /// Whether one is under way that was sent by its caller.
+    /// `true` if one is under way that was sent by its caller.
     pub(super) alone: bool,
-    /// Whether somebody watches the clock.
+    /// `true` if somebody watches the clock.
     pub(super) watched: bool,
     /// Whoever sends them has not come to it in time: its thread is blocked.
     pub(super) stuck: bool,

@@ -11,7 +11,7 @@ use crate::backend::lookup::ReadMode;
 use crate::error::Error;
 use crate::key::Key;
 
-/// What is asked of the server.
+/// A request to the server.
 pub(in crate::backend::redis) enum BatchRequest {
     /// The entry of a call.
     Lookup(Key, ReadMode),
@@ -19,7 +19,7 @@ pub(in crate::backend::redis) enum BatchRequest {
     Commands {
         parts: Vec<Vec<Cmd>>,
         count: usize,
-        /// Whether it goes before what is not.
+        /// `true` if it goes before what is not.
         urgent: bool,
     },
 }
@@ -48,13 +48,13 @@ impl BatchRequest {
     }
 }
 
-/// What it says: to commands, one value for each.
+/// The reply: to commands, one value for each.
 pub(in crate::backend::redis) enum BatchReply {
     Entry(RawEntry),
     Values(Vec<Value>),
 }
 
-/// What has become of a request, and how long its call has waited for the server.
+/// Result of a request, and the time its call has waited for the server.
 pub(in crate::backend::redis) struct RequestOutcome {
     pub(in crate::backend::redis) reply: Result<BatchReply, Error>,
     pub(in crate::backend::redis) spent: Duration,

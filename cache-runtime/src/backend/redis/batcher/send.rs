@@ -55,7 +55,7 @@ async fn run(connection: Arc<Connection>, batcher: Arc<CommandBatcher>, batch: A
                 Err(_) => return,
             }
         }
-        // It has fallen since: whoever comes now is told why.
+        // The connection is down since: new requests get the reason.
         _ => Err((redis::ErrorKind::Io, "the connection was lost").into()),
     };
     batcher.done(&batch);

@@ -302,7 +302,7 @@ fn a_claim_replaces_what_is_no_entry_or_no_lease() {
     }
 }
 
-/// What the holder does with its lease, by the token: the answer, and what is left of the lease.
+/// Each operation of a holder, with its own token and with another's.
 #[test]
 fn only_the_holder_renews_fills_pauses_and_releases() {
     let (_server, mut server) = Server::start();
