@@ -379,7 +379,7 @@ async fn a_server_without_resp3_keeps_everything_but_the_near_tier() {
     let bed = Bed::new().await;
     bed.proxy.set(Fault::NoHello);
     bed.proxy.cut();
-    until("the near tier is off", || async {
+    until("the near cache is disabled", || async {
         bed.read().await;
         bed.here.stats().near.disabled_reason.is_some()
     })

@@ -1,4 +1,4 @@
-mod companion;
+mod entry_handle;
 mod key;
 mod lints;
 mod policy;
@@ -15,7 +15,7 @@ use crate::returns::{Reduced, Scope};
 
 pub(crate) use key::fill;
 
-/// The function through the cache and its companion; on error the function as it was.
+/// The function through the cache and its entry handle; on error the function as it was.
 pub(crate) fn cached(options: TokenStream, item: TokenStream) -> TokenStream {
     let (args, mut errors) = Args::parse(options);
     match syn::parse2::<Function>(item.clone()) {
@@ -122,7 +122,7 @@ impl<'a> Expansion<'a> {
                 (run, Some(body))
             }
         };
-        let companion = self.companion();
+        let entry_handle = self.entry_handle();
         let near = match args.tags.is_empty() {
             true => quote_spanned!(there=> #of_call::near(&#call)),
             false => quote_spanned!(there=> #of_call::near_tagged(&#call)),
@@ -163,7 +163,7 @@ impl<'a> Expansion<'a> {
             #vis #sig #found
             #computing
             #body
-            #companion
+            #entry_handle
         }
     }
 
@@ -216,7 +216,7 @@ impl<'a> Expansion<'a> {
         }
     }
 
-    /// The static and the call with its key: what function and companion have in common.
+    /// The static and the call with its key: what function and entry handle have in common.
     fn begin(&self) -> TokenStream {
         let Self { args, function, .. } = self;
         let (private, there) = (self.private(), self.there());

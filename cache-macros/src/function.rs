@@ -23,7 +23,7 @@ pub(crate) struct Function {
     body: Group,
 }
 
-/// A parameter as the key and the companion know it.
+/// A parameter as the key and the entry handle know it.
 pub(crate) struct Argument {
     /// Its name in generated code.
     pub(crate) name: Ident,

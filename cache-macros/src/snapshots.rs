@@ -34,11 +34,11 @@ fn is_as_before(name: &str, expanded: &str) {
     assert_eq!(expanded.matches("marker()").count(), 1, "one body, once");
 }
 
-/// The function alone, without its companion.
+/// The function alone, without its entry handle.
 fn lines_of_function(expanded: &str) -> usize {
     let end = expanded
         .find("///The cache entry")
-        .expect("there is a companion");
+        .expect("there is an entry handle");
     expanded[..end].lines().count()
 }
 

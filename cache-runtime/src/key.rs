@@ -1,8 +1,8 @@
-//! Keys: which entry is whose.
+//! Keys of entries.
 //!
-//! `{namespace}:{name}@{variant}[<{types}>]:{arguments}`. Two different calls never share a key,
-//! and a call has the same key in every process of one release; of another release it may differ in
-//! the variant.
+//! A key is `{namespace}:{name}@{variant}[<{types}>]:{arguments}`. Two different calls never share
+//! a key. A call has the same key in every process of one release; in another release the variant
+//! may differ.
 
 mod arguments;
 mod by_hand;

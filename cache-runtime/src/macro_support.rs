@@ -1,4 +1,4 @@
-//! What generated code uses. No promise is made about it.
+//! Support for generated code, exempt from semantic versioning.
 
 mod call;
 mod detached;

@@ -24,7 +24,7 @@ use crate::values::tagged_value::TaggedValue;
 use crate::values::value_kind::Erased;
 
 /// The one reason.
-const OFF: &str = "the server tells of no changes (no RESP3, or a proxy between)";
+const OFF: &str = "the server pushes no changes (no RESP3, or a proxy between)";
 
 /// Weight of an entry besides its value, in bytes: its slot, its key, the allocator.
 const OVERHEAD: usize = 192;

@@ -143,7 +143,7 @@ async fn a_server_is_described_in_words() {
     for word in [
         "server: ",
         "RESP3",
-        "tells of changes",
+        "pushes changes",
         "allkeys-lru",
         "round trip",
         "clock",
@@ -172,7 +172,7 @@ async fn a_server_is_described_in_words() {
         .expect("it is reached");
     let text = check.to_string();
     assert!(
-        text.contains("RESP2") && text.contains("tells of no changes"),
+        text.contains("RESP2") && text.contains("pushes no changes"),
         "{text}"
     );
     let alone = Cache::builder().in_process().build().expect("it builds");

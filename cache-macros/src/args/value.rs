@@ -7,7 +7,7 @@ use syn::{Error, Expr, Lit, LitBool, LitStr, Token};
 
 use crate::duration::ungroup;
 
-/// The companion.
+/// The entry handle.
 #[derive(Default)]
 pub(crate) enum Entry {
     #[default]
@@ -27,7 +27,7 @@ impl Parse for Entry {
                 false => Ok(Self::None),
                 true => Err(Error::new(
                     value.span,
-                    "the companion is there by default: give a name or `false`",
+                    "the entry handle is there by default: give a name or `false`",
                 )),
             };
         }

@@ -34,7 +34,7 @@ fn ask<T>(future: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     if background::is_here() {
         return Err(Error::new(
             ErrorKind::Unavailable,
-            "the cache can't be waited for on its own thread: an observer tells somebody else what to do",
+            "the cache can't be waited for on its own thread: an observer passes such work to another thread",
         ));
     }
     wait(future)

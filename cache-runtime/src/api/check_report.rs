@@ -27,8 +27,8 @@ impl CheckReport {
             lines: vec![
                 format!("RESP{}", facts.protocol),
                 match facts.tracking {
-                    true => "it tells of changes: copies are kept in the process".to_owned(),
-                    false => "it tells of no changes: no copies are kept in the process but under a `near_ttl`, and waiters poll".to_owned(),
+                    true => "it pushes changes: copies are kept in the process".to_owned(),
+                    false => "it pushes no changes: no copies are kept in the process, except under a `near_ttl`, and waiters poll".to_owned(),
                 },
                 format!("round trip: {:?} (median)", facts.round_trip),
                 "no clock of this machine is compared with the server's".to_owned(),

@@ -20,9 +20,9 @@ pub(crate) trait InvalidationSink: Send + Sync {
     /// Number of times that the fleet's overrides were received.
     fn overrides_version(&self) -> u64;
     /// Replaces all overrides of the fleet. Returns `false` if they have changed since the version
-    /// `told`: then `fields` may be outdated and are ignored.
-    fn overrides(&self, told: u64, fields: Vec<(String, String)>) -> bool;
-    /// Returns `true` if changes are told at all.
+    /// `version`: then `fields` may be outdated and are ignored.
+    fn overrides(&self, version: u64, fields: Vec<(String, String)>) -> bool;
+    /// Returns `true` if pushes arrive at all.
     fn pushes(&self, pushes: bool);
     /// The process runs, and its connections are read: copies may be served for so long.
     fn trust(&self, life: Duration);

@@ -13,13 +13,14 @@ use crate::error::{Error, ErrorKind};
 use crate::key::fingerprint::Fingerprint;
 use crate::key::secret::Secret;
 
-/// Arguments longer than this many bytes are cut to a prefix, and their hash stands for the rest.
+/// Maximum length of arguments in a key, in bytes. Longer arguments are cut to a prefix, followed
+/// by their hash.
 pub(super) const LONGEST: usize = 200;
 
-/// Bytes that are kept of longer arguments: what a person, or a pattern, may look for.
+/// Length of the prefix that is kept of longer arguments, in bytes, for people and patterns.
 pub(crate) const PREFIX: usize = 100;
 
-/// Everything that can be part of a key: all that serde can write.
+/// A type that can be part of a key: every type that serde can serialize.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be part of a cache key",
     label = "can't be part of the key",
@@ -28,7 +29,7 @@ pub(crate) const PREFIX: usize = 100;
     note = "if a part of it does, name that as well, as in `skip(uri), with(uri.path())`"
 )]
 pub trait KeyPart {
-    // Methods, and not functions with a bound: what is wrong is then said without their names.
+    // Methods instead of functions with a bound: the compiler's error then does not name them.
     #[doc(hidden)]
     fn recached_add(&self, arguments: &mut Arguments, name: &'static str);
     #[doc(hidden)]
@@ -53,19 +54,20 @@ impl<T: Serialize + ?Sized> KeyPart for T {
     }
 }
 
-/// The arguments of one call, on their way into its key.
+/// The arguments of one call, as they are written into its key.
 pub struct Arguments {
     path: &'static str,
     text: KeyBuffer,
     count: usize,
-    /// Of the placeholders.
+    /// Position of the placeholders.
     place: Position,
-    // Boxed: it is nearly never there, and this is moved around on the hit path.
+    // Boxed: errors are rare, and this struct is moved on the hit path.
     error: Option<Box<Error>>,
 }
 
 impl Arguments {
-    /// `path`: of a closure in the function's body, for the generic arguments it is in.
+    /// Starts the arguments of a call. `path` is the path of a closure in the function's body; it
+    /// contains the generic arguments.
     #[must_use]
     #[inline]
     pub fn new(path: &'static str) -> Self {
@@ -78,7 +80,7 @@ impl Arguments {
         }
     }
 
-    /// The text of a tag.
+    /// Starts the text of a tag.
     pub(crate) fn of_tag() -> Self {
         Self {
             place: Position::Tag,
@@ -86,7 +88,7 @@ impl Arguments {
         }
     }
 
-    /// The next argument.
+    /// Adds the next argument.
     #[inline]
     pub fn add<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) {
         if self.count > 0 {
@@ -96,7 +98,7 @@ impl Arguments {
         self.write(name, value, Position::Argument);
     }
 
-    /// The next argument, of which only a hash is seen.
+    /// Adds the next argument, as a hash: its value does not appear in the key.
     pub(crate) fn add_secret<T: Serialize + ?Sized>(
         &mut self,
         name: &'static str,
@@ -110,7 +112,7 @@ impl Arguments {
         self.secret_field(name, value, secret);
     }
 
-    /// A placeholder of a template, of which only a hash is seen.
+    /// Adds a placeholder of a template, as a hash: its value does not appear in the key.
     pub(crate) fn secret_field<T: Serialize + ?Sized>(
         &mut self,
         name: &'static str,
@@ -124,7 +126,7 @@ impl Arguments {
         self.write(name, value, Position::Argument);
         let seen = std::mem::replace(&mut self.text, before);
         let hash = secret.hash(name, seen.as_bytes());
-        // No other text begins with it.
+        // No other text begins with `!`.
         self.text.push(b'!');
         for place in (0..32).rev() {
             let digit = (hash >> (place * 4)) as usize & 15;
@@ -132,18 +134,22 @@ impl Arguments {
         }
     }
 
-    /// Literal text of a template.
+    /// Adds literal text of a template.
     pub fn text(&mut self, literal: &'static str) {
         escape::template(literal, &mut self.text);
     }
 
-    /// A placeholder of a template.
+    /// Adds a placeholder of a template.
     pub fn field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) {
         self.write(name, value, self.place);
     }
 
-    /// The text, where it is a tag's: every placeholder as it is and not as it is escaped, so
-    /// that whoever invalidates the tag can write it down.
+    /// Returns the text of a tag. Placeholders are unescaped, so that a person who invalidates the
+    /// tag can write its text by hand.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of the first placeholder that could not be written.
     pub(crate) fn tag(&self) -> Result<String, Error> {
         match &self.error {
             Some(error) => Err(error.again()),
@@ -151,26 +157,26 @@ impl Arguments {
         }
     }
 
-    /// The path of the call's body.
+    /// Returns the path of the call's body.
     #[inline]
     pub(crate) fn path(&self) -> &'static str {
         self.path
     }
 
-    /// Returns `true` if there is a key with them.
+    /// Returns `true` if all arguments could be written, so that the call has a key.
     #[inline]
     pub(crate) fn are_written(&self) -> bool {
         self.error.is_none()
     }
 
-    /// Returns the fingerprint of the call, if all arguments could be written.
-    // Not an option: that would be passed on in memory, and waited for there.
+    /// Returns the fingerprint of the call; valid only if all arguments could be written.
+    // Not an `Option`, which would be returned in memory and stall the hit path.
     #[inline]
     pub(crate) fn fingerprint(&self, head: &KeyPrefix) -> Fingerprint {
         fingerprint(head, &self.text)
     }
 
-    /// The key under a `{namespace}:{name}` without a variant.
+    /// Returns the key under `name`, a `{namespace}:{name}` without a variant.
     ///
     /// # Errors
     ///
@@ -179,7 +185,7 @@ impl Arguments {
         self.key(&KeyPrefix::by_hand(name))
     }
 
-    /// The key, under the head of its function.
+    /// Returns the key under the prefix of its function.
     ///
     /// # Errors
     ///
@@ -200,7 +206,7 @@ impl Arguments {
         }
     }
 
-    /// Only the first argument that can't be written is reported.
+    /// Records the reason. Only the first argument that can't be written is reported.
     #[cold]
     fn refuse(&mut self, name: &'static str, why: &Refusal) {
         let text = format!("argument `{name}` can't enter the key: {why}");
@@ -241,12 +247,12 @@ fn long_fingerprint(head: &KeyPrefix, arguments: &KeyBuffer) -> Fingerprint {
 
 /// Returns the text in a key for arguments that are too long: their prefix, then their hash.
 fn cut(arguments: &KeyBuffer) -> String {
-    // All of it is ASCII.
+    // The text is ASCII, so any index is a character boundary.
     let prefix = arguments.as_str().get(..PREFIX).unwrap_or_default();
     format!("{prefix}{}", hashed(arguments.as_bytes()))
 }
 
-/// The prefix of arguments that were cut, as they stand in a key.
+/// Returns the prefix in a key whose arguments were cut; `None` if the arguments are complete.
 pub(crate) fn prefix(arguments: &str) -> Option<&str> {
     arguments.split_once('#').map(|(prefix, _)| prefix)
 }
@@ -331,7 +337,7 @@ mod tests {
     fn long_arguments_are_replaced_by_their_hash() {
         let long = "x".repeat(300);
         let hashed = key(|a| a.add("x", &long));
-        // As `sha256sum` has it.
+        // Computed with `sha256sum`.
         let sum = "a8885ce5b669684e39f373bff563d00540cedc0e61e578303a948942767adb98";
         let prefix = "x".repeat(99);
         assert_eq!(hashed, format!("ns:m.user:'{prefix}#{sum}"));

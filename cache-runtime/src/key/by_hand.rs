@@ -1,4 +1,4 @@
-//! Keys and tags from texts of the program's own.
+//! Keys and tags from texts that the program supplies.
 
 use serde::Serialize;
 
@@ -13,7 +13,12 @@ use super::serializer::{Position, write};
 use crate::error::{Error, ErrorKind};
 
 impl Key {
-    /// The key of an entry by hand: `name` or `name:rest`.
+    /// Returns the key of an entry by hand: `name` or `name:rest`.
+    ///
+    /// # Errors
+    ///
+    /// Returns `ErrorKind::Key` if the name is empty, reserved, or has other characters than
+    /// letters, digits, `_`, `-` and `.`.
     pub(crate) fn by_hand(namespace: &str, text: &str) -> Result<Self, Error> {
         let (name, rest) = text.split_once(':').unwrap_or((text, ""));
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
@@ -30,7 +35,8 @@ impl Key {
     }
 }
 
-/// A tag as it stands in the key of its generation: escaped, and hashed where it is long.
+/// Returns a tag's text in the key of its generation: escaped, and hashed if it is longer than
+/// `LONGEST`.
 pub(crate) fn tag_text(tag: &str) -> String {
     let mut text = KeyBuffer::default();
     escape::template(tag, &mut text);
@@ -40,7 +46,8 @@ pub(crate) fn tag_text(tag: &str) -> String {
     }
 }
 
-/// Returns the length of a value in a key, in bytes, as far as it can be written.
+/// Returns the length of a value in a key, in bytes; of an incomplete text if the value can't be
+/// written.
 pub(crate) fn length<T: Serialize + ?Sized>(value: &T) -> u64 {
     let mut text = KeyBuffer::default();
     let _ = write(value, Position::Argument, &mut text);

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use super::fingerprint::Fingerprint;
 use super::variant;
 
-/// The key of one call, as it stands in Redis.
+/// The key of one call, as stored in Redis.
 ///
-/// `Display` gives the whole text, `Debug` only the function's name: arguments may be personal.
+/// `Display` prints the whole text, `Debug` only the function's name, because arguments may be
+/// personal data.
 #[derive(Clone)]
 pub struct Key {
     text: Arc<str>,
@@ -21,7 +22,7 @@ impl Key {
         Self { text, fingerprint }
     }
 
-    /// A key of which nothing is known yet but its text.
+    /// Returns a key from its text alone.
     pub(crate) fn of(text: &str) -> Self {
         Self::new(text, Fingerprint::of(text))
     }
@@ -30,32 +31,32 @@ impl Key {
         &self.fingerprint
     }
 
-    /// The whole text.
+    /// Returns the whole text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The function's name.
+    /// Returns the function's name.
     #[must_use]
     pub fn name(&self) -> &str {
         Self::name_in(&self.text)
     }
 
-    /// The function's name in the text of a key.
+    /// Returns the function's name in the text of a key.
     pub(crate) fn name_in(text: &str) -> &str {
         let (_, rest) = text.split_once(':').unwrap_or(("", text));
         split(rest).0
     }
 
-    /// The variant with the types behind it, as it is announced; `None` of a key by hand.
+    /// Returns the variant and the types, as announced; `None` for a key by hand.
     pub(crate) fn variant(&self) -> Option<&str> {
         let (_, rest) = self.text.split_once(':')?;
         let (head, _) = rest.split_once(':')?;
         head.split_once('@').map(|(_, variant)| variant)
     }
 
-    /// The key of the same call in another variant, if that is of the same types.
+    /// Returns the key of the same call in another variant; `None` if the types differ.
     pub(crate) fn in_variant(&self, other: &str) -> Option<Self> {
         let own = self.variant()?;
         let types = |variant: &str| variant.get(variant::DIGITS..).map(str::to_owned);
@@ -67,7 +68,7 @@ impl Key {
         Some(Self::of(&text))
     }
 
-    /// The key of the call's lease: in braces, so that both have one slot in a cluster.
+    /// Returns the key of the call's lease. Braces put both keys into one slot of a cluster.
     pub(crate) fn lease(&self) -> String {
         let mut lease = String::with_capacity(self.text.len() + 8);
         lease.push('{');
@@ -76,13 +77,13 @@ impl Key {
         lease
     }
 
-    /// The call's key, if `key` is that of a lease.
+    /// Returns the call's key if `key` is the key of a lease.
     pub(crate) fn of_lease(key: &str) -> Option<&str> {
         key.strip_prefix('{')?.strip_suffix("}:lease")
     }
 }
 
-/// Name and arguments of a key without its namespace; variant and types belong to neither.
+/// Splits a key without its namespace into name and arguments; variant and types belong to neither.
 pub(crate) fn split(key: &str) -> (&str, &str) {
     let name = key.find(['@', '<', ':']).unwrap_or(key.len());
     let arguments = key.find(':').map_or("", |colon| &key[colon + 1..]);

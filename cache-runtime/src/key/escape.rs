@@ -1,7 +1,7 @@
 use super::key_buffer::KeyBuffer;
 
-/// Returns `true` if a byte stands for itself in content: nothing that separates, that a glob or a
-/// cluster slot would read, or that does not print.
+/// Returns `true` if a byte is not escaped in content: it is printable, is no separator, and has no
+/// meaning in a glob or a cluster slot.
 const fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(
@@ -20,14 +20,14 @@ pub(super) fn template(literal: &str, out: &mut KeyBuffer) {
     escape(literal, out, |byte| byte == b':' || is_plain(byte));
 }
 
-/// Appends the name of a field, variant or type, in which a dot separates.
+/// Appends the name of a field, variant or type; dots are escaped, because a dot separates names.
 pub(super) fn name(name: &str, out: &mut KeyBuffer) {
     escape(name, out, |byte| {
         byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
     });
 }
 
-/// Appends the text of generic arguments, which keeps their structure.
+/// Appends the text of generic arguments, which keeps its structure.
 pub(super) fn types(text: &str, out: &mut KeyBuffer) {
     escape(text, out, |byte| {
         byte.is_ascii_alphanumeric()
@@ -43,7 +43,7 @@ fn escape(text: &str, out: &mut KeyBuffer, plain: impl Fn(u8) -> bool) {
     let mut rest = text;
     while let Some(at) = rest.bytes().position(|byte| !plain(byte)) {
         out.push_str(&rest[..at]);
-        // Only ASCII is plain, so this is the beginning of a character.
+        // Only ASCII bytes are plain, so `at` is the beginning of a character.
         let width = rest[at..].chars().next().map_or(1, char::len_utf8);
         for byte in rest[at..at + width].bytes() {
             out.push(b'%');
@@ -55,7 +55,7 @@ fn escape(text: &str, out: &mut KeyBuffer, plain: impl Fn(u8) -> bool) {
     out.push_str(rest);
 }
 
-/// Undoes the escaping.
+/// Reverses the escaping.
 pub(super) fn undone(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

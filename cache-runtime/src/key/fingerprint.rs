@@ -3,28 +3,28 @@ use std::sync::LazyLock;
 
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-/// Digest by which this process looks a key up: 128 bits, no memory of its own.
+/// Digest by which this process looks a key up: 128 bits, without an allocation.
 ///
-/// The digest of the key's head, plus the arguments: as they are up to 16 bytes, digested
-/// min_remaining_ttl. The digest is SipHash-1-3-128 under a random key of this process: nobody who
-/// chooses arguments knows what would make two keys meet.
+/// The sum of the prefix's digest and the arguments: verbatim up to 16 bytes, as a digest if
+/// longer. The digest is SipHash-1-3-128 under a random key of this process, so that nobody who
+/// chooses arguments can construct a collision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fingerprint {
-    // Halves, because what holds a `u128` is aligned, and filled up, to 16 bytes; and two
-    // fields, because an array is passed around in memory.
+    // Two halves, because a `u128` aligns and pads its containers to 16 bytes; two fields, because
+    // an array is passed in memory.
     low: u64,
     high: u64,
 }
 
 impl Fingerprint {
-    /// Of a whole key: `{namespace}:{name…}:{arguments}`.
+    /// Returns the fingerprint of a whole key: `{namespace}:{name…}:{arguments}`.
     pub(crate) fn of(key: &str) -> Self {
         let colons = key.match_indices(':').nth(1);
         let (head, arguments) = colons.map_or((key, ""), |(at, _)| (&key[..at], &key[at + 1..]));
         Self::new(digest(head.as_bytes()), arguments.as_bytes())
     }
 
-    /// Of a key whose head has been digested before.
+    /// Returns the fingerprint of a key whose prefix is already digested.
     pub(crate) fn new(head: u128, arguments: &[u8]) -> Self {
         let mut filled = [0; 16];
         if let Some(room) = filled.get_mut(..arguments.len()) {
@@ -34,19 +34,20 @@ impl Fingerprint {
         Self::sum(head, digest(arguments))
     }
 
-    /// Of arguments of up to 16 bytes, filled up with zeros: no text has one.
+    /// Returns the fingerprint for arguments of up to 16 bytes, padded with zeros; no text contains
+    /// a zero byte.
     #[inline]
     pub(crate) fn short(head: u128, arguments: [u8; 16]) -> Self {
         Self::sum(head, u128::from_le_bytes(arguments))
     }
 
-    /// Half of it, for a guess.
+    /// Returns one 64-bit word of the digest, for a non-exact index.
     pub(crate) fn word(&self) -> u64 {
         self.low ^ self.high
     }
 
-    // Not crossed: that would be done in a vector, which waits for the two words that the
-    // arguments have been written in.
+    // The halves are not swapped: the compiler would do that in a vector register, which stalls on
+    // the two words in which the arguments were written.
     #[inline]
     fn sum(head: u128, arguments: u128) -> Self {
         let whole = head.wrapping_add(arguments);
@@ -64,7 +65,7 @@ impl Hash for Fingerprint {
     }
 }
 
-/// A digest that only this process can compute.
+/// Returns a digest that only this process can compute.
 pub(crate) fn digest(bytes: &[u8]) -> u128 {
     static SEEDED: LazyLock<SipHasher13> = LazyLock::new(|| {
         let random = || getrandom::u64().unwrap_or_else(|_| fastrand::u64(..));

@@ -1,4 +1,4 @@
-/// `#` and a SHA-256 (FIPS 180-4); no text begins with `#`.
+/// Returns `#` and the SHA-256 (FIPS 180-4) in hex digits; no other text begins with `#`.
 pub(super) fn hashed(text: &[u8]) -> String {
     let mut written = String::with_capacity(65);
     written.push('#');

@@ -2,19 +2,19 @@ use std::fmt;
 
 use super::packed_ascii::PackedAscii;
 
-/// Length that needs no allocation, in bytes.
+/// Length of a text that needs no allocation, in bytes.
 const INLINE: usize = 64;
-/// Length that is written and looked up in one piece, in bytes.
+/// Length of a text that is written and looked up in one piece, in bytes.
 const SHORT: usize = 16;
 
-/// A text that is being written: without memory from the heap while it is short.
+/// A text under construction, without an allocation while it is short.
 #[derive(Clone)]
 pub(super) struct KeyBuffer {
-    /// Zeros behind the end.
+    /// Zeros after the end of the text.
     inline: [u8; INLINE],
-    /// Beyond any of `inline`, once the text has become too long for it.
+    /// Greater than `INLINE` once the text has moved to `heap`.
     len: usize,
-    /// The whole text, from then on.
+    /// The whole text, once it no longer fits into `inline`.
     heap: Vec<u8>,
 }
 
@@ -104,7 +104,7 @@ impl KeyBuffer {
         self.inline.get(..self.len).unwrap_or(&self.heap)
     }
 
-    /// The whole text in 16 bytes, filled up with zeros; `None` if it is longer.
+    /// Returns the whole text in 16 bytes, padded with zeros; `None` if it is longer.
     #[inline]
     pub(super) fn short(&self) -> Option<[u8; SHORT]> {
         let short = self.inline.first_chunk().copied();
@@ -112,7 +112,7 @@ impl KeyBuffer {
     }
 
     pub(super) fn as_str(&self) -> &str {
-        // Whole texts and ASCII are all that is ever pushed.
+        // Only whole texts and ASCII bytes are pushed, so the bytes are valid UTF-8.
         std::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 }

@@ -3,10 +3,10 @@ use super::types;
 use super::variant::Variant;
 use crate::key::fingerprint::digest;
 
-/// Generic arguments longer than this many bytes are replaced by their hash.
+/// Maximum length of generic arguments in a key, in bytes; longer ones are replaced by their hash.
 const LONGEST_TYPES: usize = 100;
 
-/// The beginning of all keys of one function, up to the arguments:
+/// The prefix of all keys of one function, up to the arguments:
 /// `{namespace}:{name}@{variant}[<{types}>]`, or `{namespace}:{name}` by hand.
 pub(crate) struct KeyPrefix {
     pub(super) text: String,
@@ -14,18 +14,18 @@ pub(crate) struct KeyPrefix {
 }
 
 impl KeyPrefix {
-    /// `name`: with its namespace. `path`: of a closure in the function's body, for the generic
-    /// arguments it is in.
+    /// Returns the prefix of a function. `name` includes the namespace. `path` is the path of a
+    /// closure in the function's body; it contains the generic arguments.
     pub(crate) fn new(name: &str, variant: Variant, path: &str) -> Self {
         Self::with(name, variant, &types::generics(path))
     }
 
-    /// As [`new`](Self::new), of a method that a trait provides.
+    /// Returns the prefix as [`new`](Self::new) does, for a method that a trait provides.
     pub(crate) fn provided(name: &str, variant: Variant, path: &str) -> Self {
         Self::with(name, variant, &types::provided(path))
     }
 
-    /// Of keys by hand.
+    /// Returns the prefix of keys by hand.
     pub(crate) fn by_hand(name: &str) -> Self {
         Self::of(name.to_owned())
     }

@@ -1,15 +1,16 @@
-//! The part of an argument that enters the key: of an `Arc`, the shared value. Serde writes an
-//! `Arc` only if it is asked to, by a feature that nobody should need for a key.
+//! The part of an argument that enters the key: of an `Arc`, the shared value. Serde serializes an
+//! `Arc` only with its feature `rc`, which a key should not require.
 //!
 //! As with the kind of a return type, the choice is made through types: an inherent method shadows
-//! a trait's. Its name is reserved, since a trait of the user's may have one of any other.
+//! the method of a trait. The method's name is reserved, because a user's trait may have any other
+//! name.
 
 use std::sync::Arc;
 
 /// An argument.
 pub struct KeyRef<'a, T: ?Sized>(pub &'a T);
 
-/// Of every type; shadowed for those that share.
+/// Method of every type; shadowed for `Arc`s.
 pub trait AnyPart {
     type KeyRef;
     fn recached_part(self) -> Self::KeyRef;

@@ -1,12 +1,12 @@
-/// The name of a function: `crate.module.function` or `crate.module.Type.method`.
+/// Returns the name of a function: `crate.module.function` or `crate.module.Type.method`.
 ///
-/// `path` is that of an item inside the function or its companion, as
-/// [`std::any::type_name`] gives it; `function` the function's identifier.
+/// `path` is the path of an item inside the function or its entry handle, as returned by
+/// [`std::any::type_name`]; `function` is the function's identifier.
 pub(crate) fn function_name(path: &str, function: &str) -> String {
     let mut name = String::new();
     for segment in surroundings(path) {
         match subject(segment) {
-            // The path of the type itself: it is complete.
+            // The path of the type itself, which is complete.
             Some(subject) => {
                 name.clear();
                 for segment in segments(subject) {
@@ -20,7 +20,8 @@ pub(crate) fn function_name(path: &str, function: &str) -> String {
     name
 }
 
-/// The scope of a function, `impl`s included: the same for the function and its entry handle.
+/// Returns the scope of a function, `impl`s included: the same for the function and its entry
+/// handle.
 pub(crate) fn within(path: &str) -> String {
     surroundings(path).join("::")
 }
@@ -28,19 +29,19 @@ pub(crate) fn within(path: &str) -> String {
 fn surroundings(path: &str) -> Vec<&str> {
     let mut segments = segments(path);
     segments.retain(|segment| !segment.starts_with('{'));
-    // The item itself, and the function or companion it is in.
+    // Drops the item itself, and the function or entry handle around it.
     segments.truncate(segments.len().saturating_sub(2));
     segments
 }
 
-/// The segments of a path; a `::` within brackets separates nothing.
+/// Returns the segments of a path; a `::` within brackets does not separate.
 pub(crate) fn segments(path: &str) -> Vec<&str> {
     let bytes = path.as_bytes();
     let (mut segments, mut depth, mut from, mut at) = (Vec::new(), 0_usize, 0, 0);
     while at < bytes.len() {
         match bytes[at] {
             b'<' | b'(' | b'[' | b'{' => depth += 1,
-            // The arrow of a function type closes nothing.
+            // The arrow of a function type is no closing bracket.
             b'>' if at > 0 && bytes[at - 1] == b'-' => {}
             b'>' | b')' | b']' | b'}' => depth = depth.saturating_sub(1),
             b':' if depth == 0 && bytes.get(at + 1) == Some(&b':') => {
@@ -56,7 +57,7 @@ pub(crate) fn segments(path: &str) -> Vec<&str> {
     segments
 }
 
-/// `A` of `<A as Trait>` and of `<impl A>`.
+/// Returns `A` of `<A as Trait>` and of `<impl A>`.
 fn subject(segment: &str) -> Option<&str> {
     let inside = segment.strip_prefix('<')?.strip_suffix('>')?;
     if let Some(subject) = inside.strip_prefix("impl ") {
@@ -84,7 +85,8 @@ fn push(name: &mut String, segment: &str) {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-') {
             name.push(char::from(byte));
         } else {
-            // A name in another script stays a name of its own. Writing to a string succeeds.
+            // Escaped, so that names in other scripts stay distinct. Writing to a string never
+            // fails.
             let _ = write!(name, "%{byte:02X}");
         }
     }

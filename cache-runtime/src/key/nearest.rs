@@ -1,4 +1,4 @@
-/// The known name that is most like `name`, if any is like it.
+/// Returns the known name that is most similar to `name`, if any is similar.
 pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let distance = |other: &str| strsim::damerau_levenshtein(name, other);
     let nearest = known.into_iter().min_by_key(|other| distance(other))?;

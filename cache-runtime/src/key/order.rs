@@ -1,6 +1,6 @@
-//! Which collections have an order that means something: serde says only how they are written.
+//! Significance of order in collections, by type name: serde shows only the written order.
 
-/// The types of sets whose order is of no meaning.
+/// Set types without a significant order.
 const UNORDERED: [&str; 5] = [
     "alloc::collections::binary_heap::BinaryHeap<",
     "std::collections::hash::set::HashSet<",
@@ -9,15 +9,15 @@ const UNORDERED: [&str; 5] = [
     "dashmap::set::DashSet<",
 ];
 
-/// The types of maps that keep the order of insertion. They are equal in any order, and yet what a
-/// function makes of them may differ.
+/// Map types that keep the order of insertion. Two such maps are equal in any order, but a function
+/// may compute different results from them.
 const ORDERED: [&str; 3] = [
     "indexmap::map::IndexMap<",
     "linked_hash_map::LinkedHashMap<",
     "hashlink::linked_hash_map::LinkedHashMap<",
 ];
 
-/// Types that serde writes as what is in them.
+/// Types that serde writes as their content.
 const TRANSPARENT: [&str; 4] = [
     "alloc::boxed::Box<",
     "alloc::sync::Arc<",
@@ -26,32 +26,34 @@ const TRANSPARENT: [&str; 4] = [
 ];
 
 /// Returns `true` if values of a type of this name ([`std::any::type_name`]) are sets, or refer to
-/// one.
+/// a set.
 pub(super) fn is_unordered(type_name: &str) -> bool {
     let name = inside(type_name);
     UNORDERED.iter().any(|head| name.starts_with(head))
 }
 
-/// Returns `true` if they are maps whose order is a part of them, likewise.
+/// Returns `true` if values of a type of this name are maps with a significant order, or refer to
+/// one.
 pub(super) fn is_ordered(type_name: &str) -> bool {
     let name = inside(type_name);
     ORDERED.iter().any(|head| name.starts_with(head))
 }
 
-/// Returns `true` if values of a type of this name are of types that nobody knows: serde may write
-/// two of them alike. Comparisons with what is known at compile time cost nothing at run time.
+/// Returns `true` if the concrete type behind this type name is unknown (`dyn`): serde may write
+/// values of two such types alike. The name is known at compile time, so the comparisons cost
+/// nothing at run time.
 #[inline]
 pub(super) fn is_dynamic(type_name: &str) -> bool {
     type_name.starts_with("dyn ")
         || type_name.starts_with("&dyn ")
         || type_name.starts_with("alloc::boxed::Box<dyn ")
         || type_name.starts_with("alloc::sync::Arc<dyn ")
-        // As the elements of a list come.
+        // The type names of list elements.
         || type_name.starts_with("&alloc::boxed::Box<dyn ")
         || type_name.starts_with("&alloc::sync::Arc<dyn ")
 }
 
-/// The type behind a reference or wrapper.
+/// Returns the name of the type that a type refers to or wraps.
 fn inside(mut name: &str) -> &str {
     loop {
         let before = name.len();

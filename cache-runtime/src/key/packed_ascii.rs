@@ -1,7 +1,7 @@
 /// Up to eight ASCII characters, the first in the lowest byte.
 ///
-/// A lookup needs a key's whole text. Written byte by byte, it would have to be collected
-/// from as many stores, for which a processor waits longer than all of the writing takes.
+/// A lookup needs a key's whole text. If it were written byte by byte, the load would have to
+/// combine many stores, and the processor would stall for longer than the writing takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PackedAscii {
     pub(super) bytes: u64,
@@ -11,10 +11,10 @@ pub(super) struct PackedAscii {
 const ZEROS: u64 = u64::from_le_bytes(*b"00000000");
 
 impl PackedAscii {
-    /// The first number that has more than eight digits.
+    /// The smallest number with more than eight digits.
     pub(super) const END: u64 = 100_000_000;
 
-    /// The first eight bytes of a text.
+    /// Packs the first eight bytes of a text.
     #[inline]
     pub(super) fn of(text: &[u8]) -> Self {
         let len = text.len().min(8);
@@ -23,7 +23,7 @@ impl PackedAscii {
             u64::from(four.copied().map_or(0, u32::from_le_bytes))
         };
         let bytes = match len {
-            // The two overlap, and agree where they do.
+            // The two halves overlap, and agree where they do.
             4.. => four(0) | (four(len - 4) << (8 * (len - 4))),
             _ => {
                 let bytes = text.iter().rev();
@@ -33,11 +33,11 @@ impl PackedAscii {
         Self { bytes, len }
     }
 
-    /// The digits of a number below [`END`](Self::END).
+    /// Packs the digits of a number below [`END`](Self::END), without leading zeros.
     #[inline]
     pub(super) fn number(number: u64) -> Self {
         let digits = digits(number);
-        // The last one stands, if it is a zero.
+        // The last digit is kept, even if it is a zero.
         let leading = (digits | (1 << 56)).trailing_zeros() / 8;
         Self {
             bytes: (digits | ZEROS) >> (8 * leading),
@@ -45,7 +45,7 @@ impl PackedAscii {
         }
     }
 
-    /// The same, all eight of them.
+    /// Packs all eight digits of a number below [`END`](Self::END), with leading zeros.
     #[inline]
     pub(super) fn filled(number: u64) -> Self {
         Self {
@@ -55,11 +55,11 @@ impl PackedAscii {
     }
 }
 
-/// The values of eight digits, a byte each.
+/// Returns the values of eight digits, one byte each.
 #[inline]
 fn digits(number: u64) -> u64 {
-    // Two numbers of four digits, then four of two, then eight of one, all of them at a time:
-    // they are divided by 100 and by 10 with a reciprocal that is exact for numbers so small.
+    // Splits into two numbers of four digits, four of two, eight of one, each step for all at once.
+    // Division by 100 and by 10 uses a reciprocal that is exact for numbers this small.
     let fours = (number / 10_000) | ((number % 10_000) << 32);
     let hundreds = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
     let twos = hundreds | ((fours - hundreds * 100) << 16);

@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind};
 use glob::Glob;
 pub(crate) use glob::decoded;
 
-/// A pattern over function names: without a dot it is held against the last segment, with one
+/// A pattern over function names. Without a dot it is matched against the last segment, with a dot
 /// against the whole name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct NamePattern {
@@ -19,12 +19,12 @@ pub(crate) struct NamePattern {
 /// A pattern over keys: a function pattern, a colon, and a pattern over the arguments. A trailing
 /// `:*` also matches no further argument.
 ///
-/// A pattern never misses: arguments that are too long to be written out match if their prefix
-/// may be the beginning of a text that does.
+/// A pattern never misses a key: arguments that were cut match if their prefix may be the beginning
+/// of a matching text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct KeyPattern(Vec<Alternative>);
 
-/// One way to read a pattern: with a namespace before the name, or without.
+/// One reading of a pattern: with a namespace before the name, or without.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Alternative {
     name: NamePattern,
@@ -35,7 +35,7 @@ struct Alternative {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct ArgumentsPattern {
     glob: Glob,
-    /// Without the trailing `:*`.
+    /// The pattern without the trailing `:*`.
     base: Option<Glob>,
 }
 
@@ -86,7 +86,7 @@ impl KeyPattern {
         }
     }
 
-    /// Every key of the functions that match.
+    /// Returns the pattern for every key of the functions that match.
     pub(crate) fn of_functions(pattern: &str) -> Result<Self, Error> {
         Ok(Self(vec![Alternative {
             name: NamePattern::parse(pattern)?,
@@ -100,12 +100,12 @@ impl KeyPattern {
             .is_some_and(|(_, rest)| self.matches_rest(rest))
     }
 
-    /// Returns `true` if `key` is one of the namespace's and matches.
+    /// Returns `true` if `key` belongs to the namespace and matches.
     pub(crate) fn matches_text(&self, namespace: &str, key: &str) -> bool {
         let rest = key
             .strip_prefix(namespace)
             .and_then(|rest| rest.strip_prefix(':'));
-        // Generations and the registry live beside the entries, and no pattern removes them.
+        // Generations and the registry are stored beside the entries; no pattern removes them.
         rest.is_some_and(|rest| !is_reserved(split(rest).0) && self.matches_rest(rest))
     }
 
@@ -116,14 +116,14 @@ impl KeyPattern {
             .any(|one| one.name.matches(name) && one.arguments.matches(arguments))
     }
 
-    /// A glob for `SCAN` that finds all entries and leases that match, and maybe others.
+    /// Returns a glob for `SCAN` that finds all entries and leases that match, and maybe others.
     pub(crate) fn redis_match(&self, namespace: &str) -> String {
         let mut out = String::from("*");
         Glob::parse_literal(namespace).write_redis(&mut out);
         out.push(':');
         match &self.0[..] {
             [one] => one.write_redis(&mut out),
-            // No glob says "or".
+            // A glob has no alternatives.
             _ => out.push('*'),
         }
         out
@@ -137,7 +137,7 @@ impl Alternative {
                 "a key pattern has a `:` between function and arguments, as in `user*:42:*`: for functions by name use `invalidate`",
             ));
         };
-        // A pasted key has a variant and types behind the name: the call is meant, in whichever.
+        // A pasted key has a variant and types after the name: the pattern matches every variant.
         let name = name.find(['@', '<']).map_or(name, |end| &name[..end]);
         Ok(Self {
             name: NamePattern::parse(name)?,
@@ -150,7 +150,7 @@ impl Alternative {
             out.push('*');
         }
         self.name.glob.write_redis(out);
-        // Variant and types stand between the name and the arguments.
+        // Variant and types are between the name and the arguments.
         out.push_str("*:");
         self.arguments.write_redis(out);
         out.push('*');
@@ -170,7 +170,7 @@ impl ArgumentsPattern {
             };
         }
         Self {
-            // One `:*` covers all of them.
+            // One `:*` covers all trailing ones.
             glob: Glob::parse(&format!("{base}:*")),
             base: Some(Glob::parse(base)),
         }
@@ -185,7 +185,7 @@ impl ArgumentsPattern {
         globs.any(|matches| matches)
     }
 
-    /// The literal beginning, as far as it stands in keys that were cut.
+    /// Appends the literal beginning, up to the length that cut keys keep.
     fn write_redis(&self, out: &mut String) {
         let glob = self.base.as_ref().unwrap_or(&self.glob);
         glob.literal(PREFIX).write_redis(out);
@@ -289,7 +289,7 @@ mod tests {
                 pattern.matches_text("ns", "ns:app.user@1a2b3c4d:42"),
                 "{pasted}"
             );
-            // Of another release, too.
+            // A key of another release matches, too.
             assert!(
                 pattern.matches_text("ns", "ns:app.user@00000000:42"),
                 "{pasted}"

@@ -1,14 +1,14 @@
-/// `true` if a text stands in quotes.
+/// Rule for quotes around texts.
 ///
-/// A placeholder's own text needs none where the template separates it, unless its type has
-/// other values as well, one of which is written like it: a `serde_json::Value` may be `42` or
-/// `"42"`.
+/// A text in a placeholder needs no quotes where the template delimits it, unless its type also has
+/// other values that are written like it: a `serde_json::Value` may be `42` or `"42"`.
 #[derive(Clone, Copy)]
 pub(super) enum Quoting {
     Always,
-    /// Where another value of its type could be meant.
+    /// Quotes only where the text could be another value of its type.
     AsNeeded,
-    /// In a tag: the text is what one would write by hand. Tags may coincide, they must not miss.
+    /// No quotes: for tags, whose text is what a person writes by hand. Two tags may coincide, but
+    /// an invalidation must not miss one.
     Never,
 }
 
@@ -18,7 +18,7 @@ impl Quoting {
         matches!(self, Self::Never)
     }
 
-    /// `of`: the name of the text's type.
+    /// Returns `true` if `text` is written without quotes; `of` returns the name of its type.
     pub(super) fn are_left_out(self, text: &str, of: fn() -> &'static str) -> bool {
         match self {
             Self::Always => false,
@@ -28,8 +28,8 @@ impl Quoting {
     }
 }
 
-/// Returns `true` if a type of this name has no values but texts. By name, because it may borrow; a
-/// compiler that names them otherwise means a miss.
+/// Returns `true` if all values of the type with this name are texts. It is matched by name,
+/// because a type may borrow; with a compiler that names types differently, the text gets quotes.
 fn is_text(name: &str) -> bool {
     matches!(
         name.trim_start_matches('&'),
@@ -44,7 +44,7 @@ fn is_text(name: &str) -> bool {
     )
 }
 
-/// Returns `true` if something that is no text may be written like this.
+/// Returns `true` if a value that is no text may be written like this.
 fn says_more(text: &str) -> bool {
     matches!(
         text,
@@ -70,10 +70,10 @@ fn is_hex(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// A type and a variant, or a text like `example.org`.
+/// Returns `true` for the form of a type and its variant, and for texts like `example.org`.
 fn is_variant(text: &str) -> bool {
     let of_names = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-    // What is escaped in a text is escaped in a name.
+    // A byte that is escaped in texts is escaped in names, too.
     let plain = |byte: u8| !byte.is_ascii_graphic() || of_names(byte);
     text.matches('.').count() == 1 && text.bytes().all(plain)
 }

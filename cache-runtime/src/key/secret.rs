@@ -5,21 +5,26 @@ use hmac_sha256::HMAC;
 use crate::error::{Error, ErrorKind};
 use crate::process::unique_id::UniqueId;
 
-/// The fewest bytes that nobody guesses.
+/// Minimum length of a secret, in bytes: shorter ones can be guessed.
 const FEWEST: usize = 16;
 
-/// Key of the hash of arguments that must not be readable in a cache key.
+/// Secret with which arguments are hashed that must not be readable in a cache key.
 pub(crate) struct Secret {
     key: Vec<u8>,
-    /// The event about a key of this process's own is still due.
+    /// The event that the secret belongs to this process only has not been sent yet.
     untold: AtomicBool,
-    /// Why there is none: calls with secret arguments are computed.
+    /// The reason for rejecting the secret: calls with secret arguments are computed.
     refused: Option<Error>,
 }
 
 impl Secret {
-    /// The one that is given, or the environment's `RECACHED_SECRET`, or one of this process's
-    /// own; `shared`: whether there are other processes at all.
+    /// Returns the given secret, or the environment's `RECACHED_SECRET`, or a random one of this
+    /// process. `shared` is `true` if the cache has a server.
+    ///
+    /// # Errors
+    ///
+    /// Returns `ErrorKind::Config` if the given secret is shorter than 16 bytes. A short
+    /// `RECACHED_SECRET` is logged, and functions with secret arguments are then not cached.
     pub(crate) fn new(given: Option<&[u8]>, shared: bool) -> Result<Self, Error> {
         let environment = std::env::var_os("RECACHED_SECRET").filter(|secret| !secret.is_empty());
         let environment = environment.map(|secret| secret.into_encoded_bytes());
@@ -50,7 +55,7 @@ impl Secret {
         }
     }
 
-    /// One that no other process has.
+    /// Returns a random secret that no other process has.
     pub(crate) fn own(shared: bool) -> Self {
         let mut key = vec![0; 32];
         if getrandom::fill(&mut key).is_err() {
@@ -63,18 +68,20 @@ impl Secret {
         }
     }
 
-    /// Why nothing can be hashed, if so.
+    /// Returns the reason if nothing can be hashed.
     pub(crate) fn refused(&self) -> Option<&Error> {
         self.refused.as_ref()
     }
 
-    /// Returns `true` if it is this process's own and was not reported yet; once.
+    /// Returns `true`, once, if the secret belongs to this process only and this was not reported
+    /// yet.
     pub(crate) fn is_untold(&self) -> bool {
         self.untold.load(Ordering::Relaxed) && self.untold.swap(false, Ordering::Relaxed)
     }
 
-    /// HMAC-SHA-256 (RFC 2104), the first 128 bits of it: nobody without the secret can look for
-    /// two texts that meet. Of one text in two arguments, nothing tells that it is one.
+    /// Returns the first 128 bits of the HMAC-SHA-256 (RFC 2104): without the secret, nobody can
+    /// search for collisions. The argument's name is hashed too, so that equal texts in two
+    /// arguments have different hashes.
     pub(crate) fn hash(&self, argument: &str, text: &[u8]) -> u128 {
         let mut hmac = HMAC::new(&self.key);
         hmac.update(argument);
@@ -101,7 +108,7 @@ mod tests {
         assert_ne!(hash, one.hash("other", b"'hunter2'"));
         assert_ne!(hash, one.hash("token", b"'hunter3'"));
         assert_ne!(hash, Secret::own(true).hash("token", b"'hunter2'"));
-        // As `openssl dgst -sha256 -hmac 0123456789abcdef` has it.
+        // Computed with `openssl dgst -sha256 -hmac 0123456789abcdef`.
         assert_eq!(format!("{hash:032x}"), GOLDEN);
     }
 

@@ -1,18 +1,18 @@
-//! One value as text: injective and canonical over serde's data model.
+//! Serializes one value as text: injective and canonical over serde's data model.
 //!
 //! | value | text |
 //! |---|---|
 //! | numbers, bools | `42`, `-1`, `1.0`, `true` |
-//! | texts, chars, bytes | `'ada'`, `'a%3Ab'`, `0x00ff`; for the quotes of a placeholder see [`Quoting`] |
+//! | texts, chars, bytes | `'ada'`, `'a%3Ab'`, `0x00ff`; quotes of a placeholder: [`Quoting`] |
 //! | unit, options | `null`, `None`, `Some(1)` |
-//! | sequences, tuples | `(1,2)`; of a set in the order of the texts |
+//! | sequences, tuples | `(1,2)`; a set is sorted by the texts of its elements |
 //! | maps (sorted), structs | `<a=1,b=2>` |
 //! | variants | `Color.Red`, `Shape.Circle(1)`, `Shape.Box<w=1,h=2>` |
 //!
-//! Width does not show: `1u8` and `1u64` are one text, as they are one JSON number.
+//! The width of a number is not written: `1u8` and `1u64` have the same text, as in JSON.
 //!
-//! In a tag a value is what one would write by hand: texts without quotes, `Some` as what it holds,
-//! the shortest float, a variant by its name alone.
+//! In a tag, a value has the text that a person writes by hand: texts without quotes, `Some` as its
+//! content, the shortest float, a variant by its name alone.
 
 use std::any::type_name;
 use std::fmt::{self, Display, Write};
@@ -24,10 +24,10 @@ use super::key_buffer::KeyBuffer;
 use super::order::{is_dynamic, is_ordered, is_unordered};
 use super::quoting::Quoting;
 
-/// Values nested deeper than this are refused, before the stack ends.
+/// Maximum nesting of a value; deeper values are refused before the stack overflows.
 const DEEPEST: u32 = 128;
 
-/// Where a value is written.
+/// Position of a value in the key.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Position {
     Argument,
@@ -36,6 +36,10 @@ pub(super) enum Position {
 }
 
 /// Appends `value`.
+///
+/// # Errors
+///
+/// Returns the reason if the value can't be written.
 pub(super) fn write<T: Serialize + ?Sized>(
     value: &T,
     place: Position,
@@ -53,15 +57,15 @@ pub(super) fn write<T: Serialize + ?Sized>(
     })
 }
 
-/// Of a value behind a `dyn`. That an argument is one its caller finds out: here it would cost
-/// those that are none.
+/// Returns the refusal of a value behind a `dyn`. The caller detects `dyn` arguments, because a
+/// check here would slow down all others.
 #[cold]
 pub(super) fn dynamic() -> Refusal {
     let text = "values of different types behind a `dyn` may be written alike";
     Refusal(text.to_owned())
 }
 
-/// Why a value can't be written.
+/// Reason why a value can't be written.
 #[derive(Debug)]
 pub(super) struct Refusal(String);
 
@@ -74,7 +78,7 @@ impl Display for Refusal {
 impl std::error::Error for Refusal {}
 
 impl ser::Error for Refusal {
-    /// Not its own words, which may quote the value.
+    /// Discards the message of the user's `Serialize`, which may quote the value.
     fn custom<T: Display>(_: T) -> Self {
         Self("its `Serialize` refuses".to_owned())
     }
@@ -84,8 +88,8 @@ struct KeySerializer<'a> {
     out: &'a mut KeyBuffer,
     depth: u32,
     quotes: Quoting,
-    /// The type of what is written, as far as serde says it. Asked for where its order matters
-    /// alone: what is looked up by a number has no time for it.
+    /// Returns the name of the value's type, as far as serde shows it. Called only if the order of
+    /// elements matters, because the name costs time that the hit path does not have.
     of: fn() -> &'static str,
 }
 
@@ -122,7 +126,7 @@ impl<'a> KeySerializer<'a> {
         written.map_err(ser::Error::custom)
     }
 
-    /// The position of values inside this one.
+    /// Appends a value that is nested in another one.
     fn inner<T: Serialize + ?Sized>(
         out: &mut KeyBuffer,
         depth: u32,
@@ -369,7 +373,7 @@ impl<'a> ser::Serializer for KeySerializer<'a> {
     }
 }
 
-/// Elements or fields, in their order.
+/// Writer of elements or fields, in their order.
 struct List<'a> {
     out: &'a mut KeyBuffer,
     depth: u32,
@@ -452,14 +456,14 @@ fields! {
     SerializeStructVariant,
 }
 
-/// Elements of a sequence.
+/// Writer of a sequence's elements.
 enum Elements<'a> {
     Ordered(List<'a>),
     Unordered(Set<'a>),
 }
 
-/// Elements are kept until the end, and written in the order of their texts: a set has another
-/// order in each process.
+/// Writer of a set's elements. They are buffered and written in the order of their texts, because a
+/// set has a different order in each process.
 struct Set<'a> {
     out: &'a mut KeyBuffer,
     depth: u32,
@@ -500,8 +504,8 @@ impl ser::SerializeSeq for Elements<'_> {
     }
 }
 
-/// Entries are kept until the end, and written in the order of their keys; in their own, where
-/// that is a part of the value.
+/// Writer of a map's entries. They are buffered and written in the order of their keys, or in
+/// insertion order if that is part of the value.
 struct Map<'a> {
     out: &'a mut KeyBuffer,
     depth: u32,

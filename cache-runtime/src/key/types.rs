@@ -1,13 +1,13 @@
-//! The generic arguments a call is made with, from the path of a closure in its body.
+//! The generic arguments of a call, read from the path of a closure in its body.
 
 use super::escape;
 use super::key_buffer::KeyBuffer;
 use crate::key::name;
 
-/// The text of the generic arguments in `path`; empty if there are none.
+/// Returns the text of the generic arguments in `path`; empty if there are none.
 pub(super) fn generics(path: &str) -> String {
     let brackets = path.bytes().filter(|byte| *byte == b'<').count();
-    // `<A as Trait>::f` and `module::<impl A>::f` have a bracket that says nothing generic.
+    // `<A as Trait>::f` and `module::<impl A>::f` have a bracket without generic arguments.
     let wrapped = path.starts_with('<') || path.contains("::<impl ");
     if brackets == usize::from(wrapped) {
         return String::new();
@@ -16,8 +16,8 @@ pub(super) fn generics(path: &str) -> String {
     written(path, generic)
 }
 
-/// As [`generics`], of a method that a trait provides: the type it is called on is one of them,
-/// because it is not part of the name.
+/// Returns the text of the generic arguments as [`generics`] does, for a method that a trait
+/// provides. The text includes the `Self` type, because that is not part of the name.
 pub(super) fn provided(path: &str) -> String {
     written(path, |_| true)
 }
@@ -26,7 +26,7 @@ fn written(path: &str, says: impl Fn(&str) -> bool) -> String {
     let mut out = KeyBuffer::default();
     let mut segments = name::segments(path);
     segments.retain(|segment| !segment.starts_with('{'));
-    // The companion of `user` is `user_entry`: only the arguments of the last segment count.
+    // The entry handle of `user` is `user_entry`: only the arguments of the last segment count.
     let last = segments.pop().unwrap_or_default();
     let own = last.find('<').map_or("", |open| &last[open..]);
     let parent = segments.join("::");
@@ -35,7 +35,7 @@ fn written(path: &str, says: impl Fn(&str) -> bool) -> String {
         text.push_str(&parent);
     }
     text.push_str(own);
-    // Otherwise a dot in a type's own text looks like one of ours.
+    // Escaped first: a dot in a type's own text must differ from a replaced `::`.
     let text = text
         .replace('.', "%2E")
         .replace("::", ".")

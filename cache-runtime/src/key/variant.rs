@@ -3,14 +3,14 @@ use std::hash::Hasher;
 
 use siphasher::sip::SipHasher13;
 
-/// One release's form of an entry: eight hex digits of the schema of the return type and of the
-/// `version` option. Two releases that disagree about a type have entries of their own.
+/// One release's form of an entry: eight hex digits, a digest of the return type's schema and the
+/// `version` option. Two releases that disagree about a type have separate entries.
 ///
-/// All processes must agree on it, so the digest has no key; it is frozen by a golden test.
+/// All processes must compute the same digest, so it has no random key; a golden test freezes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Variant(u32);
 
-/// Length of a variant's text.
+/// Length of a variant's text, in bytes.
 pub(super) const DIGITS: usize = 8;
 
 impl Variant {

@@ -26,12 +26,12 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-/// The path of an item or closure, with the generic arguments it is in.
+/// Returns the path of an item or closure, including the generic arguments around it.
 pub fn path_of<T>(_: &T) -> &'static str {
     std::any::type_name::<T>()
 }
 
-/// A value for what is compiled and never run.
+/// Returns a value of any type, for code that is compiled and never run.
 pub fn nothing<T>() -> T {
     unreachable!("nobody asks for nothing")
 }
@@ -42,25 +42,26 @@ pub struct Call<R, const KIND: u8> {
     returns: PhantomData<fn() -> R>,
 }
 
-/// The function and the arguments of a call. A type of its own, because code that names a return
-/// type is compiled for each.
+/// The function, arguments and options of a call. A type of its own without type parameters,
+/// because generic code is compiled once per return type.
 pub(super) struct CallArgs {
     function: &'static Function,
     arguments: Arguments,
     cache: Option<Cache>,
     bypasses: bool,
-    // Boxed: it is nearly never there, and this is moved around on the hit path.
+    // Boxed: tags are rare, and this struct is moved on the hit path.
     tags: Option<Box<Tags>>,
 }
 
-/// Tags on their way.
+/// Texts of a call's tags.
 #[derive(Default)]
 struct Tags(Vec<Arguments>);
 
-// Bounds stand at the methods that need them: those of an `impl` would make a method that is not
-// found of a return type that can't be stored.
+// The bounds are on the methods that need them. On the `impl`, they would make the compiler report
+// "method not found" for a return type that can't be stored.
 impl<R, const KIND: u8> Call<R, KIND> {
-    /// `path`: of a closure in the function's body, for the generic arguments it is in.
+    /// Starts a call. `path` is the path of a closure in the function's body; it contains the
+    /// generic arguments.
     #[inline]
     pub fn new(function: &'static Function, path: &'static str) -> Self {
         let asked = CallArgs {
@@ -76,13 +77,13 @@ impl<R, const KIND: u8> Call<R, KIND> {
         }
     }
 
-    /// The arguments, on their way into the key.
+    /// Returns the arguments, to be written into the key.
     #[inline]
     pub fn arguments(&mut self) -> &mut Arguments {
         &mut self.asked.arguments
     }
 
-    /// The next argument, of which only a hash enters the key.
+    /// Adds the next argument, as a hash: its value does not appear in the key.
     pub fn secret<T: Serialize + ?Sized>(
         &mut self,
         name: &'static str,
@@ -93,7 +94,7 @@ impl<R, const KIND: u8> Call<R, KIND> {
         arguments
     }
 
-    /// A placeholder of a template, of which only a hash enters the key.
+    /// Adds a placeholder of a template, as a hash: its value does not appear in the key.
     pub fn secret_field<T: Serialize + ?Sized>(
         &mut self,
         name: &'static str,
@@ -104,24 +105,24 @@ impl<R, const KIND: u8> Call<R, KIND> {
         arguments
     }
 
-    /// Another cache than the installed one.
+    /// Sets a cache other than the global one.
     #[inline]
     pub fn cache(&mut self, cache: &Cache) {
         self.asked.cache = Some(cache.clone());
     }
 
-    /// Returns `true` if to consult the cache at all.
+    /// Bypasses the cache if `condition` is true.
     #[inline]
     pub fn bypass_if(&mut self, condition: bool) {
         self.asked.bypasses = condition;
     }
 
-    /// One more tag, on its way: to be asked for where there is no hit.
+    /// Adds a tag and returns its text, to be written; tags are read only after a miss in `near`.
     pub fn tag(&mut self) -> &mut Arguments {
         self.asked.tag()
     }
 
-    /// As [`near`](Self::near), of a function with tags.
+    /// Looks a call with tags up in this process, as [`near`](Self::near) does for one without.
     pub fn near_tagged(&self) -> Option<R>
     where
         R: Returns<KIND>,
@@ -133,7 +134,8 @@ impl<R, const KIND: u8> Call<R, KIND> {
         Self::hit(self.asked.sealed(process, &state, schema, own), &state)
     }
 
-    /// The hit path: what this process holds and may serve. No await, no allocation of ours.
+    /// Returns a fresh value from this process's memory: the hit path. It does not await, and it
+    /// allocates nothing itself.
     #[inline]
     pub fn near(&self) -> Option<R>
     where
@@ -157,7 +159,8 @@ impl<R, const KIND: u8> Call<R, KIND> {
 }
 
 impl CallArgs {
-    /// Where to look, if that is to be done at all.
+    /// Returns the state to look the call up in; `None` if the call bypasses the cache or is a
+    /// refresh.
     #[inline]
     fn near(&self) -> Option<&ProcessState> {
         if self.bypasses || is_refreshing() {
@@ -199,7 +202,7 @@ impl CallArgs {
         Some(state.head(self.arguments.path(), schema, find))
     }
 
-    /// The arguments, and what secret ones are hashed with.
+    /// Returns the arguments, and the secret with which secret arguments are hashed.
     fn secretly(&mut self) -> (&mut Arguments, &Secret) {
         let cache = self.cache.as_ref().unwrap_or_else(|| Cache::global());
         (&mut self.arguments, cache.inner.secret())
@@ -260,7 +263,8 @@ impl CallArgs {
     }
 }
 
-/// All groups of a call with tags; none for one without: those are its function's.
+/// Returns all groups of a call with tags; `None` for a call without tags, which has only its
+/// function's groups.
 fn groups(
     cache: &Cache,
     state: &FunctionState,
@@ -275,7 +279,7 @@ fn groups(
     all.collect::<Result<_, _>>().map(Some)
 }
 
-/// A call that begins; if it is not to consult the cache, without its key.
+/// A prepared call; without a key if the call bypasses the cache.
 #[derive(Clone)]
 pub(super) struct PreparedCall {
     cache: Option<Cache>,
@@ -312,7 +316,7 @@ impl PreparedCall {
         Some((request, called.refresh))
     }
 
-    /// Begins a refresh in the background, unless this process is at it already.
+    /// Starts a refresh in the background, unless one of this call is running in this process.
     pub(super) fn refresh(&self, begin: impl FnOnce(Self, RefreshGuard)) {
         if let Some(called) = &self.called
             && let Some(refreshing) = self.cache().inner.refreshes.begin(&called.key)
@@ -333,12 +337,12 @@ pub(super) async fn seek<R: Returns<KIND>, const KIND: u8>(
     }
 }
 
-/// Without `store_if` and `ttl_with`.
+/// Stores every value: the policy without `store_if` and `ttl_with`.
 pub fn always<T>(_: &T) -> StoreDecision {
     StoreDecision::Store
 }
 
-/// With `store_if`.
+/// Stores a value if `store_if` is true.
 pub fn only_if<T>(store_if: impl Fn(&T) -> bool) -> impl Fn(&T) -> StoreDecision {
     move |value| match store_if(value) {
         true => StoreDecision::Store,
@@ -346,12 +350,12 @@ pub fn only_if<T>(store_if: impl Fn(&T) -> bool) -> impl Fn(&T) -> StoreDecision
     }
 }
 
-/// With `ttl_with`.
+/// Stores a value for the duration that `ttl_with` returns.
 pub fn for_as_long<T>(ttl_with: impl Fn(&T) -> Duration) -> impl Fn(&T) -> StoreDecision {
     move |value| StoreDecision::StoreFor(ttl_with(value))
 }
 
-/// With both.
+/// Stores a value for the duration that `ttl_with` returns, if `store_if` is true.
 pub fn only_if_for<T>(
     store_if: impl Fn(&T) -> bool,
     ttl_with: impl Fn(&T) -> Duration,
@@ -364,7 +368,7 @@ pub fn only_if_for<T>(
 
 /// Runs an async function through the cache.
 ///
-/// In a box: the function's own future, which is all that a near hit needs, stays small.
+/// Boxed, to keep the function's own future small: a near hit needs nothing else.
 pub fn run<R, const KIND: u8, F>(
     call: Call<R, KIND>,
     policy: Policy,
@@ -382,7 +386,7 @@ where
             return compute.await;
         };
         match seek(&request, refresh).await {
-            // Functions whose values are computed ahead of time have a run of their own.
+            // Functions that refresh ahead run through `run_owned`.
             CallOutcome::Found(value) | CallOutcome::DueRenewal(value, _) => value,
             CallOutcome::Compute(permit) => {
                 let result = request.compute(&permit, pin!(compute)).await;
@@ -417,7 +421,8 @@ where
     }
 }
 
-/// The companion of an async function. What is wrong with the return type its function tells.
+/// Returns the entry handle of a call of an async function. It has no bounds on the return type:
+/// the function itself reports an unsuitable one.
 pub fn entry<R, const KIND: u8, F>(
     call: Call<R, KIND>,
     policy: Policy,
@@ -430,7 +435,7 @@ pub fn entry<R, const KIND: u8, F>(
     }
 }
 
-/// The companion of a plain function, likewise.
+/// Returns the entry handle of a call of a plain function, as [`entry`] does for an async one.
 pub fn blocking_entry<R, const KIND: u8, F>(
     call: Call<R, KIND>,
     policy: Policy,

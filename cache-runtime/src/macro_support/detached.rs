@@ -7,9 +7,9 @@ use std::task::{Context, Poll, ready};
 use super::call::PreparedCall;
 use crate::protocol::refresh;
 
-/// A future that is finished beside its caller where that one is cancelled.
+/// A future that is finished in the background if its caller is cancelled.
 pub(super) struct Detached<T: Send + 'static> {
-    /// Taken while it is polled: one that has panicked is not tried again.
+    /// Taken while the future is polled: a future that has panicked is not polled again.
     future: Option<Pin<Box<dyn Future<Output = T> + Send>>>,
     begun: PreparedCall,
 }
@@ -46,7 +46,8 @@ impl<T: Send + 'static> Drop for Detached<T> {
         let Some(future) = self.future.take() else {
             return;
         };
-        // As many as refreshes at most, together with those; what is beyond that ends here.
+        // Detached futures count towards the limit of refreshes; a future beyond that limit is
+        // dropped.
         self.begun.refresh(|_, refreshing| {
             refresh::spawn(async move {
                 let _refreshing = refreshing;

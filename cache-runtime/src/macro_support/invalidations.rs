@@ -1,4 +1,4 @@
-//! Functions that invalidate once they have succeeded.
+//! Functions that invalidate after a successful call.
 
 use std::future::Future;
 
@@ -13,8 +13,9 @@ use crate::process::background;
 use crate::telemetry::event::Event;
 use crate::values::returns::Returns;
 
-/// The invalidations of one call. If they are dropped before the call was judged, they are sent all
-/// the same, beside whoever drops it: what was broken off may have changed something.
+/// The invalidations of one call. If they are dropped before [`judge`](Self::judge) and
+/// [`run`](Self::run), they are sent in the background all the same, because a cancelled call may
+/// have changed something.
 #[derive(Default)]
 pub struct Invalidations {
     cache: Option<Cache>,
@@ -23,17 +24,17 @@ pub struct Invalidations {
     entries: Vec<PendingTargets>,
 }
 
-/// A call to be invalidated, in its own cache.
+/// A call to invalidate, with its own cache.
 pub struct PendingTargets {
     cache: Cache,
     key: Result<Key, Error>,
 }
 
-/// The entry of a call, of an async function or of a plain one.
+/// Entry handle of a call, of an async or a plain function.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not the entry of a call",
     label = "not the entry of a call",
-    note = "give what a companion gives, as in `entry = user_entry(id)`"
+    note = "give an entry handle, as in `entry = user_entry(id)`"
 )]
 pub trait AnyEntry {
     #[doc(hidden)]
@@ -64,45 +65,45 @@ impl Invalidations {
         Self::default()
     }
 
-    /// Another cache than the installed one.
+    /// Sets a cache other than the global one.
     pub fn cache(&mut self, cache: &Cache) {
         self.cache = Some(cache.clone());
     }
 
-    /// The functions whose names match.
+    /// Adds the functions whose names match `pattern`.
     pub fn functions(&mut self, pattern: &'static str) {
         self.functions.push(pattern);
     }
 
-    /// One more tag, on its way.
+    /// Adds a tag and returns its text, to be written.
     pub fn tag(&mut self) -> &mut Arguments {
         let last = self.tags.len();
         self.tags.push(Arguments::of_tag());
         &mut self.tags[last]
     }
 
-    /// One call.
+    /// Adds one call.
     pub fn entry(&mut self, entry: PendingTargets) {
         self.entries.push(entry);
     }
 
-    /// Returns `true` if the function has succeeded: if not, there is nothing to invalidate.
+    /// Records the outcome of the function: if it failed, nothing is invalidated.
     pub fn judge(&mut self, success: bool) {
         if !success {
             self.clear();
         }
     }
 
-    /// Invalidates all.
+    /// Sends all invalidations.
     pub async fn run(mut self) {
         self.invalidate(Caller::Async).await;
         self.clear();
     }
 
-    /// As [`run`](Self::run), waiting on the spot.
+    /// Sends all invalidations as [`run`](Self::run) does, and blocks the thread.
     pub fn run_blocking(mut self) {
         if background::is_here() {
-            // Dropped, it is done beside us.
+            // This thread must not block: `drop` sends the invalidations in the background.
             return;
         }
         blocking::wait(self.invalidate(Caller::Blocking));
@@ -135,7 +136,8 @@ impl Invalidations {
     }
 }
 
-/// Reports an invalidation that will never be delivered. One that is queued is reported as such.
+/// Reports an invalidation that will never be delivered. A queued invalidation is not reported
+/// here: it has an event of its own.
 fn report<T>(cache: &Cache, outcome: Result<T, Error>) {
     if let Err(error) = outcome {
         let event = Event::InvalidationDropped(error);
@@ -153,7 +155,7 @@ impl Drop for Invalidations {
     }
 }
 
-/// `true` if a call has succeeded: an inherent method shadows a trait's.
+/// The outcome of a call. An inherent method for `Result`s shadows the trait's.
 pub struct Outcome<'a, R>(pub &'a R);
 
 impl<T, E> Outcome<'_, Result<T, E>> {
@@ -163,7 +165,7 @@ impl<T, E> Outcome<'_, Result<T, E>> {
     }
 }
 
-/// Of whatever is no `Result`.
+/// Outcome of any other type: a success.
 pub trait AnyOutcome {
     fn recached_is_success(&self) -> bool {
         true
@@ -172,7 +174,7 @@ pub trait AnyOutcome {
 
 impl<R> AnyOutcome for Outcome<'_, R> {}
 
-/// Says what a future gives.
+/// Fixes the output type of a future.
 pub fn future_of<R, F: Future<Output = R>>(future: F) -> F {
     future
 }

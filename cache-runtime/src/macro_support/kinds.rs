@@ -1,6 +1,6 @@
-//! Macros that ask a type what it is, in the crate of the annotated function.
+//! Macros that determine the kind of a return type, expanded in the annotated function's crate.
 
-/// Refuses a return type that was taken for no `Result` and is one.
+/// Rejects a return type that was taken for something other than a `Result` and is one.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! no_result {
@@ -10,7 +10,7 @@ macro_rules! no_result {
     }};
 }
 pub use no_result;
-/// The kind of a return type, as a constant expression.
+/// Returns the kind of a return type, as a constant expression.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! kind {
@@ -32,7 +32,7 @@ macro_rules! kind {
 }
 pub use kind;
 
-/// How failures of a return type are shared.
+/// Returns the way in which errors of a return type are shared.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! share {

@@ -1,4 +1,4 @@
-//! Functions whose computation may go on beside their caller, and so has to own what it uses.
+//! Functions whose computation may outlive their caller, and so must own its arguments.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -19,8 +19,9 @@ use crate::values::returns::Returns;
 use crate::values::share::Share;
 use crate::values::value_kind::ValueKind;
 
-/// Runs an async function through the cache; new values are computed in the background where an
-/// old one is served. `detached`: a computation whose caller is cancelled goes on, and is stored.
+/// Runs an async function through the cache. If a stale value is served, the new value is computed
+/// in the background. If `detached`, a computation whose caller is cancelled continues and is
+/// stored.
 pub fn run_owned<R, const KIND: u8, F>(
     call: Call<R, KIND>,
     policy: Policy,
@@ -95,8 +96,8 @@ where
     })
 }
 
-/// Runs a plain function through the cache; new values are computed on another thread where an
-/// old one is served.
+/// Runs a plain function through the cache. If a stale value is served, the new value is computed
+/// on another thread.
 pub fn run_blocking_owned<R, const KIND: u8, F>(
     call: Call<R, KIND>,
     policy: Policy,
@@ -156,7 +157,7 @@ where
     }
 }
 
-/// Receives a value within `limit`.
+/// Returns the received value; `None` if it does not arrive within `limit`.
 async fn within<T>(limit: Duration, receive: oneshot::Receiver<T>) -> Option<T> {
     let received = background::timeout(limit, receive).ok()?;
     received.await.ok()?.ok()

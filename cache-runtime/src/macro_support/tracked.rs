@@ -1,5 +1,5 @@
-//! Plain functions that ask who calls them: their bodies run in no closure, which would be called
-//! from here, but between two calls of ours.
+//! Plain functions with `#[track_caller]`. Their bodies run between two calls of this module and
+//! not in a closure, whose caller would be this module.
 
 use super::call::{Call, PreparedCall, seek};
 use crate::api::blocking;
@@ -17,15 +17,15 @@ use crate::values::value_kind::ValueKind;
 pub struct Computing<R> {
     begun: PreparedCall,
     share: Share<R>,
-    /// Nothing for one that bypasses the cache.
+    /// `None` for a call that bypasses the cache.
     permit: Option<(Box<ComputePermit>, ActiveCall)>,
 }
 
-/// The value, or what is to be [settled](settle_blocking) once it is computed.
+/// Returns the value from the cache.
 ///
 /// # Errors
 ///
-/// Returns the call that is to be computed.
+/// Returns the call if it must be computed and then [settled](settle_blocking).
 pub fn seek_blocking<R, const KIND: u8>(
     call: Call<R, KIND>,
     policy: Policy,
@@ -49,7 +49,7 @@ where
     }))
 }
 
-/// Stores what was computed.
+/// Stores a computed value and returns it.
 pub fn settle_blocking<R, const KIND: u8>(
     computing: Box<Computing<R>>,
     result: R,

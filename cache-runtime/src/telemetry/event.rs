@@ -60,11 +60,11 @@ impl fmt::Display for Event {
                 "more calls at once than redis takes: further ones are computed and not stored",
             ),
             Self::NearCacheDisabled => f.write_str(
-                "the near tier is off: the server tells of no changes (no RESP3, or a proxy between); functions with a `near_ttl` use it all the same",
+                "the near cache is disabled: the server pushes no changes (no RESP3, or a proxy between); functions with a `near_ttl` still use it",
             ),
             Self::NearCacheEnabled => f.write_str("the near tier is on"),
             Self::InvalidationsQueued => f.write_str("invalidations wait for redis"),
-            Self::InvalidationsDelivered => f.write_str("redis was told of all invalidations"),
+            Self::InvalidationsDelivered => f.write_str("all queued invalidations were sent to redis"),
             Self::InvalidationDropped(error) => write!(f, "an invalidation is lost: {error}"),
             Self::Forked => f.write_str(
                 "this process was forked off after the cache was built: calls are computed; build caches after forking",

@@ -32,7 +32,7 @@ impl<T, E> Probe<Result<T, E>> {
 
 /// Never implemented. Its bound produces the diagnostic.
 #[diagnostic::on_unimplemented(
-    message = "in generic code this alias of `Result` can't be told from another type",
+    message = "in generic code this alias of `Result` can't be distinguished from another type",
     label = "an alias of `Result`",
     note = "write `Result<…>` in full, or give the alias a name that ends in `Result`"
 )]

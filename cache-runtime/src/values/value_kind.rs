@@ -32,7 +32,7 @@ impl<T: Serialize> Written for T {}
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be read from the cache",
     label = "has no `serde::Deserialize`",
-    note = "derive `serde::Deserialize` for it, and let it hold no references: what is read belongs to nobody else"
+    note = "derive `serde::Deserialize` for it, and let it hold no references: a value that is read is owned"
 )]
 pub trait ReadAgain: DeserializeOwned {}
 

@@ -424,7 +424,7 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.fall("nobody uses it any more");
+        self.fall("the cache was dropped");
         self.batchers.close();
         self.doubt.notify_one();
         self.chores.wake();

@@ -90,7 +90,7 @@ const NO_LOGIN: &str =
     "redis wants a login: write redis://user:password@host, or give `credentials`";
 
 /// Possible causes if a server sends no readable reply.
-pub(super) const SILENT: &str = "if somebody listens there, it is no redis server, or it speaks TLS (rediss://) where the url does not, or the other way round";
+pub(super) const SILENT: &str = "if a server listens there, it is no redis server, or it speaks TLS (rediss://) and the url does not, or the other way round";
 
 /// Returns the error of an attempt to connect.
 pub(super) fn error_of_attempt(error: &RedisError) -> Error {

@@ -47,7 +47,7 @@ impl InvalidationOutbox {
             false => Ok(()),
             true => Err(Error::new(
                 ErrorKind::Unavailable,
-                "redis has not been told yet of what was invalidated while it was away",
+                "invalidations that were made while redis was away have not been sent yet",
             )),
         }
     }

@@ -112,7 +112,7 @@ impl PushHandler {
         self.listener.gap();
     }
 
-    /// Returns `true` if this connection is told of changes.
+    /// Returns `true` if this connection receives pushes.
     pub(crate) fn pushes(&self, pushes: bool) {
         self.listener.pushes(pushes);
     }

@@ -110,7 +110,8 @@ async fn is_heard(connection: &Connection, checkout: &mut Checkout) -> Result<()
     let asked = checkout.transport.send_all(vec![vec![get, set]]);
     let limit = connection.config.connect_timeout;
     let unheard = || {
-        let text = "what is read on it is not told to the connection that should hear of it";
+        let text =
+            "pushes about keys that are read on it do not arrive at the background connection";
         Error::new(ErrorKind::Unavailable, text)
     };
     let replies = timeout(limit, asked).await.map_err(|_| unheard())?;

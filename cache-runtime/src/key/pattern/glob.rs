@@ -1,9 +1,10 @@
-//! Globs over names and arguments as they stand in keys.
+//! Globs over the names and arguments in keys.
 
 use std::borrow::Cow;
 
-/// `*` is any text, `?` any character, `\` takes the next one as it is. Characters beyond ASCII
-/// stand in keys byte by byte, as `%C3%B6`, and are meant in either form.
+/// A glob: `*` matches any text, `?` any character, and `\` makes the next character literal.
+/// Characters beyond ASCII are stored in keys byte by byte, as `%C3%B6`; a pattern may use either
+/// form.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Glob(Vec<Token>);
 
@@ -35,7 +36,7 @@ impl Glob {
         Self(decoded(text).chars().map(Token::Is).collect())
     }
 
-    /// Its literal beginning, as far as that takes no more than so many bytes in a key.
+    /// Returns the literal beginning that takes at most `most` bytes in a key.
     pub(super) fn literal(&self, most: usize) -> Self {
         let mut length = 0;
         let literal = self.0.iter().take_while(|token| {
@@ -50,7 +51,8 @@ impl Glob {
         Self(literal.copied().collect())
     }
 
-    /// Goes back to the last `*` only: never more than tokens times bytes.
+    /// Returns `true` if the text matches. Backtracks to the last `*` only, so the cost is at most
+    /// tokens times bytes.
     pub(super) fn matches(&self, text: &str) -> bool {
         let (tokens, text) = (&self.0, &*decoded(text));
         let after = |at: usize| text[at..].chars().next().map_or(1, char::len_utf8);
@@ -83,9 +85,9 @@ impl Glob {
         tokens[token..].iter().all(|token| *token == Token::AnyText)
     }
 
-    /// Returns `true` if some text that begins with `prefix` and goes on matches.
+    /// Returns `true` if a text that begins with `prefix` and is longer may match.
     pub(super) fn may_match(&self, prefix: &str) -> bool {
-        // The places in the pattern that a part of the text may have led to.
+        // The positions in the pattern that the text so far may have reached.
         let mut places = vec![false; self.0.len() + 1];
         places[0] = true;
         for char in decoded(whole(prefix)).chars() {
@@ -101,24 +103,24 @@ impl Glob {
             }
             places = next;
         }
-        // At the end of the pattern nothing may follow, and something does.
+        // The text continues, so a match can't have reached the end of the pattern.
         places[..self.0.len()].contains(&true)
     }
 
-    /// A `*` may stand for nothing.
+    /// Marks the positions after a `*`, which may match an empty text.
     fn skip_stars(&self, places: &mut [bool]) {
         for (place, token) in self.0.iter().enumerate() {
             places[place + 1] |= places[place] && *token == Token::AnyText;
         }
     }
 
-    /// As a glob of Redis, over keys, that finds all that this one does, and maybe more.
+    /// Appends a Redis glob over keys that matches all that this glob matches, and maybe more.
     pub(super) fn write_redis(&self, out: &mut String) {
         use std::fmt::Write;
         for token in &self.0 {
             match token {
                 Token::AnyText => out.push('*'),
-                // One character may be several bytes there.
+                // One character may be several escaped bytes in a key.
                 Token::AnyOne => out.push_str("?*"),
                 Token::Is(char) if char.is_ascii_alphanumeric() || "_-.:%".contains(*char) => {
                     out.push(*char);
@@ -129,7 +131,7 @@ impl Glob {
                 }
                 Token::Is(char) => {
                     for byte in char.encode_utf8(&mut [0; 4]).bytes() {
-                        // Writing to a string succeeds.
+                        // Writing to a string never fails.
                         let _ = write!(out, "%{byte:02X}");
                     }
                 }
@@ -138,8 +140,8 @@ impl Glob {
     }
 }
 
-/// A text from a key, with characters for the bytes that stand there for them. What stands for a
-/// sign of ASCII stays as it is: it would be taken for one that separates.
+/// Decodes the escaped characters beyond ASCII in a text from a key. Escaped ASCII stays escaped,
+/// because it would be mistaken for a separator.
 pub(crate) fn decoded(text: &str) -> Cow<'_, str> {
     if !text.contains('%') {
         return Cow::Borrowed(text);
@@ -155,7 +157,7 @@ pub(crate) fn decoded(text: &str) -> Cow<'_, str> {
         };
         out.push_str(valid);
         rest = &rest[valid.len() * "%XX".len()..];
-        // What is no such byte is as it stands.
+        // A `%` that starts no such byte is literal.
         if valid.is_empty() {
             out.push('%');
             rest = &rest[1..];
@@ -165,7 +167,7 @@ pub(crate) fn decoded(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// The bytes beyond ASCII that a text begins with.
+/// Returns the escaped bytes beyond ASCII at the beginning of a text.
 fn encoded(text: &str) -> impl Iterator<Item = u8> {
     text.as_bytes().chunks_exact(3).map_while(|code| {
         let [b'%', high, low] = code else { return None };
@@ -175,13 +177,13 @@ fn encoded(text: &str) -> impl Iterator<Item = u8> {
     })
 }
 
-/// A prefix of a key, without a character at its end of which a part is missing.
+/// Returns a prefix of a key without an incomplete character at its end.
 fn whole(prefix: &str) -> &str {
     let bytes = prefix.as_bytes();
     let after = (bytes.len().saturating_sub(2)..bytes.len()).find(|&at| bytes[at] == b'%');
     let mut end = after.unwrap_or(bytes.len());
     let last = end;
-    // A character has four bytes at most.
+    // A UTF-8 character has at most four bytes.
     for count in 1..=4 {
         let Some(at) = end.checked_sub(3).filter(|&at| bytes[at] == b'%') else {
             break;
@@ -189,7 +191,7 @@ fn whole(prefix: &str) -> &str {
         end = at;
         let bytes: Vec<u8> = encoded(&prefix[at..last]).collect();
         match bytes.first() {
-            // One that begins here: complete or not.
+            // The first byte of a character, which may be complete or not.
             Some(first) if bytes.len() == count && *first >= 0xc0 => {
                 return match std::str::from_utf8(&bytes) {
                     Ok(_) => &prefix[..last],

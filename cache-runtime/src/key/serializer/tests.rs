@@ -47,7 +47,7 @@ struct Ids(HashSet<u32>);
 
 #[test]
 fn a_set_has_one_text_wherever_it_stands() {
-    // Each has an order of its own, as each process has.
+    // Each set has an order of its own, as in different processes.
     let ids = || (0..12).collect::<HashSet<u32>>();
     let sorted = "(0,1,10,11,2,3,4,5,6,7,8,9)";
     for _ in 0..10 {
@@ -71,7 +71,7 @@ fn a_set_has_one_text_wherever_it_stands() {
         let heap: BinaryHeap<u8> = [1, 3, 2].into();
         assert_eq!(text(&heap), "(1,2,3)");
     }
-    // Of a list the order is a part.
+    // The order of a list is part of its value.
     assert_eq!(text(&vec![2, 1]), "(2,1)");
 }
 

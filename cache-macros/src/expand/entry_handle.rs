@@ -9,7 +9,7 @@ use crate::args::Entry;
 use crate::function::{Function, mentions};
 
 impl Expansion<'_> {
-    pub(super) fn companion(&self) -> TokenStream {
+    pub(super) fn entry_handle(&self) -> TokenStream {
         let Self {
             function, facade, ..
         } = self;
@@ -72,7 +72,7 @@ impl Expansion<'_> {
         }
     }
 
-    /// A place of the function, as the companion has it: mostly ours, and may then be left unused.
+    /// A place of the function, as the entry handle has it: mostly ours, and may then be left unused.
     fn place(&self, there: Span) -> Span {
         match self.is_inherent() {
             true => there,
@@ -88,7 +88,7 @@ impl Expansion<'_> {
     }
 
     /// The compiler reports uncalled methods of one `impl` together if they have one lint level,
-    /// and not at all where one of them is ours. So a companion is the user's where its function
+    /// and not at all where one of them is ours. So an entry handle is the user's where its function
     /// can use it, in what is never run, and elsewhere of another level than most.
     pub(super) fn used(&self) -> Option<TokenStream> {
         let name = self.name().filter(|_| self.is_inherent())?;
@@ -97,7 +97,7 @@ impl Expansion<'_> {
     }
 
     /// The function, where something beside it computes: a deprecated one in two parts, of which
-    /// the companion calls the one that is not.
+    /// the entry handle calls the one that is not.
     pub(super) fn split(&self, found: &TokenStream) -> (TokenStream, Option<TokenStream>) {
         if !self.is_split() {
             return (found.clone(), None);
@@ -142,7 +142,7 @@ impl Expansion<'_> {
         }
     }
 
-    /// That of the function, at the companion's place.
+    /// That of the function, at the entry handle's place.
     fn visibility(&self) -> Visibility {
         let mut vis = self.function.vis.clone();
         let here = |token: &mut Token![pub]| token.span = self.place(token.span);
@@ -171,7 +171,7 @@ impl Expansion<'_> {
         })
     }
 
-    /// A trait whose methods have companions can be a `dyn` one all the same.
+    /// A trait whose methods have entry handles can be a `dyn` one all the same.
     fn companion_where(&self, clause: Option<WhereClause>) -> Option<WhereClause> {
         if !self.associated {
             return clause;
@@ -183,7 +183,7 @@ impl Expansion<'_> {
         Some(clause)
     }
 
-    /// Has the companion of a free function name itself, which is never run. In an `impl` the name
+    /// Has the entry handle of a free function name itself, which is never run. In an `impl` the name
     /// is not in scope, and then the function's is another function's, if there is one.
     fn itself(&self, name: &Ident) -> Option<TokenStream> {
         let mut inputs = self.function.sig.inputs.iter();
@@ -196,7 +196,7 @@ impl Expansion<'_> {
         Some(quote!(if false { return #call; }))
     }
 
-    /// A call of the annotated function, or of a part of it, with the companion's arguments.
+    /// A call of the annotated function, or of a part of it, with the entry handle's arguments.
     pub(super) fn call_function(&self, callee: &Ident) -> TokenStream {
         let arguments = self.arguments.iter();
         let arguments = arguments.map(|argument| argument.name.to_token_stream());
