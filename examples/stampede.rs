@@ -24,7 +24,7 @@ async fn protected(_id: u32) -> String {
     expensive().await
 }
 
-/// What many caches do: look, compute, store.
+/// The usual way of caches: look, compute, store.
 async fn unprotected(id: u32) -> String {
     let (cache, key) = (Cache::global(), format!("unprotected:{id}"));
     if let Ok(Some(value)) = cache.get(&key).await {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use recached::{Cache, Policy, cached};
 use recached_tests::{PATIENCE, Server, cache_on};
 
-/// What a call that was dropped may cost others, at most.
+/// Longest delay of others by a call that was dropped.
 const LEASE: Duration = Duration::from_millis(400);
 const POLICY: Policy = Policy::new(Duration::from_secs(60)).lease(LEASE);
 
@@ -74,7 +74,7 @@ async fn polled<F: Future>(future: F, polls: usize) -> Option<F::Output> {
     .await
 }
 
-/// What stands at the beginning of a round.
+/// State at the beginning of a round.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Stage {
     /// Nothing is stored.

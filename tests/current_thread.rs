@@ -11,7 +11,7 @@ use recached::{Cache, Policy};
 use recached_tests::{PATIENCE, Server, block_on, cache_on};
 use tokio::runtime::Runtime;
 
-/// What the function reads.
+/// Source of the function.
 #[derive(Clone, Default)]
 struct Source(Arc<AtomicU64>);
 
@@ -54,7 +54,7 @@ fn redirected(server: &Server) -> Option<(i64, i64)> {
     clients(server).into_iter().find(|(_, to)| *to > 0)
 }
 
-/// A thread with such a runtime, which does what it is told.
+/// A thread with such a runtime, which executes commands.
 struct Busy {
     work: Option<mpsc::Sender<Work>>,
     thread: Option<thread::JoinHandle<()>>,
@@ -164,7 +164,7 @@ fn what_one_has_read_is_invalidated_while_its_thread_is_blocked() {
     let source = Source::default();
     let busy = Busy::start();
     let copied = |id, version| {
-        // What it stores itself may be told to the other connection later than it is done.
+        // The push about its own write may arrive at the other connection after the reply.
         until("there is a copy", || {
             let hits = ours.stats().total.near_hits;
             assert_eq!(busy.read(&ours, &source, id), version);

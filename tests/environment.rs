@@ -1,4 +1,4 @@
-//! What is said of an environment that can't be used, where no builder could return it.
+//! Reports about an environment that can't be used, if no builder can return an error.
 
 use std::env;
 use std::fmt::Debug;
@@ -42,7 +42,7 @@ impl tracing::Subscriber for Printed {
     fn exit(&self, _: &Id) {}
 }
 
-/// Whose environment is not that of the other tests.
+/// Runs with an environment of its own.
 #[test]
 #[ignore = "a part of another test"]
 fn child() {
@@ -74,7 +74,7 @@ fn child() {
     }
 }
 
-/// What a program logs whose environment has this variable.
+/// Log of a program with this variable in its environment.
 fn logged(variable: &str, value: &str) -> String {
     let program = env::current_exe().expect("this is a program");
     let mut child = Command::new(program);

@@ -1,4 +1,4 @@
-//! What happens when things break: the call gets its function's result, and the cache comes back.
+//! Failures: the call gets its function's result, and the cache comes back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -112,7 +112,7 @@ async fn a_server_killed_in_the_middle_costs_no_result(mut backend: Backend) {
     }
     backend.restart();
     until("the server is picked up", || works(&cache)).await;
-    // An empty server, a new generation: nothing of the old one is believed.
+    // An empty server, a new generation: nothing of the old one is served.
     until("it is read", || async {
         let read = cache.get::<u32>("killed:1").await;
         read.is_ok_and(|value| {

@@ -397,7 +397,7 @@ type Aliased<T, E> = Result<T, E>;
 
 #[cached(ttl = 60, lease_wait = "1h", cache = MEMORY)]
 async fn refused(id: u64) -> Aliased<u64, Refused> {
-    // That all have joined is not told by any counter.
+    // No counter shows that all have joined.
     tokio::time::sleep(Duration::from_millis(200)).await;
     Err(Refused(id))
 }

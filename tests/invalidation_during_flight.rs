@@ -139,13 +139,13 @@ async fn a_holder_hears_of_its_invalidation_after_it_has_renewed_its_lease(backe
     let removed = Instant::now();
     assert_eq!(two.remove("renewed:1").await.expect("it works").entries, 0);
     joined_no_more(&one, "renewed:1", policy).await;
-    // The next renewal is due after five seconds: only a push can have told it by now.
+    // The next renewal is due after five seconds: only a push can have arrived by now.
     let heard = removed.elapsed();
     assert!(heard < Duration::from_millis(4_500), "{heard:?}");
     slow.abort();
 }
 
-/// A call of `key` whose computation began with `value`, and ends when it is told to.
+/// A call of `key` whose computation began with `value`, and ends on command.
 async fn begun(cache: &Cache, key: &'static str, value: u32, end: &Arc<Notify>) {
     let (cache, began, end) = (cache.clone(), Arc::new(Notify::new()), Arc::clone(end));
     let told = Arc::clone(&began);
@@ -309,7 +309,7 @@ async fn who_joined_after_a_change_is_given_nothing_old_by_a_failure(backend: Ba
 async fn who_comes_while_it_is_computed_joins_and_asks_nobody(backend: Backend) {
     let cache = backend.cache();
     let end = Arc::new(Notify::new());
-    // The first look at a function makes its generation, and is told of it.
+    // The first look at a function makes its generation, and gets the push about it.
     assert_eq!(cache.get::<u32>("open:0").await.ok(), Some(None));
     begun(&cache, "open:1", 1, &end).await;
     // Whatever the server has to say of the lease has been heard.

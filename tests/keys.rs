@@ -7,7 +7,7 @@ use recached::__private::Arguments;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
-/// Any value of serde's data model, told apart by what it says and not by its width.
+/// Any value of serde's data model, distinguished by its value and not by its width.
 #[derive(Clone, Debug, PartialEq)]
 enum Value {
     Unit,

@@ -188,7 +188,7 @@ async fn others_are_served_the_old_value_until_a_refresh_has_the_new_one(backend
     assert_eq!(slowly(&cache, None).await, 1);
 }
 
-/// What a computation tells and waits for.
+/// Signals of a computation.
 type Gates = (Arc<Notify>, Arc<Notify>);
 
 #[cached(ttl = 60, near = false, cache = cache, skip(cache, gates))]
@@ -405,7 +405,7 @@ async fn it_is_bounded_by_entries_and_by_bytes() {
             .max_bytes(bytes)
             .build()
             .expect("the settings are good");
-        // Computed, then read until its own write has been told of and it is kept.
+        // Computed, then read until the push of its own write has arrived and it is kept.
         for id in (0..4_000).map(|place| place / 4) {
             let value = "x".repeat(weight);
             cache

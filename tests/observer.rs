@@ -1,4 +1,4 @@
-//! What no caller is told goes to the observer, once for each change of state.
+//! The observer receives what no caller can see, once for each change of state.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, OnceLock, mpsc};
@@ -198,7 +198,7 @@ fn asked(id: u64) -> u64 {
     id
 }
 
-/// The thread that it is told on is the one that would have to fetch the answer.
+/// The thread of the callback is the one that would have to fetch the reply.
 #[test]
 fn an_observer_that_calls_a_plain_function_holds_up_nobody() {
     let (tell, told) = mpsc::channel();

@@ -92,7 +92,7 @@ where
         tokio::task::yield_now().await;
         assert!(begun.elapsed() < PATIENCE, "the server is not used again");
     }
-    // It was told before it was believed, and so the push is on its way.
+    // The outbox was delivered before anything was read, so the push is on its way.
     until("the others have heard of it", || async {
         read(&there, &source).await == 2
     })
@@ -277,7 +277,7 @@ async fn copies_are_served_in_an_outage_where_that_is_asked_for_and_never_once_i
     assert!(report.queued);
     assert_eq!(by_hand(&one, "other:1", 3).await, 3);
     assert_eq!(by_hand(&one, "kept:2", 3).await, 1);
-    // Back, with nothing of what was there: copies are not believed any more.
+    // Back, with nothing of what was there: copies are not served any more.
     backend.restart();
     until("it is back", || async { reaches(&two).await }).await;
     until("the copy is gone", || async {

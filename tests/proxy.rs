@@ -1,4 +1,4 @@
-//! What networks do to the connection: the call gets its function's own result, nothing old is
+//! Network faults: the call gets its function's own result, nothing old is
 //! served, and the cache comes back by itself.
 
 use std::sync::Arc;
@@ -72,7 +72,7 @@ impl Bed {
         took[took.len() / 2]
     }
 
-    /// What another process has invalidated is gone here too, after some seconds at most, and
+    /// Invalidations by another process take effect here after some seconds at most, and
     /// does not come back.
     async fn hears_of_a_change(&self) {
         let new = self.source.fetch_add(1, Ordering::SeqCst) + 1;
@@ -417,7 +417,7 @@ async fn a_server_without_resp3_keeps_everything_but_the_near_tier() {
     assert_eq!(bed.here.stats().near.disabled_reason, None);
 }
 
-/// What breaks the protocol, what waits for more than ever comes, what nests.
+/// Bytes that break the protocol, that announce more than ever comes, that nest.
 const GARBAGE: &[&[u8]] = &[
     b"\xff\xfe\x00\x01",
     b"hello\r\n",

@@ -15,7 +15,7 @@ const TASKS: u64 = 300;
 
 const DEADLINE: Duration = Duration::from_secs(1);
 
-/// What is stored of `id`.
+/// The stored value of `id`.
 fn text(id: u64) -> String {
     format!("value {id} {}", "x".repeat(id as usize))
 }

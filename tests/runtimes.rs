@@ -279,7 +279,7 @@ fn cubed(number: u64) -> u64 {
     number * number * number
 }
 
-/// What waits on the spot is woken by nobody but itself there.
+/// A blocking wait there is woken by itself alone.
 #[test]
 fn plain_functions_invalidate_by_name_inside_any_runtime() {
     let (tell, told) = std::sync::mpsc::channel();

@@ -21,7 +21,7 @@ fn calls() -> u64 {
     calls.and_then(|calls| calls.parse().ok()).unwrap_or(20_000)
 }
 
-/// What a caller does in one of its turns.
+/// One turn of a caller.
 async fn turn(cache: &Cache, number: u64, keys: u64) {
     const BRIEF: Policy = Policy::new(Duration::from_millis(400));
     // Half of all calls are for a hundredth of the keys.

@@ -35,7 +35,7 @@ on_both_stores! {
     plain_functions_leave_a_failing_origin_alone
 }
 
-/// What a cached function asks: its computations end when they are let through.
+/// Source of a cached function: its computations end when they are let through.
 struct Source {
     value: AtomicU64,
     begun: AtomicUsize,
@@ -166,7 +166,7 @@ async fn a_refresh_begun_before_an_invalidation_never_lands(bed: Bed) {
         }
         .expect("the store works");
         source.open();
-        // Here at once, there as soon as it is told.
+        // Here at once, there as soon as the push arrives.
         assert_eq!(call(&bed.two).await, Ok(3), "{how}");
         until("it is told", || async { call(&bed.one).await == Ok(3) }).await;
         until("both have ended", || async { source.ended() >= 3 }).await;

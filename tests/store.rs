@@ -517,7 +517,7 @@ async fn a_waiter_computes_for_itself_when_its_patience_ends(bed: Bed) {
 }
 
 async fn waiters_whose_patience_ends_together_compute_once(bed: Bed) {
-    // The first look at a function makes its generation, and is told of it.
+    // The first look at a function makes its generation, and gets the push about it.
     assert_eq!(bed.cache.get::<u32>("jam:0").await.ok(), Some(None));
     let entered = Arc::new(Notify::new());
     let stuck = {

@@ -94,7 +94,7 @@ where
     runs.into_inner()
 }
 
-/// Every call computes, and that is told once, with `reason` and without `secret`.
+/// Every call computes, which is reported once, with `reason` and without `secret`.
 async fn is_degraded<T>(
     backend: &Backend,
     name: &str,
@@ -259,7 +259,7 @@ fn tenth<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     u32::deserialize(deserializer).map(|value| value * 11)
 }
 
-/// Returns `true` if an observer is told that what is stored is read back as another value.
+/// Returns `true` if an event reports that a stored value is read back as another.
 async fn reads_back_otherwise<T>(backend: &Backend, name: &str, value: T) -> bool
 where
     T: Clone + Debug + PartialEq + Serialize + for<'a> Deserialize<'a> + Send + Sync + 'static,

@@ -1,4 +1,4 @@
-//! What a cold miss costs beyond its computation.
+//! Cost of a cold miss beyond its computation.
 
 use std::fmt::Write;
 use std::time::{Duration, Instant};

@@ -67,7 +67,7 @@ where
     (tasks * each) as f64 / begun.elapsed().as_secs_f64()
 }
 
-/// What no call has asked for before.
+/// An id that no call has used before.
 fn unused(count: u64) -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1_000);
     NEXT.fetch_add(count, Ordering::Relaxed)

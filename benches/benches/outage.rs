@@ -1,4 +1,4 @@
-//! What an outage costs a call whose computation takes no time, with the default settings: the
+//! Cost of an outage for a call whose computation takes no time, with the default settings: the
 //! server hangs (SIGSTOP), or is killed, and comes back; a holder of a lease is killed.
 
 use std::fmt::Write as _;

@@ -18,7 +18,7 @@ pub struct Distance {
     port: u16,
 }
 
-/// What the process is told: the server's port, and microseconds each way.
+/// Arguments of the process: the server's port, and microseconds each way.
 const TOLD: &str = "RECACHED_BENCH_DISTANCE";
 
 impl Distance {

@@ -1,4 +1,4 @@
-//! An entry: a versioned header and a payload, and how a function's entries live.
+//! Stored entries: a versioned header and a payload, and the lifetimes of a function's entries.
 
 pub mod codec;
 mod compression;

@@ -1,6 +1,6 @@
-//! Properties of any bytes: the targets of `fuzz/`, and of bounded tests.
+//! Properties that hold for any bytes: the targets of `fuzz/`, also run as bounded tests.
 //!
-//! Compiled under `--cfg fuzzing` and for tests only.
+//! Compiled only for tests and under `--cfg fuzzing`.
 
 mod entry;
 mod key;
@@ -10,7 +10,7 @@ pub use entry::entry;
 pub use key::key;
 pub use pattern::pattern;
 
-/// Takes the bytes of an input one after the other; zeros when they are used up.
+/// Reader of an input's bytes; returns zeros at the end.
 struct Input<'a>(&'a [u8]);
 
 impl<'a> Input<'a> {
@@ -46,7 +46,7 @@ mod tests {
 
     use super::*;
 
-    /// Bytes of which many are signs that mean something.
+    /// Bytes among which special characters are frequent.
     fn bytes() -> impl Strategy<Value = Vec<u8>> {
         let signs =
             prop::sample::select(b"*?\\[]:@<>{}.,'\"%#=0 ab\0\x01\x02\x03\x04\x05".to_vec());

@@ -1,4 +1,5 @@
-//! Return types: which of their values are stored, and how they are erased, written and read.
+//! Return types: which of their values are stored, and how the values are erased, encoded and
+//! decoded.
 
 #[allow(missing_docs, reason = "generated code is its only reader")]
 mod local;

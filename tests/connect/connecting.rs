@@ -1,4 +1,4 @@
-//! What is said where no connection comes about, and how logins change.
+//! Errors of connections that fail, and logins that change.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use recached::{Cache, Credentials, Event, Policy};
 use recached_tests::{Server, reaches, until};
 
-/// What `check` says, and what the observer is told.
+/// Output of `check`, and the events of the observer.
 async fn words(url: &str) -> String {
     let told = Arc::new(Mutex::new(String::new()));
     let observed = {
@@ -151,7 +151,7 @@ async fn a_password_that_changes_is_asked_for_anew() {
     *password.lock().expect("no panic") = "second".to_owned();
     server.ask::<u64>(&["CLIENT", "KILL", "USER", "app"]);
     stored("item:2").await;
-    // Changed where nobody has told the program: it goes on without, and comes back by itself.
+    // Changed without notifying the program: it goes on without, and comes back by itself.
     user("third");
     server.ask::<u64>(&["CLIENT", "KILL", "USER", "app"]);
     until("it is away", || async { cache.check().await.is_err() }).await;

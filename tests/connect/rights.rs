@@ -1,4 +1,4 @@
-//! What the cache needs of a server, and what it says where it does not get it.
+//! Rights that the cache needs, and its reports if one is missing.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};

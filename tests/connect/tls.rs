@@ -59,7 +59,7 @@ impl Drop for Server {
     }
 }
 
-/// What a server is told of its certificates: names and values.
+/// Settings of a server about its certificates: names and values.
 fn settings(folder: &Path, authority: &Authority, mutual: bool) -> [(&'static str, String); 4] {
     let (certificate, key) = authority.signed();
     let file = |name: &str, text: &str| {

@@ -103,7 +103,7 @@ impl Shop {
     }
 }
 
-/// What a caller can do with a companion: it may outlive the arguments' owner's scope by no more
+/// Uses of an entry handle by a caller: it may outlive the arguments' owner's scope by no more
 /// than it does by hand, and cross threads.
 fn sends<F: Future + Send>(future: F) -> F {
     future

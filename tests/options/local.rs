@@ -21,7 +21,7 @@ on_both_stores! {
     a_setting_of_the_fleet_holds_for_local_values
 }
 
-/// What no serializer can write.
+/// A type that no serializer can write.
 #[derive(Clone)]
 struct Template(Arc<dyn Fn(u64) -> u64 + Send + Sync>);
 

@@ -25,7 +25,7 @@ on_server_and_cluster! {
     ]
 }
 
-/// What the function returns, and how often it has run.
+/// Return value of the function, and the number of its runs.
 #[derive(Clone, Default)]
 struct Source(Arc<(AtomicU32, AtomicU32)>);
 

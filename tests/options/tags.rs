@@ -20,7 +20,7 @@ on_both_stores! {
     plain_functions_have_tags_too
 }
 
-/// What cached functions ask.
+/// The source of the cached functions.
 #[derive(Default)]
 struct Source {
     value: AtomicU64,

@@ -21,7 +21,7 @@ fn full(policy: &str) -> Server {
     server
 }
 
-/// What a call answers while the source is at `version`.
+/// Result of a call while the source is at `version`.
 async fn ask(cache: &Cache, id: u64, version: u64) -> (u64, u64) {
     let compute = || async { (id, version, "x".repeat(4 << 10)) };
     let key = format!("full:{id}");

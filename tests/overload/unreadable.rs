@@ -83,7 +83,7 @@ async fn an_override_that_is_no_text_leaves_the_others_in_force(backend: Backend
     two.get_or_compute("legible:1", MINUTE, || async { 1u32 })
         .await;
     assert_eq!(two.stats().function("legible").bypasses, 1);
-    // Read once more, and told of as before.
+    // Read once more, and reported as before.
     fleet.enable("legible").await.expect("it works");
     until("the other has read it again", || async {
         let list = two.overrides().list();

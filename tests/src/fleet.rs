@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use crate::{PATIENCE, server::signal};
 
-/// Another process of the fleet, which does what it is told, line by line.
+/// Another process of the fleet, which executes commands, line by line.
 pub struct Worker {
     process: Child,
     orders: ChildStdin,

@@ -1,4 +1,4 @@
-//! What the tests share: servers of their own, worker processes, a source of truth.
+//! Shared parts of the tests: servers of their own, worker processes, a source of truth.
 
 mod backend;
 mod bed;

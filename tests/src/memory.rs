@@ -1,6 +1,6 @@
 use crate::Server;
 
-/// What this process has in memory, in bytes; `None` where the system does not tell as Linux does.
+/// Resident memory of this process in bytes; `None` if the system has no `/proc`.
 pub fn resident() -> Option<u64> {
     let pages = std::fs::read_to_string("/proc/self/statm").ok()?;
     let pages: u64 = pages.split(' ').nth(1)?.parse().ok()?;
@@ -18,7 +18,7 @@ impl Server {
         value.expect("the server tells it")
     }
 
-    /// What it has in memory, in bytes.
+    /// Resident memory in bytes.
     pub fn used_memory(&self) -> u64 {
         self.info("memory", "used_memory")
     }

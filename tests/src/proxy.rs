@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
-/// What a [`Proxy`] does to the bytes that pass.
+/// A fault that a [`Proxy`] applies to the bytes that pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// Nothing.
@@ -19,7 +19,7 @@ pub enum Fault {
     Slow(Duration, Duration),
     /// They are kept back, and delivered when the fault ends.
     Held,
-    /// They are swallowed, and nobody is told. A connection that has lost some is dead for good:
+    /// They are swallowed silently. A connection that has lost some is dead for good:
     /// no network delivers what comes after a gap.
     HalfOpen,
     /// A connection ends after so many more bytes of replies, in the middle of one or not.

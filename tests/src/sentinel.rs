@@ -12,7 +12,7 @@ use crate::server::{BESIDE, Process, answers, free_port, server, signal};
 pub struct Sentinels {
     servers: Vec<Started>,
     sentinels: Vec<Started>,
-    /// What the sentinels want from whoever asks them.
+    /// Login of the sentinels.
     password: Option<String>,
     /// How far above its port each speaks TLS.
     tls: u16,
@@ -172,7 +172,7 @@ impl Sentinels {
     }
 
     /// Has the sentinels name the other server, which is empty, at once; the one that they named
-    /// is not told, and lives on as it was. Gives the other.
+    /// is not notified, and lives on as it was. Returns the other.
     pub fn name_another(&self) -> usize {
         let after = 1 - self.primary();
         self.ask::<()>(after, &["REPLICAOF", "NO", "ONE"]);

@@ -2,7 +2,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use recached::{Builder, Cache};
 
-/// What an observer was told: the name of each event, and its words.
+/// Events that an observer received: the name of each, and its words.
 #[derive(Clone, Default)]
 pub struct Told(Arc<Mutex<Vec<String>>>);
 

@@ -25,7 +25,7 @@ impl Source {
         self.value.store(value, Ordering::SeqCst);
     }
 
-    /// What was there before has been invalidated.
+    /// Earlier entries have been invalidated.
     fn is_told(&self) {
         let value = self.value.load(Ordering::SeqCst);
         self.oldest.store(value, Ordering::SeqCst);
@@ -92,7 +92,7 @@ async fn copies_of_a_node_whose_connection_is_lost_are_served_no_more() {
         for link in links(&cluster, place) {
             cluster.ask::<u64>(place, &["CLIENT", "KILL", "ID", &link]);
         }
-        // Nobody is told of it.
+        // No event reports it.
         cluster.ask::<u64>(place, &["DEL", &key]);
         until("it is computed anew", || async {
             item(&cache, &source, 1).await == round + 1
@@ -436,7 +436,7 @@ async fn no_invalidation_is_lost_while_slots_move_and_primaries_change() {
                         *register.told.lock().expect("no panic") = (version, Instant::now());
                         acknowledged.fetch_add(1, Ordering::SeqCst);
                     }
-                    // It is queued, and told when it can be.
+                    // It is queued, and sent when that is possible.
                     Err(_) => untold += 1,
                 }
                 tokio::time::sleep(Duration::from_millis(2)).await;

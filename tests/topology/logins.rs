@@ -85,7 +85,7 @@ async fn sentinels_that_have_a_login_of_their_own_are_given_that() {
     for (cache, key) in [(&by_url, "item:1"), (&by_asking, "item:2")] {
         stores(cache, key).await;
     }
-    // Who has none is told what may be missing.
+    // A missing login is reported as such.
     let without = cache_on(&url, "watched");
     let error = without.check().await.expect_err("they refuse it");
     let error = error.to_string();

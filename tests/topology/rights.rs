@@ -1,4 +1,4 @@
-//! What a cluster and sentinels must allow, and what is said of them.
+//! Rights that a cluster and sentinels must grant, and reports about missing ones.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use recached_tests::{Cluster, Sentinels, cache_on, reaches, until};
 
 const MINUTE: Policy = Policy::new(Duration::from_secs(60));
 
-/// What the README adds for a cluster.
+/// Rights that the guide adds for a cluster.
 const ON_A_CLUSTER: &str = "+cluster|slots +asking";
 
-/// What the README has for one server.
+/// Rights that the guide lists for one server.
 fn rule() -> &'static str {
     let page = include_str!("../../src/guide/operating.md");
     assert!(page.contains(&format!("on a cluster also `{ON_A_CLUSTER}`")));
@@ -152,7 +152,7 @@ async fn a_cluster_is_described_in_words() {
     let check = cache.check().await.expect("it is reached");
     assert_eq!(check.advice().len(), 1, "{check}");
     assert!(check.advice()[0].contains("refuses writes"), "{check}");
-    // Who takes a node for a server of its own is told.
+    // A URL of one server that names a node of a cluster is reported.
     let alone = cache_on(&cluster.urls()[0], "words");
     let check = alone.check().await.expect("it is reached");
     assert!(check.to_string().contains("redis+cluster://"), "{check}");

@@ -1,4 +1,5 @@
-//! What is wrong is said where it is wrong: each file of `faults/` has the fault it is named after.
+//! Errors are reported where the mistake is: each file of `faults/` has the mistake it is named
+//! after.
 //!
 //! The compiler's own words change with its version, so they are compared on the one they were
 //! written with: `TRYBUILD=overwrite` writes them anew. On others each file must fail all the same,
@@ -116,7 +117,7 @@ fn faults() -> Vec<PathBuf> {
     faults
 }
 
-/// What the compiler has said.
+/// Output of the compiler.
 fn words(fault: &Path) -> String {
     fs::read_to_string(fault.with_extension("stderr")).expect("something was said")
 }

@@ -130,7 +130,7 @@ where
     })
 }
 
-/// What no call has asked for before.
+/// An id that no call has used before.
 fn unused(count: u64) -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(10_000);
     NEXT.fetch_add(count, Ordering::Relaxed)

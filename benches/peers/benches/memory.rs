@@ -1,4 +1,4 @@
-//! What copies take in the process: each of a struct with 100 bytes of text, in caches with
+//! Memory of copies in the process: each of a struct with 100 bytes of text, in caches with
 //! room for a hundred thousand, which is nearly used up: with as many, some would be evicted.
 //! Each contender runs in a process of its own, which tells by how much it has grown.
 

@@ -30,7 +30,7 @@ fn ids(thread: u64, keys: u64, calls: u64) -> impl Iterator<Item = u64> {
     (0..calls).map(move |call| (thread * 5_003 + call * 7_919) % keys)
 }
 
-/// What one thread does: given its number, the number of keys, and of calls.
+/// Work of one thread: by its number, the number of keys, and of calls.
 type Work<'a> = &'a (dyn Fn(u64, u64, u64) + Sync);
 
 /// Nanoseconds a call, on so many threads.

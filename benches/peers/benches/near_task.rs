@@ -22,7 +22,7 @@ async fn ours(id: u64) -> Arc<Item> {
     Arc::new(make(id, SIZE))
 }
 
-/// What one task does, given its number.
+/// Work of one task, by its number.
 type Work = fn(u64) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
 fn ids(task: u64) -> impl Iterator<Item = u64> {

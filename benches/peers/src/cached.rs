@@ -61,7 +61,8 @@ pub async fn start(url: &str) {
     URL.get_or_init(|| url.to_owned());
 }
 
-/// What `redis = true, ttl_secs = 600` builds, prefix included, but with the URL from `start`.
+/// The cache that `redis = true, ttl_secs = 600` builds, prefix included, but with the URL from
+/// `start`.
 async fn store(prefix: &str) -> AsyncRedisCache<u64, Item> {
     AsyncRedisCache::builder(prefix)
         .ttl(TTL)

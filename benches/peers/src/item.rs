@@ -26,7 +26,7 @@ pub fn make(id: u64, size: usize) -> Item {
     }
 }
 
-/// What every peer runs on a miss.
+/// Computation of every peer on a miss.
 pub(crate) fn compute(id: u64, size: usize) -> Item {
     COMPUTED.fetch_add(1, Ordering::Relaxed);
     make(id, size)

@@ -72,7 +72,8 @@ impl Expansion<'_> {
         }
     }
 
-    /// A place of the function, as the entry handle has it: mostly ours, and may then be left unused.
+    /// A place of the function, as the entry handle has it: mostly ours, and may then be left
+    /// unused.
     fn place(&self, there: Span) -> Span {
         match self.is_inherent() {
             true => there,
@@ -88,8 +89,8 @@ impl Expansion<'_> {
     }
 
     /// The compiler reports uncalled methods of one `impl` together if they have one lint level,
-    /// and not at all where one of them is ours. So an entry handle is the user's where its function
-    /// can use it, in what is never run, and elsewhere of another level than most.
+    /// and not at all where one of them is ours. So an entry handle is the user's where its
+    /// function can use it, in what is never run, and elsewhere of another level than most.
     pub(super) fn used(&self) -> Option<TokenStream> {
         let name = self.name().filter(|_| self.is_inherent())?;
         let (private, call) = (self.private(), self.call_function(&name));
@@ -183,8 +184,8 @@ impl Expansion<'_> {
         Some(clause)
     }
 
-    /// Has the entry handle of a free function name itself, which is never run. In an `impl` the name
-    /// is not in scope, and then the function's is another function's, if there is one.
+    /// Has the entry handle of a free function name itself, which is never run. In an `impl` the
+    /// name is not in scope, and then the function's is another function's, if there is one.
     fn itself(&self, name: &Ident) -> Option<TokenStream> {
         let mut inputs = self.function.sig.inputs.iter();
         if self.associated || inputs.any(|input| mentions(input.to_token_stream(), "impl")) {

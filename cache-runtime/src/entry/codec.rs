@@ -1,4 +1,4 @@
-//! How values are written into entries.
+//! Codecs and compression of stored values.
 
 mod reason;
 
@@ -16,7 +16,8 @@ use crate::key;
 
 use reason::reason;
 
-/// Levels that msgpack is read to: more than twice of what is written, since a variant takes two.
+/// Maximum nesting when MessagePack is read: more than twice the maximum when it is written,
+/// because a variant takes two levels.
 #[cfg(feature = "msgpack")]
 const DEEPEST_READ: usize = 300;
 
@@ -24,12 +25,12 @@ const DEEPEST_READ: usize = 300;
 #[derive(Clone, Copy, Debug)]
 pub struct Json;
 
-/// MessagePack (<https://msgpack.org>), by rmp-serde, with the names of fields: smaller, faster for
-/// numbers and bytes. Needs the feature `msgpack`.
+/// MessagePack (<https://msgpack.org>), by rmp-serde, with field names: smaller than JSON, and
+/// faster for numbers and bytes. Needs the feature `msgpack`.
 #[derive(Clone, Copy, Debug)]
 pub struct MsgPack;
 
-/// LZ4's block format, by lz4_flex, for values from 1 KiB on. Needs the feature `compress`.
+/// LZ4's block format, by lz4_flex, for values of at least 1 KiB. Needs the feature `compress`.
 #[derive(Clone, Copy, Debug)]
 pub struct Lz4;
 
@@ -74,7 +75,7 @@ impl Codec for MsgPack {
 impl Compression for Lz4 {}
 
 impl Encoding {
-    /// A header and a payload as they are stored.
+    /// Returns a header and a payload in their stored form.
     pub(crate) fn pack(self, entry: Vec<u8>) -> Vec<u8> {
         match self.packed {
             true => compression::pack(entry),
@@ -82,12 +83,17 @@ impl Encoding {
         }
     }
 
-    /// Largest overhead of a payload, in bytes.
+    /// Returns the largest overhead of a payload, in bytes.
     pub(crate) const fn extra(self) -> u64 {
         self.packed as u64
     }
 
-    /// Appends the value to `out`, as far as there is room.
+    /// Appends the value to `out`.
+    ///
+    /// # Errors
+    ///
+    /// Returns `ErrorKind::Oversized` if the value does not fit into `out`, and `ErrorKind::Encode`
+    /// if it can't be encoded.
     pub(crate) fn encode<T: Serialize + ?Sized>(
         self,
         value: &T,
@@ -116,7 +122,7 @@ impl Encoding {
                     let text = "json writes maps with text keys only: use `codec = \"msgpack\"`, or a list of pairs";
                     return Error::new(ErrorKind::Encode, text);
                 }
-                // Only the category: serde_json's text may quote the value.
+                // Only the category, because serde_json's message may quote the value.
                 Error::new(
                     ErrorKind::Encode,
                     format!(
@@ -128,8 +134,8 @@ impl Encoding {
         }
     }
 
-    /// How many bytes the value takes when it is written; `None` if more than `most`. One that
-    /// can't be, held in this process all the same, takes what it would in a key.
+    /// Returns the encoded length of the value, in bytes; `None` if it is greater than `most`. A
+    /// value that can't be encoded, but is held in this process, counts with its length in a key.
     pub(crate) fn written<T: Serialize + ?Sized>(self, value: &T, most: u64) -> Option<u32> {
         let mut count = Count { bytes: 0, most };
         let whole = match self.format {
@@ -150,7 +156,11 @@ impl Encoding {
         (bytes <= most).then(|| u32::try_from(bytes).unwrap_or(u32::MAX))
     }
 
-    /// Reads a payload that takes no more than `most` bytes when it is unpacked.
+    /// Decodes a payload of at most `most` bytes uncompressed.
+    ///
+    /// # Errors
+    ///
+    /// Returns `ErrorKind::Decode` if the payload is not a value of this type.
     pub(crate) fn decode<T: DeserializeOwned>(self, bytes: &[u8], most: u64) -> Result<T, Error> {
         if self.packed {
             let payload = compression::unpack(bytes, most)?;
@@ -167,7 +177,7 @@ impl Encoding {
                 reader.set_max_depth(DEEPEST_READ);
                 T::deserialize(&mut reader).map_err(|error| {
                     use rmp_serde::decode::Error as Cause;
-                    // Only the kind: the words may quote the value.
+                    // Only the kind, because the message may quote the value.
                     let refusal = match &error {
                         Cause::Syntax(text) => reason(text),
                         _ => None,
@@ -213,7 +223,8 @@ fn refusal(why: Option<Loss>) -> Error {
     Error::new(ErrorKind::Encode, text)
 }
 
-/// Runs the user's `Serialize` or `Deserialize`: one that panics costs an entry, and no result.
+/// Runs the user's `Serialize` or `Deserialize`. A panic is returned as an error: the entry is
+/// lost, and the function's result is not.
 pub(crate) fn guarded<T>(
     kind: ErrorKind,
     run: impl FnOnce() -> Result<T, Error>,
@@ -228,7 +239,7 @@ pub(crate) fn guarded<T>(
     })
 }
 
-/// Counts what is written and keeps nothing.
+/// Writer that counts bytes and discards them.
 struct Count {
     bytes: u64,
     most: u64,
@@ -252,7 +263,7 @@ impl std::io::Write for Count {
 mod tests {
     use super::*;
 
-    /// A fuzzer has found it: read at serde_json's usual speed, it ends in 9.
+    /// Found by a fuzzer: without serde_json's `float_roundtrip`, the number ends in 9.
     #[test]
     fn a_map_whose_keys_are_no_texts_is_refused_in_json_with_its_remedy() {
         use std::collections::BTreeMap;
@@ -293,7 +304,7 @@ mod tests {
         codec.decode(&draft.finish(), u64::MAX).map_err(kind)
     }
 
-    /// So many levels of lists.
+    /// A value with this many levels of lists.
     struct Nested(usize);
 
     impl Serialize for Nested {
@@ -320,7 +331,7 @@ mod tests {
                     assert!(read.is_ok(), "{levels}: {read:?}");
                 }
             }
-            // As somebody else may have written it.
+            // Input as another program may have written it.
             let byte = if *mark == b'j' { b'[' } else { 0x91 };
             let read = codec.decode::<serde_json::Value>(&vec![byte; 100_000], u64::MAX);
             assert!(read.is_err());

@@ -1,17 +1,17 @@
-//! Payloads that may be compressed: a byte that says whether, then the rest.
+//! Payloads that may be compressed: one byte for the format, then the data.
 
 use std::borrow::Cow;
 
 use crate::entry::header::HEADER;
 use crate::error::{Error, ErrorKind};
 
-/// As it is.
+/// Uncompressed data.
 const PLAIN: u8 = b'-';
-/// LZ4: the length when it is unpacked (4 bytes, big-endian), then a block.
+/// LZ4: the uncompressed length (4 bytes, big-endian), then a block.
 #[cfg(feature = "compress")]
 const LZ4: u8 = b'z';
 
-/// Below, a value fits a packet whether or not it is compressed.
+/// Minimum size for compression, in bytes: a smaller value fits into one packet either way.
 #[cfg(feature = "compress")]
 const SMALL: usize = 1_024;
 
@@ -19,7 +19,7 @@ const SMALL: usize = 1_024;
 #[cfg(feature = "compress")]
 const MOST: usize = 255;
 
-/// Compresses what is behind the header, if that makes it smaller.
+/// Compresses the payload after the header, if that makes it smaller.
 pub(crate) fn pack(mut entry: Vec<u8>) -> Vec<u8> {
     #[cfg(feature = "compress")]
     if let Some(packed) = compress(&entry[HEADER..]) {
@@ -44,6 +44,10 @@ fn compress(payload: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Decompresses a payload of at most `most` bytes.
+///
+/// # Errors
+///
+/// Returns `ErrorKind::Decode` if the payload is invalid, or larger than `most`.
 #[cfg_attr(
     not(feature = "compress"),
     allow(unused_variables, reason = "nothing is unpacked")
@@ -54,7 +58,7 @@ pub(crate) fn unpack(bytes: &[u8], most: u64) -> Result<Cow<'_, [u8]>, Error> {
         #[cfg(feature = "compress")]
         [LZ4, a, b, c, d, block @ ..] => {
             let length = u32::from_be_bytes([*a, *b, *c, *d]) as usize;
-            // Whoever has written it could have written anything.
+            // The stored length is untrusted, so it is checked before memory is allocated.
             if length as u64 > most {
                 return Err(Error::new(
                     ErrorKind::Decode,

@@ -6,7 +6,7 @@ pub enum Format {
     MsgPack,
 }
 
-/// How a value is written into an entry.
+/// Encoding of values in an entry.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Encoding {
@@ -20,7 +20,7 @@ impl Encoding {
         packed: false,
     };
 
-    /// The codec's mark in an entry's header; frozen.
+    /// Returns the codec's mark in an entry's header; frozen.
     pub(crate) const fn mark(self) -> u8 {
         let mark = match self.format {
             Format::Json => b'j',

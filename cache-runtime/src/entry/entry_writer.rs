@@ -2,8 +2,8 @@ use std::io;
 
 use crate::error::{Error, ErrorKind};
 
-/// An entry that is being written, and how much it may hold: what is too large is found out
-/// before all of it is written.
+/// Writer of one entry with a maximum size, so that an oversized value is detected before all of it
+/// is written.
 pub(crate) struct EntryWriter {
     bytes: Vec<u8>,
     room: u64,
@@ -11,7 +11,7 @@ pub(crate) struct EntryWriter {
 }
 
 impl EntryWriter {
-    /// After `header`, a payload of `most` bytes.
+    /// Starts an entry after `header`, with a payload of at most `most` bytes.
     pub(crate) fn new(header: Vec<u8>, most: u64) -> Self {
         Self {
             bytes: header,
@@ -24,13 +24,13 @@ impl EntryWriter {
         self.bytes
     }
 
-    /// The error for whoever has run out of room.
+    /// Returns the error for a payload that does not fit.
     pub(crate) fn oversized(&self) -> Error {
         oversized(self.most)
     }
 }
 
-/// A value that takes more than `most` bytes.
+/// Returns the error for a value that takes more than `most` bytes.
 pub(crate) fn oversized(most: u64) -> Error {
     Error::new(
         ErrorKind::Oversized,

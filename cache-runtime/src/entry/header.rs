@@ -6,10 +6,10 @@
 //! 60 payload
 //! ```
 //!
-//! Numbers are big-endian. *Call* is the XXH3 digest of the entry's key, so that a reply that
-//! belongs to another call is recognised. *Life* is how long the entry is stored, *ttl* how much
-//! of that, from its beginning, it is fresh. The first 36 bytes decide whether a reader can use
-//! the entry at all, so scripts compare them in one piece.
+//! Numbers are big-endian. *Call* is the XXH3 digest of the entry's key, by which a reply that
+//! belongs to another call is detected. *Life* is the time for which the entry is stored; *ttl* is
+//! the time from its beginning during which it is fresh. The first 36 bytes decide if a reader can
+//! use the entry at all, so scripts compare them in one piece.
 
 use std::time::Duration;
 
@@ -21,13 +21,13 @@ use crate::key::Key;
 
 const MAGIC: [u8; 2] = *b"rc";
 const FORMAT: u8 = 2;
-/// Length of a mark.
+/// Length of a mark, in bytes.
 const MARK: usize = 36;
-/// Size of an entry besides its payload.
+/// Size of an entry without its payload, in bytes.
 pub(crate) const HEADER: usize = 60;
 
-/// The longest ttl, and the longest window after it: 50 years each. Every clock in use can add both
-/// to its present time; `Duration::MAX` fits none.
+/// Maximum ttl, and maximum window after it: 50 years each. Every clock in use can add both to its
+/// present time; no clock can add `Duration::MAX`.
 pub(crate) const LONGEST: Duration = Duration::from_secs(50 * 365 * 24 * 3_600);
 
 /// The part of a header that a reader compares before it reads the payload.
@@ -46,7 +46,7 @@ impl EntryHeader {
         Self(mark)
     }
 
-    /// The mark an entry bears; `None` for bytes that are no entry of this format.
+    /// Returns the mark of an entry; `None` if the bytes are no entry of this format.
     pub(crate) fn of(entry: &[u8]) -> Option<Self> {
         let is_entry = entry.len() >= HEADER && entry.starts_with(&MAGIC) && entry[2] == FORMAT;
         let mark = entry.first_chunk::<MARK>()?;
@@ -63,8 +63,8 @@ impl EntryHeader {
         GenerationStamp(stamp)
     }
 
-    /// The payload of an entry that bears this mark, in whichever codec, and that codec; `None`
-    /// for any other bytes.
+    /// Returns the payload and the codec of an entry with this mark, in any codec; `None` for any
+    /// other bytes.
     pub(crate) fn payload<'a>(&self, entry: &'a [u8]) -> Option<(&'a [u8], Encoding)> {
         let codec = Encoding::of_mark(*entry.get(3)?)?;
         let mut mark = self.0;
@@ -73,7 +73,7 @@ impl EntryHeader {
         bears.then(|| (&entry[HEADER..], codec))
     }
 
-    /// A header for a value; append the payload.
+    /// Returns the header of a value, to which the payload is appended.
     pub(crate) fn header(&self, span: Lifetimes) -> Vec<u8> {
         let mut entry = Vec::with_capacity(HEADER + 128);
         entry.extend_from_slice(&self.0);
@@ -89,37 +89,39 @@ impl EntryHeader {
     }
 }
 
-/// Returns `true` if these bytes are an entry of another call: the reply was not meant for this
-/// one.
+/// Returns `true` if the bytes are an entry of another call, so that the reply was not meant for
+/// this call.
 pub(crate) fn is_of_another_call(entry: &[u8], key: &Key) -> bool {
     EntryHeader::of(entry).is_some_and(|mark| mark.0[28..] != call_digest(key))
 }
 
-/// XXH3 (64 bits) of a key: each read takes one, and nobody gains by keys that meet.
+/// Returns the XXH3 digest (64 bits) of a key. It is fast, because each read needs one, and not
+/// keyed, because a collision is of no use to anyone.
 fn call_digest(key: &Key) -> [u8; 8] {
     XxHash3_64::oneshot(key.as_str().as_bytes()).to_be_bytes()
 }
 
-/// How long an entry is of use, and what it has cost.
+/// Lifetimes of an entry, and the cost of its computation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Lifetimes {
-    /// How long it is stored.
+    /// Time for which the entry is stored.
     pub(crate) life: Duration,
-    /// How much of that, from its beginning, it is fresh.
+    /// Time, from the beginning of its life, during which the entry is fresh.
     pub(crate) ttl: Duration,
-    /// How long its computation took.
+    /// Time that the computation took.
     pub(crate) cost: Duration,
 }
 
 impl Lifetimes {
-    /// Fresh for `ttl`, then of use for `stale` more; both are cut at [`LONGEST`].
+    /// Returns lifetimes of an entry that is fresh for `ttl` and usable for `stale` more; both are
+    /// limited to [`LONGEST`].
     pub(crate) fn new(ttl: Duration, stale: Duration, cost: Duration) -> Self {
         let ttl = ttl.min(LONGEST);
         let life = ttl + stale.min(LONGEST);
         Self { life, ttl, cost }
     }
 
-    /// As an entry's header has it; nothing for bytes that are too few.
+    /// Reads the lifetimes from an entry's header; all zero if the bytes are too few.
     pub(crate) fn of(entry: &[u8]) -> Self {
         let Some(numbers) = entry.get(MARK..HEADER) else {
             return Self::default();
@@ -135,16 +137,16 @@ impl Lifetimes {
         }
     }
 
-    /// Returns `true` if nothing of its life is past its ttl.
+    /// Returns `true` if the entry is fresh for its whole life.
     pub(crate) fn ends_fresh(&self) -> bool {
         self.ttl >= self.life
     }
 
-    /// Where an entry stands that is stored for `left` more, if no ttl is longer than `cap`.
+    /// Returns the age of an entry that is stored for `left` more, if no ttl is longer than `cap`.
     pub(crate) fn age(&self, left: Duration, cap: Option<Duration>) -> Age {
         let ttl = self.ttl.min(cap.unwrap_or(Duration::MAX));
         if ttl >= self.life {
-            // Redis has it, if only for less than a millisecond.
+            // The entry is still in Redis, if only for less than a millisecond.
             return Age::Fresh(left);
         }
         let age = self.life.saturating_sub(left);
@@ -155,12 +157,12 @@ impl Lifetimes {
     }
 }
 
-/// Where an entry stands in its life.
+/// Age of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Age {
-    /// Within its ttl, for so long.
+    /// Fresh, for this much longer.
     Fresh(Duration),
-    /// Past it, for so long.
+    /// Stale, for this long.
     Stale(Duration),
 }
 
@@ -196,7 +198,7 @@ mod tests {
         assert_eq!(entry, golden);
         let payload = b"{\"id\":1}".as_slice();
         assert_eq!(mark().payload(&entry), Some((payload, Encoding::JSON)));
-        // The codec is the entry's own affair.
+        // The codec is not compared: each entry names its own.
         let compressed = Encoding {
             packed: true,
             ..Encoding::JSON
@@ -214,7 +216,7 @@ mod tests {
         assert_eq!(span.age(seconds(11), None), Age::Fresh(seconds(1)));
         assert_eq!(span.age(seconds(10), None), Age::Stale(seconds(0)));
         assert_eq!(span.age(seconds(4), None), Age::Stale(seconds(6)));
-        // With a shorter ttl than it was stored with, counted from when it was.
+        // A ttl that is shorter than the stored one counts from the time of storage.
         let cap = Some(seconds(20));
         assert_eq!(span.age(seconds(60), cap), Age::Fresh(seconds(20)));
         assert_eq!(span.age(seconds(45), cap), Age::Fresh(seconds(5)));

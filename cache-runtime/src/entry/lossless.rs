@@ -1,43 +1,44 @@
-//! Values as they are written, except those that would be read as others.
+//! A serializer that rejects values that would be read back as different ones.
 //!
-//! Neither JSON nor MessagePack knows a `Some`: it is written as what it holds. So `Some(None)`
-//! and `Some(())` would come back as `None`. JSON has no infinities either, and writes `null`.
+//! Neither JSON nor MessagePack represents `Some`: it is written as its content. So `Some(None)`
+//! and `Some(())` would be read back as `None`. JSON has no infinities or NaN either, and writes
+//! `null`.
 
 use std::cell::Cell;
 
 use serde::ser::{Error, Serialize, Serializer};
 
-/// A value that is not written where it could not be read as what it is.
+/// A value that is serialized only if it can be read back unchanged.
 pub(crate) struct Lossless<'a, T: ?Sized> {
     value: &'a T,
     to: To<'a>,
 }
 
-/// The serializer below, and its position.
+/// The format of the serializer below, and the position in the value.
 #[derive(Clone, Copy)]
 struct To<'a> {
     json: bool,
-    /// Directly in a `Some`.
+    /// `true` directly inside a `Some`.
     in_some: bool,
-    /// Levels of lists, maps and variants around it.
+    /// Number of lists, maps and variants around the value.
     depth: u8,
     refused: &'a Cell<Option<Loss>>,
 }
 
-/// Why a value would not be read as what it is.
+/// Reason why a value could not be read back unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Loss {
-    /// It would be read as another.
+    /// The value would be read back as a different one.
     Value,
-    /// It is nested too deep to be read.
+    /// The value is nested too deep to be read.
     Depth,
 }
 
-/// The levels that serde_json reads.
+/// Maximum nesting that serde_json reads.
 const DEEPEST: u8 = 127;
 
 impl<'a, T: ?Sized> Lossless<'a, T> {
-    /// `refused` is set before the error is made.
+    /// Wraps a value. If it is rejected, `refused` is set before the error is returned.
     pub(crate) fn new(value: &'a T, json: bool, refused: &'a Cell<Option<Loss>>) -> Self {
         let to = To {
             json,
@@ -55,7 +56,7 @@ impl<'a> To<'a> {
         E::custom("it would not be read as what it is")
     }
 
-    /// So many levels further in.
+    /// Descends by a number of levels.
     fn deeper<E: Error>(self, levels: u8) -> Result<Self, E> {
         let depth = self.depth + levels;
         match depth > DEEPEST {
@@ -64,7 +65,7 @@ impl<'a> To<'a> {
         }
     }
 
-    /// Nothing, where that is not taken for a `None`.
+    /// Accepts an empty value, unless it would be read back as `None`.
     fn nothing<E: Error>(self) -> Result<(), E> {
         match self.in_some {
             true => Err(self.refuse(Loss::Value)),
@@ -79,12 +80,12 @@ impl<'a> To<'a> {
         }
     }
 
-    /// The value that is written in place of this one.
+    /// Wraps a value that is written in place of this one.
     fn instead<T: ?Sized>(self, value: &'a T) -> Lossless<'a, T> {
         Lossless { value, to: self }
     }
 
-    /// The value inside.
+    /// Returns the position of a nested value.
     fn inside(self) -> Self {
         Self {
             in_some: false,
@@ -100,7 +101,7 @@ impl<T: Serialize + ?Sized> Serialize for Lossless<'_, T> {
     }
 }
 
-/// A serializer, or what it has begun.
+/// A serializer, or a compound serializer that it has started.
 struct LosslessSerializer<'a, S> {
     inner: S,
     to: To<'a>,
@@ -200,7 +201,7 @@ impl<'a, S: Serializer> Serializer for LosslessSerializer<'a, S> {
     }
 
     fn serialize_unit_struct(self, name: Str) -> Result<S::Ok, S::Error> {
-        // MessagePack has it as an empty list.
+        // MessagePack writes a unit struct as an empty list.
         if self.to.json {
             self.to.nothing()?;
         }

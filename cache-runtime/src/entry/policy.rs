@@ -3,9 +3,9 @@ use std::time::Duration;
 use crate::entry::codec::{Codec, Compression, Encoding};
 use crate::entry::header::LONGEST;
 
-/// How the entries of a function live: what the attribute says, for use by hand.
+/// Lifetimes and options of a function's entries: the options of the attribute, for use by hand.
 ///
-/// Durations are exact to the millisecond, Redis's own unit. A `ttl` of zero stores nothing.
+/// Durations have a resolution of one millisecond, as in Redis. A `ttl` of zero stores nothing.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[must_use]
 pub struct Policy {
@@ -30,16 +30,16 @@ pub struct Policy {
 /// Class of a value, which decides its lifetime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ValueClass {
-    /// A value like any other.
+    /// Any other value.
     Value,
     /// A `None`.
     Nothing,
-    /// An error that is stored.
+    /// A stored error.
     Failure,
 }
 
 impl Policy {
-    /// Entries live for `ttl`; everything else as its default says.
+    /// Returns a policy of entries that live for `ttl`, with the default of every other option.
     pub const fn new(ttl: Duration) -> Self {
         Self {
             ttl,
@@ -60,123 +60,125 @@ impl Policy {
         }
     }
 
-    /// Shortens each lifetime by a random share of up to `share` (default 0.05), so that a
-    /// fleet's entries do not expire together. Held to 0.0..=1.0.
+    /// Shortens each lifetime by a random share of up to `share`, so that a fleet's entries do not
+    /// expire together. Limited to 0.0..=1.0. Default: 0.05.
     pub const fn jitter(mut self, share: f64) -> Self {
         self.jitter = if share > 0.0 { share.min(1.0) } else { 0.0 };
         self
     }
 
-    /// The lifetime of a `None` (default: like any value).
+    /// Sets the ttl of a `None`. Default: the ttl of any value.
     pub const fn none_ttl(mut self, ttl: Duration) -> Self {
         self.none_ttl = Some(ttl);
         self
     }
 
-    /// The life of a lease between renewals (default: the cache's, 5 s): how long others are
-    /// held up at most when the process that computes dies. Not below 100 ms.
+    /// Sets the life of a lease between renewals: the longest delay of other processes if the
+    /// computing process dies. At least 100 ms; default: the cache's `lease`, 5 s.
     pub const fn lease(mut self, life: Duration) -> Self {
         self.lease = Some(life);
         self
     }
 
-    /// How long a call waits for another holder before it computes for itself (default: the
-    /// cache's, 10 s).
+    /// Sets the longest time that a call waits for another holder before it computes for itself.
+    /// Default: the cache's `lease_wait`, 10 s.
     pub const fn lease_wait(mut self, longest: Duration) -> Self {
         self.lease_wait = Some(longest);
         self
     }
 
-    /// Returns `true` if this process keeps copies of what Redis holds (default: yes).
+    /// Enables the near cache: this process keeps copies of values in Redis. Default: `true`.
     pub const fn near(mut self, keep: bool) -> Self {
         self.near = keep;
         self
     }
 
-    /// The longest that this process keeps a copy of what Redis holds (default: as long as
-    /// Redis). Where the server tells of no changes, this is how stale a copy may be; without
-    /// it, none is kept there.
+    /// Sets the longest time that the near cache keeps a copy of a value in Redis. Default: as long
+    /// as Redis. If the server does not report changes, this is the longest time that a copy may be
+    /// out of date, and without it no copies are kept.
     pub const fn near_ttl(mut self, longest: Duration) -> Self {
         self.near_ttl = Some(longest);
         self
     }
 
-    /// The lifetime of an error, where errors are stored.
+    /// Sets the ttl of an error, for functions whose errors are stored.
     #[doc(hidden)]
     pub const fn err_ttl(mut self, ttl: Duration) -> Self {
         self.err_ttl = Some(ttl);
         self
     }
 
-    /// For how long past its ttl a value is served while a new one is computed (default: not at
-    /// all; RFC 5861). An annotated function computes it in the background; by hand, the caller
-    /// computes it, as after a miss.
+    /// Sets the time after the ttl during which a stale value is served while a new one is computed
+    /// (RFC 5861). An annotated function computes it in the background; by hand, the caller
+    /// computes it, as after a miss. Default: zero, no stale values.
     pub const fn stale_while_revalidate(mut self, window: Duration) -> Self {
         self.stale_while_revalidate = window;
         self
     }
 
-    /// For how long past its ttl a value stands in for a computation that fails (default: not at
-    /// all; RFC 5861).
+    /// Sets the time after the ttl during which a stale value replaces a computation that fails
+    /// (RFC 5861). Default: zero, no stale values.
     pub const fn stale_if_error(mut self, window: Duration) -> Self {
         self.stale_if_error = window;
         self
     }
 
-    /// Pause after a failed refresh, during which the stale value is served and the function is
-    /// not called: in the whole fleet, for this call (default: 1 s). A refresh fails if the
-    /// function returns an error or panics, or if its value is not stored. Zero is no pause.
+    /// Sets the pause after a failed refresh, during which the whole fleet serves this call's stale
+    /// value and does not call the function. A refresh fails if the function returns an error or
+    /// panics, or if its value is not stored. Zero means no pause; default: 1 s.
     pub const fn retry_after(mut self, pause: Duration) -> Self {
         self.retry_after = pause;
         self
     }
 
-    /// Computes anew before the ttl ends, the likelier the nearer the end is and the longer the
-    /// computation took (default: never). 1.0 is XFetch as published; more is earlier. Vattani,
-    /// Chierichetti, Lowenstein: Optimal Probabilistic Cache Stampede Prevention, VLDB 2015.
+    /// Computes a new value before the ttl ends, with a probability that grows towards the end and
+    /// with the duration of the computation. Default: 0.0, never. 1.0 is XFetch as published;
+    /// larger values refresh earlier. Vattani, Chierichetti, Lowenstein: Optimal Probabilistic
+    /// Cache Stampede Prevention, VLDB 2015.
     #[doc(hidden)]
     pub const fn refresh_ahead(mut self, eagerness: f64) -> Self {
         self.refresh_ahead = if eagerness > 0.0 { eagerness } else { 0.0 };
         self
     }
 
-    /// How long a computation may take where a stale value can stand in for it.
+    /// Sets the longest time that a computation may take if a stale value can replace its result.
     #[doc(hidden)]
     pub const fn soft_timeout(mut self, limit: Duration) -> Self {
         self.soft_timeout = Some(limit);
         self
     }
 
-    /// How values are written (default: [`Json`](crate::entry::codec::Json)). Of no effect in the
-    /// process.
+    /// Sets the codec of stored values; without a server it has no effect. Default:
+    /// [`Json`](crate::entry::codec::Json).
     pub const fn codec<C: Codec>(mut self) -> Self {
         self.codec.format = C::FORMAT;
         self
     }
 
-    /// Compresses what is large (default: nothing).
+    /// Compresses large values. Default: no compression.
     pub const fn compress<C: Compression>(mut self) -> Self {
         self.codec.packed = true;
         self
     }
 
-    /// How long an entry is stored past its ttl.
+    /// Returns the time for which an entry is stored after its ttl.
     pub(crate) fn window(&self) -> Duration {
         self.stale_while_revalidate
             .max(self.stale_if_error)
             .min(LONGEST)
     }
 
-    /// Returns `true` if there is more to the life of its entries than an end.
+    /// Returns `true` if an entry's age matters before its end: it can be stale, be refreshed
+    /// ahead, or be limited by an override.
     pub(crate) fn ages(&self) -> bool {
         !self.window().is_zero() || self.refresh_ahead > 0.0 || self.cap.is_some()
     }
 
-    /// How long before the end of its ttl a value that took `cost` is to be computed anew, drawn
-    /// for one look at it.
+    /// Returns the time before the end of its ttl at which a value that took `cost` is computed
+    /// anew. Drawn at random for each lookup.
     pub(crate) fn ahead(&self, cost: Duration) -> Duration {
         if self.refresh_ahead > 0.0 {
-            // 1 - x, because the logarithm of zero has no end.
+            // `1 - x`, because the logarithm of zero is infinite.
             let drawn = -(1.0 - fastrand::f64()).ln();
             let ahead = cost.as_secs_f64() * self.refresh_ahead * drawn;
             Duration::try_from_secs_f64(ahead).unwrap_or(Duration::MAX)
@@ -185,7 +187,7 @@ impl Policy {
         }
     }
 
-    /// The lifetime of one entry, jitter drawn.
+    /// Returns the lifetime of one entry, with jitter.
     pub(crate) fn life(&self, class: ValueClass) -> Duration {
         let special = match class {
             ValueClass::Value => None,
@@ -199,7 +201,7 @@ impl Policy {
         })
     }
 
-    /// With the ttl that is set at run time, if one is.
+    /// Applies the ttl of an override, if there is one.
     pub(crate) fn capped(mut self, ttl: Option<Duration>) -> Self {
         if let Some(ttl) = ttl {
             self.ttl = ttl;
@@ -208,11 +210,11 @@ impl Policy {
         self
     }
 
-    /// This lifetime for one entry, jitter drawn.
+    /// Returns this lifetime for one entry, with jitter.
     pub(crate) fn jittered(&self, ttl: Duration) -> Duration {
         if self.jitter > 0.0 {
             let share = 1.0 - self.jitter * fastrand::f64();
-            // The longest there is can't be multiplied with something that rounds to one.
+            // `Duration::MAX` times a share that rounds to one would overflow.
             Duration::try_from_secs_f64(ttl.as_secs_f64() * share).unwrap_or(ttl)
         } else {
             ttl
@@ -263,7 +265,7 @@ mod tests {
             let sum: f64 = (0..20_000).map(|_| policy.ahead(cost).as_secs_f64()).sum();
             sum / 20_000.0
         };
-        // Exponential: its mean is the computation's time, times the eagerness.
+        // An exponential distribution, whose mean is the computation's time times the eagerness.
         assert!((0.9..1.1).contains(&mean(policy.refresh_ahead(1.0), second)));
         assert!((5.4..6.6).contains(&mean(policy.refresh_ahead(2.0), second * 3)));
     }

@@ -1,14 +1,14 @@
-//! The shape of a stored type: the names of its fields and variants and the kinds of what they
-//! hold, as far as serde can tell. An entry of another shape is a miss: what
-//! yesterday's struct has written is not read as today's with defaults in between.
+//! The schema of a stored type: the names of its fields and variants and the kinds of their values,
+//! as far as serde shows them. An entry with another schema is a miss, so that an old struct is not
+//! read as a new one with defaults filled in.
 //!
-//! It is found by reading the type from nothing: a deserializer that notes what it is asked for and
-//! answers every value with an error, one path through the type at a time. No value is made up, so
-//! that no code of the user's (a conversion, a check) is run on one; only names that the type has
-//! given itself are handed back to it, and primitives of the standard library where something
-//! stands behind them.
+//! The type is read from nothing: a deserializer records which methods the type calls and returns
+//! an error for every value, one path through the type at a time. It creates no values of the
+//! user's types, so that no code of the user's (a conversion, a check) runs on one. It passes only
+//! names that the type itself has declared, and primitives of the standard library if another value
+//! follows them.
 //!
-//! Types that can't be reached in this way (behind a value of the user's in a tuple, or behind the
+//! Types that can't be reached this way (after a value of the user's in a tuple, or after such a
 //! key of a map) are distinguished by the compiler's name of the type around them.
 
 use crate::process::sync::RwLock;
@@ -26,16 +26,16 @@ use serde::de::{
     SeqAccess, VariantAccess, Visitor,
 };
 
-/// Readings of one type at most: one for each path through it.
+/// Maximum number of readings of one type, one for each path through it.
 const READINGS: usize = 1_024;
 
-/// Largest number of notes about one type.
+/// Maximum number of notes about one type.
 const NOTES: usize = 16_384;
 
-/// How deep a type is looked into.
+/// Maximum nesting that is examined.
 const DEPTH: usize = 32;
 
-/// The shape of `T`.
+/// Returns the schema of `T`.
 pub(crate) fn shape_of<T: DeserializeOwned + 'static>() -> u64 {
     static KNOWN: LazyLock<RwLock<HashMap<TypeId, u64, DefaultHashBuilder>>> =
         LazyLock::new(RwLock::default);
@@ -51,10 +51,11 @@ pub(crate) fn shape_of<T: DeserializeOwned + 'static>() -> u64 {
     shape
 }
 
-/// A struct or an enum: by its name and what it lists, since addresses differ between builds.
+/// A struct or an enum, identified by its name and its list of fields or variants: addresses differ
+/// between builds.
 type Listed = (&'static str, &'static [&'static str]);
 
-/// A place where a path divides.
+/// A point where a path divides.
 #[derive(Clone, Copy)]
 struct Fork {
     taken: usize,
@@ -63,16 +64,16 @@ struct Fork {
 
 #[derive(Default)]
 struct Trace {
-    /// FNV-1a: short input, no adversary, and every process must agree.
+    /// FNV-1a: the input is short and trusted, and every process must compute the same hash.
     hash: Cell<u64>,
     notes: Cell<usize>,
-    /// The path of this reading, and how far it has come.
+    /// The path of this reading; `place` is the number of forks passed.
     path: RefCell<Vec<Fork>>,
     place: Cell<usize>,
     depth: Cell<usize>,
-    /// The structs and enums that this reading is in: a recursive type ends there.
+    /// The structs and enums around the current position: a recursive type ends there.
     within: RefCell<Vec<Listed>>,
-    /// `true` if there is something that serde does not tell of.
+    /// `true` if serde does not show a part of the type.
     opaque: Cell<bool>,
 }
 
@@ -80,7 +81,7 @@ impl Trace {
     fn of<T: DeserializeOwned>() -> u64 {
         let trace = Self::default();
         trace.hash.set(0xcbf2_9ce4_8422_2325);
-        // Bounded, whatever the type.
+        // The number of readings is limited for every type.
         let mut readings = 0;
         loop {
             trace.read::<T>();
@@ -94,7 +95,7 @@ impl Trace {
             }
         }
         if trace.opaque.get() {
-            // The compiler's name of it says at least which type it is.
+            // The compiler's name distinguishes at least the type itself.
             trace.note(type_name::<T>());
         }
         trace.hash.get()
@@ -104,7 +105,7 @@ impl Trace {
         self.place.set(0);
         self.depth.set(0);
         self.within.borrow_mut().clear();
-        // Reading is the user's code, which may not expect an error.
+        // Reading runs the user's code, which may panic on an error.
         let read = catch_unwind(AssertUnwindSafe(|| {
             T::deserialize(Reader {
                 trace: self,
@@ -113,13 +114,13 @@ impl Trace {
             .is_ok()
         }));
         if !matches!(read, Ok(false)) {
-            // It has asked for nothing, or did not like the answer.
+            // The type asked for no value, or panicked on the error.
             self.opaque.set(true);
         }
         self.note(";");
     }
 
-    /// Turns to the next path; whether there is one.
+    /// Moves to the next path; returns `false` if there is none.
     fn turn(&self) -> bool {
         let mut path = self.path.borrow_mut();
         while let Some(fork) = path.last_mut() {
@@ -132,7 +133,7 @@ impl Trace {
         false
     }
 
-    /// The way to take of so many.
+    /// Returns the branch to take, out of `ways`.
     fn fork(&self, ways: usize) -> usize {
         let place = self.place.get();
         self.place.set(place + 1);
@@ -144,7 +145,7 @@ impl Trace {
         0
     }
 
-    /// The ways behind this one can't be reached.
+    /// Records that the later branches of this fork can't be reached.
     fn is_blocked<T>(&self) -> Stop {
         let place = self.place.get().saturating_sub(1);
         if let Some(fork) = self.path.borrow_mut().get_mut(place) {
@@ -169,7 +170,7 @@ impl Trace {
         all.iter().for_each(|name| self.note(name));
     }
 
-    /// Looks into a struct or an enum, unless this reading is in it already.
+    /// Enters a struct or an enum, unless the current position is inside it already.
     fn enter<T>(&self, of: Listed, read: impl FnOnce() -> Result<T, Stop>) -> Result<T, Stop> {
         if self.within.borrow().contains(&of) {
             self.note("again");
@@ -182,11 +183,11 @@ impl Trace {
     }
 }
 
-/// Reads a type from nothing.
+/// Deserializer that reads a type from nothing.
 #[derive(Clone, Copy)]
 struct Reader<'a> {
     trace: &'a Trace,
-    /// Gives the plainest value: to a type of the standard library, to come to what is behind it.
+    /// Returns the simplest value, for a type of the standard library, to reach the value after it.
     answers: bool,
 }
 
@@ -208,7 +209,7 @@ impl serde::de::Error for Stop {
     }
 }
 
-/// Returns `true` if a type of this name is a primitive of the standard library, which takes any
+/// Returns `true` if a type of this name is a primitive of the standard library, which accepts any
 /// value.
 fn is_primitive(name: &str) -> bool {
     matches!(
@@ -234,7 +235,7 @@ fn is_primitive(name: &str) -> bool {
 }
 
 impl Reader<'_> {
-    /// One level down.
+    /// Descends one level.
     fn within<T>(self, read: impl FnOnce() -> Result<T, Stop>) -> Result<T, Stop> {
         if self.trace.depth.get() >= DEPTH || self.trace.notes.get() >= NOTES {
             self.trace.opaque.set(true);
@@ -405,7 +406,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
     }
 }
 
-/// One element of several: those before it are passed over, if they are primitives.
+/// Access to one element of several. Elements before it are skipped if they are primitives.
 struct TracedElements<'a> {
     reader: Reader<'a>,
     at: usize,
@@ -452,7 +453,7 @@ impl<'de> SeqAccess<'de> for TracedElements<'_> {
     }
 }
 
-/// One entry of a map: its key, or what is behind a key that is a primitive.
+/// Access to one entry of a map: its key, or its value if the key is a primitive.
 struct TracedMapEntry<'a> {
     reader: Reader<'a>,
     wanted: usize,
@@ -486,7 +487,7 @@ impl<'de> MapAccess<'de> for TracedMapEntry<'_> {
     }
 }
 
-/// One field of a struct.
+/// Access to one field of a struct.
 struct TracedField<'a> {
     reader: Reader<'a>,
     field: &'static str,
@@ -509,7 +510,7 @@ impl<'de> MapAccess<'de> for TracedField<'_> {
     }
 }
 
-/// One variant of an enum.
+/// Access to one variant of an enum.
 struct TracedVariant<'a> {
     reader: Reader<'a>,
     variant: &'static str,
@@ -531,7 +532,7 @@ impl<'de> VariantAccess<'de> for TracedVariant<'_> {
 
     fn unit_variant(self) -> Result<(), Stop> {
         self.reader.trace.note("unit");
-        // A value of the user's would be next.
+        // Success would create a value of the user's type.
         Err(Stop)
     }
 

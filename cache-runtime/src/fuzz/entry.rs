@@ -12,12 +12,12 @@ use crate::key::Key;
 use crate::values::returns::{OWNED, Returns};
 use crate::values::value_kind::ValueKind;
 
-/// Whatever Redis says an entry is: a value or a miss, never a panic; and what is written is
-/// read.
+/// Checks that any bytes from Redis are a value or a miss and never a panic, and that an encoded
+/// value is decoded again.
 pub fn entry(data: &[u8]) {
     let mut input = Input(data);
     let left = Duration::from_millis(input.number());
-    // As they come, and behind a header that can be read.
+    // First the raw bytes, then the same bytes after a valid header.
     reads(input.0, left);
     let span = Lifetimes::new(
         Duration::from_millis(input.number()),
@@ -42,10 +42,10 @@ pub fn entry(data: &[u8]) {
     }
 }
 
-/// More than any input takes.
+/// More than any input takes, in bytes.
 const MOST: u64 = 1 << 30;
 
-/// Those that are compiled in.
+/// Returns the encodings that are compiled in.
 fn codecs() -> impl Iterator<Item = Encoding> {
     b"jJmM".iter().filter_map(|mark| Encoding::of_mark(*mark))
 }
@@ -77,7 +77,7 @@ fn reads(entry: &[u8], left: Duration) {
     is_kept::<BTreeMap<String, (bool, Option<i8>)>>(&stored, &mark);
 }
 
-/// A value that can be read is read again from its written form.
+/// Checks that a value that can be decoded survives encoding and decoding.
 fn is_kept<T>(stored: &StoredEntry, mark: &EntryHeader)
 where
     T: Returns<OWNED, Value = T> + std::fmt::Debug,
@@ -96,13 +96,13 @@ where
     let again = StoredEntry::Encoded(codec.pack(again)).value(form, mark, MOST);
     let value = |held| Kind::<T>::restore(held).map(Kind::<T>::give);
     let again = again.ok().flatten().and_then(value);
-    // As text: msgpack has numbers that do not equal themselves.
+    // Compared as text, because MessagePack has floats that do not equal themselves (NaN).
     let text = |value: Option<&T>| format!("{value:?}");
     assert_eq!(
         text(again.as_ref()),
         text(value(Arc::clone(&held)).as_ref())
     );
-    // What is counted is what is written, and the limit is where it is said to be.
+    // The counted length is the encoded length, and the limit is exact.
     assert_eq!(
         (form.written)(&held, codec, length).map(u64::from),
         Some(length)

@@ -78,7 +78,7 @@ fn key_of(values: &[Value]) -> Option<Key> {
     key
 }
 
-/// A push names a key by its text: it must lead to the same entry, lease and function.
+/// Checks that a key's text, as a push contains it, leads to the same entry, lease and function.
 fn is_sound(key: &Key) {
     let text = key.as_str();
     assert!(text.bytes().all(|byte| byte.is_ascii_graphic()), "{text}");
@@ -91,7 +91,7 @@ fn is_sound(key: &Key) {
     assert_eq!(Key::of_lease(text), None);
 }
 
-/// Two lists of arguments have one key only if they are one list.
+/// Checks that two lists of arguments have the same key only if they are equal.
 pub fn key(data: &[u8]) {
     let mut input = Input(data);
     let mut list = || -> Vec<Value> {
@@ -102,7 +102,7 @@ pub fn key(data: &[u8]) {
     if let (Some(a), Some(b)) = (key_of(&one), key_of(&other)) {
         assert_eq!(one == other, a == b, "{a} {b}");
     }
-    // What is written by hand keeps its signs apart too; the colon after a name may be missing.
+    // Keys by hand are distinct too; the colon after the name may be missing.
     let (one, other) = (input.text(40), input.text(40));
     let whole = |text: &str| match text.contains(':') {
         true => text.to_owned(),
@@ -112,7 +112,7 @@ pub fn key(data: &[u8]) {
         is_sound(&a);
         assert_eq!(whole(&one) == whole(&other), a == b, "{a} {b}");
     }
-    // A key that the server names need not be one of ours.
+    // A key that the server sends need not be one of this cache.
     let foreign = String::from_utf8_lossy(data);
     drop(Key::of_lease(&foreign).map(Key::of));
     assert!(Key::of(&foreign).name().len() <= foreign.len());

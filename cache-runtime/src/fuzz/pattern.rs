@@ -5,7 +5,7 @@ use crate::key::pattern::{KeyPattern, NamePattern};
 
 const NAMESPACE: &str = "n-s";
 
-/// Patterns mean what is said of them, and Redis is asked for no less than what matches.
+/// Checks that patterns match by their definition, and that the glob for Redis finds no less.
 pub fn pattern(data: &[u8]) {
     let mut input = Input(data);
     let (name, arguments) = (input.text(20), input.text(30));
@@ -18,7 +18,7 @@ pub fn pattern(data: &[u8]) {
         assert!(name.is_empty() || name.contains(['@', '<']));
         return;
     };
-    // A key that was pasted is read in another way.
+    // A pasted key is parsed differently.
     if name.contains(['@', '<']) || name == NAMESPACE || whole.starts_with('{') {
         return;
     }
@@ -47,7 +47,7 @@ pub fn pattern(data: &[u8]) {
             let found = matches(&tokens(&glob), subject.as_bytes());
             assert!(found, "{glob} does not find {subject}");
         }
-        // The one sign that Redis reads and the tokens above do not.
+        // `[` is the only special character of Redis that `tokens` does not know.
         let plain = glob.replace("\\\\", "").replace("\\[", "");
         assert!(!plain.contains('['), "{glob}");
     }
@@ -59,7 +59,7 @@ enum Token {
     Any,
 }
 
-/// The definition, and that of Redis without its classes.
+/// Tokens of a pattern: the definition of a glob, and that of Redis without its classes.
 fn tokens(pattern: &str) -> Vec<Token> {
     let mut bytes = pattern.bytes();
     let mut tokens = Vec::new();
@@ -74,7 +74,7 @@ fn tokens(pattern: &str) -> Vec<Token> {
     tokens
 }
 
-/// Tries all there is, token by token: the set of places that can have been reached.
+/// Tries all matches, token by token, with the set of positions that may have been reached.
 fn matches(tokens: &[Token], text: &[u8]) -> bool {
     let mut reached = vec![false; text.len() + 1];
     reached[0] = true;

@@ -1,4 +1,5 @@
-//! Values that are kept in this process only: nothing is asked of them but that they can be shared.
+//! Values of `local` functions, which are kept in this process only: they must be shareable between
+//! threads, and need no serde.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use super::value_kind::{Copied, Erased, ThreadSafe, ValueKind, ValueVTable, sort
 use crate::entry::policy::ValueClass;
 use crate::error::{Error, ErrorKind};
 
-/// A `V` as it is, classified by `S`.
+/// A value that is held unencoded and classified by `S`.
 pub struct Own<V, S>(PhantomData<(V, S)>);
 
 /// Classifies a value for its lifetime.
@@ -16,11 +17,11 @@ pub trait Sorts<V> {
     fn class(value: &V) -> ValueClass;
 }
 
-/// Like any other.
+/// Every value is an ordinary one.
 pub struct Any;
-/// A `None` is nothing.
+/// A `None` has a class of its own.
 pub struct Maybe;
-/// An `Err` is a failure; `S` is of the `Ok`.
+/// An `Err` is a failure; `S` classifies the `Ok`.
 pub struct Either<S>(PhantomData<S>);
 
 impl<V> Sorts<V> for Any {
@@ -66,7 +67,7 @@ impl<V: Clone + Send + Sync + 'static, S: Sorts<V>> ValueKind for Own<V, S> {
     const FORM: &'static ValueVTable = &ValueVTable {
         is_own: true,
         is: |held| held.is::<V>(),
-        // What is never written has one form.
+        // The value is never encoded, so its schema does not matter.
         shape: || 0,
         encode: |_, _, _| Err(never_written()),
         written: |_, _, _| Some(0),

@@ -1,4 +1,4 @@
-//! Values as they are: `T`, `Option<T>`, `Arc<T>`, `Option<Arc<T>>`.
+//! Values without an error: `T`, `Option<T>`, `Arc<T>`, `Option<Arc<T>>`.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -9,11 +9,11 @@ use crate::entry::schema::shape_of;
 
 /// A plain `T`: held in an `Arc`, cloned on a hit.
 pub struct Owned<T>(PhantomData<T>);
-/// An `Option<T>`, which can have a lifetime of its own for `None`.
+/// An `Option<T>`, whose `None` can have a ttl of its own.
 pub struct Maybe<T>(PhantomData<T>);
-/// An `Arc<T>`: hits share it.
+/// An `Arc<T>`, shared by all hits.
 pub struct Shared<T>(PhantomData<T>);
-/// An `Option<Arc<T>>`.
+/// An `Option<Arc<T>>`, shared by all hits.
 pub struct MaybeShared<T>(PhantomData<T>);
 
 impl<T: Storable + Clone> ValueKind for Owned<T> {

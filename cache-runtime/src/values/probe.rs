@@ -1,4 +1,4 @@
-//! Finds the kind of a return type in a constant expression.
+//! Determines the kind of a return type in a constant expression.
 
 use std::marker::PhantomData;
 use std::path::Path;
@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use super::returns::{MAYBE, MAYBE_SHARED, MAYBE_SLICE, OWN, OWNED, RESULT, SHARED, SLICE, WHOLE};
 
-/// Carries a type whose outermost constructor is asked for.
+/// Carrier of a type whose outermost constructor is examined.
 pub struct Probe<T: ?Sized>(PhantomData<T>);
 
-/// The head of every type that is none of these; shadowed where it is.
+/// Head of every other type; the inherent constants below shadow it.
 pub trait AnyHead {
     const RECACHED_HEAD: u8 = 0;
     fn recached_is_no_result() {}
@@ -48,7 +48,7 @@ impl Probe<Arc<Path>> {
     pub const RECACHED_HEAD: u8 = 4;
 }
 
-/// The type below a head.
+/// The type inside a head.
 pub trait Peel<const HEAD: u8> {
     type Inner: ?Sized;
 }
@@ -68,7 +68,7 @@ impl<T: ?Sized> Peel<4> for Arc<T> {
     type Inner = ();
 }
 
-/// The kind of a return type with these outermost heads.
+/// Returns the kind of a return type with these outermost heads.
 pub const fn kind_of(first: u8, second: u8, third: u8) -> u8 {
     match (first, second, third) {
         (3, 1, 2) => RESULT + MAYBE_SHARED,
@@ -86,7 +86,8 @@ pub const fn kind_of(first: u8, second: u8, third: u8) -> u8 {
     }
 }
 
-/// The kind of the same return type where errors are stored, too; of one without errors the same.
+/// Returns the kind of the same return type if errors are stored too; a kind without errors is
+/// unchanged.
 pub const fn whole(kind: u8) -> u8 {
     match kind {
         RESULT.. => WHOLE + kind % RESULT,
@@ -94,8 +95,8 @@ pub const fn whole(kind: u8) -> u8 {
     }
 }
 
-/// The kind of the same return type where values are kept in this process only: of an `Arc` there
-/// is nothing to tell.
+/// Returns the kind of the same return type if values are kept in this process only; an `Arc` is
+/// not distinguished then.
 pub const fn own(kind: u8) -> u8 {
     let inner = match kind % RESULT {
         MAYBE | MAYBE_SHARED | MAYBE_SLICE => MAYBE,
@@ -104,7 +105,7 @@ pub const fn own(kind: u8) -> u8 {
     OWN + kind / RESULT * RESULT + inner
 }
 
-/// Refuses a `none_ttl` where no value of this kind is a `None`.
+/// Rejects a `none_ttl` if no value of this kind is a `None`.
 #[track_caller]
 pub const fn none_ttl(kind: u8) {
     assert!(
@@ -113,7 +114,7 @@ pub const fn none_ttl(kind: u8) {
     );
 }
 
-/// Refuses an `err_ttl` where this kind has no errors.
+/// Rejects an `err_ttl` if this kind has no errors.
 #[track_caller]
 pub const fn err_ttl(kind: u8) {
     assert!(

@@ -1,10 +1,9 @@
-//! The parts of a return type: the stored value, how the process holds it,
-//! how it goes back to the caller.
+//! The parts of a return type: the stored value, its form in the process, and its conversion for
+//! the caller.
 //!
 //! `Result`, `Option` and `Arc` are distinguished through types, so that aliases work. Stable Rust
-//! can't choose between `impl Returns for Result<T, E>` and `impl Returns for T`, so the choice
-//! is a const parameter, found by [`kind!`](crate::kind): an inherent constant shadows a
-//! trait's.
+//! can't choose between `impl Returns for Result<T, E>` and `impl Returns for T`, so the choice is
+//! a const parameter, determined by [`kind!`](crate::kind): an inherent constant shadows a trait's.
 
 use std::sync::Arc;
 
@@ -28,7 +27,7 @@ pub trait Returns<const KIND: u8>: Sized {
     #[doc(hidden)]
     type Kind: ValueKind<Value = Self::Value>;
 
-    /// The value, or what is never stored.
+    /// Returns the value as `Ok`; as `Err`, a result that is never stored.
     #[doc(hidden)]
     fn split(self) -> Result<Self::Value, Self>;
     #[doc(hidden)]
@@ -97,7 +96,7 @@ macro_rules! returns {
     )+};
 }
 
-// Each bound by itself: of what is missing, the compiler then names the derive.
+// One trait per bound, so that the compiler names the missing derive.
 returns! {
     OWNED T => Owned where [T: Written + ReadAgain + ThreadSafe + Copied];
     MAYBE Option<T> => Maybe where [T: Written + ReadAgain + ThreadSafe + Copied];

@@ -1,19 +1,19 @@
-//! How what a flight has failed with goes to those who have waited for it: where the error of
-//! the function's `Result` can be cloned and sent, they need not find out for themselves.
+//! Sharing of a flight's failure with its coalesced calls. If the error of the function's `Result`
+//! can be cloned and sent, they return the same error and do not compute again.
 //!
 //! As with the kind of a return type, the choice is made through types, by an inherent constant
-//! that shadows a trait's where its bounds hold.
+//! that shadows a trait's if its bounds hold.
 
 use std::sync::Arc;
 
 use super::probe::Probe;
 use super::value_kind::Erased;
 
-/// Takes a failure of `R` apart, and puts it together for somebody else.
+/// Extracts the error of an `R`, and builds an `R` from it for another caller.
 pub struct Share<R> {
     take: fn(&R) -> Option<Erased>,
     give: fn(&Erased) -> Option<R>,
-    /// `true` if it can be given.
+    /// Returns `true` if the error has the type that `give` needs.
     pub(crate) is: fn(&Erased) -> bool,
 }
 
@@ -26,7 +26,7 @@ impl<R> Clone for Share<R> {
 impl<R> Copy for Share<R> {}
 
 impl<R> Share<R> {
-    /// Failures are not shared.
+    /// Shares no failures.
     pub const NOTHING: Self = Self {
         take: |_| None,
         give: |_| None,
@@ -42,7 +42,7 @@ impl<R> Share<R> {
     }
 }
 
-/// Of every type; shadowed for a `Result` whose error can be shared.
+/// Constant of every type; shadowed for a `Result` whose error can be shared.
 pub trait AnyShare {
     type Returns;
     const RECACHED_SHARE: Share<Self::Returns> = Share::NOTHING;
@@ -79,7 +79,7 @@ mod tests {
         let error = shared.take(&Err("down".into())).expect("it can be shared");
         assert_eq!(shared.give(&error), Some(Err("down".into())));
         assert!(shared.take(&Ok(1)).is_none());
-        // Of another function that has the same key.
+        // An error of another function that has the same key.
         assert!(shared.give(&(Arc::new(1) as Erased)).is_none());
 
         let own = share!(std::io::Result<u64>);

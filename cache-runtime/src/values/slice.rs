@@ -1,4 +1,4 @@
-//! An `Arc` of what has no size of its own: a text, a list, a path. It is read in a `Box`.
+//! An `Arc` of an unsized type: a text, a list, a path. It is decoded as a `Box`.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -10,9 +10,9 @@ use super::with_error::Success;
 use crate::entry::policy::ValueClass;
 use crate::entry::schema::shape_of;
 
-/// An `Arc<str>`, an `Arc<[T]>`: hits share it.
+/// An `Arc<str>` or an `Arc<[T]>`, shared by all hits.
 pub struct Slice<T: ?Sized>(PhantomData<T>);
-/// An `Option` of one.
+/// An `Option` of an unsized `Arc`.
 pub struct MaybeSlice<T: ?Sized>(PhantomData<T>);
 
 impl<T> ValueKind for Slice<T>

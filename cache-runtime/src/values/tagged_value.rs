@@ -10,7 +10,7 @@ pub(crate) struct TaggedValue {
 }
 
 impl TaggedValue {
-    /// The value, unless one of its groups has changed.
+    /// Returns the value, unless one of its tags was invalidated.
     pub(crate) fn open(&self) -> Option<&Erased> {
         let valid = self.tags.iter().all(|validity| validity.is_valid());
         valid.then_some(&self.value)

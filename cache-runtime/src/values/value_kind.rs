@@ -10,15 +10,15 @@ use crate::entry::policy::ValueClass;
 use crate::entry::schema::shape_of;
 use crate::error::{Error, ErrorKind};
 
-/// A value of any type, shared.
+/// A shared value of any type.
 pub type Erased = Arc<dyn Any + Send + Sync>;
 
-/// Everything that can be stored: written and read by serde, shared between threads.
+/// A value that can be stored: encoded and decoded by serde, and shared between threads.
 pub trait Storable: Written + ReadAgain + Send + Sync + 'static {}
 
 impl<T: Written + ReadAgain + Send + Sync + 'static> Storable for T {}
 
-/// All that serde can write, under a name of its own, for what the compiler says of others.
+/// A type that serde can serialize; a trait of its own for its diagnostic.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be stored in the cache",
     label = "has no `serde::Serialize`",
@@ -28,7 +28,7 @@ pub trait Written: Serialize {}
 
 impl<T: Serialize> Written for T {}
 
-/// All that serde can read without borrowing from what is read.
+/// A type that serde can deserialize without borrowing from the input.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be read from the cache",
     label = "has no `serde::Deserialize`",
@@ -38,7 +38,7 @@ pub trait ReadAgain: DeserializeOwned {}
 
 impl<T: DeserializeOwned> ReadAgain for T {}
 
-/// Types that threads can share.
+/// A type that threads can share.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be given to other threads",
     label = "is not `Send` and `Sync`",
@@ -49,7 +49,7 @@ pub trait ThreadSafe: Send + Sync + 'static {}
 #[diagnostic::do_not_recommend]
 impl<T: Send + Sync + ?Sized + 'static> ThreadSafe for T {}
 
-/// Types that each hit can get a copy of.
+/// A type that can be cloned for each hit.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be given to more than one caller",
     label = "has no `Clone`",
@@ -59,11 +59,11 @@ pub trait Copied: Clone {}
 
 impl<T: Clone> Copied for T {}
 
-/// How a value is held in the process, and how it is written.
+/// Form of a value in the process and in an entry.
 pub trait ValueKind {
     /// The type that the user sees.
     type Value;
-    /// The type that flights and backends hold: cheap to clone.
+    /// The type that flights and backends hold; cheap to clone.
     type Held: Clone + Send + Sync + 'static;
 
     fn hold(value: Self::Value) -> Self::Held;
@@ -74,25 +74,26 @@ pub trait ValueKind {
 
     fn erase(held: Self::Held) -> Erased;
     fn restore(erased: Erased) -> Option<Self::Held>;
-    /// Its functions for code that does not know the type.
+    /// Functions of the type, for code that does not know the type.
     const FORM: &'static ValueVTable;
 }
 
-/// Functions that recognize, write and read values of a type for code that does not know the type.
+/// Functions that recognize, encode and decode values of a type for code that does not know the
+/// type.
 pub struct ValueVTable {
-    /// It is kept in this process only, and never written.
+    /// `true` if the value is kept in this process only and never encoded.
     pub(crate) is_own: bool,
     pub(crate) is: fn(&Erased) -> bool,
     pub(crate) shape: fn() -> u64,
     pub(crate) encode: fn(&Erased, Encoding, &mut EntryWriter) -> Result<(), Error>,
-    /// How many bytes it takes when it is written, if no more than so many.
+    /// Returns the encoded length of a value, in bytes; `None` if it exceeds the limit.
     pub(crate) written: fn(&Erased, Encoding, u64) -> Option<u32>,
-    /// A payload of no more than so many bytes.
+    /// Decodes a payload whose uncompressed length, in bytes, does not exceed the limit.
     pub(crate) decode: fn(&[u8], Encoding, u64) -> Result<Erased, Error>,
 }
 
 impl ValueVTable {
-    /// Of a type that is held as it is written.
+    /// Returns the functions of a type that is held as it is encoded.
     pub(super) const fn of<T: Storable>() -> Self {
         Self {
             is_own: false,

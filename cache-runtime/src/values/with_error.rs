@@ -9,14 +9,14 @@ use crate::entry::policy::ValueClass;
 use crate::entry::schema::shape_of;
 use crate::error::Error;
 
-/// A whole `Result`, error and all; `K` is the kind of its `Ok`.
+/// A whole `Result` with its error; `K` is the kind of its `Ok`.
 pub struct WithError<K, E>(PhantomData<(K, E)>);
 
-/// How the `Ok` of a whole `Result` is written: an `Arc` as what it shares.
+/// Encoding of the `Ok` of a whole `Result`: an `Arc` as its content.
 pub trait Success: ValueKind<Value: Clone + Send + Sync + 'static> {
-    /// The type that is read.
+    /// The type that is decoded.
     type Plain: Storable;
-    /// The type that is written.
+    /// The type that is encoded.
     type View<'a>: Serialize
     where
         Self::Value: 'a;
@@ -117,7 +117,7 @@ impl<K: Success, E: Storable + Clone> ValueKind for WithError<K, E> {
     };
 }
 
-/// As it is written.
+/// Returns the form of the value that is encoded.
 fn plain<K: Success, E: 'static>(held: &Erased) -> Result<Result<K::View<'_>, &E>, Error> {
     let whole = known::<Result<K::Value, E>>(held)?;
     Ok(whole.as_ref().map(K::plain))

@@ -137,7 +137,7 @@ impl Shop {
     }
 }
 
-/// What a request answers when it can't be served.
+/// Response to a request that can't be served.
 struct Failure(String);
 
 impl<E: std::error::Error> From<E> for Failure {

@@ -29,11 +29,11 @@ pub static RUNS: AtomicUsize = AtomicUsize::new(0);
 /// Somebody.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
-    /// Who.
+    /// The id.
     pub id: u64,
 }
 
-/// What can be wrong.
+/// The errors.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Failure;

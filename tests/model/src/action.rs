@@ -8,7 +8,7 @@ use crate::server::{Key, Variant};
 use crate::trap::Trap;
 use crate::world::{Id, World, at};
 
-/// What can happen next. Numbers are those of processes, links and callers.
+/// The next step. Numbers are those of processes, connections and callers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// A call is made.
@@ -118,7 +118,7 @@ impl World {
         }
     }
 
-    /// What happens by itself, sooner or later.
+    /// Steps that happen by themselves, sooner or later.
     pub(crate) fn progress(&self, scope: &Scope, actions: &mut Vec<Action>) {
         for (c, caller) in (0..).zip(&self.callers) {
             match caller.phase {

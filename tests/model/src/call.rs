@@ -186,7 +186,7 @@ impl World {
         self.send(link, claim);
     }
 
-    /// What may stand in for a failure of the caller's computation.
+    /// The value that may stand in for a failure of the caller's computation.
     fn spare(&self, scope: &Scope, c: Id) -> Option<Version> {
         let caller = &self.callers[at(c)];
         let stands = !caller.changed && !caller.touched || scope.falls_for(Trap::StandInUnchecked);

@@ -76,7 +76,7 @@ pub(crate) struct Looking {
     pub(crate) cut: bool,
 }
 
-/// What a look is for.
+/// Purpose of a look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Aim {
     Read,
@@ -117,7 +117,7 @@ pub(crate) enum Keeper {
     Vigil,
 }
 
-/// What the server thinks of a computation. Nobody in the protocol knows.
+/// The server's view of a computation. Nothing in the protocol knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Right {
     None,

@@ -8,7 +8,7 @@ use crate::server::{Entry, Key, Lease, Nonce};
 use crate::trap::Trap;
 use crate::world::{Id, Version, World, at};
 
-/// One command being run. What it changes is told to its own connection after its reply.
+/// One command being run. Its own connection gets the push after the reply.
 struct Service<'a> {
     world: &'a mut World,
     scope: &'a Scope,
@@ -258,7 +258,7 @@ impl Service<'_> {
         {
             self.world.happens(Event::OtherRemoved);
         }
-        // What does not exist is not told of.
+        // Deleting a key that does not exist pushes nothing.
         if there {
             self.writes(key);
         }

@@ -1,4 +1,4 @@
-/// What an action can be about that is worth reaching: a model that never gets there holds nothing.
+/// States worth reaching: a model that never gets there proves nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
     /// A call was answered from the near tier.
@@ -9,7 +9,7 @@ pub enum Event {
     Joined,
     /// A call joined a flight whose value is being stored.
     JoinedLate,
-    /// What was read was not kept, because its flight had been retired.
+    /// A value was read and not kept, because its flight was closed.
     NotKept,
     /// A leader read again, because of a push.
     ReadAgain,
@@ -46,7 +46,7 @@ impl Event {
         1 << self as u32
     }
 
-    /// What it is called among the properties.
+    /// Its name among the properties.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

@@ -6,7 +6,7 @@ use crate::server::{Key, Variant};
 use crate::trap::Trap;
 use crate::world::{Id, World, at};
 
-/// What may go wrong.
+/// Faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// A process is killed.

@@ -17,7 +17,7 @@
 //! in every state, and every [`Event`] must be reached somewhere. Each [`Trap`] is a mistake in
 //! the protocol that the checker must find.
 //!
-//! What G1 promises other processes begins when the push has travelled. In the model each
+//! For other processes G1 begins when the push has arrived. In the model each
 //! invalidation puts its promise on whatever travels last on a connection at that moment, a push
 //! or a reply; where nothing travels, nothing is known there, and the promise holds at once.
 //!

@@ -11,11 +11,11 @@ pub(crate) struct Link {
     pub(crate) up: Vec<Request>,
     /// Replies and pushes on their way to the process.
     pub(crate) down: Vec<Message>,
-    /// What the server would tell this connection of.
+    /// Keys that the server tracks for this connection.
     pub(crate) tracked: Keys,
     /// The group's generation as the process knows it.
     pub(crate) generation: Slot,
-    /// What the pushes that have arrived promise: no value older than this.
+    /// The oldest value that the arrived pushes allow.
     pub(crate) floor: Version,
 }
 
@@ -84,7 +84,7 @@ pub(crate) enum Body {
     /// `true` if the lease is the caller's: to the one who listens, or to the one who renews.
     Holds(Id, bool),
     Renewed(Id, bool),
-    /// What an invalidation asked for.
+    /// The request of an invalidation.
     Variants([bool; 2], bool),
     /// The process's invalidation is done.
     Invalidated,
@@ -125,7 +125,7 @@ impl Link {
         self.down.push(Message { body, floor: 0 });
     }
 
-    /// What is on its way is lost, and the server has forgotten whom to tell.
+    /// Messages on their way are lost, and so is the server's tracking table.
     pub(crate) fn cut(&mut self) {
         self.up.clear();
         self.down.clear();

@@ -12,7 +12,7 @@ use crate::world::World;
 #[derive(Debug)]
 pub struct Model {
     pub(crate) scope: Scope,
-    /// What has happened anywhere. Kept apart from the worlds, where it would tell alike ones
+    /// Events of all worlds. Kept apart from the worlds, where they would separate equal ones
     /// apart.
     reached: AtomicU32,
 }

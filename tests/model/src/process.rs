@@ -6,7 +6,7 @@ use crate::server::{Entry, Key, Nonce, Variant};
 use crate::trap::Trap;
 use crate::world::{Id, Version, World, at};
 
-/// What one process holds in common for all its connections.
+/// State that one process shares among its connections.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Process {
     pub(crate) alive: bool,
@@ -17,14 +17,14 @@ pub(crate) struct Process {
     /// Its links: the steady one comes first.
     pub(crate) first: Id,
     pub(crate) links: Id,
-    /// Who leads the flight that takes joiners.
+    /// Leader of the flight that takes joiners.
     pub(crate) flight: Option<Id>,
     /// The copy in the near tier.
     pub(crate) near: Option<Entry>,
     /// The stamp that a copy must have to be served.
     pub(crate) current: Option<Nonce>,
     pub(crate) invalidation: Option<Invalidation>,
-    /// What its own invalidations have promised.
+    /// The oldest value that its own invalidations allow.
     pub(crate) floor: Version,
 }
 
@@ -37,7 +37,7 @@ pub(crate) struct Invalidation {
     pub(crate) answered: bool,
 }
 
-/// What is invalidated.
+/// Target of an invalidation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reach {
     /// The call.
@@ -121,7 +121,7 @@ impl World {
         }
     }
 
-    /// The server has been told: now this process forgets, and the invalidation returns.
+    /// The server has replied: now this process drops its copies, and the invalidation returns.
     pub(crate) fn return_invalidation(&mut self, scope: &Scope, process: Id) {
         self.forget_own(scope, process);
         if let Some(invalidation) = self.processes[at(process)].invalidation.take() {
@@ -130,7 +130,7 @@ impl World {
         }
     }
 
-    /// What the process has invalidated itself, it does not go on believing until the push comes.
+    /// Drops what the process has invalidated itself, before the push arrives.
     pub(crate) fn forget_own(&mut self, scope: &Scope, process: Id) {
         let Some(invalidation) = self.processes[at(process)].invalidation else {
             return;

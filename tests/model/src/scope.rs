@@ -14,7 +14,7 @@ pub struct Scope {
     pub removals: u8,
     /// Invalidations of the function.
     pub changes: u8,
-    /// Renewals of a lease that are told to those who watch it. (Leases are renewed in any case.)
+    /// Renewals of a lease that are pushed to those who watch it. (Leases are renewed in any case.)
     pub renewals: u8,
     /// Waiters that lose their patience.
     pub impatience: u8,
@@ -39,7 +39,7 @@ pub struct Scope {
     pub failures: u8,
     /// `true` if the lease is asked for without a look.
     pub claims_first: bool,
-    /// What is built wrong.
+    /// The trap that is built in.
     pub trap: Option<Trap>,
 }
 
@@ -80,7 +80,7 @@ impl Scope {
         Self { changes, ..self }
     }
 
-    /// With so many renewals that are told.
+    /// With so many renewals that are pushed.
     #[must_use]
     pub fn renewals(self, renewals: u8) -> Self {
         Self { renewals, ..self }

@@ -11,7 +11,7 @@ const NOBODY: Id = Id::MAX;
 /// A generation, and with one group the stamp too.
 pub(crate) type Nonce = u8;
 
-/// What Redis holds of the one call.
+/// State of the one call in Redis.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Server {
     pub(crate) entries: [Option<Entry>; 2],
@@ -61,7 +61,7 @@ impl Key {
 }
 
 impl Lease {
-    /// What a failed refresh leaves: nobody computes for this generation.
+    /// Pause after a failed refresh: nobody computes for this generation.
     pub(crate) fn pause(stamp: Nonce) -> Self {
         let token = NOBODY;
         Self { token, stamp }

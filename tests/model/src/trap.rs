@@ -15,9 +15,9 @@ pub enum Trap {
     StampedAfterwards,
     /// Entries are served whatever their stamp.
     StampIgnored,
-    /// What has been read is kept although a push has come meanwhile.
+    /// A value that was read is kept although a push has arrived meanwhile.
     KeptUnguarded,
-    /// A generation is believed although a push or a disconnection has overtaken its reply.
+    /// A generation is kept although a push or a disconnection has overtaken its reply.
     FetchUnguarded,
     /// Tracking is on with `NOLOOP`: silence about keys evicted while a command of ours runs.
     NoLoop,
@@ -27,7 +27,7 @@ pub enum Trap {
     OwnCopiesForgotten,
     /// An invalidation reaches the process's own copies but not its flights.
     OwnFlightsForgotten,
-    /// After a disconnection everything is believed that was before.
+    /// After a disconnection everything is kept.
     ReconnectedUnchanged,
     /// A flight takes joiners after its call or its group was invalidated.
     InvalidatedJoined,
@@ -41,7 +41,7 @@ pub enum Trap {
     EntryFirst,
     /// The claim does not look at the entry again.
     LookedOnce,
-    /// The claim does not read the lease that it has taken, so that nothing is told of it.
+    /// The claim does not read the lease that it has taken, so that no push about it arrives.
     LeaseUnread,
     /// A waiter begins to listen only once it sleeps.
     DeafUntilAsleep,
@@ -61,7 +61,7 @@ pub enum Trap {
     StandInUnchecked,
     /// A flight in which such a value stands in takes joiners until its pause is stored.
     StandInOpen,
-    /// A registry that was lost is believed as soon as one has announced its variant again.
+    /// A registry that was lost is trusted as soon as one process has announced its variant again.
     RestorationTrusted,
     /// Random ids are those of a forked process, which has made the same before.
     IdsRepeated,

@@ -8,7 +8,7 @@ use crate::server::{Keys, Server, Variant};
 /// The number of a process, a link or a caller.
 pub type Id = u8;
 
-/// What the function would return: it grows with each change of its source.
+/// Return value of the function: it grows with each change of its source.
 pub(crate) type Version = u8;
 
 pub(crate) fn at(id: Id) -> usize {
@@ -18,7 +18,7 @@ pub(crate) fn at(id: Id) -> usize {
 /// Everything there is at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct World {
-    /// What a computation that begins now would return.
+    /// Return value of a computation that begins now.
     pub(crate) source: Version,
     pub(crate) server: Server,
     pub(crate) links: Vec<Link>,
@@ -29,7 +29,7 @@ pub struct World {
     pub(crate) stale: bool,
     /// G3 is broken: a lease was granted for what is stored.
     pub(crate) again: bool,
-    /// What the action being done is about, as bits; the model takes them out again.
+    /// Subject of the current action, as bits; the model takes them out again.
     pub(crate) events: u32,
 }
 

@@ -14,7 +14,7 @@ impl Users {
     }
 }
 
-// Both are called: nothing but their attributes is told of.
+// Both are called: only their attributes are reported.
 async fn both() -> (u64, Vec<u64>) {
     (user(1).await, Users.all())
 }

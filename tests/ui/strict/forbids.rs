@@ -86,7 +86,7 @@ pub async fn held(_id: u64, _held: Arc<u64>) -> Vec<u64> {
     Vec::new()
 }
 
-/// What is private is called from here alone.
+/// Private functions are called from here alone.
 #[must_use]
 pub fn calls() -> u64 {
     private(1) + private_sum((1, 2))

@@ -1,4 +1,4 @@
-/// Kinds of refusal in serde's own words (`serde::de::Error`).
+/// Kinds of errors in the words of serde (`serde::de::Error`).
 const KINDS: [&str; 8] = [
     "invalid type",
     "invalid value",
@@ -10,8 +10,8 @@ const KINDS: [&str; 8] = [
     "i128 is not supported",
 ];
 
-/// The reason of a `Deserialize` for its refusal, without anything of the value: a field's name, or
-/// a kind and what was expected in place of it. `None` for words that serde has not written.
+/// Returns the reason of a failed `Deserialize` without any part of the value: a field's name, or
+/// the kind of error and the expected type. `None` for messages that serde has not written.
 pub(super) fn reason(text: &str) -> Option<String> {
     let text = text.split(" at line ").next()?;
     for kind in ["missing field", "duplicate field"] {
@@ -25,7 +25,7 @@ pub(super) fn reason(text: &str) -> Option<String> {
         }
     }
     let kind = KINDS.into_iter().find(|kind| text.starts_with(kind))?;
-    // What was found may be quoted before the last comma; what was expected is the type's.
+    // The text before the last comma may quote the value; the text after it describes the type.
     let expected = text
         .rsplit_once(", expected ")
         .map(|(_, expected)| expected);

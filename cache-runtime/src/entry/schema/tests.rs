@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::*;
 
-/// Types of one name, which only their fields tell apart.
+/// Types of the same name that differ only in their fields.
 macro_rules! shapes {
     ($($name:ident { $($item:item)+ })+) => {
         $(#[allow(dead_code)] mod $name {
@@ -117,7 +117,7 @@ fn the_names_of_types_and_the_order_of_readings_are_frozen() {
     assert_eq!(traced::<variants::User>(), 5414516746944484266);
 }
 
-/// Counts the values that it is given.
+/// Number of values that conversions have received.
 static GIVEN: AtomicUsize = AtomicUsize::new(0);
 
 #[derive(Deserialize)]
@@ -209,7 +209,7 @@ fn no_code_of_the_users_is_run_on_a_made_up_value() {
     assert_eq!(GIVEN.load(Ordering::SeqCst), 0);
 }
 
-/// Takes nothing for a value.
+/// A type that panics on an empty text.
 struct Picky;
 
 impl<'de> Deserialize<'de> for Picky {

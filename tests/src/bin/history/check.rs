@@ -7,7 +7,7 @@ use crate::disturbance::{Disturbance, Hearing, Span};
 use crate::record::{Kind, Record};
 use crate::registers::COUNT;
 
-/// What one process has recorded, from its start to its end.
+/// Records of one process, from its start to its end.
 pub(crate) struct Process {
     pub(crate) slot: usize,
     pub(crate) records: Vec<Record>,
@@ -37,7 +37,7 @@ pub(crate) struct Violation {
     floor: Option<Floor>,
 }
 
-/// What was checked.
+/// Result of the check.
 #[derive(Default)]
 pub(crate) struct Verdict {
     pub(crate) counts: BTreeMap<Kind, u64>,
@@ -128,7 +128,7 @@ fn spans(records: &[Record], kind: Kind) -> Vec<Span> {
 fn floors(process: usize, hearing: &Hearing, told: &[Told]) -> Vec<Floor> {
     let floor = |told: &Told| {
         let due = match told.process == process {
-            // Whether or not the server could be told (G7).
+            // Even if the server could not be reached (G7).
             true => told.record.end,
             false => hearing.of(told.delivered?),
         };

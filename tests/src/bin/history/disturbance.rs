@@ -13,8 +13,8 @@ const TRAVEL: u64 = nanos(Duration::from_millis(200));
 pub(crate) const FOUND_OUT: Duration = Duration::from_millis(2_300);
 
 /// How long at most, whatever the network does: by then either a heartbeat is answered, and
-/// before it all pushes have come, or the connection is given up and nothing it has told is
-/// believed. The rest is for a busy machine.
+/// before it all pushes have come, or the connection is given up and nothing it has pushed is
+/// used. The rest is for a busy machine.
 const DEAF: u64 = nanos(Duration::from_millis(3_500));
 
 /// When a process has come back to the server for certain, after the last thing in its way: the
@@ -38,7 +38,7 @@ pub(crate) struct Span {
     pub(crate) end: u64,
 }
 
-/// What was in one process's way.
+/// A disturbance of one process.
 pub(crate) struct Hearing {
     /// Of any kind, sorted.
     disturbed: Vec<Span>,
@@ -70,7 +70,7 @@ impl Hearing {
         near.iter().all(|span| span.end + TRAVEL < now)
     }
 
-    /// When the process has told the server what it could not tell before, if it still runs.
+    /// Time at which the process has delivered its outbox, if it still runs.
     pub(crate) fn recovered(&self, since: u64) -> u64 {
         let calm = |calm: u64, span: &Span| match span.begin < calm + RECOVERED {
             true => calm.max(span.end),

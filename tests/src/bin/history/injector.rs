@@ -38,7 +38,7 @@ pub(crate) struct Injector {
     proxies: bool,
 }
 
-/// What stands among replies and makes no frame: it can't be taken for somebody's answer.
+/// Bytes among replies that are no frame, so that no caller takes them for its reply.
 const GARBAGE: [&[u8]; 5] = [
     b"\xff\xfe\x00",
     b"$-7x\r\n",
@@ -88,7 +88,7 @@ impl Injector {
         });
     }
 
-    /// Notes when the machine is in the way, until told to stop.
+    /// Records when the machine is too busy, until it is stopped.
     pub(crate) fn feel_the_pulse(&self) {
         let mut line = None;
         let mut port = 0;
@@ -287,7 +287,7 @@ fn connect(port: u16) -> Option<redis::Connection> {
     Some(connection)
 }
 
-/// What befalls a primary with its replica.
+/// Faults of a primary with its replica.
 fn disturb_pair(pair: &mut Pair) -> (&'static str, Duration) {
     let what = match fastrand::u8(..9) {
         0..3 => {
@@ -331,7 +331,7 @@ fn another_database() -> Option<String> {
 /// The slots of a cluster.
 const SLOTS: u16 = 16_384;
 
-/// What befalls a cluster, and how long until all have found out.
+/// Faults of a cluster, and the time until every process has noticed.
 fn disturb_cluster(cluster: &mut Cluster) -> (&'static str, Duration) {
     let place = fastrand::choice(cluster.primaries()).expect("there are three");
     match fastrand::u8(..10) {
@@ -368,7 +368,7 @@ fn disturb_cluster(cluster: &mut Cluster) -> (&'static str, Duration) {
     }
 }
 
-/// What befalls a server that sentinels watch over.
+/// Faults of a server behind sentinels.
 fn disturb_watched(sentinels: &Sentinels) -> (&'static str, Duration) {
     let primary = sentinels.primary();
     let what = match fastrand::u8(..5) {

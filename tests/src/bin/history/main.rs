@@ -30,7 +30,7 @@ use servers::Servers;
 
 const USAGE: &str = "history [--minutes N | --seconds N] [--processes N] [--seed N] [--on server|cluster|sentinels]";
 
-/// Violations told at most.
+/// Largest number of violations that are printed.
 const TOLD: usize = 3;
 
 /// After the last fault, all must work as before.

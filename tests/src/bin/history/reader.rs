@@ -216,7 +216,7 @@ fn multiply(records: &std::path::Path) {
     }
 }
 
-/// What a fork does: it reads, and ends.
+/// Body of a fork: it reads, and ends.
 fn read_alone(records: PathBuf) -> ! {
     IS_FORK.store(true, Ordering::Relaxed);
     let log = Log::to(&records);
@@ -344,7 +344,7 @@ fn reach(register: u8) -> std::ops::Range<u8> {
     }
 }
 
-/// Returns `true` if it was told to the server.
+/// Returns `true` if it was delivered to the server.
 async fn tell(kind: Kind, register: u8) -> bool {
     let name = match register {
         ..BRIEF => "near",

@@ -1,4 +1,4 @@
-//! What a process has done, and when: on the clock that all processes of a machine share.
+//! Actions of a process with their times, on the clock that all processes of a machine share.
 
 use std::fs::File;
 use std::io::Write;
@@ -68,7 +68,7 @@ pub(crate) struct Record {
     pub(crate) ok: bool,
     pub(crate) begin: u64,
     pub(crate) end: u64,
-    /// What was read; or the source's version when an invalidation began.
+    /// The value that was read; or the source's version when an invalidation began.
     pub(crate) version: u64,
 }
 
