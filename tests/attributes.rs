@@ -241,7 +241,7 @@ impl Tracked {
 
 #[test]
 #[expect(deprecated, reason = "nothing of it is lost by that")]
-fn a_function_that_asks_for_its_caller_is_told_of_it() {
+fn a_function_that_asks_for_its_caller_is_reported_it() {
     let (line, column) = (line!(), 21);
     let (first, again) = (tracked(1, (0, 0)), tracked(1, (0, 0)));
     assert_eq!(

@@ -87,13 +87,13 @@ enum Stage {
     Leased,
 }
 
-struct Bed {
+struct Fixture {
     server: Server,
     here: Cache,
     there: Cache,
 }
 
-impl Bed {
+impl Fixture {
     fn new() -> Self {
         let server = Server::start();
         let (here, there) = (
@@ -209,31 +209,36 @@ impl Bed {
 /// The source and what computes are shared: one after the other.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_dropped_at_any_await_leaves_nobody_waiting_and_nothing_behind() {
-    let bed = Bed::new();
-    let cache = &bed.here;
+    let fixture = Fixture::new();
+    let cache = &fixture.here;
     for stage in [Stage::Cold, Stage::Stored, Stage::Flying, Stage::Leased] {
-        bed.drop_everywhere("by hand", stage, || {
-            cache.get_or_compute("hand:1", POLICY, compute)
-        })
-        .await;
-        bed.drop_everywhere("annotated", stage, || annotated(cache, 1))
+        fixture
+            .drop_everywhere("by hand", stage, || {
+                cache.get_or_compute("hand:1", POLICY, compute)
+            })
+            .await;
+        fixture
+            .drop_everywhere("annotated", stage, || annotated(cache, 1))
             .await;
     }
-    bed.drop_everywhere("fallible", Stage::Cold, || fallible(cache, 1))
+    fixture
+        .drop_everywhere("fallible", Stage::Cold, || fallible(cache, 1))
         .await;
-    bed.drop_everywhere("failing", Stage::Cold, || fallible(cache, 0))
+    fixture
+        .drop_everywhere("failing", Stage::Cold, || fallible(cache, 0))
         .await;
-    bed.drop_everywhere("refresh", Stage::Stored, || {
-        annotated_entry(cache, 1).refresh()
-    })
-    .await;
-    invalidations_dropped_at_any_await(&bed).await;
+    fixture
+        .drop_everywhere("refresh", Stage::Stored, || {
+            annotated_entry(cache, 1).refresh()
+        })
+        .await;
+    invalidations_dropped_at_any_await(&fixture).await;
 }
 
 /// Granted to nobody, it would be in everybody's way for an hour.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_dropped_while_it_claims_leaves_no_lease() {
-    let bed = Bed::new();
+    let fixture = Fixture::new();
     let hour = Duration::from_secs(3_600);
     let policy = POLICY.lease(hour).lease_wait(hour);
     // The others count what computes.
@@ -243,7 +248,7 @@ async fn a_call_dropped_while_it_claims_leaves_no_lease() {
     }
     // Over the connection at home and over the steady one.
     let home = |key: &str, polls| {
-        let (cache, key) = (bed.here.clone(), key.to_owned());
+        let (cache, key) = (fixture.here.clone(), key.to_owned());
         async move {
             let call = cache.get_or_compute(&key, policy, one);
             polled(call, polls).await.is_some()
@@ -260,7 +265,7 @@ async fn a_call_dropped_while_it_claims_leaves_no_lease() {
         let (first, second) = (format!("home:{polls}"), format!("steady:{polls}"));
         let ended = [home(&first, polls).await, steady(&second, polls)];
         for key in [&first, &second] {
-            let calls = bed.there.get_or_compute(key, policy, one);
+            let calls = fixture.there.get_or_compute(key, policy, one);
             let call = tokio::time::timeout(PATIENCE, calls).await;
             assert!(call.is_ok(), "{key} is held by nobody after {polls} polls");
         }
@@ -273,8 +278,8 @@ async fn a_call_dropped_while_it_claims_leaves_no_lease() {
 
 /// An invalidation that was dropped promises nothing; the next one that returns holds, whatever
 /// state the dropped one has left.
-async fn invalidations_dropped_at_any_await(bed: &Bed) {
-    let (cache, key) = (&bed.here, "hand:1");
+async fn invalidations_dropped_at_any_await(fixture: &Fixture) {
+    let (cache, key) = (&fixture.here, "hand:1");
     let read = || cache.get_or_compute(key, POLICY, compute);
     for how in ["remove", "function", "keys", "everything", "purge", "put"] {
         let invalidate = || async {
@@ -306,18 +311,18 @@ async fn invalidations_dropped_at_any_await(bed: &Bed) {
             assert_eq!(read().await, SOURCE.load(Ordering::SeqCst), "{what}");
             let flying = tokio::time::timeout(PATIENCE, flying).await;
             flying.expect("it ends").expect("no panic");
-            let _ = bed.there.invalidate_all().await.expect("it works");
+            let _ = fixture.there.invalidate_all().await.expect("it works");
             if let Some(ended) = ended {
                 ended.expect("it works");
                 break;
             }
             assert!(polls + 1 < MANY, "{how} never ends");
         }
-        bed.is_whole_after(how).await;
+        fixture.is_whole_after(how).await;
     }
 }
 
-impl Bed {
+impl Fixture {
     async fn is_whole_after(&self, how: &str) {
         self.begin(Stage::Cold).await;
         self.is_whole(how).await;
@@ -328,7 +333,7 @@ impl Bed {
 /// The flight of a call whose leader is dropped is led by one of those who wait.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn followers_of_a_call_dropped_at_any_await_share_one_computation() {
-    let bed = Bed::new();
+    let fixture = Fixture::new();
     let runs = Arc::new(AtomicUsize::new(0));
     for polls in 1..MANY {
         let key = format!("led:{polls}");
@@ -337,8 +342,8 @@ async fn followers_of_a_call_dropped_at_any_await_share_one_computation() {
             tokio::time::sleep(Duration::from_millis(5)).await;
             polls
         };
-        let led = polled(bed.here.get_or_compute(&key, POLICY, count), polls);
-        let follow = || bed.here.get_or_compute(&key, POLICY, count);
+        let led = polled(fixture.here.get_or_compute(&key, POLICY, count), polls);
+        let follow = || fixture.here.get_or_compute(&key, POLICY, count);
         let all = async { tokio::join!(led, follow(), follow(), follow()) };
         let (led, one, two, three) = tokio::time::timeout(PATIENCE, all)
             .await

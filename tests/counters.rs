@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use recached::{Cache, FunctionStats, Policy, cached};
-use recached_tests::{Bed, on_both_stores};
+use recached_tests::{Fixture, on_both_stores};
 
 on_both_stores! {
     each_call_is_counted_once_under_load
@@ -127,10 +127,14 @@ fn answered(stats: &FunctionStats) -> u64 {
 
 const NAMES: [&str; 6] = ["short", "far", "stale", "plain", "rare", "hand"];
 
-async fn each_call_is_counted_once_under_load(bed: Bed) {
+async fn each_call_is_counted_once_under_load(fixture: Fixture) {
     let made: Arc<[AtomicU64; 6]> = Arc::default();
     let tasks = (0..TASKS).map(|task| {
-        let cache = if task % 2 == 0 { &bed.one } else { &bed.two };
+        let cache = if task % 2 == 0 {
+            &fixture.one
+        } else {
+            &fixture.two
+        };
         let (cache, made) = (cache.clone(), Arc::clone(&made));
         tokio::spawn(async move {
             for _ in 0..CALLS {
@@ -144,7 +148,7 @@ async fn each_call_is_counted_once_under_load(bed: Bed) {
     for task in tasks.collect::<Vec<_>>() {
         task.await.expect("no panic");
     }
-    let caches = bed.caches();
+    let caches = fixture.caches();
     for (name, made) in NAMES.iter().zip(&*made) {
         let name = match *name {
             "hand" => "hand".to_owned(),
@@ -167,9 +171,9 @@ async fn each_call_is_counted_once_under_load(bed: Bed) {
     }
 }
 
-async fn what_is_done_by_hand_is_counted_under_its_name(bed: Bed) {
+async fn what_is_done_by_hand_is_counted_under_its_name(fixture: Fixture) {
     const MINUTE: Policy = Policy::new(Duration::from_secs(60));
-    let cache = &bed.one;
+    let cache = &fixture.one;
     let stats = || cache.stats().function("by_hand");
     assert_eq!(cache.get::<u32>("by_hand:1").await.expect("it works"), None);
     assert_eq!((stats().misses, stats().computations), (1, 0));

@@ -219,7 +219,7 @@ fn what_one_has_read_is_not_served_for_ever_after_it_has_ended() {
 }
 
 #[test]
-fn changes_are_heard_of_whichever_connection_was_lost() {
+fn changes_are_received_whichever_connection_was_lost() {
     let (server, ours, other) = pair();
     let source = Source::default();
     let busy = Busy::start();

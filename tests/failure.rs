@@ -31,7 +31,7 @@ on_server_and_cluster! {
         a_key_of_another_type_in_redis_costs_no_result
         a_value_that_cannot_be_written_is_returned_and_counted
         without_pushes_waiters_poll_and_invalidations_hold
-        a_wrong_password_costs_no_result_and_is_told_without_it
+        a_wrong_password_costs_no_result_and_is_reported_without_it
         an_entry_that_cannot_be_read_is_replaced_once_in_the_fleet
         an_expired_entry_is_computed_once_though_its_end_is_pushed_to_all
     ]
@@ -363,7 +363,7 @@ async fn without_pushes_waiters_poll_and_invalidations_hold(backend: Backend) {
     assert_eq!(one.stats().total.errors + two.stats().total.errors, 0);
 }
 
-async fn a_wrong_password_costs_no_result_and_is_told_without_it(backend: Backend) {
+async fn a_wrong_password_costs_no_result_and_is_reported_without_it(backend: Backend) {
     let url = backend.url().replace("://", "://ada:hunter2@");
     let cache = cache_by_default(&url, &backend.namespace);
     until("the refusal is known", || async {
@@ -381,7 +381,7 @@ async fn a_wrong_password_costs_no_result_and_is_told_without_it(backend: Backen
 }
 
 #[tokio::test]
-async fn what_a_server_quotes_of_a_command_is_not_told() {
+async fn what_a_server_quotes_of_a_command_is_not_reported() {
     let server = Server::start_with("rename-command GET \"\"\n");
     let told = Arc::<std::sync::Mutex<Vec<String>>>::default();
     let keep = Arc::clone(&told);

@@ -213,7 +213,7 @@ async fn spawns_itself(cache: &Cache) {
 }
 
 #[tokio::test]
-async fn a_call_from_a_task_that_its_own_computation_awaits_waits_once_and_is_told() {
+async fn a_call_from_a_task_that_its_own_computation_awaits_waits_once_and_is_reported() {
     let (tell, told) = std::sync::mpsc::channel();
     let observer = move |event: &recached::Event| drop(tell.send(event.to_string()));
     let builder = Cache::builder().in_process().namespace("spawns");

@@ -325,7 +325,7 @@ impl<T: Send + Sync> Repository<T> {
 }
 
 #[tokio::test]
-async fn methods_are_told_apart_by_what_the_user_says_and_by_their_types() {
+async fn methods_are_distinguished_by_what_the_user_says_and_by_their_types() {
     let (a, b) = (Repository::<u8>::of("a"), Repository::<u8>::of("b"));
     let other = Repository::<u16>::of("a");
     for repository in [&a, &b, &a] {
@@ -596,7 +596,7 @@ macro_rules! written_by_a_macro {
 written_by_a_macro! { of_macro_one 1 of_macro_two 2 }
 
 #[tokio::test]
-async fn two_functions_that_a_macro_writes_in_one_place_are_told_apart() {
+async fn two_functions_that_a_macro_writes_in_one_place_are_distinguished() {
     for _ in 0..2 {
         assert_eq!(of_macro_one::of_macro().await, 1);
         assert_eq!(of_macro_two::of_macro().await, 2);

@@ -26,7 +26,7 @@ fn holds(on: &str, seconds: &str) {
 }
 
 #[test]
-fn no_read_is_older_than_an_invalidation_it_must_have_heard_of() {
+fn no_read_is_older_than_an_invalidation_it_must_have_received() {
     holds("server", "12");
 }
 

@@ -15,10 +15,10 @@ on_server_and_cluster! {
     "current_thread"
     shared [
         without_pushes_nobody_joins_what_was_begun_before
-        a_holder_hears_of_its_invalidation_elsewhere_from_the_beginning
-        a_holder_hears_of_its_invalidation_after_it_has_renewed_its_lease
+        a_holder_receives_its_invalidation_elsewhere_from_the_beginning
+        a_holder_receives_its_invalidation_after_it_has_renewed_its_lease
         without_pushes_nobody_joins_a_waiter_of_an_old_generation
-        who_computes_after_waiting_in_vain_hears_of_the_invalidation_of_its_call
+        who_computes_after_waiting_in_vain_receives_the_invalidation_of_its_call
         who_joined_after_a_change_is_given_nothing_old_by_a_failure
         who_comes_while_it_is_computed_joins_and_asks_nobody
     ]
@@ -106,7 +106,7 @@ async fn joined_no_more(cache: &Cache, key: &str, policy: Policy) {
     .await;
 }
 
-async fn a_holder_hears_of_its_invalidation_elsewhere_from_the_beginning(backend: Backend) {
+async fn a_holder_receives_its_invalidation_elsewhere_from_the_beginning(backend: Backend) {
     let one = backend.cache();
     let two = backend.cache();
     // No renewal comes to tell of it.
@@ -118,7 +118,7 @@ async fn a_holder_hears_of_its_invalidation_elsewhere_from_the_beginning(backend
     slow.abort();
 }
 
-async fn a_holder_hears_of_its_invalidation_after_it_has_renewed_its_lease(backend: Backend) {
+async fn a_holder_receives_its_invalidation_after_it_has_renewed_its_lease(backend: Backend) {
     let one = backend.cache();
     let two = backend.cache();
     let policy = MINUTE
@@ -234,7 +234,7 @@ async fn nobody_joins_over_one_connection_what_the_other_was_cut_off_from() {
     assert_eq!(late.await.expect("no panic"), 2);
 }
 
-async fn who_computes_after_waiting_in_vain_hears_of_the_invalidation_of_its_call(
+async fn who_computes_after_waiting_in_vain_receives_the_invalidation_of_its_call(
     backend: Backend,
 ) {
     let (holder, one, two) = (backend.cache(), backend.cache(), backend.cache());

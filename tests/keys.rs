@@ -171,7 +171,7 @@ proptest! {
     }
 
     #[test]
-    fn a_placeholder_that_may_be_anything_is_told_apart(a in value(), b in value()) {
+    fn a_placeholder_that_may_be_anything_is_distinguished(a in value(), b in value()) {
         let key = |value: &Value| {
             let mut list = Arguments::new("m::f");
             list.text("x:");

@@ -223,7 +223,7 @@ impl Prices for Market {
 }
 
 #[tokio::test]
-async fn methods_of_a_trait_are_told_apart_by_type_and_are_invalidated_by_name() {
+async fn methods_of_a_trait_are_distinguished_by_type_and_are_invalidated_by_name() {
     let shop = Shop::of("a");
     for _ in 0..2 {
         assert_eq!((shop.price(1), Market.price(1), shop.price(2)), (1, 2, 2));

@@ -332,12 +332,12 @@ async fn a_lost_connection_a_flush_and_a_hung_server_empty_it(backend: Backend) 
 }
 
 #[test]
-fn copies_go_with_the_runtime_that_heard_of_their_changes() {
+fn copies_go_with_the_runtime_that_received_their_changes() {
     gone_with_its_runtime(&Backend::server());
 }
 
 #[test]
-fn copies_go_with_the_runtime_that_heard_of_their_changes_on_a_cluster() {
+fn copies_go_with_the_runtime_that_received_their_changes_on_a_cluster() {
     gone_with_its_runtime(&Backend::own_cluster());
 }
 
@@ -584,7 +584,7 @@ async fn a_function_that_misses_asks_for_leases_at_once_until_it_hits() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_copy_that_a_claim_has_found_hears_of_changes_as_any_other() {
+async fn a_copy_that_a_claim_has_found_receives_changes_as_any_other() {
     let server = Server::start();
     let [one, two] = [(); 2].map(|()| cache_on(&server.url(), "found"));
     until("both are there", || async {

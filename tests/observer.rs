@@ -5,7 +5,9 @@ use std::sync::{Arc, LazyLock, OnceLock, mpsc};
 use std::time::{Duration, Instant};
 
 use recached::{Builder, Cache, Event, Policy, cached};
-use recached_tests::{Backend, PATIENCE, Server, Told, block_on, on_server_and_cluster, until};
+use recached_tests::{
+    Backend, PATIENCE, ReceivedEvents, Server, block_on, on_server_and_cluster, until,
+};
 
 const MINUTE: Policy = Policy::new(Duration::from_secs(60));
 
@@ -16,7 +18,7 @@ mod multi_thread {
         "multi_thread"
         shared []
         own [
-            an_outage_is_told_once_and_so_are_its_end_and_what_waited_for_it
+            an_outage_is_reported_once_and_so_are_its_end_and_what_waited_for_it
         ]
     }
 }
@@ -24,12 +26,12 @@ mod multi_thread {
 on_server_and_cluster! {
     "current_thread"
     shared [
-        a_server_without_pushes_is_told_once
-        a_function_whose_values_cannot_be_stored_is_told_once
+        a_server_without_pushes_is_reported_once
+        a_function_whose_values_cannot_be_stored_is_reported_once
     ]
     own [
-        a_server_that_was_never_there_is_told_once
-        a_full_server_is_told_once_for_each_function_and_so_is_its_recovery
+        a_server_that_was_never_there_is_reported_once
+        a_full_server_is_reported_once_for_each_function_and_so_is_its_recovery
     ]
 }
 
@@ -46,8 +48,10 @@ async fn call(cache: &Cache) -> u32 {
         .await
 }
 
-async fn an_outage_is_told_once_and_so_are_its_end_and_what_waited_for_it(mut backend: Backend) {
-    let told = Told::default();
+async fn an_outage_is_reported_once_and_so_are_its_end_and_what_waited_for_it(
+    mut backend: Backend,
+) {
+    let told = ReceivedEvents::default();
     let cache = told.by(on(&backend.url(), &backend.namespace));
     until("the server is there", || async {
         told.count("Reconnected") == 1
@@ -80,9 +84,9 @@ async fn an_outage_is_told_once_and_so_are_its_end_and_what_waited_for_it(mut ba
     assert_eq!(told.count("FunctionDegraded"), 0, "{:?}", told.all());
 }
 
-async fn a_server_that_was_never_there_is_told_once(mut backend: Backend) {
+async fn a_server_that_was_never_there_is_reported_once(mut backend: Backend) {
     backend.kill();
-    let told = Told::default();
+    let told = ReceivedEvents::default();
     let cache = told.by(on(&backend.url(), &backend.namespace));
     until("it is told", || async { told.count("Disconnected") > 0 }).await;
     for _ in 0..50 {
@@ -93,9 +97,9 @@ async fn a_server_that_was_never_there_is_told_once(mut backend: Backend) {
     assert!(away.contains("not reachable"), "{away}");
 }
 
-async fn a_server_without_pushes_is_told_once(backend: Backend) {
+async fn a_server_without_pushes_is_reported_once(backend: Backend) {
     let url = backend.without_pushes();
-    let told = Told::default();
+    let told = ReceivedEvents::default();
     let cache = told.by(on(&backend.url(), &backend.namespace).redis(url));
     for _ in 0..20 {
         call(&cache).await;
@@ -112,8 +116,8 @@ impl serde::Serialize for Unwritable {
     }
 }
 
-async fn a_function_whose_values_cannot_be_stored_is_told_once(backend: Backend) {
-    let told = Told::default();
+async fn a_function_whose_values_cannot_be_stored_is_reported_once(backend: Backend) {
+    let told = ReceivedEvents::default();
     let cache = told.by(on(&backend.url(), &backend.namespace));
     for _ in 0..20 {
         cache
@@ -126,8 +130,8 @@ async fn a_function_whose_values_cannot_be_stored_is_told_once(backend: Backend)
     assert!(degraded[0].contains("`odd`"), "{degraded:?}");
 }
 
-async fn a_full_server_is_told_once_for_each_function_and_so_is_its_recovery(backend: Backend) {
-    let told = Told::default();
+async fn a_full_server_is_reported_once_for_each_function_and_so_is_its_recovery(backend: Backend) {
+    let told = ReceivedEvents::default();
     let cache = told.by(on(&backend.url(), &backend.namespace));
     until("the server is there", || async {
         told.count("Reconnected") == 1
@@ -167,8 +171,8 @@ async fn counts(cache: &Cache) -> usize {
 }
 
 #[tokio::test]
-async fn a_name_that_is_taken_is_told_once() {
-    let told = Told::default();
+async fn a_name_that_is_taken_is_reported_once() {
+    let told = ReceivedEvents::default();
     let cache = told.by(Cache::builder().in_process().namespace("observer"));
     for _ in 0..3 {
         assert_eq!((twice::one(&cache).await, twice::two(&cache).await), (1, 2));

@@ -33,7 +33,7 @@ on_server_and_cluster! {
     "current_thread"
     shared []
     own [
-        a_full_server_can_still_be_told
+        a_full_server_still_takes_invalidations
     ]
 }
 
@@ -205,7 +205,7 @@ async fn many_invalidations_are_delivered_in_a_few_round_trips() {
     );
 }
 
-async fn a_full_server_can_still_be_told(backend: Backend) {
+async fn a_full_server_still_takes_invalidations(backend: Backend) {
     let (here, there) = (backend.cache(), backend.cache());
     let source = AtomicU64::new(1);
     assert_eq!(read(&here, &source).await, 1);

@@ -18,9 +18,9 @@ on_server_and_cluster! {
         what_is_turned_off_is_invalidated_all_the_same
         a_shorter_ttl_holds_for_what_is_stored_and_a_longer_one_for_what_comes
         who_has_waited_since_before_it_was_off_keeps_nothing_beside_redis
-        the_fleet_is_told_and_lists_who_has_set_what
+        the_fleet_is_notified_and_lists_who_has_set_what
         what_cannot_be_set_is_an_error_that_says_why
-        without_pushes_the_fleet_is_told_with_a_heartbeat
+        without_pushes_the_fleet_is_notified_with_a_heartbeat
     ]
     own []
 }
@@ -263,7 +263,7 @@ async fn a_setting_holds_by_hand_too() {
     assert!(cache.ttl("hand:2").await.expect("it works") <= Some(MINUTE));
 }
 
-async fn the_fleet_is_told_and_lists_who_has_set_what(backend: Backend) {
+async fn the_fleet_is_notified_and_lists_who_has_set_what(backend: Backend) {
     let [one, two] = [(); 2].map(|()| backend.cache());
     let _alone = ALONE.lock().await;
     for cache in [&one, &two] {
@@ -291,7 +291,7 @@ async fn the_fleet_is_told_and_lists_who_has_set_what(backend: Backend) {
         shown,
         [
             "shop.*: ttl = 60s, for the fleet, by ada (no function of that name has been called here)",
-            "*.shop.*: off, for the fleet, by ada (settings.shop.price)",
+            "*.shop.*: off, for the fleet, by ada (overrides.shop.price)",
         ]
     );
     assert_eq!(list[1].setting, Override::Enabled(false));
@@ -350,7 +350,7 @@ async fn what_cannot_be_set_is_an_error_that_says_why(backend: Backend) {
     assert!(settings.list().is_empty());
 }
 
-async fn without_pushes_the_fleet_is_told_with_a_heartbeat(backend: Backend) {
+async fn without_pushes_the_fleet_is_notified_with_a_heartbeat(backend: Backend) {
     let url = backend.without_pushes();
     let [one, two] = [(); 2].map(|()| cache_on(&url, &backend.namespace));
     one.overrides()

@@ -34,7 +34,7 @@ async fn everywhere(turn: &str, wanted: &[&str]) {
 }
 
 #[tokio::test]
-async fn a_fork_computes_and_is_told_of_and_its_parent_goes_on() {
+async fn a_fork_computes_and_is_reported_and_its_parent_goes_on() {
     everywhere("fork", &["the child computes", "the parent goes on"]).await;
 }
 

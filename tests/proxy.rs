@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 const MINUTE: Policy = Policy::new(Duration::from_secs(60));
 
 /// A cache behind a proxy, with the deadlines that users have, and one beside it.
-struct Bed {
+struct Fixture {
     here: Cache,
     there: Cache,
     proxy: Proxy,
@@ -20,7 +20,7 @@ struct Bed {
     source: AtomicU64,
 }
 
-impl Bed {
+impl Fixture {
     async fn new() -> Self {
         let server = Server::start();
         let proxy = Proxy::to(server.port());
@@ -29,15 +29,15 @@ impl Bed {
             .namespace("proxy")
             .build()
             .expect("the url is good");
-        let bed = Self {
+        let fixture = Self {
             here,
             there: cache_on(&server.url(), "proxy"),
             proxy,
             _server: server,
             source: AtomicU64::new(1),
         };
-        bed.recovers().await;
-        bed
+        fixture.recovers().await;
+        fixture
     }
 
     async fn read(&self) -> u64 {
@@ -74,7 +74,7 @@ impl Bed {
 
     /// Invalidations by another process take effect here after some seconds at most, and
     /// does not come back.
-    async fn hears_of_a_change(&self) {
+    async fn receives_a_change(&self) {
         let new = self.source.fetch_add(1, Ordering::SeqCst) + 1;
         let _ = self.there.remove("value:1").await.expect("it works there");
         let changed = Instant::now();
@@ -125,29 +125,29 @@ impl Bed {
         self.is_kept().await;
         self.proxy.set(fault);
         let median = self.calls(40).await;
-        self.hears_of_a_change().await;
+        self.receives_a_change().await;
         self.invalidates().await;
         self.proxy.set(Fault::None);
         self.recovers().await;
         self.invalidates().await;
-        self.hears_of_a_change().await;
+        self.receives_a_change().await;
         median
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_network_is_waited_for_within_the_deadline() {
-    let bed = Bed::new().await;
+    let fixture = Fixture::new().await;
     let ms = Duration::from_millis;
-    bed.survives(Fault::Slow(ms(5), ms(5))).await;
+    fixture.survives(Fault::Slow(ms(5), ms(5))).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_network_slower_than_the_deadline_costs_some_calls_a_deadline() {
-    let bed = Bed::new().await;
+    let fixture = Fixture::new().await;
     let ms = Duration::from_millis;
     for fault in [Fault::Slow(ms(200), ms(0)), Fault::Slow(ms(0), ms(200))] {
-        let median = bed.survives(fault).await;
+        let median = fixture.survives(fault).await;
         assert!(median < ms(30), "{fault:?}: {median:?}");
     }
 }
@@ -228,10 +228,10 @@ async fn a_push_that_comes_before_a_reply_makes_it_old() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_half_open_connection_costs_one_deadline_and_empties_the_near_tier() {
-    let bed = Bed::new().await;
-    let entries = || bed.here.stats().near.entries;
+    let fixture = Fixture::new().await;
+    let entries = || fixture.here.stats().near.entries;
     assert!(entries() > 0);
-    bed.proxy.set(Fault::HalfOpen);
+    fixture.proxy.set(Fault::HalfOpen);
     // Nobody calls: the heartbeat alone finds out.
     let begun = Instant::now();
     until("it is emptied", || async { entries() == 0 }).await;
@@ -240,26 +240,27 @@ async fn a_half_open_connection_costs_one_deadline_and_empties_the_near_tier() {
         "{:?}",
         begun.elapsed()
     );
-    bed.proxy.set(Fault::None);
-    bed.recovers().await;
-    let median = bed.survives(Fault::HalfOpen).await;
+    fixture.proxy.set(Fault::None);
+    fixture.recovers().await;
+    let median = fixture.survives(Fault::HalfOpen).await;
     assert!(median < Duration::from_millis(30), "{median:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bytes_kept_back_for_a_while_cost_one_deadline() {
-    let bed = Bed::new().await;
-    let median = bed.survives(Fault::Held).await;
+    let fixture = Fixture::new().await;
+    let median = fixture.survives(Fault::Held).await;
     assert!(median < Duration::from_millis(30), "{median:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fill_that_the_network_has_kept_back_does_not_land() {
-    let bed = Bed::new().await;
+    let fixture = Fixture::new().await;
     for how in ["remove", "function", "keys", "everything"] {
         let (begun, leave) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let late = tokio::spawn({
-            let (here, begun, leave) = (bed.here.clone(), Arc::clone(&begun), Arc::clone(&leave));
+            let (here, begun, leave) =
+                (fixture.here.clone(), Arc::clone(&begun), Arc::clone(&leave));
             async move {
                 let compute = || async {
                     begun.notify_one();
@@ -271,25 +272,39 @@ async fn a_fill_that_the_network_has_kept_back_does_not_land() {
             }
         });
         begun.notified().await;
-        bed.proxy.set(Fault::Held);
+        fixture.proxy.set(Fault::Held);
         leave.notify_one();
         // The fill is on its way, and its deadline over.
         assert_eq!(late.await.expect("no panic"), "old");
         match how {
-            "remove" => drop(bed.there.remove("late:1").await.expect("it works")),
-            "function" => drop(bed.there.invalidate("late").await.expect("it works")),
-            "keys" => drop(bed.there.invalidate_keys("late:*").await.expect("it works")),
-            _ => drop(bed.there.invalidate_all().await.expect("it works")),
+            "remove" => drop(fixture.there.remove("late:1").await.expect("it works")),
+            "function" => drop(fixture.there.invalidate("late").await.expect("it works")),
+            "keys" => drop(
+                fixture
+                    .there
+                    .invalidate_keys("late:*")
+                    .await
+                    .expect("it works"),
+            ),
+            _ => drop(fixture.there.invalidate_all().await.expect("it works")),
         }
-        bed.proxy.set(Fault::None);
-        bed.recovers().await;
+        fixture.proxy.set(Fault::None);
+        fixture.recovers().await;
         assert_eq!(
-            bed.there.get::<String>("late:1").await.expect("it works"),
+            fixture
+                .there
+                .get::<String>("late:1")
+                .await
+                .expect("it works"),
             None,
             "{how}"
         );
         assert_eq!(
-            bed.here.get::<String>("late:1").await.expect("it works"),
+            fixture
+                .here
+                .get::<String>("late:1")
+                .await
+                .expect("it works"),
             None,
             "{how}"
         );
@@ -298,44 +313,53 @@ async fn a_fill_that_the_network_has_kept_back_does_not_land() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_put_that_the_network_has_kept_back_undoes_no_invalidation() {
-    let bed = Bed::new().await;
+    let fixture = Fixture::new().await;
     // The generations are known then: the first exchange of the next one changes something.
-    bed.here.put("put:1", MINUTE, 1u32).await.expect("it works");
-    bed.here.get::<u32>("put:1").await.expect("it works");
-    bed.proxy.set(Fault::Held);
-    let late = bed.here.put("put:1", MINUTE, 2u32).await;
+    fixture
+        .here
+        .put("put:1", MINUTE, 1u32)
+        .await
+        .expect("it works");
+    fixture.here.get::<u32>("put:1").await.expect("it works");
+    fixture.proxy.set(Fault::Held);
+    let late = fixture.here.put("put:1", MINUTE, 2u32).await;
     late.expect("the call is invalidated in its place, once redis is back");
     assert_eq!(
-        bed.there.remove("put:1").await.expect("it works").entries,
+        fixture
+            .there
+            .remove("put:1")
+            .await
+            .expect("it works")
+            .entries,
         1
     );
-    bed.proxy.set(Fault::None);
-    bed.recovers().await;
-    for cache in [&bed.there, &bed.here] {
+    fixture.proxy.set(Fault::None);
+    fixture.recovers().await;
+    for cache in [&fixture.there, &fixture.here] {
         assert_eq!(cache.get::<u32>("put:1").await.expect("it works"), None);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reply_cut_anywhere_costs_no_result() {
-    let bed = Bed::new().await;
+    let fixture = Fixture::new().await;
     for after in (0..64).chain((64..512).step_by(16)) {
-        bed.proxy.set(Fault::Cut(after));
-        bed.calls(3).await;
-        bed.proxy.set(Fault::None);
+        fixture.proxy.set(Fault::Cut(after));
+        fixture.calls(3).await;
+        fixture.proxy.set(Fault::None);
     }
-    bed.recovers().await;
-    bed.survives(Fault::Cut(100)).await;
+    fixture.recovers().await;
+    fixture.survives(Fault::Cut(100)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_cut_under_many_calls_cost_none_its_result() {
-    let bed = Bed::new().await;
+    let fixture = Fixture::new().await;
     let computed = Arc::new(AtomicUsize::new(0));
     for round in 0..20 {
         let calls: Vec<_> = (0..50)
             .map(|id| {
-                let (here, computed) = (bed.here.clone(), Arc::clone(&computed));
+                let (here, computed) = (fixture.here.clone(), Arc::clone(&computed));
                 tokio::spawn(async move {
                     let key = format!("many:{round}:{}", id % 10);
                     let compute = || async {
@@ -348,73 +372,74 @@ async fn connections_cut_under_many_calls_cost_none_its_result() {
                 })
             })
             .collect();
-        bed.proxy.cut();
+        fixture.proxy.cut();
         for call in calls {
             let call = tokio::time::timeout(PATIENCE, call).await;
             call.expect("it ends").expect("it has its own value");
         }
     }
     assert!(computed.load(Ordering::SeqCst) >= 200);
-    bed.recovers().await;
-    bed.hears_of_a_change().await;
+    fixture.recovers().await;
+    fixture.receives_a_change().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refused_connection_costs_no_result() {
-    let bed = Bed::new().await;
-    bed.is_kept().await;
-    bed.proxy.set(Fault::Refused);
-    bed.proxy.cut();
-    until("it is known", || async { !reaches(&bed.here).await }).await;
-    let median = bed.calls(40).await;
+    let fixture = Fixture::new().await;
+    fixture.is_kept().await;
+    fixture.proxy.set(Fault::Refused);
+    fixture.proxy.cut();
+    until("it is known", || async { !reaches(&fixture.here).await }).await;
+    let median = fixture.calls(40).await;
     assert!(median < Duration::from_millis(20), "{median:?}");
-    bed.hears_of_a_change().await;
-    bed.proxy.set(Fault::None);
-    bed.recovers().await;
-    bed.hears_of_a_change().await;
+    fixture.receives_a_change().await;
+    fixture.proxy.set(Fault::None);
+    fixture.recovers().await;
+    fixture.receives_a_change().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_without_resp3_keeps_everything_but_the_near_tier() {
-    let bed = Bed::new().await;
-    bed.proxy.set(Fault::NoHello);
-    bed.proxy.cut();
+    let fixture = Fixture::new().await;
+    fixture.proxy.set(Fault::NoHello);
+    fixture.proxy.cut();
     until("the near cache is disabled", || async {
-        bed.read().await;
-        bed.here.stats().near.disabled_reason.is_some()
+        fixture.read().await;
+        fixture.here.stats().near.disabled_reason.is_some()
     })
     .await;
-    bed.read().await;
-    assert_eq!(bed.here.stats().near.entries, 0);
-    let hits = || bed.here.stats().total.redis_hits;
+    fixture.read().await;
+    assert_eq!(fixture.here.stats().near.entries, 0);
+    let hits = || fixture.here.stats().total.redis_hits;
     until("Redis serves hits", || async {
         let before = hits();
-        bed.read().await;
+        fixture.read().await;
         hits() > before
     })
     .await;
-    bed.calls(20).await;
+    fixture.calls(20).await;
     // Nothing is pushed, so nothing is waited for.
     for how in ["remove", "function", "keys", "everything"] {
-        let new = bed.source.fetch_add(1, Ordering::SeqCst) + 1;
+        let new = fixture.source.fetch_add(1, Ordering::SeqCst) + 1;
         match how {
-            "remove" => drop(bed.there.remove("value:1").await.expect("it works")),
-            "function" => drop(bed.there.invalidate("value").await.expect("it works")),
+            "remove" => drop(fixture.there.remove("value:1").await.expect("it works")),
+            "function" => drop(fixture.there.invalidate("value").await.expect("it works")),
             "keys" => drop(
-                bed.there
+                fixture
+                    .there
                     .invalidate_keys("value:*")
                     .await
                     .expect("it works"),
             ),
-            _ => drop(bed.there.invalidate_all().await.expect("it works")),
+            _ => drop(fixture.there.invalidate_all().await.expect("it works")),
         }
-        assert_eq!(bed.read().await, new, "{how}");
+        assert_eq!(fixture.read().await, new, "{how}");
     }
-    bed.invalidates().await;
-    bed.proxy.set(Fault::None);
-    bed.proxy.cut();
-    bed.recovers().await;
-    assert_eq!(bed.here.stats().near.disabled_reason, None);
+    fixture.invalidates().await;
+    fixture.proxy.set(Fault::None);
+    fixture.proxy.cut();
+    fixture.recovers().await;
+    assert_eq!(fixture.here.stats().near.disabled_reason, None);
 }
 
 /// Bytes that break the protocol, that announce more than ever comes, that nest.
@@ -444,18 +469,18 @@ const GARBAGE: &[&[u8]] = &[
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn garbage_among_the_replies_costs_no_result_and_does_not_last() {
-    let bed = Bed::new().await;
+    let fixture = Fixture::new().await;
     for garbage in GARBAGE {
         for after in [0, 5, 40] {
-            bed.is_kept().await;
-            bed.proxy.set(Fault::Garbage(after, garbage));
-            let calls = bed.calls(10);
+            fixture.is_kept().await;
+            fixture.proxy.set(Fault::Garbage(after, garbage));
+            let calls = fixture.calls(10);
             let calls = tokio::time::timeout(PATIENCE, calls).await;
             calls.unwrap_or_else(|_| panic!("a call hangs on {garbage:?}"));
             // What it has left behind on connections that live must be noticed.
-            bed.proxy.set(Fault::None);
-            bed.recovers().await;
+            fixture.proxy.set(Fault::None);
+            fixture.recovers().await;
         }
-        bed.hears_of_a_change().await;
+        fixture.receives_a_change().await;
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use recached::{Cache, Policy, cached};
-use recached_tests::{Bed, on_both_stores, until};
+use recached_tests::{Fixture, on_both_stores, until};
 use tokio::sync::Semaphore;
 
 on_both_stores! {
@@ -119,85 +119,93 @@ async fn grown_old<F: Future<Output = Answer>>(cache: &Cache, call: impl Fn() ->
     .await;
 }
 
-async fn an_old_value_is_served_while_one_of_the_fleet_computes_the_new_one(bed: Bed) {
+async fn an_old_value_is_served_while_one_of_the_fleet_computes_the_new_one(fixture: Fixture) {
     let source = Source::new(1);
     let call = |cache: &Cache| revalidated(cache.clone(), Arc::clone(&source), 1);
-    assert_eq!(call(&bed.one).await, Ok(1));
+    assert_eq!(call(&fixture.one).await, Ok(1));
     source.set(2);
     source.shut();
-    grown_old(&bed.one, || call(&bed.one)).await;
+    grown_old(&fixture.one, || call(&fixture.one)).await;
     until("it is computed anew", || async { source.begun() == 2 }).await;
     let calls: Vec<_> = (0..100)
-        .map(|id| tokio::spawn(call([&bed.one, &bed.two][id % 2])))
+        .map(|id| tokio::spawn(call([&fixture.one, &fixture.two][id % 2])))
         .collect();
     for served in calls {
         assert_eq!(served.await.expect("no panic"), Ok(1));
     }
     assert_eq!(source.begun(), 2);
     source.open();
-    for cache in [&bed.one, &bed.two] {
+    for cache in [&fixture.one, &fixture.two] {
         until("the new one is there", || async {
             call(cache).await == Ok(2)
         })
         .await;
     }
     assert_eq!(
-        bed.one.stats().total.errors + bed.two.stats().total.errors,
+        fixture.one.stats().total.errors + fixture.two.stats().total.errors,
         0
     );
 }
 
-async fn a_refresh_begun_before_an_invalidation_never_lands(bed: Bed) {
+async fn a_refresh_begun_before_an_invalidation_never_lands(fixture: Fixture) {
     for (id, how) in [(1, "call"), (2, "function"), (3, "keys"), (4, "all")] {
         let source = Source::new(1);
         let call = |cache: &Cache| revalidated(cache.clone(), Arc::clone(&source), id);
-        assert_eq!(call(&bed.one).await, Ok(1));
+        assert_eq!(call(&fixture.one).await, Ok(1));
         source.set(2);
         source.shut();
-        grown_old(&bed.one, || call(&bed.one)).await;
+        grown_old(&fixture.one, || call(&fixture.one)).await;
         until("it is computed anew", || async { source.begun() == 2 }).await;
         source.set(3);
-        let entry = revalidated_entry(bed.two.clone(), Arc::clone(&source), id);
+        let entry = revalidated_entry(fixture.two.clone(), Arc::clone(&source), id);
         match how {
             "call" => entry.invalidate().await.map(drop),
-            "function" => bed.two.invalidate("revalidated").await.map(drop),
-            "keys" => bed.two.invalidate_keys("*revalidated:*").await.map(drop),
-            _ => bed.two.invalidate_all().await.map(drop),
+            "function" => fixture.two.invalidate("revalidated").await.map(drop),
+            "keys" => fixture
+                .two
+                .invalidate_keys("*revalidated:*")
+                .await
+                .map(drop),
+            _ => fixture.two.invalidate_all().await.map(drop),
         }
         .expect("the store works");
         source.open();
         // Here at once, there as soon as the push arrives.
-        assert_eq!(call(&bed.two).await, Ok(3), "{how}");
-        until("it is told", || async { call(&bed.one).await == Ok(3) }).await;
+        assert_eq!(call(&fixture.two).await, Ok(3), "{how}");
+        until("it is told", || async { call(&fixture.one).await == Ok(3) }).await;
         until("both have ended", || async { source.ended() >= 3 }).await;
         for _ in 0..20 {
-            assert_eq!(call(&bed.one).await, Ok(3), "{how}");
-            assert_eq!(call(&bed.two).await, Ok(3), "{how}");
+            assert_eq!(call(&fixture.one).await, Ok(3), "{how}");
+            assert_eq!(call(&fixture.two).await, Ok(3), "{how}");
         }
     }
 }
 
-async fn nothing_old_is_served_once_it_is_invalidated(bed: Bed) {
+async fn nothing_old_is_served_once_it_is_invalidated(fixture: Fixture) {
     let source = Source::new(1);
     let call = |cache: &Cache| revalidated(cache.clone(), Arc::clone(&source), 1);
     let failing = |cache: &Cache| rescued(cache.clone(), Arc::clone(&source), 1);
     assert_eq!(
-        (call(&bed.one).await, failing(&bed.one).await),
+        (call(&fixture.one).await, failing(&fixture.one).await),
         (Ok(1), Ok(1))
     );
     source.fail(true);
-    grown_old(&bed.one, || call(&bed.one)).await;
-    grown_old(&bed.one, || failing(&bed.one)).await;
-    let _ = bed.one.invalidate("re*").await.expect("the store works");
-    assert!(call(&bed.one).await.is_err() && failing(&bed.one).await.is_err());
+    grown_old(&fixture.one, || call(&fixture.one)).await;
+    grown_old(&fixture.one, || failing(&fixture.one)).await;
+    let _ = fixture
+        .one
+        .invalidate("re*")
+        .await
+        .expect("the store works");
+    assert!(call(&fixture.one).await.is_err() && failing(&fixture.one).await.is_err());
 }
 
-async fn a_refresh_that_fails_leaves_the_old_value(bed: Bed) {
+async fn a_refresh_that_fails_leaves_the_old_value(fixture: Fixture) {
     let source = Source::new(1);
-    let call = || revalidated(bed.one.clone(), Arc::clone(&source), 1);
+    let call = || revalidated(fixture.one.clone(), Arc::clone(&source), 1);
     assert_eq!(call().await, Ok(1));
     source.fail(true);
-    grown_old(&bed.one, call).await;
+    grown_old(&fixture.one, call).await;
     until("it has failed a few times", || async {
         assert_eq!(call().await, Ok(1));
         source.ended() >= 4
@@ -213,13 +221,13 @@ async fn windowed(cache: Cache, source: Arc<Source>, id: u64) -> Answer {
     source.ask().await
 }
 
-async fn nothing_is_served_past_its_windows(bed: Bed) {
+async fn nothing_is_served_past_its_windows(fixture: Fixture) {
     let source = Source::new(1);
-    let call = || windowed(bed.one.clone(), Arc::clone(&source), 1);
+    let call = || windowed(fixture.one.clone(), Arc::clone(&source), 1);
     assert_eq!(call().await, Ok(1));
     let begun = Instant::now();
     source.fail(true);
-    grown_old(&bed.one, call).await;
+    grown_old(&fixture.one, call).await;
     until("the windows have passed", || async {
         call().await.is_err()
     })
@@ -232,14 +240,14 @@ async fn rescued(cache: Cache, source: Arc<Source>, id: u64) -> Answer {
     source.ask().await
 }
 
-async fn an_old_value_stands_in_for_an_error(bed: Bed) {
+async fn an_old_value_stands_in_for_an_error(fixture: Fixture) {
     let source = Source::new(1);
     let call = |cache: &Cache| rescued(cache.clone(), Arc::clone(&source), 1);
-    assert_eq!(call(&bed.one).await, Ok(1));
+    assert_eq!(call(&fixture.one).await, Ok(1));
     source.fail(true);
-    grown_old(&bed.one, || call(&bed.one)).await;
+    grown_old(&fixture.one, || call(&fixture.one)).await;
     let calls: Vec<_> = (0..100)
-        .map(|id| tokio::spawn(call([&bed.one, &bed.two][id % 2])))
+        .map(|id| tokio::spawn(call([&fixture.one, &fixture.two][id % 2])))
         .collect();
     for served in calls {
         assert_eq!(served.await.expect("no panic"), Ok(1));
@@ -247,7 +255,7 @@ async fn an_old_value_stands_in_for_an_error(bed: Bed) {
     source.set(2);
     source.fail(false);
     // The old one stands in for errors only.
-    assert_eq!(call(&bed.one).await, Ok(2));
+    assert_eq!(call(&fixture.one).await, Ok(2));
 }
 
 #[cached(ttl = "100ms", jitter = 0.0, stale_if_error = "1h", retry_after = "0s", soft_timeout = "50ms", cache = cache, skip(cache, source))]
@@ -260,13 +268,13 @@ fn limited_plain(cache: Cache, source: Arc<Source>, id: u64) -> Answer {
     recached_tests::block_on(source.ask())
 }
 
-async fn an_old_value_stands_in_for_a_computation_that_takes_too_long(bed: Bed) {
+async fn an_old_value_stands_in_for_a_computation_that_takes_too_long(fixture: Fixture) {
     let source = Source::new(1);
-    let call = || limited(bed.one.clone(), Arc::clone(&source), 1);
+    let call = || limited(fixture.one.clone(), Arc::clone(&source), 1);
     assert_eq!(call().await, Ok(1));
     source.set(2);
     source.shut();
-    grown_old(&bed.one, call).await;
+    grown_old(&fixture.one, call).await;
     assert_eq!(source.begun(), 2);
     // It goes on beside its caller, and lands.
     source.open();
@@ -274,21 +282,21 @@ async fn an_old_value_stands_in_for_a_computation_that_takes_too_long(bed: Bed) 
 
     let source = Source::new(1);
     let call = || {
-        let (cache, source) = (bed.one.clone(), Arc::clone(&source));
+        let (cache, source) = (fixture.one.clone(), Arc::clone(&source));
         tokio::task::spawn_blocking(move || limited_plain(cache, source, 1))
     };
     let plain = || async { call().await.expect("no panic") };
     assert_eq!(plain().await, Ok(1));
     source.set(2);
     source.shut();
-    grown_old(&bed.one, plain).await;
+    grown_old(&fixture.one, plain).await;
     source.open();
     until("the new one is there", || async { plain().await == Ok(2) }).await;
 }
 
-async fn who_is_served_what_is_old_is_counted_once(bed: Bed) {
+async fn who_is_served_what_is_old_is_counted_once(fixture: Fixture) {
     let source = Source::new(1);
-    let call = || limited(bed.one.clone(), Arc::clone(&source), 1);
+    let call = || limited(fixture.one.clone(), Arc::clone(&source), 1);
     assert_eq!(call().await, Ok(1));
     source.fail(true);
     source.shut();
@@ -298,23 +306,23 @@ async fn who_is_served_what_is_old_is_counted_once(bed: Bed) {
     until("it has failed as well", || async { source.ended() == 2 }).await;
     // Whatever it still has to say.
     tokio::time::sleep(Duration::from_millis(100)).await;
-    let total = bed.one.stats().total;
+    let total = fixture.one.stats().total;
     assert_eq!((total.misses, total.stale_hits), (1, 1), "of two calls");
     // Beside the limit, too.
     assert_eq!(call().await, Ok(1));
-    let total = bed.one.stats().total;
+    let total = fixture.one.stats().total;
     assert_eq!((total.misses, total.stale_hits), (1, 2), "of three calls");
     source.fail(false);
     source.set(2);
     assert_eq!(call().await, Ok(2));
-    let total = bed.one.stats().total;
+    let total = fixture.one.stats().total;
     assert_eq!((total.misses, total.stale_hits), (2, 2), "of four calls");
 }
 
-async fn with_nothing_old_a_computation_takes_as_long_as_it_takes(bed: Bed) {
+async fn with_nothing_old_a_computation_takes_as_long_as_it_takes(fixture: Fixture) {
     let source = Source::new(1);
     source.shut();
-    let call = tokio::spawn(limited(bed.one.clone(), Arc::clone(&source), 1));
+    let call = tokio::spawn(limited(fixture.one.clone(), Arc::clone(&source), 1));
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(!call.is_finished());
     source.open();
@@ -327,30 +335,30 @@ async fn ahead(cache: Cache, source: Arc<Source>, id: u64) -> Answer {
     source.ask().await
 }
 
-async fn what_was_expensive_is_computed_anew_before_its_end(bed: Bed) {
+async fn what_was_expensive_is_computed_anew_before_its_end(fixture: Fixture) {
     let source = Source::new(1);
     let call = |cache: &Cache| ahead(cache.clone(), Arc::clone(&source), 1);
-    assert_eq!(call(&bed.one).await, Ok(1));
+    assert_eq!(call(&fixture.one).await, Ok(1));
     source.set(2);
     source.shut();
     // With such a factor it is due at once: still it is served, and it is not stale.
-    assert_eq!(call(&bed.one).await, Ok(1));
+    assert_eq!(call(&fixture.one).await, Ok(1));
     until("it is computed anew", || async {
-        call(&bed.one).await.expect("it is served");
+        call(&fixture.one).await.expect("it is served");
         source.begun() == 2
     })
     .await;
     let calls: Vec<_> = (0..100)
-        .map(|id| tokio::spawn(call([&bed.one, &bed.two][id % 2])))
+        .map(|id| tokio::spawn(call([&fixture.one, &fixture.two][id % 2])))
         .collect();
     for served in calls {
         assert_eq!(served.await.expect("no panic"), Ok(1));
     }
     assert_eq!(source.begun(), 2);
-    assert_eq!(bed.one.stats().total.stale_hits, 0);
+    assert_eq!(fixture.one.stats().total.stale_hits, 0);
     source.open();
     until("the new one is there", || async {
-        call(&bed.two).await == Ok(2)
+        call(&fixture.two).await == Ok(2)
     })
     .await;
 }
@@ -366,10 +374,10 @@ async fn rescued_remembered(cache: Cache, source: Arc<Source>, id: u64) -> Answe
     source.ask().await
 }
 
-async fn an_error_replaces_nothing_that_is_served_for_longer(bed: Bed) {
+async fn an_error_replaces_nothing_that_is_served_for_longer(fixture: Fixture) {
     let source = Source::new(1);
-    let ahead = || ahead_remembered(bed.one.clone(), Arc::clone(&source), 1);
-    let rescued = || rescued_remembered(bed.one.clone(), Arc::clone(&source), 1);
+    let ahead = || ahead_remembered(fixture.one.clone(), Arc::clone(&source), 1);
+    let rescued = || rescued_remembered(fixture.one.clone(), Arc::clone(&source), 1);
     assert_eq!((ahead().await, rescued().await), (Ok(1), Ok(1)));
     source.fail(true);
     until("both have failed a few times", || async {
@@ -379,11 +387,11 @@ async fn an_error_replaces_nothing_that_is_served_for_longer(bed: Bed) {
     .await;
 }
 
-async fn who_has_no_windows_is_served_nothing_past_its_ttl(bed: Bed) {
+async fn who_has_no_windows_is_served_nothing_past_its_ttl(fixture: Fixture) {
     let short = Policy::new(Duration::from_millis(100)).jitter(0.0);
     let hour = Duration::from_secs(3_600);
     for near in [true, false] {
-        let stored = bed
+        let stored = fixture
             .one
             .put("windows:1", short.stale_if_error(hour), 1u32)
             .await;
@@ -391,7 +399,7 @@ async fn who_has_no_windows_is_served_nothing_past_its_ttl(bed: Bed) {
         let call = |value: u32| {
             let policy = short.near(near);
             let compute = move || async move { value };
-            bed.two.get_or_compute("windows:1", policy, compute)
+            fixture.two.get_or_compute("windows:1", policy, compute)
         };
         assert!(call(2).await <= 2);
         tokio::time::sleep(Duration::from_millis(150)).await;
@@ -404,23 +412,23 @@ async fn remembered(cache: Cache, source: Arc<Source>, id: u64) -> Answer {
     source.ask().await
 }
 
-async fn an_error_is_stored_for_as_long_as_was_asked_for(bed: Bed) {
+async fn an_error_is_stored_for_as_long_as_was_asked_for(fixture: Fixture) {
     let source = Source::new(1);
     let call = |cache: &Cache| remembered(cache.clone(), Arc::clone(&source), 1);
     source.fail(true);
-    for cache in [&bed.one, &bed.two, &bed.one] {
+    for cache in [&fixture.one, &fixture.two, &fixture.one] {
         assert_eq!(call(cache).await, Err("down".to_owned()));
     }
     assert_eq!(source.begun(), 1);
     source.fail(false);
     until("the error has expired", || async {
-        call(&bed.one).await == Ok(1)
+        call(&fixture.one).await == Ok(1)
     })
     .await;
     source.fail(true);
     // The value has the function's own ttl.
     tokio::time::sleep(Duration::from_millis(600)).await;
-    assert_eq!(call(&bed.two).await, Ok(1));
+    assert_eq!(call(&fixture.two).await, Ok(1));
 }
 
 #[cached(ttl = "1h", err_ttl = "300ms", jitter = 0.0, stale_while_revalidate = "1h", stale_if_error = "1h", cache = cache, skip(cache, source))]
@@ -428,16 +436,16 @@ async fn windowed_error(cache: Cache, source: Arc<Source>, id: u64) -> Answer {
     source.ask().await
 }
 
-async fn an_error_is_served_past_its_ttl_to_nobody(bed: Bed) {
+async fn an_error_is_served_past_its_ttl_to_nobody(fixture: Fixture) {
     for id in 0..3 {
         let source = Source::new(1);
         let call = |cache: &Cache| windowed_error(cache.clone(), Arc::clone(&source), id);
         source.fail(true);
-        assert_eq!(call(&bed.one).await, Err("down".to_owned()));
+        assert_eq!(call(&fixture.one).await, Err("down".to_owned()));
         source.fail(false);
         tokio::time::sleep(Duration::from_millis(400)).await;
         assert_eq!(
-            call(&bed.two).await,
+            call(&fixture.two).await,
             Ok(1),
             "its windows are those of a value"
         );
@@ -449,11 +457,11 @@ async fn its_own(cache: Cache, source: Arc<Source>, id: u64) -> Answer {
     source.ask().await
 }
 
-async fn a_value_says_how_long_it_lives(bed: Bed) {
+async fn a_value_says_how_long_it_lives(fixture: Fixture) {
     let source = Source::new(0);
-    let call = || its_own(bed.one.clone(), Arc::clone(&source), 1);
+    let call = || its_own(fixture.one.clone(), Arc::clone(&source), 1);
     let left = || async {
-        let entry = its_own_entry(bed.one.clone(), Arc::clone(&source), 1);
+        let entry = its_own_entry(fixture.one.clone(), Arc::clone(&source), 1);
         entry.ttl().await.expect("the store works")
     };
     assert_eq!(call().await, Ok(0));
@@ -463,7 +471,7 @@ async fn a_value_says_how_long_it_lives(bed: Bed) {
     let minute = left().await.expect("it is stored");
     assert!(minute <= Duration::from_secs(30) && minute > Duration::from_secs(10));
     source.set(200);
-    its_own_entry(bed.one.clone(), Arc::clone(&source), 1)
+    its_own_entry(fixture.one.clone(), Arc::clone(&source), 1)
         .refresh()
         .await
         .expect("it works");
@@ -472,7 +480,7 @@ async fn a_value_says_how_long_it_lives(bed: Bed) {
     source.set(u64::MAX);
     assert_eq!(call().await, Ok(u64::MAX));
     assert!(left().await > Some(Duration::from_secs(3_600)));
-    assert_eq!(bed.one.stats().total.errors, 0);
+    assert_eq!(fixture.one.stats().total.errors, 0);
 }
 
 #[cached(ttl = "300ms", jitter = 0.0, stale_while_revalidate = "1h", cache = cache, skip(cache, source))]
@@ -480,10 +488,10 @@ fn revalidated_plain(cache: Cache, source: Arc<Source>, id: u64) -> Answer {
     recached_tests::block_on(source.ask())
 }
 
-async fn plain_functions_are_refreshed_on_another_thread(bed: Bed) {
+async fn plain_functions_are_refreshed_on_another_thread(fixture: Fixture) {
     let source = Source::new(1);
     let call = || {
-        let (cache, source) = (bed.one.clone(), Arc::clone(&source));
+        let (cache, source) = (fixture.one.clone(), Arc::clone(&source));
         // From a thread with no runtime.
         let (send, receive) = tokio::sync::oneshot::channel();
         std::thread::spawn(move || send.send(revalidated_plain(cache, source, 1)));
@@ -492,7 +500,7 @@ async fn plain_functions_are_refreshed_on_another_thread(bed: Bed) {
     assert_eq!(call().await, Ok(1));
     source.set(2);
     source.shut();
-    grown_old(&bed.one, call).await;
+    grown_old(&fixture.one, call).await;
     until("it is computed anew", || async { source.begun() == 2 }).await;
     for _ in 0..20 {
         assert_eq!(call().await, Ok(1));
@@ -502,7 +510,7 @@ async fn plain_functions_are_refreshed_on_another_thread(bed: Bed) {
     until("the new one is there", || async { call().await == Ok(2) }).await;
 }
 
-async fn by_hand_one_caller_computes_and_the_others_are_served_the_old_value(bed: Bed) {
+async fn by_hand_one_caller_computes_and_the_others_are_served_the_old_value(fixture: Fixture) {
     const POLICY: Policy = Policy::new(Duration::from_millis(200))
         .jitter(0.0)
         .stale_while_revalidate(Duration::from_secs(3_600));
@@ -514,13 +522,13 @@ async fn by_hand_one_caller_computes_and_the_others_are_served_the_old_value(bed
             cache.try_get_or_compute("hand:1", POLICY, compute).await
         }
     };
-    assert_eq!(call(&bed.one).await, Ok(1));
+    assert_eq!(call(&fixture.one).await, Ok(1));
     source.set(2);
     source.shut();
     // One of them computes, and waits at the gate.
     let mut calls = Vec::new();
     until("one computes anew", || {
-        calls.push(tokio::spawn(call(&bed.one)));
+        calls.push(tokio::spawn(call(&fixture.one)));
         async {
             tokio::time::sleep(Duration::from_millis(10)).await;
             source.begun() == 2
@@ -528,7 +536,7 @@ async fn by_hand_one_caller_computes_and_the_others_are_served_the_old_value(bed
     })
     .await;
     for id in 0..20 {
-        assert_eq!(call([&bed.one, &bed.two][id % 2]).await, Ok(1));
+        assert_eq!(call([&fixture.one, &fixture.two][id % 2]).await, Ok(1));
     }
     source.open();
     let mut new = 0;
@@ -633,7 +641,7 @@ async fn answer(call: impl Future<Output = Answer> + Send + 'static) -> Option<A
     tokio::spawn(call).await.ok()
 }
 
-async fn after_a_failed_refresh_the_origin_is_left_alone_by_the_whole_fleet(bed: Bed) {
+async fn after_a_failed_refresh_the_origin_is_left_alone_by_the_whole_fleet(fixture: Fixture) {
     let calls: Calls = calls!(long);
     for (id, how) in [
         (1, Failing::Error),
@@ -643,17 +651,17 @@ async fn after_a_failed_refresh_the_origin_is_left_alone_by_the_whole_fleet(bed:
         for (place, call) in calls.iter().enumerate() {
             let origin = Failable::new();
             let what = format!("{how:?} of {place}");
-            assert_eq!(call(bed.one.clone(), origin.clone(), id).await, Ok(1));
+            assert_eq!(call(fixture.one.clone(), origin.clone(), id).await, Ok(1));
             origin.fails(how);
             until("it is refreshed, and that fails", || async {
-                answer(call(bed.one.clone(), origin.clone(), id)).await;
+                answer(call(fixture.one.clone(), origin.clone(), id)).await;
                 origin.begun() >= 2
             })
             .await;
             // Whatever the failed one still has to say.
             until("the pause has begun", || async {
                 let before = origin.begun();
-                for cache in [&bed.one, &bed.two, &bed.one, &bed.two] {
+                for cache in [&fixture.one, &fixture.two, &fixture.one, &fixture.two] {
                     answer(call(cache.clone(), origin.clone(), id)).await;
                 }
                 origin.begun() == before
@@ -662,7 +670,7 @@ async fn after_a_failed_refresh_the_origin_is_left_alone_by_the_whole_fleet(bed:
             let attempts = origin.begun();
             assert!(attempts <= 6, "{what}: {attempts}");
             for round in 0..100 {
-                let cache = [&bed.one, &bed.two][round % 2].clone();
+                let cache = [&fixture.one, &fixture.two][round % 2].clone();
                 assert_eq!(call(cache, origin.clone(), id).await, Ok(1), "{what}");
             }
             assert_eq!(origin.begun(), attempts, "{what}");
@@ -670,55 +678,55 @@ async fn after_a_failed_refresh_the_origin_is_left_alone_by_the_whole_fleet(bed:
     }
 }
 
-async fn a_pause_ends_and_the_origin_is_tried_again(bed: Bed) {
+async fn a_pause_ends_and_the_origin_is_tried_again(fixture: Fixture) {
     let calls: Calls = calls!(brief);
     for (place, call) in calls.iter().enumerate() {
         let origin = Failable::new();
-        assert_eq!(call(bed.one.clone(), origin.clone(), 1).await, Ok(1));
+        assert_eq!(call(fixture.one.clone(), origin.clone(), 1).await, Ok(1));
         origin.fails(Failing::Error);
         until("it has failed a few times", || async {
-            let served = call(bed.one.clone(), origin.clone(), 1).await;
+            let served = call(fixture.one.clone(), origin.clone(), 1).await;
             assert_eq!(served, Ok(1), "{place}");
             origin.begun() >= 4
         })
         .await;
         origin.fails(Failing::No);
         until("the new one is there", || async {
-            call(bed.two.clone(), origin.clone(), 1).await != Ok(1)
+            call(fixture.two.clone(), origin.clone(), 1).await != Ok(1)
         })
         .await;
     }
 }
 
-async fn an_invalidation_ends_a_pause(bed: Bed) {
+async fn an_invalidation_ends_a_pause(fixture: Fixture) {
     let calls: Calls = calls!(long);
     for (id, how) in [(1, "call"), (2, "function"), (3, "keys"), (4, "all")] {
         let call = calls[1];
         let origin = Failable::new();
-        assert_eq!(call(bed.one.clone(), origin.clone(), id).await, Ok(1));
+        assert_eq!(call(fixture.one.clone(), origin.clone(), id).await, Ok(1));
         origin.fails(Failing::Error);
         until("it is paused", || async {
-            let served = call(bed.one.clone(), origin.clone(), id).await;
+            let served = call(fixture.one.clone(), origin.clone(), id).await;
             assert_eq!(served, Ok(1));
             origin.begun() >= 2
         })
         .await;
         origin.fails(Failing::No);
-        assert_eq!(call(bed.two.clone(), origin.clone(), id).await, Ok(1));
-        let entry = long::rescued_entry(bed.two.clone(), origin.clone(), id);
+        assert_eq!(call(fixture.two.clone(), origin.clone(), id).await, Ok(1));
+        let entry = long::rescued_entry(fixture.two.clone(), origin.clone(), id);
         let report = match how {
             "call" => entry.invalidate().await,
-            "function" => bed.two.invalidate("rescued").await,
-            "keys" => bed.two.invalidate_keys("*rescued:*").await,
-            _ => bed.two.invalidate_all().await,
+            "function" => fixture.two.invalidate("rescued").await,
+            "keys" => fixture.two.invalidate_keys("*rescued:*").await,
+            _ => fixture.two.invalidate_all().await,
         };
         let _ = report.expect("the store works");
-        let anew = call(bed.two.clone(), origin.clone(), id).await;
+        let anew = call(fixture.two.clone(), origin.clone(), id).await;
         assert!(anew > Ok(1), "{how}: {anew:?}");
     }
 }
 
-async fn a_pause_keeps_nobody_waiting_who_has_nothing_to_be_served(bed: Bed) {
+async fn a_pause_keeps_nobody_waiting_who_has_nothing_to_be_served(fixture: Fixture) {
     let policy = Policy::new(Duration::from_millis(100)).jitter(0.0);
     let hour = Duration::from_secs(3_600);
     let call = |cache: &Cache, policy: Policy, answer: Result<u32, ()>| {
@@ -729,21 +737,25 @@ async fn a_pause_keeps_nobody_waiting_who_has_nothing_to_be_served(bed: Bed) {
         }
     };
     let patient = policy.stale_if_error(hour).retry_after(hour);
-    assert_eq!(call(&bed.one, patient, Ok(1)).await, Ok(1));
-    let before = bed.one.stats().total.stale_hits;
+    assert_eq!(call(&fixture.one, patient, Ok(1)).await, Ok(1));
+    let before = fixture.one.stats().total.stale_hits;
     until("it stands in", || async {
-        assert_eq!(call(&bed.one, patient, Err(())).await, Ok(1));
-        bed.one.stats().total.stale_hits > before
+        assert_eq!(call(&fixture.one, patient, Err(())).await, Ok(1));
+        fixture.one.stats().total.stale_hits > before
     })
     .await;
-    assert_eq!(call(&bed.two, patient, Ok(2)).await, Ok(1), "it is paused");
+    assert_eq!(
+        call(&fixture.two, patient, Ok(2)).await,
+        Ok(1),
+        "it is paused"
+    );
     // One without windows has nothing to be served, and computes at once.
     let begun = Instant::now();
-    assert_eq!(call(&bed.two, policy, Ok(3)).await, Ok(3));
+    assert_eq!(call(&fixture.two, policy, Ok(3)).await, Ok(3));
     assert!(begun.elapsed() < Duration::from_secs(5));
 }
 
-async fn a_window_of_any_length_makes_nothing_fresh_for_longer(bed: Bed) {
+async fn a_window_of_any_length_makes_nothing_fresh_for_longer(fixture: Fixture) {
     let day = Duration::from_secs(24 * 3_600);
     for (id, window) in [day * 49, day * 50, day * 365, day * 3_650, Duration::MAX]
         .into_iter()
@@ -757,7 +769,7 @@ async fn a_window_of_any_length_makes_nothing_fresh_for_longer(bed: Bed) {
         ] {
             let key = format!("{kind}:{id}");
             let call = |answer: Result<u32, ()>| {
-                let (cache, key) = (bed.two.clone(), key.clone());
+                let (cache, key) = (fixture.two.clone(), key.clone());
                 async move {
                     let compute = move || async move { answer };
                     cache.try_get_or_compute(&key, policy, compute).await
@@ -765,14 +777,14 @@ async fn a_window_of_any_length_makes_nothing_fresh_for_longer(bed: Bed) {
             };
             assert_eq!(call(Ok(1)).await, Ok(1));
             tokio::time::sleep(Duration::from_millis(200)).await;
-            let before = bed.two.stats().total.stale_hits;
+            let before = fixture.two.stats().total.stale_hits;
             assert_eq!(
                 call(Err(())).await,
                 Ok(1),
                 "{kind} {window:?}: it is served"
             );
             assert_eq!(
-                bed.two.stats().total.stale_hits,
+                fixture.two.stats().total.stale_hits,
                 before + 1,
                 "{kind} {window:?}"
             );
@@ -785,12 +797,12 @@ async fn a_window_of_any_length_makes_nothing_fresh_for_longer(bed: Bed) {
     }
     let endless = Policy::new(Duration::MAX).stale_if_error(Duration::MAX);
     for _ in 0..2 {
-        let value = bed
+        let value = fixture
             .one
             .get_or_compute("endless:1", endless, || async { 7u32 });
         assert_eq!(value.await, 7);
     }
-    assert_eq!(bed.one.stats().function("endless").computations, 1);
+    assert_eq!(fixture.one.stats().function("endless").computations, 1);
 }
 
 #[cached(ttl = "200ms", jitter = 0.0, stale_while_revalidate = "1h", retry_after = "1h", cache = cache, skip(cache, origin))]
@@ -798,7 +810,7 @@ fn plain_revalidated(cache: Cache, origin: Failable, id: u64) -> Answer {
     origin.ask()
 }
 
-async fn plain_functions_leave_a_failing_origin_alone(bed: Bed) {
+async fn plain_functions_leave_a_failing_origin_alone(fixture: Fixture) {
     for (id, how) in [(1, Failing::Error), (2, Failing::Panic)] {
         let origin = Failable::new();
         let call = |cache: &Cache| {
@@ -806,24 +818,24 @@ async fn plain_functions_leave_a_failing_origin_alone(bed: Bed) {
             let call = tokio::task::spawn_blocking(move || plain_revalidated(cache, origin, id));
             async { call.await.expect("the old value is served") }
         };
-        assert_eq!(call(&bed.one).await, Ok(1));
+        assert_eq!(call(&fixture.one).await, Ok(1));
         origin.fails(how);
         until("it is refreshed, and that fails", || async {
-            assert_eq!(call(&bed.one).await, Ok(1));
+            assert_eq!(call(&fixture.one).await, Ok(1));
             origin.begun() >= 2
         })
         .await;
         until("the pause has begun", || async {
             let before = origin.begun();
             for _ in 0..10 {
-                assert_eq!(call(&bed.two).await, Ok(1));
+                assert_eq!(call(&fixture.two).await, Ok(1));
             }
             origin.begun() == before
         })
         .await;
         let attempts = origin.begun();
         for _ in 0..50 {
-            assert_eq!(call(&bed.two).await, Ok(1));
+            assert_eq!(call(&fixture.two).await, Ok(1));
         }
         assert_eq!(origin.begun(), attempts, "{how:?}");
     }

@@ -14,28 +14,28 @@ const MINUTE: Policy = Policy::new(Duration::from_secs(60))
     .lease_wait(Duration::from_secs(3_600));
 
 /// A cache under test, and what it stands on.
-struct Bed {
+struct Fixture {
     cache: Cache,
     _server: Option<Server>,
     _cluster: Option<Arc<Cluster>>,
 }
 
-fn in_process() -> Bed {
+fn in_process() -> Fixture {
     let cache = Cache::builder()
         .in_process()
         .build()
         .expect("nothing to go wrong");
-    Bed {
+    Fixture {
         cache,
         _server: None,
         _cluster: None,
     }
 }
 
-fn on_redis() -> Bed {
+fn on_redis() -> Fixture {
     let server = Server::start();
     let cache = cache_on(&server.url(), "suite");
-    Bed {
+    Fixture {
         cache,
         _server: Some(server),
         _cluster: None,
@@ -43,11 +43,11 @@ fn on_redis() -> Bed {
 }
 
 /// In a namespace of its own.
-fn on_a_cluster() -> Bed {
+fn on_a_cluster() -> Fixture {
     static BEDS: AtomicUsize = AtomicUsize::new(0);
     let cluster = Cluster::shared();
     let namespace = format!("suite{}", BEDS.fetch_add(1, Ordering::Relaxed));
-    Bed {
+    Fixture {
         cache: cache_on(&cluster.url(), &namespace),
         _server: None,
         _cluster: Some(cluster),
@@ -110,10 +110,10 @@ on_both_stores! {
     the_counters_tell_what_happened
 }
 
-async fn a_value_is_computed_once_then_served(bed: Bed) {
+async fn a_value_is_computed_once_then_served(fixture: Fixture) {
     let runs = AtomicUsize::new(0);
     for _ in 0..5 {
-        let value = bed.cache.get_or_compute("sum:1", MINUTE, || async {
+        let value = fixture.cache.get_or_compute("sum:1", MINUTE, || async {
             runs.fetch_add(1, Ordering::SeqCst);
             41 + 1
         });
@@ -122,15 +122,17 @@ async fn a_value_is_computed_once_then_served(bed: Bed) {
     assert_eq!(runs.load(Ordering::SeqCst), 1);
 }
 
-async fn a_value_expires(bed: Bed) {
+async fn a_value_expires(fixture: Fixture) {
     let policy = Policy::new(Duration::from_millis(40));
     let compute = |value: u32| {
-        bed.cache
+        fixture
+            .cache
             .get_or_compute("short:1", policy, move || async move { value })
     };
     assert_eq!(compute(1).await, 1);
     until("the entry has expired", || async {
-        bed.cache
+        fixture
+            .cache
             .get::<u32>("short:1")
             .await
             .expect("the store works")
@@ -140,10 +142,10 @@ async fn a_value_expires(bed: Bed) {
     assert_eq!(compute(2).await, 2);
 }
 
-async fn none_is_a_value(bed: Bed) {
+async fn none_is_a_value(fixture: Fixture) {
     let runs = AtomicUsize::new(0);
     for _ in 0..2 {
-        let value = bed.cache.get_or_compute("none:1", MINUTE, || async {
+        let value = fixture.cache.get_or_compute("none:1", MINUTE, || async {
             runs.fetch_add(1, Ordering::SeqCst);
             None::<String>
         });
@@ -152,28 +154,29 @@ async fn none_is_a_value(bed: Bed) {
     assert_eq!(runs.load(Ordering::SeqCst), 1);
 }
 
-async fn an_error_is_not_stored(bed: Bed) {
+async fn an_error_is_not_stored(fixture: Fixture) {
     // The error type needs nothing: no Clone, no serde, no Debug.
     struct Broken;
-    let outcome = bed
+    let outcome = fixture
         .cache
         .try_get_or_compute("try:1", MINUTE, || async { Err::<u32, _>(Broken) });
     assert!(outcome.await.is_err());
-    let outcome = bed
+    let outcome = fixture
         .cache
         .try_get_or_compute("try:1", MINUTE, || async { Ok::<u32, Broken>(7) });
     assert!(outcome.await.is_ok_and(|value| value == 7));
-    let outcome = bed
+    let outcome = fixture
         .cache
         .try_get_or_compute("try:1", MINUTE, || async { Err::<u32, _>(Broken) });
     assert!(outcome.await.is_ok_and(|value| value == 7));
 }
 
-async fn a_ttl_of_zero_stores_nothing(bed: Bed) {
+async fn a_ttl_of_zero_stores_nothing(fixture: Fixture) {
     let policy = Policy::new(Duration::ZERO);
     for value in 0..3 {
         assert_eq!(
-            bed.cache
+            fixture
+                .cache
                 .get_or_compute("zero:1", policy, || async { value })
                 .await,
             value
@@ -181,8 +184,8 @@ async fn a_ttl_of_zero_stores_nothing(bed: Bed) {
     }
 }
 
-async fn put_get_ttl_and_remove_work_by_hand(bed: Bed) {
-    let cache = &bed.cache;
+async fn put_get_ttl_and_remove_work_by_hand(fixture: Fixture) {
+    let cache = &fixture.cache;
     assert_eq!(cache.get::<String>("hand:a").await.expect("it works"), None);
     assert_eq!(cache.ttl("hand:a").await.expect("it works"), None);
     cache
@@ -215,11 +218,11 @@ async fn put_get_ttl_and_remove_work_by_hand(bed: Bed) {
     assert_eq!(cache.get::<String>("hand:a").await.expect("it works"), None);
 }
 
-async fn concurrent_misses_compute_once(bed: Bed) {
+async fn concurrent_misses_compute_once(fixture: Fixture) {
     let runs = Arc::new(AtomicUsize::new(0));
     let tasks: Vec<_> = (0..100)
         .map(|_| {
-            let (cache, runs) = (bed.cache.clone(), Arc::clone(&runs));
+            let (cache, runs) = (fixture.cache.clone(), Arc::clone(&runs));
             tokio::spawn(async move {
                 cache
                     .get_or_compute("herd:1", MINUTE, || async {
@@ -237,8 +240,8 @@ async fn concurrent_misses_compute_once(bed: Bed) {
     assert_eq!(runs.load(Ordering::SeqCst), 1);
 }
 
-async fn another_type_under_the_key_is_a_miss(bed: Bed) {
-    let cache = &bed.cache;
+async fn another_type_under_the_key_is_a_miss(fixture: Fixture) {
+    let cache = &fixture.cache;
     cache.put("typed:1", MINUTE, 5u32).await.expect("it works");
     // Its JSON would do for both.
     assert_eq!(cache.get::<u64>("typed:1").await.expect("it works"), None);
@@ -257,15 +260,15 @@ async fn another_type_under_the_key_is_a_miss(bed: Bed) {
     assert_eq!(cache.get::<u32>("typed:1").await.expect("it works"), None);
 }
 
-async fn namespaces_and_functions_share_nothing(bed: Bed) {
-    let cache = &bed.cache;
+async fn namespaces_and_functions_share_nothing(fixture: Fixture) {
+    let cache = &fixture.cache;
     cache.put("a:b:c", MINUTE, 1u32).await.expect("it works");
     cache.put("a:b", MINUTE, 2u32).await.expect("it works");
     cache.put("b:c", MINUTE, 3u32).await.expect("it works");
     assert_eq!(cache.get::<u32>("a:b:c").await.expect("it works"), Some(1));
     assert_eq!(cache.get::<u32>("a:b").await.expect("it works"), Some(2));
     assert_eq!(cache.get::<u32>("b:c").await.expect("it works"), Some(3));
-    if let Some(server) = &bed._server {
+    if let Some(server) = &fixture._server {
         let other = cache_on(&server.url(), "other");
         assert_eq!(other.get::<u32>("a:b").await.expect("it works"), None);
         let _ = other.invalidate_all().await.expect("it works");
@@ -275,10 +278,14 @@ async fn namespaces_and_functions_share_nothing(bed: Bed) {
 
 /// Begins a computation of "old", lets `invalidate` happen while it runs, lets it end; whoever
 /// asks from then on must get "new".
-async fn late_fill<F: Future<Output = ()>>(bed: &Bed, invalidate: impl FnOnce(Cache) -> F) {
+async fn late_fill<F: Future<Output = ()>>(fixture: &Fixture, invalidate: impl FnOnce(Cache) -> F) {
     let (entered, leave) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let slow = {
-        let (cache, entered, leave) = (bed.cache.clone(), Arc::clone(&entered), Arc::clone(&leave));
+        let (cache, entered, leave) = (
+            fixture.cache.clone(),
+            Arc::clone(&entered),
+            Arc::clone(&leave),
+        );
         tokio::spawn(async move {
             cache
                 .get_or_compute("late:42", MINUTE, || async {
@@ -290,17 +297,26 @@ async fn late_fill<F: Future<Output = ()>>(bed: &Bed, invalidate: impl FnOnce(Ca
         })
     };
     entered.notified().await;
-    invalidate(bed.cache.clone()).await;
+    invalidate(fixture.cache.clone()).await;
     let compute = |value: &'static str| {
-        bed.cache
+        fixture
+            .cache
             .get_or_compute("late:42", MINUTE, move || async move { value.to_owned() })
     };
-    let early = bed.cache.get::<String>("late:42").await.expect("it works");
+    let early = fixture
+        .cache
+        .get::<String>("late:42")
+        .await
+        .expect("it works");
     assert_ne!(early.as_deref(), Some("old"));
     leave.notify_one();
     // Its own caller gets it in any case.
     assert_eq!(slow.await.expect("no panic"), "old");
-    let after = bed.cache.get::<String>("late:42").await.expect("it works");
+    let after = fixture
+        .cache
+        .get::<String>("late:42")
+        .await
+        .expect("it works");
     assert_ne!(after.as_deref(), Some("old"), "a late fill has landed");
     if early.is_none() {
         assert_eq!(compute("new").await, "new");
@@ -308,56 +324,60 @@ async fn late_fill<F: Future<Output = ()>>(bed: &Bed, invalidate: impl FnOnce(Ca
     }
 }
 
-async fn a_fill_begun_before_its_call_was_removed_never_lands(bed: Bed) {
-    late_fill(&bed, |cache| async move {
+async fn a_fill_begun_before_its_call_was_removed_never_lands(fixture: Fixture) {
+    late_fill(&fixture, |cache| async move {
         let _ = cache.remove("late:42").await.expect("it works");
     })
     .await;
 }
 
-async fn a_fill_begun_before_its_function_was_invalidated_never_lands(bed: Bed) {
-    late_fill(&bed, |cache| async move {
+async fn a_fill_begun_before_its_function_was_invalidated_never_lands(fixture: Fixture) {
+    late_fill(&fixture, |cache| async move {
         let what = cache.invalidate("la*").await.expect("it works");
         assert_eq!(what.functions, ["late"]);
     })
     .await;
 }
 
-async fn a_fill_begun_before_its_keys_were_invalidated_never_lands(bed: Bed) {
-    late_fill(&bed, |cache| async move {
+async fn a_fill_begun_before_its_keys_were_invalidated_never_lands(fixture: Fixture) {
+    late_fill(&fixture, |cache| async move {
         let _ = cache.invalidate_keys("late:4*").await.expect("it works");
     })
     .await;
 }
 
-async fn a_fill_begun_before_everything_was_invalidated_never_lands(bed: Bed) {
-    late_fill(&bed, |cache| async move {
+async fn a_fill_begun_before_everything_was_invalidated_never_lands(fixture: Fixture) {
+    late_fill(&fixture, |cache| async move {
         let _ = cache.invalidate_all().await.expect("it works");
     })
     .await;
 }
 
-async fn a_fill_begun_before_everything_was_purged_never_lands(bed: Bed) {
-    late_fill(&bed, |cache| async move {
+async fn a_fill_begun_before_everything_was_purged_never_lands(fixture: Fixture) {
+    late_fill(&fixture, |cache| async move {
         let _ = cache.purge_all().await.expect("it works");
     })
     .await;
 }
 
-async fn a_fill_begun_before_a_put_does_not_replace_it(bed: Bed) {
-    late_fill(&bed, |cache| async move {
+async fn a_fill_begun_before_a_put_does_not_replace_it(fixture: Fixture) {
+    late_fill(&fixture, |cache| async move {
         cache
             .put("late:42", MINUTE, "put".to_owned())
             .await
             .expect("it works");
     })
     .await;
-    let value = bed.cache.get::<String>("late:42").await.expect("it works");
+    let value = fixture
+        .cache
+        .get::<String>("late:42")
+        .await
+        .expect("it works");
     assert_eq!(value.as_deref(), Some("put"));
 }
 
-async fn who_calls_after_an_invalidation_does_not_join_what_began_before(bed: Bed) {
-    let cache = &bed.cache;
+async fn who_calls_after_an_invalidation_does_not_join_what_began_before(fixture: Fixture) {
+    let cache = &fixture.cache;
     for how in ["call", "function", "keys", "everything", "put"] {
         let (entered, leave) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let slow = {
@@ -391,11 +411,11 @@ async fn who_calls_after_an_invalidation_does_not_join_what_began_before(bed: Be
     }
 }
 
-async fn a_cancelled_computation_is_taken_over_by_exactly_one(bed: Bed) {
+async fn a_cancelled_computation_is_taken_over_by_exactly_one(fixture: Fixture) {
     let runs = Arc::new(AtomicUsize::new(0));
     let entered = Arc::new(Notify::new());
     let leader = {
-        let (cache, entered) = (bed.cache.clone(), Arc::clone(&entered));
+        let (cache, entered) = (fixture.cache.clone(), Arc::clone(&entered));
         tokio::spawn(async move {
             cache
                 .get_or_compute("cancel:1", MINUTE, || async {
@@ -408,7 +428,7 @@ async fn a_cancelled_computation_is_taken_over_by_exactly_one(bed: Bed) {
     entered.notified().await;
     let waiters: Vec<_> = (0..20)
         .map(|_| {
-            let (cache, runs) = (bed.cache.clone(), Arc::clone(&runs));
+            let (cache, runs) = (fixture.cache.clone(), Arc::clone(&runs));
             tokio::spawn(async move {
                 cache
                     .get_or_compute("cancel:1", MINUTE, || async {
@@ -427,11 +447,15 @@ async fn a_cancelled_computation_is_taken_over_by_exactly_one(bed: Bed) {
     assert_eq!(runs.load(Ordering::SeqCst), 1);
 }
 
-async fn a_panic_reaches_its_caller_only_and_is_taken_over(bed: Bed) {
+async fn a_panic_reaches_its_caller_only_and_is_taken_over(fixture: Fixture) {
     let entered = Arc::new(Notify::new());
     let leave = Arc::new(Notify::new());
     let leader = {
-        let (cache, entered, leave) = (bed.cache.clone(), Arc::clone(&entered), Arc::clone(&leave));
+        let (cache, entered, leave) = (
+            fixture.cache.clone(),
+            Arc::clone(&entered),
+            Arc::clone(&leave),
+        );
         tokio::spawn(async move {
             cache
                 .get_or_compute("panic:1", MINUTE, || async {
@@ -447,7 +471,7 @@ async fn a_panic_reaches_its_caller_only_and_is_taken_over(bed: Bed) {
     };
     entered.notified().await;
     let waiter = {
-        let cache = bed.cache.clone();
+        let cache = fixture.cache.clone();
         tokio::spawn(async move {
             cache
                 .get_or_compute("panic:1", MINUTE, || async { 7u32 })
@@ -458,17 +482,20 @@ async fn a_panic_reaches_its_caller_only_and_is_taken_over(bed: Bed) {
     assert!(leader.await.expect_err("it panicked").is_panic());
     assert_eq!(waiter.await.expect("no panic"), 7);
     assert_eq!(
-        bed.cache.get::<u32>("panic:1").await.expect("it works"),
+        fixture.cache.get::<u32>("panic:1").await.expect("it works"),
         Some(7)
     );
 }
 
-async fn a_failing_function_is_not_tried_in_single_file(bed: Bed) {
+async fn a_failing_function_is_not_tried_in_single_file(fixture: Fixture) {
     let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let tasks: Vec<_> = (0..30)
         .map(|_| {
-            let (cache, running, most) =
-                (bed.cache.clone(), Arc::clone(&running), Arc::clone(&most));
+            let (cache, running, most) = (
+                fixture.cache.clone(),
+                Arc::clone(&running),
+                Arc::clone(&most),
+            );
             tokio::spawn(async move {
                 cache
                     .try_get_or_compute("dead:1", MINUTE, || async {
@@ -492,10 +519,10 @@ async fn a_failing_function_is_not_tried_in_single_file(bed: Bed) {
     assert!((2..=17).contains(&most), "{most} at once");
 }
 
-async fn a_waiter_computes_for_itself_when_its_patience_ends(bed: Bed) {
+async fn a_waiter_computes_for_itself_when_its_patience_ends(fixture: Fixture) {
     let entered = Arc::new(Notify::new());
     let stuck = {
-        let (cache, entered) = (bed.cache.clone(), Arc::clone(&entered));
+        let (cache, entered) = (fixture.cache.clone(), Arc::clone(&entered));
         tokio::spawn(async move {
             cache
                 .get_or_compute("stuck:1", MINUTE, || async {
@@ -508,7 +535,8 @@ async fn a_waiter_computes_for_itself_when_its_patience_ends(bed: Bed) {
     entered.notified().await;
     let policy = MINUTE.lease_wait(Duration::from_millis(50));
     assert_eq!(
-        bed.cache
+        fixture
+            .cache
             .get_or_compute("stuck:1", policy, || async { 7u32 })
             .await,
         7
@@ -516,12 +544,12 @@ async fn a_waiter_computes_for_itself_when_its_patience_ends(bed: Bed) {
     stuck.abort();
 }
 
-async fn waiters_whose_patience_ends_together_compute_once(bed: Bed) {
+async fn waiters_whose_patience_ends_together_compute_once(fixture: Fixture) {
     // The first look at a function makes its generation, and gets the push about it.
-    assert_eq!(bed.cache.get::<u32>("jam:0").await.ok(), Some(None));
+    assert_eq!(fixture.cache.get::<u32>("jam:0").await.ok(), Some(None));
     let entered = Arc::new(Notify::new());
     let stuck = {
-        let (cache, entered) = (bed.cache.clone(), Arc::clone(&entered));
+        let (cache, entered) = (fixture.cache.clone(), Arc::clone(&entered));
         tokio::spawn(async move {
             // It is not renewed before the test ends.
             let policy = MINUTE.lease(Duration::from_secs(60));
@@ -537,7 +565,7 @@ async fn waiters_whose_patience_ends_together_compute_once(bed: Bed) {
     let runs = Arc::new(AtomicUsize::new(0));
     let waiters: Vec<_> = (0..50)
         .map(|_| {
-            let (cache, runs) = (bed.cache.clone(), Arc::clone(&runs));
+            let (cache, runs) = (fixture.cache.clone(), Arc::clone(&runs));
             tokio::spawn(async move {
                 let policy = MINUTE.lease_wait(Duration::from_secs(3));
                 cache
@@ -558,8 +586,8 @@ async fn waiters_whose_patience_ends_together_compute_once(bed: Bed) {
     stuck.abort();
 }
 
-async fn a_pattern_reaches_the_functions_it_names(bed: Bed) {
-    let cache = &bed.cache;
+async fn a_pattern_reaches_the_functions_it_names(fixture: Fixture) {
+    let cache = &fixture.cache;
     let names = ["user", "user_list", "shop.user", "shop.cart"];
     let fill = || async {
         for name in names {
@@ -599,8 +627,8 @@ async fn a_pattern_reaches_the_functions_it_names(bed: Bed) {
     }
 }
 
-async fn a_key_pattern_reaches_the_calls_it_names(bed: Bed) {
-    let cache = &bed.cache;
+async fn a_key_pattern_reaches_the_calls_it_names(fixture: Fixture) {
+    let cache = &fixture.cache;
     for key in [
         "user:42:en",
         "user:42:de",
@@ -627,36 +655,38 @@ async fn a_key_pattern_reaches_the_calls_it_names(bed: Bed) {
     }
 }
 
-async fn a_purge_frees_the_memory(bed: Bed) {
+async fn a_purge_frees_the_memory(fixture: Fixture) {
     for id in 0..2_500 {
-        bed.cache
+        fixture
+            .cache
             .put(&format!("bulk:{id}"), MINUTE, 1u32)
             .await
             .expect("it works");
     }
-    bed.cache
+    fixture
+        .cache
         .put("other:1", MINUTE, 1u32)
         .await
         .expect("it works");
-    let what = bed.cache.purge("bulk").await.expect("it works");
+    let what = fixture.cache.purge("bulk").await.expect("it works");
     assert_eq!(what.functions, ["bulk"]);
     assert_eq!(what.entries, 2_500);
     assert_eq!(
-        bed.cache.get::<u32>("other:1").await.expect("it works"),
+        fixture.cache.get::<u32>("other:1").await.expect("it works"),
         Some(1)
     );
-    if let Some(server) = &bed._server {
+    if let Some(server) = &fixture._server {
         let keys: Vec<String> = server.ask(&["KEYS", "*bulk:*"]);
         assert!(keys.iter().all(|key| key.contains(":gen:")), "{keys:?}");
     }
 }
 
-async fn a_purge_of_everything_frees_the_memory_of_its_namespace(bed: Bed) {
-    let cache = &bed.cache;
+async fn a_purge_of_everything_frees_the_memory_of_its_namespace(fixture: Fixture) {
+    let cache = &fixture.cache;
     for key in ["bulk:1", "bulk:2", "other:1"] {
         cache.put(key, MINUTE, 1u32).await.expect("it works");
     }
-    let other = bed
+    let other = fixture
         ._server
         .as_ref()
         .map(|server| cache_on(&server.url(), "suite2"));
@@ -669,15 +699,15 @@ async fn a_purge_of_everything_frees_the_memory_of_its_namespace(bed: Bed) {
     for key in ["bulk:1", "other:1"] {
         assert_eq!(cache.get::<u32>(key).await.expect("it works"), None);
     }
-    if let (Some(server), Some(other)) = (&bed._server, other) {
+    if let (Some(server), Some(other)) = (&fixture._server, other) {
         let keys: Vec<String> = server.ask(&["KEYS", "suite:*:1"]);
         assert!(keys.is_empty(), "{keys:?}");
         assert_eq!(other.get("bulk:1").await.expect("it works"), Some(2u32));
     }
 }
 
-async fn a_bad_pattern_or_key_is_an_error_that_names_the_fix(bed: Bed) {
-    let cache = &bed.cache;
+async fn a_bad_pattern_or_key_is_an_error_that_names_the_fix(fixture: Fixture) {
+    let cache = &fixture.cache;
     assert_eq!(
         cache.invalidate("").await.expect_err("empty").kind(),
         ErrorKind::Pattern
@@ -699,15 +729,16 @@ async fn a_bad_pattern_or_key_is_an_error_that_names_the_fix(bed: Bed) {
     }
 }
 
-async fn the_counters_tell_what_happened(bed: Bed) {
+async fn the_counters_tell_what_happened(fixture: Fixture) {
     let value = AtomicU64::new(0);
     for id in [1, 1, 1, 2] {
         let compute = || async { value.fetch_add(1, Ordering::SeqCst) };
-        bed.cache
+        fixture
+            .cache
             .get_or_compute(&format!("count:{id}"), MINUTE, compute)
             .await;
     }
-    let stats = bed.cache.stats();
+    let stats = fixture.cache.stats();
     let count = stats.function("count");
     assert_eq!((count.misses, count.computations, count.errors), (2, 2, 0));
     assert_eq!(count.near_hits + count.redis_hits, 2);

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use recached::{Builder, Cache, Policy, cached};
-use recached_tests::{Backend, Told, on_server_and_cluster};
+use recached_tests::{Backend, ReceivedEvents, on_server_and_cluster};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 const CALLS: usize = 20;
@@ -15,12 +15,12 @@ const CALLS: usize = 20;
 on_server_and_cluster! {
     "multi_thread"
     shared [
-        what_cannot_be_read_back_is_computed_and_told_once
-        what_is_nested_too_deep_is_computed_and_told_once
-        a_value_whose_serialize_panics_is_returned_and_told_once
+        what_cannot_be_read_back_is_computed_and_reported_once
+        what_is_nested_too_deep_is_computed_and_reported_once
+        a_value_whose_serialize_panics_is_returned_and_reported_once
         a_stored_value_whose_deserialize_panics_is_a_miss_and_replaced
-        what_is_read_back_as_another_value_is_told_once
-        what_is_read_back_as_it_was_is_told_of_by_nobody
+        what_is_read_back_as_another_value_is_reported_once
+        what_is_read_back_as_it_was_is_not_reported
         an_entry_nested_a_hundred_thousand_levels_is_a_miss
         an_entry_that_unpacks_to_a_gigabyte_is_not_unpacked
     ]
@@ -105,7 +105,7 @@ async fn is_degraded<T>(
 ) where
     T: Clone + Debug + PartialEq + Serialize + for<'a> Deserialize<'a> + Send + Sync + 'static,
 {
-    let told = Told::default();
+    let told = ReceivedEvents::default();
     let cache = told.by(on(backend));
     assert_eq!(calls(&cache, name, policy, value).await, CALLS, "{name}");
     let events = told.named("FunctionDegraded");
@@ -124,7 +124,7 @@ async fn is_degraded<T>(
     assert_eq!(calls(&here, name, policy, value).await, 1, "{name}");
 }
 
-async fn what_cannot_be_read_back_is_computed_and_told_once(backend: Backend) {
+async fn what_cannot_be_read_back_is_computed_and_reported_once(backend: Backend) {
     let left_out = LeftOut { list: Vec::new() };
     is_degraded(
         &backend,
@@ -155,7 +155,7 @@ async fn what_cannot_be_read_back_is_computed_and_told_once(backend: Backend) {
     is_degraded(&backend, "wide", MINUTE, &wide, "128", "340282").await;
 }
 
-async fn what_is_nested_too_deep_is_computed_and_told_once(backend: Backend) {
+async fn what_is_nested_too_deep_is_computed_and_reported_once(backend: Backend) {
     // Each level takes one of the 127 that serde_json reads.
     let deepest = Nested::levels(127);
     let cache = on(&backend).build().expect("it builds");
@@ -193,7 +193,7 @@ fn fragile(cache: &Cache, number: u32) -> Fragile {
     Fragile(number)
 }
 
-async fn a_value_whose_serialize_panics_is_returned_and_told_once(backend: Backend) {
+async fn a_value_whose_serialize_panics_is_returned_and_reported_once(backend: Backend) {
     is_degraded(&backend, "fragile", MINUTE, &Fragile(7), "panicked", "odd").await;
     // One that can be written is stored, of the same function.
     let cache = on(&backend).build().expect("it builds");
@@ -264,7 +264,7 @@ async fn reads_back_otherwise<T>(backend: &Backend, name: &str, value: T) -> boo
 where
     T: Clone + Debug + PartialEq + Serialize + for<'a> Deserialize<'a> + Send + Sync + 'static,
 {
-    let told = Told::default();
+    let told = ReceivedEvents::default();
     let cache = told.by(on(backend));
     for id in 0..CALLS {
         let key = format!("{name}:{id}");
@@ -279,7 +279,7 @@ where
     events.iter().any(|it| it.contains("read back as another"))
 }
 
-async fn what_is_read_back_as_another_value_is_told_once(backend: Backend) {
+async fn what_is_read_back_as_another_value_is_reported_once(backend: Backend) {
     // A value is read back in debug builds, once for each function.
     let told = cfg!(debug_assertions);
     let second = Untagged::Second { id: 1, rest: None };
@@ -294,7 +294,7 @@ async fn what_is_read_back_as_another_value_is_told_once(backend: Backend) {
     );
 }
 
-async fn what_is_read_back_as_it_was_is_told_of_by_nobody(backend: Backend) {
+async fn what_is_read_back_as_it_was_is_not_reported(backend: Backend) {
     let first = Untagged::First { id: 1 };
     assert!(!reads_back_otherwise(&backend, "first", first).await);
     let skipping = Skipping { id: 1, token: 0 };

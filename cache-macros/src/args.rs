@@ -19,7 +19,7 @@ use known::unknown;
 pub(crate) use value::{Codec, Eagerness, Entry};
 use value::{parse_name, parse_version};
 
-/// Declares the options: a line each, with the type of its value, an example, and `policy` if the
+/// Declares the options, one per line: the type of the value, an example, and `policy` if the
 /// runtime's `Policy` has a setter of this name.
 macro_rules! options {
     ($($name:literal $field:ident: $kind:ty, $example:literal $($policy:ident)?;)+) => {
@@ -27,7 +27,7 @@ macro_rules! options {
         #[derive(Default)]
         pub(crate) struct Args {
             $(pub(crate) $field: $kind,)+
-            /// Names of the options that are present, with their places.
+            /// Names of the options that are present, with their spans.
             given: Vec<Ident>,
         }
 
@@ -46,7 +46,7 @@ macro_rules! options {
                 [$(self.$field.tokens()),+].into_iter().flatten()
             }
 
-            /// Setters of the policy, each with its value.
+            /// Returns the setters of the policy, each with its value.
             pub(crate) fn policy(&self) -> impl Iterator<Item = (&'static str, TokenStream)> {
                 let all = [$(($name, is_policy!($($policy)?), self.$field.tokens())),+];
                 let set = all.into_iter().filter(|(_, is_policy, _)| *is_policy);
@@ -98,7 +98,7 @@ options! {
     "crate" facade: Option<Path>, "crate = crate::platform::recached";
 }
 
-/// How an option is written.
+/// Syntax of an option.
 enum Syntax {
     /// `name = value`
     Value,
@@ -108,7 +108,7 @@ enum Syntax {
     Flag,
 }
 
-/// The value of an option, of whichever type.
+/// The value of an option, of any type.
 trait OptionValue {
     fn syntax(&self) -> Syntax {
         Syntax::Value
@@ -119,7 +119,7 @@ trait OptionValue {
     /// Sets a flag that is written without a value.
     fn set(&mut self) {}
 
-    /// The expressions in it.
+    /// Returns the expressions in the value.
     fn tokens(&self) -> Option<TokenStream> {
         None
     }
@@ -199,7 +199,7 @@ impl OptionValue for Entry {
 }
 
 impl Args {
-    /// Returns `true` if a computation may go on beside its caller.
+    /// Returns the option, with its span, that lets a computation outlive its caller.
     pub(crate) fn goes_on(&self) -> Option<(&'static str, Place)> {
         let ahead = self.refresh_ahead.as_ref().map(|Eagerness(of)| of.span());
         let stale = self.stale_while_revalidate.as_ref().map(Span::span);
@@ -215,8 +215,8 @@ impl Args {
         .find_map(|(name, span)| Some((name, span?)))
     }
 
-    /// Returns `true` if calls that differ in this differ in their keys, as far as can be seen.
-    /// `root` is the argument it begins with.
+    /// Returns `true` if calls that differ in `expr` have different keys, as far as tokens show.
+    /// `root` is the argument with which `expr` begins.
     pub(crate) fn is_keyed(&self, expr: &Expr, root: &Ident) -> bool {
         let text = |of: &Expr| match of {
             Expr::Reference(of) => of.expr.to_token_stream().to_string(),
@@ -231,13 +231,13 @@ impl Args {
         }
     }
 
-    /// Returns `true` if an expression among the options may mean an argument of this name.
+    /// Returns `true` if an expression in the options may refer to an argument of this name.
     pub(crate) fn mention(&self, name: &Ident) -> bool {
         let name = name.to_string();
         self.all_tokens().any(|tokens| mentions(tokens, &name))
     }
 
-    /// The options, and everything that is wrong with them.
+    /// Parses the options. Returns them with all errors.
     pub(crate) fn parse(tokens: TokenStream) -> (Self, Vec<Error>) {
         let mut args = Self::default();
         let mut errors = options::each(tokens, |input| args.option(input));
@@ -245,7 +245,7 @@ impl Args {
         (args, errors)
     }
 
-    /// Where an option stands, if it is there.
+    /// Returns the span of an option if it is present.
     pub(crate) fn place(&self, option: &str) -> Option<Place> {
         let mut given = self.given.iter();
         given.find(|given| *given == option).map(Ident::span)
@@ -283,7 +283,7 @@ impl Args {
                     return Err(write());
                 }
                 let result = value.read(&content);
-                // What is left over would be a mistake of its own.
+                // Consumed, because remaining tokens would be reported as a second error.
                 content.parse::<TokenStream>()?;
                 return result.map_err(|error| with_example(&error, &option, example));
             }
@@ -302,14 +302,14 @@ impl Args {
     }
 }
 
-/// Templates of tags, none of them twice.
+/// Parses templates of tags; a duplicate is an error.
 fn tags(input: ParseStream<'_>) -> syn::Result<Vec<Template>> {
     let tags: Vec<LitStr> = list_of(input)?;
     once(&tags, LitStr::value)?;
     tags.into_iter().map(Template::parse_tag).collect()
 }
 
-/// Names of arguments; `self` is one.
+/// Parses names of arguments, which may be `self`.
 fn names(input: ParseStream<'_>) -> syn::Result<Vec<Ident>> {
     let names = Punctuated::<Ident, Token![,]>::parse_terminated_with(input, Ident::parse_any)?;
     let names: Vec<Ident> = names.into_iter().map(raw_if_keyword).collect();
@@ -317,7 +317,7 @@ fn names(input: ParseStream<'_>) -> syn::Result<Vec<Ident>> {
     Ok(names)
 }
 
-/// An error for what is in a list a second time.
+/// Returns an error for an item that is in a list twice.
 fn once<T: Spanned>(list: &[T], text: impl Fn(&T) -> String) -> syn::Result<()> {
     let again = list.iter().enumerate().find(|(place, item)| {
         let before = list.iter().take(*place);
@@ -332,7 +332,7 @@ fn once<T: Spanned>(list: &[T], text: impl Fn(&T) -> String) -> syn::Result<()> 
     }
 }
 
-/// The parser's own words say what it wants, and not how to write it.
+/// Adds an example to the parser's message, which says what is expected but not how to write it.
 fn with_example(error: &Error, option: &Ident, example: &str) -> Error {
     let text = error.to_string();
     if text.starts_with("unexpected end of input") {

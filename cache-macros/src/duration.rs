@@ -6,7 +6,7 @@ use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
 use syn::{Error, Expr, ExprLit, ExprUnary, Lit, UnOp};
 
-/// A duration as an option gives it: seconds, a text, or an expression.
+/// A duration in an option: seconds, a text, or an expression.
 pub(crate) enum Span {
     Fixed(Duration, proc_macro2::Span),
     Computed(Box<Expr>),
@@ -20,7 +20,7 @@ impl Span {
         }
     }
 
-    /// The duration, where it is known now.
+    /// Returns the duration and its span; `None` for an expression.
     pub(crate) fn known(&self) -> Option<(Duration, proc_macro2::Span)> {
         match self {
             Self::Fixed(duration, span) => Some((*duration, *span)),
@@ -65,7 +65,7 @@ impl Parse for Span {
     }
 }
 
-/// The expression that a `macro_rules` fragment stands for.
+/// Returns the expression inside a `macro_rules` fragment.
 pub(crate) fn ungroup(mut expr: Expr) -> Expr {
     while let Expr::Group(group) = expr {
         expr = *group.expr;
@@ -78,7 +78,8 @@ impl ToTokens for Span {
         tokens.extend(match self {
             Self::Fixed(duration, span) => {
                 let (seconds, nanos) = (duration.as_secs(), duration.subsec_nanos());
-                // Of our edition: in that of 2015 the path would begin at the user's crate.
+                // With the span of this crate's edition: in edition 2015 the path would begin at
+                // the user's crate.
                 let there = proc_macro2::Span::mixed_site().located_at(*span);
                 quote_spanned!(there=> ::core::time::Duration::new(#seconds, #nanos))
             }

@@ -15,13 +15,14 @@ use crate::returns::{Reduced, Scope};
 
 pub(crate) use key::fill;
 
-/// The function through the cache and its entry handle; on error the function as it was.
+/// Returns the cached function and its entry handle; on errors, the errors and the unchanged
+/// function.
 pub(crate) fn cached(options: TokenStream, item: TokenStream) -> TokenStream {
     let (args, mut errors) = Args::parse(options);
     match syn::parse2::<Function>(item.clone()) {
         Ok(mut function) => {
             let arguments = function.name_parameters(&args);
-            // A ttl that could not be read is not a missing one.
+            // A ttl that can't be parsed is not reported as missing.
             let unread = args.ttl.is_none() && !errors.is_empty();
             let found = function.check(&args, &arguments);
             errors.extend(found.into_iter().skip(usize::from(unread)));
@@ -32,7 +33,7 @@ pub(crate) fn cached(options: TokenStream, item: TokenStream) -> TokenStream {
         Err(error) => errors.push(error),
     }
     let errors = errors.iter().map(Error::to_compile_error);
-    // The function stays, so that nothing else that is wrong hides behind this.
+    // The function is kept, so that the compiler reports its other errors as well.
     quote!(#(#errors)* #item)
 }
 
@@ -65,11 +66,11 @@ impl<'a> Expansion<'a> {
         } = function;
         let returns = function.returns();
         let (kind, begin) = (self.kind(), self.begin());
-        // Errors about the return type are reported there, and once: all code that requires
-        // something of it has its place.
+        // All code that requires something of the return type has its span: the compiler then
+        // reports an error there, and once.
         let (private, there) = (self.private(), self.there());
         let value = quote_spanned!(there=> <#returns as #private::Returns<#kind>>::Value);
-        // First of all requirements, so that the same error is not repeated.
+        // The first of all requirements, so that the others do not repeat its error.
         let check = quote_spanned!(there=> let _ = ::core::marker::PhantomData::<#value>;);
         let judge = match (&args.store_if, &args.ttl_with) {
             (None, None) => quote_spanned!(there=> #private::always),
@@ -93,7 +94,7 @@ impl<'a> Expansion<'a> {
             None => function.compute(),
             Some(_) => function.compute_holding(self.arguments),
         };
-        // What borrows can't outlive its caller.
+        // A borrowed result can't outlive its caller.
         let share = match is_borrowed(returns.to_token_stream()) {
             true => quote!(#private::Share::NOTHING),
             false => quote!(#private::share!(#returns)),
@@ -142,7 +143,7 @@ impl<'a> Expansion<'a> {
             #tags
             #run
         };
-        // The call must not live across the await: the function's future stays small.
+        // The call must not live across the await, to keep the function's future small.
         let found = match function.is_async() {
             true => quote!({ #found }.await),
             false => found,
@@ -154,7 +155,7 @@ impl<'a> Expansion<'a> {
         let (found, computing) = self.split(&found);
         let mut sig = sig.clone();
         if body.is_some() {
-            // Its body is elsewhere.
+            // The body is in another function.
             sig.inputs = self.inputs().collect();
         }
         let found = function.braced(found);
@@ -167,8 +168,8 @@ impl<'a> Expansion<'a> {
         }
     }
 
-    /// A call of the body, and the body in a function of its own, where it asks who calls it: a
-    /// closure is called by the cache.
+    /// Returns a call of the body and a function with the body, if the function has
+    /// `#[track_caller]`: a closure would have the cache as its caller.
     fn tracked(&self) -> Option<(TokenStream, TokenStream)> {
         let Self { function, .. } = self;
         if !function.is_tracked() || self.args.goes_on().is_some() {
@@ -183,14 +184,14 @@ impl<'a> Expansion<'a> {
         Some((call, body))
     }
 
-    /// A name that no argument and no expression of the user's can see, and that no item has: a
-    /// static or a unit struct would be meant in its place.
+    /// Returns a name that is invisible to the user's arguments and expressions, and that no item
+    /// has: a pattern would refer to a static or a unit struct of that name.
     fn local(&self, name: &str) -> Ident {
         let there = Span::mixed_site().located_at(self.there());
         Ident::new(&format!("__recached_{name}"), there)
     }
 
-    /// The module for generated code, at the place of the return type.
+    /// Returns the path of the module for generated code, with the span of the return type.
     fn private(&self) -> TokenStream {
         self.private_at(self.there())
     }
@@ -207,8 +208,8 @@ impl<'a> Expansion<'a> {
         quote_spanned!(there=> #facade::__private)
     }
 
-    /// The place of the return type, for generated code. One with that of [`local`](Self::local):
-    /// the compiler repeats its errors.
+    /// Returns the span of the return type for generated code. It is the span of
+    /// [`local`](Self::local), too, because the compiler repeats errors with different spans.
     fn there(&self) -> Span {
         match &self.function.sig.output {
             ReturnType::Default => Span::mixed_site(),
@@ -216,11 +217,11 @@ impl<'a> Expansion<'a> {
         }
     }
 
-    /// The static and the call with its key: what function and entry handle have in common.
+    /// Returns the static and the call with its key, which the function and its entry handle share.
     fn begin(&self) -> TokenStream {
         let Self { args, function, .. } = self;
         let (private, there) = (self.private(), self.there());
-        // One span in both, so that both name one site.
+        // The same span in both, so that both refer to the same site.
         let site = Span::call_site();
         let place = quote_spanned! {site=>
             file: ::core::file!(), line: ::core::line!(), column: ::core::column!()
@@ -238,7 +239,7 @@ impl<'a> Expansion<'a> {
         let key = self.key();
         let (arguments, call) = (self.local("arguments"), self.local("call"));
         let cache = args.cache.iter().map(|cache| {
-            // A span of its own, so that errors underline it.
+            // The expression's own span, so that errors underline it.
             let cache = quote_spanned!(cache.span()=> &#cache);
             quote!(#private::Call::cache(&mut #call, #cache);)
         });
@@ -260,7 +261,7 @@ impl<'a> Expansion<'a> {
         }
     }
 
-    /// A type of the return type's kind, where parameters can't be mentioned.
+    /// Returns a type of the return type's kind, for places that can't mention parameters.
     fn reduced(&self) -> Reduced {
         let parameters = self.function.parameters();
         let scope = Scope {
@@ -272,14 +273,14 @@ impl<'a> Expansion<'a> {
         scope.reduce(&self.function.returns())
     }
 
-    /// Has the compiler see what was assumed of the return type.
+    /// Returns code by which the compiler checks the assumption about the return type.
     fn assumption(&self) -> Option<TokenStream> {
         let (private, there, returns) = (self.private(), self.there(), self.function.returns());
         let check = || quote_spanned!(there=> #private::no_result!(#returns););
         self.reduced().assumed.then(check)
     }
 
-    /// The kind of the return type, as a const generic argument.
+    /// Returns the kind of the return type, as a const generic argument.
     fn kind(&self) -> TokenStream {
         let facade = &self.facade;
         let reduced = self.reduced().ty;
@@ -294,7 +295,8 @@ impl<'a> Expansion<'a> {
         }
     }
 
-    /// Refuses lifetimes of what the function can't return: types say so, and not their tokens.
+    /// Returns code that rejects ttls of values that the function can't return. The check uses
+    /// types, not tokens.
     fn lifetimes(&self) -> TokenStream {
         let kind = self.kind();
         let checks = ["none_ttl", "err_ttl"].into_iter().filter_map(|option| {

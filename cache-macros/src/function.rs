@@ -15,7 +15,7 @@ use syn::{
 use crate::args::{Args, Entry};
 use boxed::{boxed_output, pinned};
 
-/// The annotated function: its signature parsed, its body carried as it is.
+/// The annotated function: its signature is parsed, its body is kept as tokens.
 pub(crate) struct Function {
     pub(crate) attrs: Vec<Attribute>,
     pub(crate) vis: Visibility,
@@ -23,22 +23,22 @@ pub(crate) struct Function {
     body: Group,
 }
 
-/// A parameter as the key and the entry handle know it.
+/// A parameter, for the key and the entry handle.
 pub(crate) struct Argument {
-    /// Its name in generated code.
+    /// The name in generated code.
     pub(crate) name: Ident,
-    /// The pattern that stood there, where the name is ours.
+    /// The user's pattern, if `name` is generated.
     pattern: Option<Pat>,
     pub(crate) ty: Type,
 }
 
 impl Argument {
-    /// Returns `true` if options can mean it by this name.
+    /// Returns `true` if options can refer to the argument by this name.
     pub(crate) fn is_called(&self, name: &Ident) -> bool {
         self.called().is_some_and(|own| own.unraw() == name.unraw())
     }
 
-    /// Its name, if it has one; the pattern otherwise.
+    /// Returns the name; the pattern if the argument has no name.
     pub(crate) fn label(&self) -> String {
         match (self.called(), &self.pattern) {
             (None, Some(pattern)) => check::shown(pattern),
@@ -82,15 +82,15 @@ impl Parse for Function {
 }
 
 impl Function {
-    /// Gives each parameter a name of its own; patterns move into the body. So do names that say
-    /// that they are not used, as generated code uses them all; not those that an option mentions.
+    /// Gives each parameter a name; patterns move into the body. So do names that begin with `_`,
+    /// because generated code uses all of them, unless an option mentions them.
     pub(crate) fn name_parameters(&mut self, args: &Args) -> Vec<Argument> {
         let mut arguments = Vec::new();
         let mut lets = TokenStream::new();
         let body = self.body.to_string();
         for (place, input) in self.sig.inputs.iter_mut().enumerate() {
             let FnArg::Typed(typed) = input else { continue };
-            // Of ours, so that lints about names have nothing to say of it.
+            // A macro span, so that lints about names do not apply.
             let there = Span::mixed_site().located_at(typed.pat.span());
             let name = match &*typed.pat {
                 Pat::Ident(ident) if ident.by_ref.is_none() && ident.subpat.is_none() => {
@@ -105,7 +105,7 @@ impl Function {
             let (name, pattern) = match name {
                 Ok(name) => {
                     let pattern = typed.pat.clone();
-                    // What binds nothing that the body mentions would only be in its way.
+                    // A pattern without names that the body mentions is left out.
                     let binds = match &*pattern {
                         Pat::Wild(_) => false,
                         Pat::Ident(of) => body.contains(&of.ident.to_string()),
@@ -125,7 +125,7 @@ impl Function {
         if !lets.is_empty() {
             self.body = self.with_lets(&lets);
         }
-        // Written out it is consent, and no lint is to ask for its removal.
+        // An explicit `-> ()` is intended, and lints must not suggest its removal.
         if matches!(&self.sig.output, ReturnType::Type(_, ty) if is_unit(ty)) {
             let there = Span::mixed_site().located_at(self.sig.output.span());
             let unit = quote_spanned!(there=> -> ());
@@ -134,7 +134,7 @@ impl Function {
         arguments
     }
 
-    /// Returns `true` if it is a plain function that asks who calls it.
+    /// Returns `true` if the function is a plain one with `#[track_caller]`.
     pub(crate) fn is_tracked(&self) -> bool {
         !self.is_async() && self.track_caller().is_some()
     }
@@ -144,7 +144,7 @@ impl Function {
         attrs.find(|attribute| attribute.path().is_ident("track_caller"))
     }
 
-    /// The parameters that have a name.
+    /// Returns the parameters that have a name.
     pub(crate) fn arguments(&self) -> Vec<Argument> {
         let named = self.sig.inputs.iter().filter_map(|input| match input {
             FnArg::Typed(typed) => match &*typed.pat {
@@ -162,8 +162,9 @@ impl Function {
             .collect()
     }
 
-    /// The body behind `lets`. What it borrows for its last expression ends before what they bind,
-    /// as before arguments; its braces are ours, so that nobody is asked to remove them.
+    /// Returns the body after `lets`. Temporaries of its last expression are dropped before the
+    /// bindings, as before arguments. The braces have a macro span, so that lints do not suggest
+    /// their removal.
     fn with_lets(&self, lets: &TokenStream) -> Group {
         let there = Span::mixed_site().located_at(self.body.span());
         let mut body = Group::new(Delimiter::Brace, self.body.stream());
@@ -176,18 +177,18 @@ impl Function {
         self.braced(quote_spanned!(there=> #lets let #returned #ty = #body; #returned))
     }
 
-    /// Returns `true` if its value comes from a future, its own or a boxed one.
+    /// Returns `true` if the value comes from a future, either the function's own or a boxed one.
     pub(crate) fn is_async(&self) -> bool {
         self.sig.asyncness.is_some() || self.is_boxed()
     }
 
-    /// Returns `true` if it is a plain function that gives a boxed future, as `#[async_trait]`
-    /// makes them.
+    /// Returns `true` if it is a plain function that returns a boxed future, as `#[async_trait]`
+    /// generates them.
     pub(crate) fn is_boxed(&self) -> bool {
         self.sig.asyncness.is_none() && boxed_output(&self.sig.output).is_some()
     }
 
-    /// Return type, or the output of the boxed future; `()` if none is written.
+    /// Returns the return type, or the output of the boxed future; `()` if none is written.
     pub(crate) fn returns(&self) -> Type {
         match &self.sig.output {
             ReturnType::Default => parse_quote!(()),
@@ -196,7 +197,7 @@ impl Function {
         }
     }
 
-    /// The body as what computes: a future or a closure.
+    /// Returns the computation: a future or a closure with the body.
     pub(crate) fn compute(&self) -> TokenStream {
         let (body, output) = (&self.body, &self.sig.output);
         if self.sig.asyncness.is_some() {
@@ -213,8 +214,8 @@ impl Function {
         }
     }
 
-    /// As [`compute`](Self::compute), holding all arguments for as long as that takes: those, too,
-    /// that the body does not mention, such as a permit.
+    /// Returns the computation as [`compute`](Self::compute) does, but holds all arguments until
+    /// its end, even if the body does not mention them: an argument may be a permit.
     pub(crate) fn compute_holding(&self, arguments: &[Argument]) -> TokenStream {
         let receiver = self.sig.receiver().map(|receiver| receiver.self_token);
         let receiver = receiver.iter().map(ToTokens::to_token_stream);
@@ -237,8 +238,8 @@ impl Function {
         quote!(move || -> #returns { #holds #body })
     }
 
-    /// Never returns, and says of what type a return is: the block of a future can't be annotated,
-    /// and what is returned may need to be made into that type, as a `Box<dyn Error>` does.
+    /// Returns code that never runs and fixes the type of `return`: an async block can't be
+    /// annotated, and a returned value may need a coercion to that type, as for a `Box<dyn Error>`.
     fn type_of_return(&self) -> TokenStream {
         let ReturnType::Type(_, ty) = &self.sig.output else {
             return TokenStream::new();
@@ -256,14 +257,15 @@ impl Function {
         }
     }
 
-    /// Another body, in the place of its own: lints take the function for the user's.
+    /// Returns a new body with the span of the old one, so that lints treat the function as the
+    /// user's.
     pub(crate) fn braced(&self, body: TokenStream) -> Group {
         let mut group = Group::new(Delimiter::Brace, body);
         group.set_span(self.body.span());
         group
     }
 
-    /// The body as it is.
+    /// Returns the unchanged body.
     pub(crate) fn body(&self) -> &Group {
         &self.body
     }
@@ -272,7 +274,7 @@ impl Function {
         self.sig.receiver().is_some()
     }
 
-    /// As far as can be seen from here.
+    /// Returns `true` if the function is in an `impl` or a trait, as far as tokens show.
     pub(crate) fn is_associated(&self, entry: &Entry) -> bool {
         self.has_receiver()
             || matches!(
@@ -287,7 +289,7 @@ impl Function {
     }
 }
 
-/// The block that a `macro_rules` fragment stands for.
+/// Returns the block inside a `macro_rules` fragment.
 fn block(body: Group) -> Group {
     if body.delimiter() == Delimiter::None
         && let Some(TokenTree::Group(inner)) = body.stream().into_iter().next()
@@ -297,7 +299,7 @@ fn block(body: Group) -> Group {
     body
 }
 
-/// A body, and the attributes that stood first in it, to stand before the function.
+/// Splits a body into its inner attributes, turned into outer ones, and the rest.
 fn without_attributes(body: Group) -> syn::Result<(Vec<Attribute>, Group)> {
     let first: Vec<TokenTree> = body.stream().into_iter().take(2).collect();
     let is = |token: &TokenTree, char| matches!(token, TokenTree::Punct(punct) if punct.as_char() == char);
@@ -321,7 +323,7 @@ fn is_unit(ty: &Type) -> bool {
     matches!(ty, Type::Tuple(tuple) if tuple.elems.is_empty())
 }
 
-/// Returns `true` if a variable may be said to have it.
+/// Returns `true` if a variable can be annotated with the type.
 fn is_nameable(ty: &Type) -> bool {
     !mentions_impl(ty) && !matches!(ty, Type::Never(_))
 }
@@ -330,7 +332,7 @@ pub(crate) fn mentions_impl(ty: &Type) -> bool {
     mentions(ty.to_token_stream(), "impl")
 }
 
-/// As far as can be seen: a reference, or a lifetime other than `'static`.
+/// Returns `true` if the tokens contain a reference, or a lifetime other than `'static`.
 pub(crate) fn is_borrowed(tokens: TokenStream) -> bool {
     let mut tokens = tokens.into_iter().peekable();
     while let Some(token) = tokens.next() {

@@ -22,7 +22,7 @@ struct Args {
     facade: Option<Path>,
 }
 
-/// The function, which then invalidates; on error the function as it was.
+/// Returns the function with invalidations added; on errors, the errors and the unchanged function.
 pub(crate) fn invalidates(options: TokenStream, item: TokenStream) -> TokenStream {
     let (args, mut errors) = Args::parse(options);
     match syn::parse2::<Function>(item.clone()) {
@@ -84,7 +84,7 @@ impl Args {
         Ok(())
     }
 
-    /// Errors in view of the function.
+    /// Returns the errors of the options in the context of the function.
     fn check(&self, function: &Function) -> Vec<Error> {
         let mut errors = Vec::new();
         if let Some(constness) = &function.sig.constness {
@@ -185,7 +185,7 @@ impl Args {
     }
 }
 
-/// Generated code with another span, so that errors underline it.
+/// Returns generated code with another span, so that errors underline that place.
 fn at(tokens: &TokenStream, there: Span) -> TokenStream {
     let tokens = tokens.clone().into_iter().map(|mut token| {
         token.set_span(token.span().located_at(there));
@@ -194,7 +194,7 @@ fn at(tokens: &TokenStream, there: Span) -> TokenStream {
     tokens.collect()
 }
 
-/// A pattern for functions' names, as far as it can be seen to be one.
+/// Checks a pattern of function names, as far as its syntax shows.
 fn function_pattern(pattern: LitStr) -> syn::Result<LitStr> {
     let value = pattern.value();
     let plain = |c: char| c.is_alphanumeric() || "_-.*?%".contains(c);
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn every_mistake_is_told_with_its_fix() {
+    fn every_mistake_is_reported_with_its_fix() {
         for (options, message) in [
             ("", "what does it invalidate?"),
             ("cache = CACHE", "what does it invalidate?"),

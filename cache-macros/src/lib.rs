@@ -13,13 +13,13 @@ mod template;
 
 use proc_macro::TokenStream;
 
-/// Memoizes a function. The facade documents its options.
+/// Caches the results of a function. The facade documents the options.
 #[proc_macro_attribute]
 pub fn cached(options: TokenStream, item: TokenStream) -> TokenStream {
     expand::cached(options.into(), item.into()).into()
 }
 
-/// Invalidates when a function has succeeded. The facade documents its options.
+/// Invalidates entries after a successful call of a function. The facade documents the options.
 #[proc_macro_attribute]
 pub fn invalidates(options: TokenStream, item: TokenStream) -> TokenStream {
     invalidates::invalidates(options.into(), item.into()).into()

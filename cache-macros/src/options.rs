@@ -1,10 +1,10 @@
-//! Options between commas, of whichever attribute.
+//! Options separated by commas, of either attribute.
 
 use proc_macro2::{TokenStream, TokenTree};
 use syn::parse::{ParseStream, Parser};
 use syn::{Error, Token};
 
-/// Has `option` parse one after the other; everything that is wrong with them.
+/// Parses options with `option`, one after the other. Returns all errors.
 pub(crate) fn each(
     tokens: TokenStream,
     mut option: impl FnMut(ParseStream<'_>) -> syn::Result<()>,
@@ -45,7 +45,7 @@ pub(crate) fn nearest(name: &str, options: &[&str]) -> String {
     }
 }
 
-/// Levenshtein's distance, for short words.
+/// Returns the Levenshtein distance of two short words.
 fn distance(a: &str, b: &str) -> usize {
     let mut row: Vec<usize> = (0..=b.chars().count()).collect();
     for (i, x) in a.chars().enumerate() {

@@ -1,7 +1,7 @@
-//! The return type, reduced to what tells its kind.
+//! The return type, reduced to a type of the same kind.
 //!
 //! A const generic argument may not mention generic parameters, so they are replaced: only the
-//! heads matter, `Result`, `Option` and `Arc`, whatever they are called.
+//! heads `Result`, `Option` and `Arc` and their aliases matter.
 
 use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
@@ -11,25 +11,26 @@ use syn::{Expr, GenericArgument, PathArguments, Stmt, Type, parse_quote};
 pub(crate) struct Scope {
     /// The function's own type and const parameters.
     pub(crate) parameters: Vec<String>,
-    /// Those of them that have bounds which `()` may not have.
+    /// The type parameters with bounds that `()` may not satisfy.
     pub(crate) bounded: Vec<String>,
-    /// Values of the types of its const parameters, by their names.
+    /// The const parameters, each with a value of its type.
     pub(crate) constants: Vec<(String, Expr)>,
-    /// The function stands in an `impl`, whose parameters can't be seen from here.
+    /// `true` if the function is in an `impl`, whose parameters are not visible here.
     pub(crate) in_impl: bool,
 }
 
-/// A type of the kind of another.
+/// A type of the same kind as another.
 pub(crate) struct Reduced {
     pub(crate) ty: Type,
-    /// It is one if the other is no alias of `Result`: to be seen by the compiler.
+    /// `true` if the kinds are equal only if the other type is no alias of `Result`, which the
+    /// compiler must check.
     pub(crate) assumed: bool,
 }
 
-/// Aliases of them end so.
+/// Heads; the names of their aliases end in them.
 const HEADS: [&str; 3] = ["Result", "Option", "Arc"];
 
-/// Of the same kind, whatever they hold.
+/// Containers, whose kind does not depend on their content.
 const CONTAINERS: [&str; 9] = [
     "Vec",
     "Box",
@@ -43,7 +44,7 @@ const CONTAINERS: [&str; 9] = [
 ];
 
 impl Scope {
-    /// A type of the same kind that mentions nothing of the scope.
+    /// Returns a type of the same kind that mentions nothing of the scope.
     pub(crate) fn reduce(&self, returns: &Type) -> Reduced {
         let known = |ty| Reduced { ty, assumed: false };
         if !self.in_impl && !self.mentions(returns.to_token_stream()) {
@@ -56,8 +57,8 @@ impl Scope {
         known(self.reduce_head(returns, true))
     }
 
-    /// Returns `true` if it is a type that may ask something of its arguments which nothing else in
-    /// their place has: `struct Page<T: Row>`, `struct Matrix<const SIZE: usize>`.
+    /// Returns `true` if the type may have bounds on its arguments that a replacement does not
+    /// satisfy: `struct Page<T: Row>`, `struct Matrix<const SIZE: usize>`.
     fn may_ask(&self, ty: &Type) -> bool {
         let path = match ty {
             Type::Path(path) => path,
@@ -82,9 +83,9 @@ impl Scope {
         let unit = || parse_quote!(());
         let path = match ty {
             Type::Path(path) => path,
-            // Without a size, as only an `Arc` has it.
+            // Unsized, as only the content of an `Arc` is.
             Type::Slice(_) => return parse_quote!([()]),
-            // What a `macro_rules` fragment stands for.
+            // A `macro_rules` fragment.
             Type::Group(group) => return self.reduce_head(&group.elem, outermost),
             Type::Paren(paren) => return self.reduce_head(&paren.elem, outermost),
             _ => return unit(),
@@ -96,7 +97,7 @@ impl Scope {
         let name = last.ident.to_string();
         if let PathArguments::AngleBracketed(arguments) = &mut last.arguments {
             let ends = |heads: &[&str]| heads.iter().any(|head| name.ends_with(head));
-            // Aliases count at the outermost place only, where they are seen.
+            // Aliases count only for the outermost type, where the compiler resolves them.
             let is_head = match outermost {
                 true => ends(&HEADS),
                 false => HEADS.contains(&name.as_str()),
@@ -104,7 +105,7 @@ impl Scope {
             if !is_head && (!outermost || ends(&CONTAINERS)) {
                 return unit();
             }
-            // `DateTime<Utc>` would not have `()` in the place of `Utc`.
+            // `DateTime<Utc>` does not accept `()` in the place of `Utc`.
             if !is_head && !self.mentions(ty.to_token_stream()) {
                 return ty.clone();
             }
@@ -131,7 +132,7 @@ impl Scope {
         Type::Path(path)
     }
 
-    /// A value that can replace a const parameter.
+    /// Returns a value that can replace a const parameter.
     fn constant(&self, argument: &GenericArgument) -> Option<Expr> {
         let name = match argument {
             GenericArgument::Type(Type::Path(path)) => path.path.get_ident()?.to_string(),
@@ -168,13 +169,13 @@ impl Scope {
     }
 }
 
-/// `T`, `K1`, `SIZE`: how the parameters of an `impl` are named.
+/// Returns `true` if a name looks like a parameter of an `impl`: `T`, `K1`, `SIZE`.
 fn is_parameter_like(ident: &str) -> bool {
     let plain = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
     ident.starts_with(|first: char| first.is_ascii_uppercase()) && ident.chars().all(plain)
 }
 
-/// The identifiers in it.
+/// Returns the identifiers in the tokens.
 fn words(tokens: TokenStream) -> impl Iterator<Item = String> {
     let mut left: Vec<TokenTree> = tokens.into_iter().collect();
     std::iter::from_fn(move || {

@@ -1,4 +1,4 @@
-//! Expansions of the attribute, one file per mode; `UPDATE_SNAPSHOTS=1` writes them anew.
+//! Expansions of the attributes, one file per mode; `UPDATE_SNAPSHOTS=1` rewrites the files.
 
 use std::path::Path;
 use std::{env, fs};
@@ -8,12 +8,12 @@ use proc_macro2::TokenStream;
 use crate::expand::cached;
 use crate::invalidates::invalidates;
 
-/// The expansion, as a person would write it.
+/// Returns the expansion, formatted.
 fn expand(options: &str, item: &str) -> String {
     let tokens = |text: &str| text.parse::<TokenStream>().expect("tokens");
     let expanded = cached(tokens(options), tokens(item));
     let within = |tokens| syn::parse2::<syn::File>(tokens);
-    // What has a `self` stands in an `impl`.
+    // A function with `self` must be in an `impl`.
     let file = within(expanded.clone())
         .or_else(|_| within(quote::quote!(impl Users { #expanded })))
         .expect("it is Rust");
@@ -34,7 +34,7 @@ fn is_as_before(name: &str, expanded: &str) {
     assert_eq!(expanded.matches("marker()").count(), 1, "one body, once");
 }
 
-/// The function alone, without its entry handle.
+/// Returns the number of lines of the function without its entry handle.
 fn lines_of_function(expanded: &str) -> usize {
     let end = expanded
         .find("///The cache entry")

@@ -20,7 +20,7 @@ pub(crate) enum Piece {
 }
 
 impl Template {
-    /// Of a key.
+    /// Parses the template of a key.
     pub(crate) fn parse(text: LitStr) -> syn::Result<Self> {
         let template = Self::of(
             text,
@@ -37,7 +37,7 @@ impl Template {
         }
     }
 
-    /// Of a tag.
+    /// Parses the template of a tag.
     pub(crate) fn parse_tag(text: LitStr) -> syn::Result<Self> {
         Self::of(text, "the tag is empty: write a text as in `user:{id}`")
     }
@@ -101,8 +101,8 @@ impl Template {
         Ok(Self { pieces, span })
     }
 
-    /// A placeholder that could begin elsewhere, and what stands before it: a `:` is all that is
-    /// never written for an argument.
+    /// Returns a placeholder whose beginning is ambiguous, with the text before it: only a `:` is
+    /// never part of an argument's text.
     fn blurred(&self) -> Option<(&str, &str)> {
         self.pieces.windows(3).find_map(|pieces| match pieces {
             [
@@ -114,7 +114,7 @@ impl Template {
         })
     }
 
-    /// Its placeholders: what stands in them, and the argument that begins with.
+    /// Returns the placeholders: the expression, and the argument with which it begins.
     pub(crate) fn fields(&self) -> impl Iterator<Item = (&Expr, &Ident)> {
         self.pieces.iter().filter_map(|piece| match piece {
             Piece::Text(_) => None,
@@ -123,7 +123,8 @@ impl Template {
     }
 }
 
-/// The expression of a placeholder, at the template's place, and the argument it begins with.
+/// Parses a placeholder. Returns its expression, with the template's span, and the argument with
+/// which it begins.
 fn placeholder(name: &str, text: &LitStr) -> Option<(Expr, Ident)> {
     let tokens: proc_macro2::TokenStream = name.parse().ok()?;
     let tokens = tokens.into_iter().map(|mut token| {
@@ -138,7 +139,7 @@ fn placeholder(name: &str, text: &LitStr) -> Option<(Expr, Ident)> {
     Some((expr, root))
 }
 
-/// An argument's name as it must be written: one that is a keyword elsewhere is raw.
+/// Returns an argument's name, made raw if it is a keyword.
 pub(crate) fn raw_if_keyword(name: Ident) -> Ident {
     let text = name.to_string();
     let is_word = ["self", "Self", "super", "crate", "_"].contains(&text.as_str());
@@ -208,7 +209,7 @@ mod tests {
         for text in ["{a}:{b}", "{a}/b:{b}", "x-{a}-x"] {
             assert!(parse(text).is_ok(), "{text}");
         }
-        // Two calls with one tag are invalidated together, and served apart.
+        // Two calls with the same tag are invalidated together, but have separate entries.
         assert!(Template::parse_tag(LitStr::new("{a}-{b}", Span::call_site())).is_ok());
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use recached::{Cache, cached};
-use recached_tests::{Bed, on_both_stores, until};
+use recached_tests::{Fixture, on_both_stores, until};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -90,9 +90,9 @@ async fn cancel_computing<T>(source: &Source, begun: usize, call: impl Future<Ou
 
 const SOON: Duration = Duration::from_millis(1);
 
-async fn a_detached_computation_is_stored_though_its_caller_is_cancelled(bed: Bed) {
+async fn a_detached_computation_is_stored_though_its_caller_is_cancelled(fixture: Fixture) {
     let source = Source::new();
-    let call = || report(bed.one.clone(), Arc::clone(&source), 1);
+    let call = || report(fixture.one.clone(), Arc::clone(&source), 1);
     // Request after request has a deadline that is shorter than the function takes.
     cancel_computing(&source, 1, call()).await;
     for _ in 0..20 {
@@ -102,29 +102,32 @@ async fn a_detached_computation_is_stored_though_its_caller_is_cancelled(bed: Be
     source.gate.add_permits(1);
     assert_eq!(call().await, Ok(1));
     assert_eq!((source.begun(), source.ended()), (1, 1));
-    let entry = report_entry(bed.one.clone(), Arc::clone(&source), 1);
+    let entry = report_entry(fixture.one.clone(), Arc::clone(&source), 1);
     until("it is stored", || async {
         entry.peek().await.is_ok_and(|stored| stored == Some(1))
     })
     .await;
 }
 
-async fn one_that_is_not_detached_ends_with_its_caller(bed: Bed) {
+async fn one_that_is_not_detached_ends_with_its_caller(fixture: Fixture) {
     let source = Source::new();
-    let call = || attached(bed.one.clone(), Arc::clone(&source), 1);
+    let call = || attached(fixture.one.clone(), Arc::clone(&source), 1);
     for begun in 1..=3 {
         cancel_computing(&source, begun, call()).await;
     }
     assert_eq!((source.begun(), source.ended()), (3, 0));
 }
 
-async fn a_detached_computation_that_is_awaited_is_as_any_other(bed: Bed) {
+async fn a_detached_computation_that_is_awaited_is_as_any_other(fixture: Fixture) {
     let source = Source::new();
     source.gate.add_permits(10);
     for _ in 0..3 {
-        assert_eq!(report(bed.one.clone(), Arc::clone(&source), 1).await, Ok(1));
+        assert_eq!(
+            report(fixture.one.clone(), Arc::clone(&source), 1).await,
+            Ok(1)
+        );
     }
-    let stats = bed.one.stats().total;
+    let stats = fixture.one.stats().total;
     assert_eq!(
         (
             stats.computations,
@@ -133,27 +136,27 @@ async fn a_detached_computation_that_is_awaited_is_as_any_other(bed: Bed) {
         ),
         (1, 1, 2)
     );
-    let mut entry = report_entry(bed.one.clone(), Arc::clone(&source), 1);
+    let mut entry = report_entry(fixture.one.clone(), Arc::clone(&source), 1);
     assert_eq!(entry.refresh().await, Ok(2));
-    entry = report_entry(bed.one.clone(), Arc::clone(&source), 1);
+    entry = report_entry(fixture.one.clone(), Arc::clone(&source), 1);
     assert_eq!(entry.peek().await.expect("it works"), Some(2));
 }
 
-async fn no_more_go_on_than_refreshes_may(bed: Bed) {
+async fn no_more_go_on_than_refreshes_may(fixture: Fixture) {
     let source = Source::new();
     for id in 0..80 {
-        let call = report(bed.one.clone(), Arc::clone(&source), id);
+        let call = report(fixture.one.clone(), Arc::clone(&source), id);
         cancel_computing(&source, id + 1, call).await;
     }
     source.gate.add_permits(100);
     until("those end that go on", || async { source.ended() == 64 }).await;
     // What is beyond that has left its place to the next caller.
-    let late = report(bed.one.clone(), Arc::clone(&source), 79);
+    let late = report(fixture.one.clone(), Arc::clone(&source), 79);
     assert_eq!(late.await, Ok(81));
     assert_eq!(source.ended(), 65);
 }
 
-async fn what_is_not_used_is_held_until_the_end(bed: Bed) {
+async fn what_is_not_used_is_held_until_the_end(fixture: Fixture) {
     let source = Source::new();
     let permits = Arc::new(Semaphore::new(1));
     let permit = async || {
@@ -162,7 +165,7 @@ async fn what_is_not_used_is_held_until_the_end(bed: Bed) {
             .await
             .expect("it is open")
     };
-    let call = holding(bed.one.clone(), Arc::clone(&source), permit().await);
+    let call = holding(fixture.one.clone(), Arc::clone(&source), permit().await);
     cancel_computing(&source, 1, call).await;
     assert_eq!(permits.available_permits(), 0, "the computation goes on");
     source.gate.add_permits(1);
@@ -174,7 +177,7 @@ async fn what_is_not_used_is_held_until_the_end(bed: Bed) {
 
     // As a refresh does whose caller was served what is old.
     source.gate.add_permits(1);
-    let call = holding_refresh(bed.one.clone(), Arc::clone(&source), permit().await);
+    let call = holding_refresh(fixture.one.clone(), Arc::clone(&source), permit().await);
     call.await;
     until("it is given back", || async {
         permits.available_permits() == 1
@@ -182,7 +185,7 @@ async fn what_is_not_used_is_held_until_the_end(bed: Bed) {
     .await;
     tokio::time::sleep(Duration::from_millis(5)).await;
     let before = source.begun();
-    let call = holding_refresh(bed.one.clone(), Arc::clone(&source), permit().await);
+    let call = holding_refresh(fixture.one.clone(), Arc::clone(&source), permit().await);
     assert_eq!(call.await, before);
     until("it is computed anew", || async {
         source.begun() == before + 1
@@ -196,11 +199,11 @@ async fn what_is_not_used_is_held_until_the_end(bed: Bed) {
     .await;
 }
 
-async fn an_invalidation_ends_a_detached_computation_as_any_other(bed: Bed) {
+async fn an_invalidation_ends_a_detached_computation_as_any_other(fixture: Fixture) {
     let source = Source::new();
-    let call = || report(bed.one.clone(), Arc::clone(&source), 1);
+    let call = || report(fixture.one.clone(), Arc::clone(&source), 1);
     cancel_computing(&source, 1, call()).await;
-    drop(bed.one.invalidate("report").await);
+    drop(fixture.one.invalidate("report").await);
     source.gate.add_permits(2);
     // Begun before the invalidation, it is served to nobody who comes after.
     assert_eq!(call().await, Ok(2));

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use recached::{Cache, cached, invalidates};
-use recached_tests::{Bed, Server, on_both_stores, reaches, until};
+use recached_tests::{Fixture, Server, on_both_stores, reaches, until};
 
 on_both_stores! {
     what_succeeds_invalidates_and_what_fails_does_not
@@ -68,9 +68,9 @@ async fn by_entry(cache: &Cache, db: &Db, id: u64, value: u64) {
     db.set(value);
 }
 
-async fn what_succeeds_invalidates_and_what_fails_does_not(bed: Bed) {
+async fn what_succeeds_invalidates_and_what_fails_does_not(fixture: Fixture) {
     let db = Db::default();
-    let (one, two) = (&bed.one, &bed.two);
+    let (one, two) = (&fixture.one, &fixture.two);
     for cache in [one, two, one, two] {
         assert_eq!(read(cache, &db).await, [0, 0, 0]);
     }
@@ -170,8 +170,8 @@ impl Repository for Users {
     }
 }
 
-async fn every_form_of_function_may_invalidate(bed: Bed) {
-    let (cache, db) = (&bed.one, &Arc::new(Db::default()));
+async fn every_form_of_function_may_invalidate(fixture: Fixture) {
+    let (cache, db) = (&fixture.one, &Arc::new(Db::default()));
     let users = || Users {
         cache: cache.clone(),
         db: Arc::clone(db),
@@ -214,8 +214,8 @@ async fn writes_and_waits(cache: Cache, db: Arc<Db>, value: u64, panics: bool) {
     std::future::pending::<()>().await;
 }
 
-async fn a_call_that_is_dropped_or_panics_invalidates_beside_its_caller(bed: Bed) {
-    let (cache, db) = (&bed.one, &Arc::new(Db::default()));
+async fn a_call_that_is_dropped_or_panics_invalidates_beside_its_caller(fixture: Fixture) {
+    let (cache, db) = (&fixture.one, &Arc::new(Db::default()));
     for (value, panics) in [(1, false), (2, true)] {
         user(cache, db, 1).await;
         let call = tokio::spawn(writes_and_waits(

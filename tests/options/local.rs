@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use recached::{Cache, cached};
-use recached_tests::{Bed, Proxy, Server, cache_on, on_both_stores, reaches, until};
+use recached_tests::{Fixture, Proxy, Server, cache_on, on_both_stores, reaches, until};
 use tokio::sync::Semaphore;
 
 on_both_stores! {
@@ -106,90 +106,96 @@ async fn aging(cache: Cache, source: Arc<Source>, name: String) -> Template {
     source.template()
 }
 
-async fn a_local_value_is_kept_whatever_it_is(bed: Bed) {
+async fn a_local_value_is_kept_whatever_it_is(fixture: Fixture) {
     let source = Source::default();
     for _ in 0..3 {
-        assert_eq!((template(&bed.one, &source, "a").await.0)(1), 1);
+        assert_eq!((template(&fixture.one, &source, "a").await.0)(1), 1);
     }
     assert_eq!(source.runs(), 1);
-    let _ = template(&bed.one, &source, "b").await;
+    let _ = template(&fixture.one, &source, "b").await;
     assert_eq!(source.runs(), 2);
     for _ in 0..3 {
-        assert_eq!(plain_template(&bed.one, &source, "a")(1), 1);
-        assert!(maybe(&bed.one, &source, "").await.is_none());
-        assert!(maybe(&bed.one, &source, "a").await.is_some());
-        assert!(fallible(&bed.one, &source, "a").await.is_ok());
-        assert!(remembered(&bed.one, &source, "").await.is_err());
-        assert!(remembered(&bed.one, &source, "a").await.is_ok());
+        assert_eq!(plain_template(&fixture.one, &source, "a")(1), 1);
+        assert!(maybe(&fixture.one, &source, "").await.is_none());
+        assert!(maybe(&fixture.one, &source, "a").await.is_some());
+        assert!(fallible(&fixture.one, &source, "a").await.is_ok());
+        assert!(remembered(&fixture.one, &source, "").await.is_err());
+        assert!(remembered(&fixture.one, &source, "a").await.is_ok());
     }
     assert_eq!(source.runs(), 8);
     for _ in 0..3 {
-        assert!(fallible(&bed.one, &source, "").await.is_err());
+        assert!(fallible(&fixture.one, &source, "").await.is_err());
     }
     assert_eq!(source.runs(), 11, "an error is not kept");
-    if let Some(server) = &bed.server {
+    if let Some(server) = &fixture.server {
         // Not a byte of them is on the server: names and generations alone.
         let keys: Vec<String> = server.ask(&["KEYS", "*"]);
         let other = |key: &&String| !key.contains(":gen:") && !key.ends_with(":functions");
         let others: Vec<_> = keys.iter().filter(other).collect();
         assert!(others.is_empty(), "{others:?}");
     }
-    let stats = bed.one.stats().total;
+    let stats = fixture.one.stats().total;
     assert_eq!((stats.redis_hits, stats.errors), (0, 0));
 }
 
-async fn a_name_that_is_invalidated_anywhere_ends_local_values(bed: Bed) {
+async fn a_name_that_is_invalidated_anywhere_ends_local_values(fixture: Fixture) {
     let source = Source::default();
-    let _ = template(&bed.one, &source, "a").await;
+    let _ = template(&fixture.one, &source, "a").await;
     source.value.store(10, Ordering::SeqCst);
-    let report = bed.two.invalidate("template").await.expect("it is known");
+    let report = fixture
+        .two
+        .invalidate("template")
+        .await
+        .expect("it is known");
     assert_eq!(report.functions.len(), 1);
     until("the other cache hears of it", || async {
-        (template(&bed.one, &source, "a").await.0)(1) == 11
+        (template(&fixture.one, &source, "a").await.0)(1) == 11
     })
     .await;
-    let _ = template(&bed.one, &source, "a").await;
+    let _ = template(&fixture.one, &source, "a").await;
     assert_eq!(source.runs(), 2);
-    drop(bed.one.invalidate_all().await);
-    let _ = template(&bed.one, &source, "a").await;
+    drop(fixture.one.invalidate_all().await);
+    let _ = template(&fixture.one, &source, "a").await;
     assert_eq!(source.runs(), 3);
 }
 
-async fn a_tag_that_is_invalidated_anywhere_ends_local_values(bed: Bed) {
+async fn a_tag_that_is_invalidated_anywhere_ends_local_values(fixture: Fixture) {
     let source = Source::default();
     let _ = (
-        tagged(&bed.one, &source, "a").await,
-        tagged(&bed.one, &source, "b").await,
+        tagged(&fixture.one, &source, "a").await,
+        tagged(&fixture.one, &source, "b").await,
     );
     let _ = (
-        tagged(&bed.one, &source, "a").await,
-        tagged(&bed.one, &source, "b").await,
+        tagged(&fixture.one, &source, "a").await,
+        tagged(&fixture.one, &source, "b").await,
     );
     assert_eq!(source.runs(), 2);
     source.value.store(10, Ordering::SeqCst);
-    drop(bed.two.invalidate_tag("t:a").await);
+    drop(fixture.two.invalidate_tag("t:a").await);
     until("the other cache hears of it", || async {
-        (tagged(&bed.one, &source, "a").await.0)(1) == 11
+        (tagged(&fixture.one, &source, "a").await.0)(1) == 11
     })
     .await;
-    assert_eq!((tagged(&bed.one, &source, "b").await.0)(1), 1);
+    assert_eq!((tagged(&fixture.one, &source, "b").await.0)(1), 1);
     assert_eq!(source.runs(), 3);
 }
 
-async fn a_call_that_is_invalidated_ends_the_value_of_this_process(bed: Bed) {
+async fn a_call_that_is_invalidated_ends_the_value_of_this_process(fixture: Fixture) {
     let source = Source::default();
     let run = async || {
         let _ = (
-            template(&bed.one, &source, "a").await,
-            template(&bed.one, &source, "b").await,
+            template(&fixture.one, &source, "a").await,
+            template(&fixture.one, &source, "b").await,
         );
     };
     run().await;
-    let report = template_entry(&bed.one, &source, "a").invalidate().await;
+    let report = template_entry(&fixture.one, &source, "a")
+        .invalidate()
+        .await;
     assert_eq!(report.expect("it works").entries, 1);
     run().await;
     assert_eq!(source.runs(), 3);
-    let entry = template_entry(&bed.one, &source, "a");
+    let entry = template_entry(&fixture.one, &source, "a");
     assert!(entry.peek().await.expect("it works").is_some());
     assert!(entry.ttl().await.expect("it works").is_some());
     // Put by hand, it is one like any other.
@@ -197,23 +203,23 @@ async fn a_call_that_is_invalidated_ends_the_value_of_this_process(bed: Bed) {
         .put(Template(Arc::new(|_| 7)))
         .await
         .expect("it works");
-    assert_eq!((template(&bed.one, &source, "a").await.0)(1), 7);
+    assert_eq!((template(&fixture.one, &source, "a").await.0)(1), 7);
 }
 
-async fn keys_that_match_end_the_values_of_this_process(bed: Bed) {
+async fn keys_that_match_end_the_values_of_this_process(fixture: Fixture) {
     let source = Source::default();
-    let _ = template(&bed.one, &source, "a").await;
-    let report = bed
+    let _ = template(&fixture.one, &source, "a").await;
+    let report = fixture
         .one
         .invalidate_keys("template:'a'")
         .await
         .expect("it works");
     assert_eq!((report.entries, report.functions.len()), (1, 1));
-    let _ = template(&bed.one, &source, "a").await;
+    let _ = template(&fixture.one, &source, "a").await;
     assert_eq!(source.runs(), 2);
 }
 
-async fn callers_of_one_local_value_wait_for_one_computation(bed: Bed) {
+async fn callers_of_one_local_value_wait_for_one_computation(fixture: Fixture) {
     let gate = Arc::new(Semaphore::new(0));
     let source = Arc::new(Source {
         gate: Some(Arc::clone(&gate)),
@@ -221,12 +227,12 @@ async fn callers_of_one_local_value_wait_for_one_computation(bed: Bed) {
     });
     let callers: Vec<_> = (0..20)
         .map(|_| {
-            let (cache, source) = (bed.one.clone(), Arc::clone(&source));
+            let (cache, source) = (fixture.one.clone(), Arc::clone(&source));
             tokio::spawn(async move { (template(&cache, &source, "a").await.0)(1) })
         })
         .collect();
     until("all of them wait", || async {
-        bed.one.stats().total.computations == 1
+        fixture.one.stats().total.computations == 1
     })
     .await;
     gate.add_permits(1);
@@ -236,7 +242,7 @@ async fn callers_of_one_local_value_wait_for_one_computation(bed: Bed) {
     assert_eq!(source.runs(), 1);
 }
 
-async fn a_local_value_begun_before_an_invalidation_is_not_kept(bed: Bed) {
+async fn a_local_value_begun_before_an_invalidation_is_not_kept(fixture: Fixture) {
     let gate = Arc::new(Semaphore::new(0));
     let source = Arc::new(Source {
         gate: Some(Arc::clone(&gate)),
@@ -244,53 +250,59 @@ async fn a_local_value_begun_before_an_invalidation_is_not_kept(bed: Bed) {
     });
     for by_call in [false, true] {
         let before = source.runs();
-        let (cache, of) = (bed.one.clone(), Arc::clone(&source));
+        let (cache, of) = (fixture.one.clone(), Arc::clone(&source));
         let begun = tokio::spawn(async move { template(&cache, &of, "a").await });
-        let counted = || bed.one.stats().total.computations as usize;
+        let counted = || fixture.one.stats().total.computations as usize;
         until("it computes", || async { counted() == before + 1 }).await;
         match by_call {
-            true => drop(template_entry(&bed.one, &source, "a").invalidate().await),
-            false => drop(bed.one.invalidate("template").await),
+            true => drop(
+                template_entry(&fixture.one, &source, "a")
+                    .invalidate()
+                    .await,
+            ),
+            false => drop(fixture.one.invalidate("template").await),
         }
         gate.add_permits(1);
         let _ = begun.await.expect("it ends");
-        let _ = template(&bed.one, &source, "a").await;
+        let _ = template(&fixture.one, &source, "a").await;
         assert_eq!(source.runs(), before + 2, "by call: {by_call}");
-        drop(bed.one.invalidate("template").await);
+        drop(fixture.one.invalidate("template").await);
     }
 }
 
-async fn a_local_value_past_its_ttl_is_served_while_a_new_one_is_computed(bed: Bed) {
+async fn a_local_value_past_its_ttl_is_served_while_a_new_one_is_computed(fixture: Fixture) {
     let source = Arc::new(Source::default());
-    let call = || aging(bed.one.clone(), Arc::clone(&source), "a".to_owned());
+    let call = || aging(fixture.one.clone(), Arc::clone(&source), "a".to_owned());
     assert_eq!((call().await.0)(1), 1);
     source.value.store(10, Ordering::SeqCst);
     source.shut.store(true, Ordering::SeqCst);
     until("a stale value is served", || async {
         assert_eq!((call().await.0)(1), 1);
-        bed.one.stats().total.stale_hits > 0
+        fixture.one.stats().total.stale_hits > 0
     })
     .await;
     source.shut.store(false, Ordering::SeqCst);
     until("the new one is", || async { (call().await.0)(1) == 11 }).await;
 }
 
-async fn a_setting_of_the_fleet_holds_for_local_values(bed: Bed) {
+async fn a_setting_of_the_fleet_holds_for_local_values(fixture: Fixture) {
     let source = Source::default();
-    let _ = template(&bed.one, &source, "a").await;
-    bed.one
+    let _ = template(&fixture.one, &source, "a").await;
+    fixture
+        .one
         .overrides()
         .disable("template")
         .expect("it is a pattern");
-    let _ = template(&bed.one, &source, "a").await;
-    let _ = template(&bed.one, &source, "a").await;
+    let _ = template(&fixture.one, &source, "a").await;
+    let _ = template(&fixture.one, &source, "a").await;
     assert_eq!(source.runs(), 3);
-    bed.one
+    fixture
+        .one
         .overrides()
         .enable("template")
         .expect("it is a pattern");
     for _ in 0..2 {
-        let _ = template(&bed.one, &source, "a").await;
+        let _ = template(&fixture.one, &source, "a").await;
     }
     assert_eq!(source.runs(), 4, "what was kept before is not served");
 }
@@ -331,7 +343,7 @@ async fn a_local_value_outlives_a_lost_connection_and_nothing_invalidated_meanwh
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn where_no_changes_are_told_local_values_are_held_against_their_generations_each_time() {
+async fn without_pushes_local_values_are_held_against_their_generations_each_time() {
     let server = Server::start();
     let proxy = Proxy::to(server.port());
     proxy.set(recached_tests::Fault::NoHello);

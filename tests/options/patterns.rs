@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use recached::{Cache, cached, invalidates};
-use recached_tests::{Bed, on_both_stores};
+use recached_tests::{Fixture, on_both_stores};
 use serde::Serialize;
 
 on_both_stores! {
@@ -40,8 +40,8 @@ fn get_user_posts(cache: &Cache, runs: &Runs, id: u64, page: u64) -> usize {
     ran(runs)
 }
 
-async fn a_pattern_reaches_calls_whose_arguments_are_too_long_to_be_written_out(bed: Bed) {
-    let (cache, runs) = (&bed.one, Runs::default());
+async fn a_pattern_reaches_calls_whose_arguments_are_too_long_to_be_written_out(fixture: Fixture) {
+    let (cache, runs) = (&fixture.one, Runs::default());
     let long = "x".repeat(300);
     let other = format!("{}y", "x".repeat(299));
     for (pattern, reached) in [
@@ -58,18 +58,22 @@ async fn a_pattern_reaches_calls_whose_arguments_are_too_long_to_be_written_out(
             search(cache, &runs, 42, text).await;
         }
         let before = runs.load(Ordering::SeqCst);
-        let report = bed.two.invalidate_keys(pattern).await.expect("it works");
+        let report = fixture
+            .two
+            .invalidate_keys(pattern)
+            .await
+            .expect("it works");
         assert_eq!(report.entries, if reached { 2 } else { 0 }, "{pattern}");
         for text in [&long, &other] {
-            search(&bed.two, &runs, 42, text).await;
+            search(&fixture.two, &runs, 42, text).await;
         }
         let computed = runs.load(Ordering::SeqCst) - before;
         assert_eq!(computed, if reached { 2 } else { 0 }, "{pattern}");
     }
 }
 
-async fn a_trailing_star_matches_no_further_argument(bed: Bed) {
-    let (cache, runs) = (bed.one.clone(), Runs::default());
+async fn a_trailing_star_matches_no_further_argument(fixture: Fixture) {
+    let (cache, runs) = (fixture.one.clone(), Runs::default());
     let fill = || async {
         for id in [1, 11, 2] {
             get_user_details(&cache, &runs, id).await;
@@ -92,14 +96,18 @@ async fn a_trailing_star_matches_no_further_argument(bed: Bed) {
         ("get_user_*:1:3", vec!["pages.get_user_posts"]),
     ] {
         fill().await;
-        let report = bed.two.invalidate_keys(pattern).await.expect("it works");
+        let report = fixture
+            .two
+            .invalidate_keys(pattern)
+            .await
+            .expect("it works");
         assert_eq!(report.functions, functions, "{pattern}");
         assert_eq!(report.entries, functions.len() as u64, "{pattern}");
     }
 }
 
-async fn a_key_is_a_pattern_as_it_stands_in_redis(bed: Bed) {
-    let (cache, runs) = (&bed.one, Runs::default());
+async fn a_key_is_a_pattern_as_it_stands_in_redis(fixture: Fixture) {
+    let (cache, runs) = (&fixture.one, Runs::default());
     for text in ["short", "a:b*c", &"x".repeat(300)] {
         search(cache, &runs, 1, text).await;
         search(cache, &runs, 2, text).await;
@@ -107,14 +115,14 @@ async fn a_key_is_a_pattern_as_it_stands_in_redis(bed: Bed) {
             .key()
             .expect("a key")
             .to_string();
-        let report = bed.two.invalidate_keys(&key).await.expect("it works");
+        let report = fixture.two.invalidate_keys(&key).await.expect("it works");
         assert_eq!(report.entries, 1, "{key}");
         assert_eq!(report.functions, ["pages.search"], "{key}");
     }
 }
 
-async fn the_report_names_the_functions_whose_entries_were_removed(bed: Bed) {
-    let (cache, runs) = (&bed.one, Runs::default());
+async fn the_report_names_the_functions_whose_entries_were_removed(fixture: Fixture) {
+    let (cache, runs) = (&fixture.one, Runs::default());
     get_user_details(cache, &runs, 1).await;
     search(cache, &runs, 1, "a").await;
     let report = cache.invalidate_keys("*:2:*").await.expect("it works");
@@ -155,8 +163,8 @@ async fn rename(cache: &Cache, name: Option<String>) {
     let _ = (cache, name);
 }
 
-async fn a_tag_is_what_one_would_write_by_hand(bed: Bed) {
-    let (cache, runs) = (&bed.one, Runs::default());
+async fn a_tag_is_what_one_would_write_by_hand(fixture: Fixture) {
+    let (cache, runs) = (&fixture.one, Runs::default());
     let ada = Customer("ada o:1".to_owned());
     let call = || order(cache, &runs, Some("a"), Plan::Free, 1.0, &ada);
     for tag in ["n:a", "p:Free", "s:1", "c:ada o:1"] {

@@ -17,7 +17,7 @@ on_server_and_cluster! {
         a_late_fill_of_another_release_never_lands
         a_call_is_invalidated_in_every_release_though_the_registry_is_lost
         what_a_gone_process_has_stored_is_invalidated_though_the_registry_was_lost
-        instances_of_a_generic_function_are_told_apart
+        instances_of_a_generic_function_are_distinguished
         a_name_by_hand_and_that_of_a_function_never_meet
     ]
     own [
@@ -235,7 +235,7 @@ async fn what_a_gone_process_has_stored_is_invalidated_though_the_registry_was_l
     }
 }
 
-async fn instances_of_a_generic_function_are_told_apart(backend: Backend) {
+async fn instances_of_a_generic_function_are_distinguished(backend: Backend) {
     let ([one, two, _], source) = (fleet(&backend), Source::default());
     first::generic(&one, &source, 1u8).await;
     first::generic(&one, &source, "1").await;

@@ -103,7 +103,7 @@ async fn only_a_hash_of_a_secret_argument_is_seen_and_the_fleet_shares_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_a_secret_that_is_shared_it_is_told_once_and_nothing_is_exposed() {
+async fn without_a_secret_that_is_shared_it_is_reported_once_and_nothing_is_exposed() {
     let server = Server::start();
     let told = Arc::new(Mutex::new(0));
     let build = || {

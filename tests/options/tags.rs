@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use recached::{Cache, ErrorKind, cached};
-use recached_tests::{Bed, Server, cache_on, on_both_stores, reaches, until};
+use recached_tests::{Fixture, Server, cache_on, on_both_stores, reaches, until};
 use tokio::sync::Semaphore;
 
 on_both_stores! {
@@ -57,9 +57,9 @@ async fn untagged(cache: &Cache, source: &Source, id: u64) -> u64 {
     source.ask()
 }
 
-async fn a_tag_ends_the_calls_that_bear_it_and_no_others(bed: Bed) {
+async fn a_tag_ends_the_calls_that_bear_it_and_no_others(fixture: Fixture) {
     let source = Source::default();
-    let (one, two) = (&bed.one, &bed.two);
+    let (one, two) = (&fixture.one, &fixture.two);
     for cache in [one, two, one] {
         assert_eq!(profile(cache, &source, 1).await, 0);
         assert_eq!(profile(cache, &source, 2).await, 0);
@@ -88,9 +88,9 @@ async fn of(cache: &Cache, source: &Source, text: &str, more: Option<u8>) -> u64
     source.ask()
 }
 
-async fn a_tag_is_whatever_text_its_arguments_make(bed: Bed) {
+async fn a_tag_is_whatever_text_its_arguments_make(fixture: Fixture) {
     let source = Source::default();
-    let cache = &bed.one;
+    let cache = &fixture.one;
     let long = "x".repeat(1_000);
     for (round, text) in ["", "a:b", "{braces}*?[é]%41\n", "gen:tag:", &long]
         .into_iter()
@@ -115,9 +115,9 @@ async fn a_tag_is_whatever_text_its_arguments_make(bed: Bed) {
     assert_eq!(empty.kind(), ErrorKind::Pattern);
 }
 
-async fn each_of_several_tags_ends_a_call(bed: Bed) {
+async fn each_of_several_tags_ends_a_call(fixture: Fixture) {
     let source = Source::default();
-    let cache = &bed.one;
+    let cache = &fixture.one;
     for (round, tag) in ["user:1", "shop:a:b"].into_iter().enumerate() {
         let round = round as u64;
         source.set(round);
@@ -126,9 +126,9 @@ async fn each_of_several_tags_ends_a_call(bed: Bed) {
     }
 }
 
-async fn calls_with_tags_belong_to_their_function_as_well(bed: Bed) {
+async fn calls_with_tags_belong_to_their_function_as_well(fixture: Fixture) {
     let source = Source::default();
-    let (one, two) = (&bed.one, &bed.two);
+    let (one, two) = (&fixture.one, &fixture.two);
     for round in 0..4 {
         source.set(round);
         match round {
@@ -153,19 +153,23 @@ async fn slow(cache: &Cache, source: &Source, gate: &Semaphore, id: u64) -> u64 
     value
 }
 
-async fn a_computation_from_before_the_invalidation_of_its_tag_is_not_kept(bed: Bed) {
+async fn a_computation_from_before_the_invalidation_of_its_tag_is_not_kept(fixture: Fixture) {
     let source = Arc::new(Source::default());
     let gate = Arc::new(Semaphore::new(0));
     let call = |cache: &Cache| {
         let (cache, source, gate) = (cache.clone(), Arc::clone(&source), Arc::clone(&gate));
         tokio::spawn(async move { slow(&cache, &source, &gate, 1).await })
     };
-    let old = call(&bed.one);
+    let old = call(&fixture.one);
     until("it has begun", || async { source.runs() == 1 }).await;
     source.set(1);
-    let _ = bed.two.invalidate_tag("slow:1").await.expect("it works");
+    let _ = fixture
+        .two
+        .invalidate_tag("slow:1")
+        .await
+        .expect("it works");
     // In this process at once, and in another when it has heard of it.
-    let new = call(&bed.two);
+    let new = call(&fixture.two);
     until("the next has begun", || async { source.runs() == 2 }).await;
     gate.add_permits(10);
     assert_eq!(
@@ -175,18 +179,18 @@ async fn a_computation_from_before_the_invalidation_of_its_tag_is_not_kept(bed: 
     );
     assert_eq!(new.await.expect("no panic"), 1);
     until("it has travelled", || async {
-        let value = call(&bed.one).await.expect("no panic");
+        let value = call(&fixture.one).await.expect("no panic");
         value == 1
     })
     .await;
-    for cache in [&bed.one, &bed.two] {
+    for cache in [&fixture.one, &fixture.two] {
         assert_eq!(call(cache).await.expect("no panic"), 1);
     }
 }
 
-async fn the_companion_knows_the_tags(bed: Bed) {
+async fn the_companion_knows_the_tags(fixture: Fixture) {
     let source = Source::default();
-    let cache = &bed.one;
+    let cache = &fixture.one;
     let entry = || profile_entry(cache, &source, 7);
     entry().put(5).await.expect("it works");
     assert_eq!(entry().peek().await.expect("it works"), Some(5));
@@ -208,12 +212,12 @@ async fn old(cache: Cache, source: Arc<Source>, id: u64) -> u64 {
     source.ask()
 }
 
-async fn a_value_past_its_ttl_is_not_served_once_its_tag_is_invalidated(bed: Bed) {
+async fn a_value_past_its_ttl_is_not_served_once_its_tag_is_invalidated(fixture: Fixture) {
     let source = Arc::new(Source::default());
-    let ask = || old(bed.one.clone(), Arc::clone(&source), 1);
+    let ask = || old(fixture.one.clone(), Arc::clone(&source), 1);
     assert_eq!(ask().await, 0);
     source.set(1);
-    let _ = bed.one.invalidate_tag("old:1").await.expect("it works");
+    let _ = fixture.one.invalidate_tag("old:1").await.expect("it works");
     assert_eq!(ask().await, 1);
     source.set(2);
     until("it is past its ttl, and computed anew", || async {
@@ -223,13 +227,14 @@ async fn a_value_past_its_ttl_is_not_served_once_its_tag_is_invalidated(bed: Bed
 }
 
 /// Readers of one cache, invalidations by the other; at the end nothing is old.
-async fn no_tagged_call_is_stale_once_traffic_has_stopped(bed: Bed) {
+async fn no_tagged_call_is_stale_once_traffic_has_stopped(fixture: Fixture) {
     const IDS: u64 = 50;
     let sources: Arc<Vec<Source>> = Arc::new((0..IDS).map(|_| Source::default()).collect());
     let stop = Arc::new(AtomicBool::new(false));
     let readers: Vec<_> = (0..4)
         .map(|reader| {
-            let (cache, sources, stop) = (bed.one.clone(), Arc::clone(&sources), Arc::clone(&stop));
+            let (cache, sources, stop) =
+                (fixture.one.clone(), Arc::clone(&sources), Arc::clone(&stop));
             tokio::spawn(async move {
                 let mut id = reader * 17 % IDS;
                 while !stop.load(Ordering::SeqCst) {
@@ -246,7 +251,7 @@ async fn no_tagged_call_is_stale_once_traffic_has_stopped(bed: Bed) {
         let id = (round * 11) % IDS;
         sources[id as usize].set(round);
         let tag = format!("user:{id}");
-        let _ = bed.two.invalidate_tag(&tag).await.expect("it works");
+        let _ = fixture.two.invalidate_tag(&tag).await.expect("it works");
     }
     stop.store(true, Ordering::SeqCst);
     for reader in readers {
@@ -257,11 +262,11 @@ async fn no_tagged_call_is_stale_once_traffic_has_stopped(bed: Bed) {
         let mut looks = 0;
         until("the push has travelled", || {
             looks += 1;
-            async { profile(&bed.one, source, id as u64).await == newest }
+            async { profile(&fixture.one, source, id as u64).await == newest }
         })
         .await;
         assert!(looks < 100, "it takes far less than a millisecond");
-        assert_eq!(profile(&bed.one, source, id as u64).await, newest);
+        assert_eq!(profile(&fixture.one, source, id as u64).await, newest);
     }
 }
 
@@ -270,13 +275,17 @@ fn plain(cache: &Cache, source: &Source, id: u64) -> u64 {
     source.ask()
 }
 
-async fn plain_functions_have_tags_too(bed: Bed) {
+async fn plain_functions_have_tags_too(fixture: Fixture) {
     let source = Source::default();
     for round in 0..3 {
         source.set(round);
-        let _ = bed.one.invalidate_tag("plain:1").await.expect("it works");
+        let _ = fixture
+            .one
+            .invalidate_tag("plain:1")
+            .await
+            .expect("it works");
         for _ in 0..3 {
-            assert_eq!(plain(&bed.one, &source, 1), round);
+            assert_eq!(plain(&fixture.one, &source, 1), round);
         }
     }
     assert_eq!(source.runs(), 3);

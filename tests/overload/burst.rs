@@ -64,21 +64,21 @@ async fn all_are_stored(backend: Backend, spawned: bool) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_thousand_cold_calls_of_one_task_are_all_stored_and_nobody_is_told() {
+async fn ten_thousand_cold_calls_of_one_task_are_all_stored_and_no_event_is_sent() {
     in_time(all_are_stored(Backend::server(), false)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_thousand_cold_calls_of_as_many_tasks_are_all_stored_and_nobody_is_told() {
+async fn ten_thousand_cold_calls_of_as_many_tasks_are_all_stored_and_no_event_is_sent() {
     in_time(all_are_stored(Backend::server(), true)).await;
 }
 
 #[tokio::test]
-async fn ten_thousand_cold_calls_of_a_current_thread_are_all_stored_and_nobody_is_told() {
+async fn ten_thousand_cold_calls_of_a_current_thread_are_all_stored_and_no_event_is_sent() {
     in_time(all_are_stored(Backend::server(), true)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_thousand_cold_calls_on_a_cluster_are_all_stored_and_nobody_is_told() {
+async fn ten_thousand_cold_calls_on_a_cluster_are_all_stored_and_no_event_is_sent() {
     in_time(all_are_stored(Backend::own_cluster(), true)).await;
 }

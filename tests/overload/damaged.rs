@@ -12,8 +12,8 @@ const MINUTE: Policy = Policy::new(Duration::from_secs(60));
 on_server_and_cluster! {
     "multi_thread"
     shared [
-        what_stands_in_the_place_of_an_entry_or_a_lease_is_replaced_and_told_once
-        a_damaged_generation_is_replaced_and_told_once
+        what_stands_in_the_place_of_an_entry_or_a_lease_is_replaced_and_reported_once
+        a_damaged_generation_is_replaced_and_reported_once
         a_lease_that_outlives_its_own_life_is_taken_over
         something_else_in_the_place_of_the_registry_costs_no_invalidation
     ]
@@ -57,7 +57,7 @@ async fn runs_of(cache: &Cache, key: &str, calls: usize) -> usize {
     runs.into_inner()
 }
 
-async fn what_stands_in_the_place_of_an_entry_or_a_lease_is_replaced_and_told_once(
+async fn what_stands_in_the_place_of_an_entry_or_a_lease_is_replaced_and_reported_once(
     backend: Backend,
 ) {
     let (cache, told) = observed(&backend.url(), &backend.namespace);
@@ -88,7 +88,7 @@ async fn what_stands_in_the_place_of_an_entry_or_a_lease_is_replaced_and_told_on
     assert!(cache.stats().function("foreign").errors >= 10);
 }
 
-async fn a_damaged_generation_is_replaced_and_told_once(backend: Backend) {
+async fn a_damaged_generation_is_replaced_and_reported_once(backend: Backend) {
     let (cache, told) = observed(&backend.url(), &backend.namespace);
     for (place, words) in [
         vec!["SET", "{ns}:gen:fn:marked", "x"],
@@ -267,7 +267,7 @@ async fn a_swapped_database_is_noticed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_with_too_many_clients_is_told_in_its_own_words() {
+async fn a_server_with_too_many_clients_is_reported_in_its_own_words() {
     let server = Server::start();
     let mut client = server.client();
     let _: () = redis::cmd("CONFIG")

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use recached::{Cache, Policy, cached};
-use recached_tests::{Bed, on_both_stores, until};
+use recached_tests::{Fixture, on_both_stores, until};
 use serde::{Deserialize, Serialize};
 
 on_both_stores! {
@@ -49,9 +49,9 @@ async fn calling(cache: &Cache, id: u64) -> Arc<Calling> {
     Arc::new(Calling { id, cache })
 }
 
-fn small(bed: &Bed) -> Cache {
+fn small(fixture: &Fixture) -> Cache {
     let builder = Cache::builder().max_entries(8).namespace("dropping");
-    let builder = match &bed.server {
+    let builder = match &fixture.server {
         Some(server) => builder.redis(server.url()),
         None => builder.in_process(),
     };
@@ -59,9 +59,9 @@ fn small(bed: &Bed) -> Cache {
 }
 
 async fn a_value_whose_drop_calls_a_cached_function_may_be_evicted_replaced_and_invalidated(
-    bed: Bed,
+    fixture: Fixture,
 ) {
-    for cache in [bed.one.clone(), small(&bed)] {
+    for cache in [fixture.one.clone(), small(&fixture)] {
         for round in 0..3u64 {
             let tasks: Vec<_> = (0..200u64)
                 .map(|id| {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use recached::Policy;
-use recached_tests::{Bed, on_both_stores};
+use recached_tests::{Fixture, on_both_stores};
 
 const MINUTE: Policy = Policy::new(Duration::from_secs(60));
 const NAMES: usize = 10_000;
@@ -16,8 +16,8 @@ on_both_stores! {
     ten_thousand_names_are_invalidated_while_others_go_on
 }
 
-async fn ten_thousand_names_are_invalidated_while_others_go_on(bed: Bed) {
-    let cache = bed.one.clone();
+async fn ten_thousand_names_are_invalidated_while_others_go_on(fixture: Fixture) {
+    let cache = fixture.one.clone();
     let tasks = (0..TASKS).map(|task| {
         let cache = cache.clone();
         tokio::spawn(async move {

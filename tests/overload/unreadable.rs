@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use recached::{Builder, Cache, Policy};
-use recached_tests::{Backend, Server, Told, cache_on, on_server_and_cluster, until};
+use recached_tests::{Backend, ReceivedEvents, Server, cache_on, on_server_and_cluster, until};
 
 const MINUTE: Policy = Policy::new(Duration::from_secs(60));
 
 on_server_and_cluster! {
     "multi_thread"
     shared [
-        names_that_are_no_text_are_skipped_and_told_once
+        names_that_are_no_text_are_skipped_and_reported_once
         an_override_that_is_no_text_leaves_the_others_in_force
         a_namespace_full_of_overrides_is_read_as_far_as_its_bound
         a_namespace_full_of_names_is_invalidated_and_nothing_is_queued
@@ -53,8 +53,8 @@ fn spoil(backend: &Backend, hash: &str, count: u8) {
     set.exec(&mut backend.client(&key)).expect("it is set");
 }
 
-async fn names_that_are_no_text_are_skipped_and_told_once(backend: Backend) {
-    let told = Told::default();
+async fn names_that_are_no_text_are_skipped_and_reported_once(backend: Backend) {
+    let told = ReceivedEvents::default();
     let cache = told.by(on(&backend));
     cache
         .get_or_compute("legible:1", MINUTE, || async { 1u32 })
@@ -71,7 +71,7 @@ async fn names_that_are_no_text_are_skipped_and_told_once(backend: Backend) {
 }
 
 async fn an_override_that_is_no_text_leaves_the_others_in_force(backend: Backend) {
-    let told = Told::default();
+    let told = ReceivedEvents::default();
     let (one, two) = (backend.cache(), told.by(on(&backend)));
     spoil(&backend, "settings", 3);
     let fleet = one.overrides().fleet();
@@ -96,7 +96,7 @@ async fn an_override_that_is_no_text_leaves_the_others_in_force(backend: Backend
 
 async fn a_namespace_full_of_overrides_is_read_as_far_as_its_bound(backend: Backend) {
     fill(&backend, "settings", 200_000, r#"{"ms":60000,"by":"ada"}"#);
-    let told = Told::default();
+    let told = ReceivedEvents::default();
     let cache = told.by(on(&backend));
     until("what is beyond the bound is told", || async {
         told.count("OverrideIgnored") > 0

@@ -1,29 +1,29 @@
 //! Shared parts of the tests: servers of their own, worker processes, a source of truth.
 
 mod backend;
-mod bed;
 mod cluster;
+mod fixture;
 mod fleet;
 mod is_cached;
 mod memory;
 mod proxy;
+mod received_events;
 mod runs;
 mod sentinel;
 mod server;
 mod source;
-mod told;
 
 pub use backend::Backend;
-pub use bed::{Bed, in_time};
 pub use cluster::Cluster;
+pub use fixture::{Fixture, in_time};
 pub use fleet::Worker;
 pub use memory::resident;
 pub use proxy::{Fault, Proxy};
+pub use received_events::ReceivedEvents;
 pub use runs::{ran, runs};
 pub use sentinel::Sentinels;
 pub use server::{Server, free_port, server};
 pub use source::Source;
-pub use told::Told;
 
 use std::future::Future;
 use std::time::{Duration, Instant};

@@ -16,7 +16,7 @@ const WRITTEN_WITH: &str = "rustc 1.95.0";
 const COPIES: &str = "RECACHED_UI_COPIES";
 
 #[test]
-fn each_fault_is_told_where_it_is() {
+fn each_fault_is_reported_where_it_is() {
     if version().starts_with(WRITTEN_WITH) {
         trybuild::TestCases::new().compile_fail("faults/*.rs");
     } else {
@@ -24,10 +24,10 @@ fn each_fault_is_told_where_it_is() {
     }
 }
 
-/// The way of [`each_fault_is_told_where_it_is`] on other compilers, tried on each.
+/// The way of [`each_fault_is_reported_where_it_is`] on other compilers, tried on each.
 #[test]
 #[ignore = "the comparison says more where the compiler is the one the words are from"]
-fn each_fault_is_told_on_any_compiler() {
+fn each_fault_is_reported_on_any_compiler() {
     on_another_compiler();
 }
 
@@ -65,7 +65,7 @@ fn words_name_nothing_generated() {
 }
 
 #[test]
-fn a_fault_is_told_once() {
+fn a_fault_is_reported_once() {
     for fault in faults() {
         let words = words(&fault);
         let lines: Vec<&str> = words.lines().collect();

@@ -6,11 +6,11 @@ use super::Args;
 use super::value::number;
 use crate::duration::Span;
 
-/// The tags of one function at most: each is a generation to be read.
+/// Maximum number of tags of one function: each is a generation that calls must read.
 const MOST_TAGS: usize = 16;
 
 impl Args {
-    /// Errors in the options alone, without the function.
+    /// Adds the errors in the options alone, without the function.
     pub(super) fn check(&self, errors: &mut Vec<Error>) {
         let mut fail = |span: Place, message: &str| errors.push(Error::new(span, message));
         let nothing = "nothing would ever be stored: give at least 1 ms, or bypass the cache with `bypass_if = …`";

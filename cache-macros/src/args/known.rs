@@ -1,7 +1,7 @@
 use super::OPTIONS;
 use crate::options;
 
-/// Options of other crates, and what there is in their place.
+/// Options of other crates, and their replacements here.
 const ELSEWHERE: [(&[&str], &str); 6] = [
     (
         &["time", "ttl_secs", "ttl_millis"],

@@ -31,7 +31,7 @@ fn good_options_are_taken() {
 }
 
 #[test]
-fn every_mistake_is_told_with_its_fix() {
+fn every_mistake_is_reported_with_its_fix() {
     for (options, message) in [
         ("ttl = 0", "a `ttl` of zero"),
         ("none_ttl = \"0s\"", "a `none_ttl` of zero"),
@@ -93,7 +93,7 @@ fn every_mistake_is_told_with_its_fix() {
 }
 
 #[test]
-fn all_mistakes_are_told_at_once() {
+fn all_mistakes_are_reported_at_once() {
     let errors = errors("tll = 60, jitter = 2.0, ttl = 0, lease = \"1ms\", key = \"{a}{b}\"");
     assert_eq!(errors.len(), 5, "{errors:?}");
 }

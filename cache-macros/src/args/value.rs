@@ -41,7 +41,7 @@ impl Parse for Entry {
     }
 }
 
-/// How early a value is computed anew: `true`, or a factor.
+/// Eagerness of refreshing ahead: `true`, or a factor.
 pub(crate) struct Eagerness(pub(crate) Expr);
 
 impl Parse for Eagerness {
@@ -73,7 +73,7 @@ impl Parse for Eagerness {
     }
 }
 
-/// How values are written.
+/// Codec of stored values.
 #[derive(Clone, Copy)]
 pub(crate) enum Codec {
     Json,
@@ -136,7 +136,7 @@ pub(super) fn parse_version(input: ParseStream<'_>) -> syn::Result<String> {
     Ok(text)
 }
 
-/// The value of a literal number, signed.
+/// Returns the value of a literal number with its sign.
 pub(super) fn number(expr: &Expr) -> Option<f64> {
     match expr {
         Expr::Lit(lit) => match &lit.lit {

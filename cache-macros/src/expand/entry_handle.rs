@@ -26,7 +26,7 @@ impl Expansion<'_> {
         let tags = self.tags();
         let private = self.private();
         let compute = self.call_function(&self.computing());
-        // What it captures is a matter of the edition, and `impl` has that of its span: ours.
+        // An opaque type captures by the edition of the span of its `impl`: this crate's edition.
         let captures = quote_spanned!(Span::call_site()=> impl);
         let (entry, returned) = if function.is_async() {
             (
@@ -56,7 +56,7 @@ impl Expansion<'_> {
         }
     }
 
-    /// Its name, if there is one.
+    /// Returns the name of the entry handle, if there is one.
     fn name(&self) -> Option<Ident> {
         match &self.args.entry {
             Entry::None => None,
@@ -72,8 +72,8 @@ impl Expansion<'_> {
         }
     }
 
-    /// A place of the function, as the entry handle has it: mostly ours, and may then be left
-    /// unused.
+    /// Returns a span of the function for use in the entry handle. Mostly it is a macro span, so
+    /// that the compiler does not report an unused entry handle.
     fn place(&self, there: Span) -> Span {
         match self.is_inherent() {
             true => there,
@@ -81,24 +81,25 @@ impl Expansion<'_> {
         }
     }
 
-    /// Returns `true` if it can be seen to be a method of a type's own, and not of a trait.
+    /// Returns `true` if the function is visibly an inherent method, and not a trait's.
     fn is_inherent(&self) -> bool {
         let inherited = matches!(self.function.vis, Visibility::Inherited);
-        // One that is deprecated can't be used without a warning.
+        // The use of a deprecated function would cause a warning.
         self.associated && !inherited && !self.is_split()
     }
 
-    /// The compiler reports uncalled methods of one `impl` together if they have one lint level,
-    /// and not at all where one of them is ours. So an entry handle is the user's where its
-    /// function can use it, in what is never run, and elsewhere of another level than most.
+    /// Returns code that mentions the entry handle and never runs. The compiler reports the unused
+    /// methods of one `impl` together if they have the same lint level, and reports none of them if
+    /// one comes from a macro. So an inherent entry handle has the user's span and is used by its
+    /// function; every other one in an `impl` has a rare lint level.
     pub(super) fn used(&self) -> Option<TokenStream> {
         let name = self.name().filter(|_| self.is_inherent())?;
         let (private, call) = (self.private(), self.call_function(&name));
         Some(quote!(if false { let _ = #call; return #private::nothing(); }))
     }
 
-    /// The function, where something beside it computes: a deprecated one in two parts, of which
-    /// the entry handle calls the one that is not.
+    /// Splits a deprecated function in two: the function itself, and the part that computes, which
+    /// is not deprecated and which the entry handle calls. Other functions are unchanged.
     pub(super) fn split(&self, found: &TokenStream) -> (TokenStream, Option<TokenStream>) {
         if !self.is_split() {
             return (found.clone(), None);
@@ -119,7 +120,7 @@ impl Expansion<'_> {
         )
     }
 
-    /// Of a part of the function, which is nobody's to call.
+    /// Returns the attributes for a part of the function, which users do not call.
     pub(super) fn attributes_of_part(&self) -> impl Iterator<Item = TokenStream> {
         let attrs = self.function.attrs.iter().filter_map(inherited);
         attrs.filter(|attribute| !mentions(attribute.clone(), "deprecated"))
@@ -131,7 +132,8 @@ impl Expansion<'_> {
             && attrs.any(|attribute| mentions(attribute.meta.to_token_stream(), "deprecated"))
     }
 
-    /// The function that computes, or the part of it that may be named without a warning.
+    /// Returns the name of the function that computes: the function, or its part that is not
+    /// deprecated.
     fn computing(&self) -> Ident {
         let name = &self.function.sig.ident;
         match self.is_split() {
@@ -143,7 +145,7 @@ impl Expansion<'_> {
         }
     }
 
-    /// That of the function, at the entry handle's place.
+    /// Returns the function's visibility, with the span of the entry handle.
     fn visibility(&self) -> Visibility {
         let mut vis = self.function.vis.clone();
         let here = |token: &mut Token![pub]| token.span = self.place(token.span);
@@ -155,7 +157,7 @@ impl Expansion<'_> {
         vis
     }
 
-    /// The parameters, for a function that does not change them.
+    /// Returns the parameters without `mut`, for a function that does not change them.
     pub(super) fn inputs(&self) -> impl Iterator<Item = FnArg> {
         self.function.sig.inputs.iter().map(|input| {
             let mut input = input.clone();
@@ -172,7 +174,8 @@ impl Expansion<'_> {
         })
     }
 
-    /// A trait whose methods have entry handles can be a `dyn` one all the same.
+    /// Adds `Self: Sized`, so that a trait whose methods have entry handles is still dyn
+    /// compatible.
     fn companion_where(&self, clause: Option<WhereClause>) -> Option<WhereClause> {
         if !self.associated {
             return clause;
@@ -184,8 +187,8 @@ impl Expansion<'_> {
         Some(clause)
     }
 
-    /// Has the entry handle of a free function name itself, which is never run. In an `impl` the
-    /// name is not in scope, and then the function's is another function's, if there is one.
+    /// Returns code that mentions the entry handle of a free function and never runs. In an `impl`
+    /// the name is not in scope, or belongs to another function.
     fn itself(&self, name: &Ident) -> Option<TokenStream> {
         let mut inputs = self.function.sig.inputs.iter();
         if self.associated || inputs.any(|input| mentions(input.to_token_stream(), "impl")) {
@@ -197,20 +200,21 @@ impl Expansion<'_> {
         Some(quote!(if false { return #call; }))
     }
 
-    /// A call of the annotated function, or of a part of it, with the entry handle's arguments.
+    /// Returns a call of the annotated function, or of a part of it, with the entry handle's
+    /// arguments.
     pub(super) fn call_function(&self, callee: &Ident) -> TokenStream {
         let arguments = self.arguments.iter();
         let arguments = arguments.map(|argument| argument.name.to_token_stream());
         if !self.associated {
             return self.call_of(free(callee), arguments);
         }
-        // Its own, because a macro may have written the attribute and another the function.
+        // The function's own `self` token: attribute and function may come from different macros.
         let receiver = self.function.sig.receiver();
         let receiver = receiver.map(|receiver| receiver.self_token.to_token_stream());
         self.call_of(quote!(Self::#callee), receiver.into_iter().chain(arguments))
     }
 
-    /// A call of what has the function's generics and safety.
+    /// Returns a call of a function with the same generics and safety.
     fn call_of<A: ToTokens>(
         &self,
         callee: impl ToTokens,
@@ -226,7 +230,8 @@ impl Expansion<'_> {
     }
 }
 
-/// An argument may have the name of the function: locals are out of its sight.
+/// Returns the function's name with a span that local variables do not shadow: an argument may have
+/// the same name.
 fn free(function: &Ident) -> Ident {
     let mut free = function.clone();
     free.set_span(Span::mixed_site().located_at(function.span()));

@@ -23,7 +23,7 @@ impl Expansion<'_> {
             let private = self.private_at(Span::mixed_site().located_at(ty.span()));
             let value = part(&private, name, ty, ty.span());
             match self.is_secret(argument) {
-                // What hashes it is the cache's.
+                // The call holds the cache, whose secret is the key of the hash.
                 true => quote!(let #arguments = #private::Call::secret(&mut #call, #text, #value);),
                 false => quote!(#private::KeyPart::recached_add(#value, #arguments, #text);),
             }
@@ -47,7 +47,7 @@ impl Expansion<'_> {
         secret.any(|name| argument.is_called(name))
     }
 
-    /// Writes a template's text.
+    /// Returns code that writes a template's text.
     fn fill(&self, template: &Template, text: &Ident) -> TokenStream {
         let call = self.local("call");
         fill(
@@ -65,7 +65,7 @@ impl Expansion<'_> {
         )
     }
 
-    /// Code that only a call without a hit needs.
+    /// Returns code that writes the tags, which runs only after a miss.
     pub(super) fn tags(&self) -> TokenStream {
         let (tag, call, private) = (self.local("tag"), self.local("call"), self.private());
         let tags = self.args.tags.iter().map(|template| {
@@ -83,8 +83,8 @@ pub(crate) struct Field<'a> {
     pub(crate) value: TokenStream,
 }
 
-/// Writes a template's text; a field in the way that `special` says, if it says one. `private` is
-/// the module for generated code at a place.
+/// Returns code that writes a template's text. `special` may return other code for a field.
+/// `private` returns the path of the module for generated code, with a given span.
 pub(crate) fn fill(
     template: &Template,
     arguments: &[Argument],
@@ -117,7 +117,7 @@ pub(crate) fn fill(
     pieces.collect()
 }
 
-/// Puts a name of ours where the user's stood, at its place.
+/// Replaces the user's name of an argument by the generated one, with the same span.
 fn set_root(expr: &mut Expr, name: &Ident) {
     match expr {
         Expr::Path(path) => {
@@ -130,11 +130,11 @@ fn set_root(expr: &mut Expr, name: &Ident) {
     }
 }
 
-/// The part of an argument that enters the key: of an `Arc`, the shared value. Types decide, and
-/// tokens only where it may be.
+/// Returns the part of an argument that enters the key: of an `Arc`, the shared value. The decision
+/// is made by types; tokens only show if an `Arc` is possible.
 fn part(private: &TokenStream, value: &impl ToTokens, ty: &Type, there: Span) -> TokenStream {
     if !mentions(ty.to_token_stream(), "Arc") {
-        // Of a reference what it refers to: that is what an error is about.
+        // A reference is used directly, so that errors name the type behind it.
         return match ty {
             Type::Reference(_) => quote_spanned!(there=> #value),
             _ => quote_spanned!(there=> &#value),

@@ -1,6 +1,7 @@
-//! Attributes of the function that hold for what is generated beside it.
+//! Attributes of the function that also apply to generated functions.
 //!
-//! Nothing that is generated allows a lint: where the user forbids one, that is an error. It has
+//! Generated code never allows a lint, because that is an error if the user forbids the lint. It
+//! uses spans in which lints report nothing instead.
 //! places of its own in place of that, where lints have nothing to say.
 
 use proc_macro2::TokenStream;
@@ -9,7 +10,7 @@ use syn::parse::Parser;
 use syn::punctuated::Punctuated;
 use syn::{Attribute, Meta, Path, Token};
 
-/// The part of a function's attribute that its entry handle gets as well.
+/// Returns the part of a function's attribute that its entry handle gets as well.
 pub(super) fn inherited(attribute: &Attribute) -> Option<TokenStream> {
     let meta = inherited_meta(&attribute.meta)?;
     Some(quote!(#[#meta]))
@@ -36,8 +37,8 @@ fn is_hidden(meta: &Meta) -> bool {
     matches!(meta, Meta::List(list) if list.tokens.to_string() == "hidden")
 }
 
-/// Lints that are allowed or expected of the function are allowed of its entry handle. That nobody
-/// calls it is its own affair: what is allowed to be dead keeps what it calls alive.
+/// Returns the lints that the function allows or expects, as `allow` for its entry handle.
+/// `dead_code` is left out: an allowed entry handle that is unused would keep what it calls alive.
 fn allowed(meta: &Meta) -> Option<TokenStream> {
     let list = meta.require_list().ok()?;
     let lints = Punctuated::<Meta, Token![,]>::parse_terminated;
@@ -54,7 +55,7 @@ fn allowed(meta: &Meta) -> Option<TokenStream> {
     (!lints.is_empty()).then(|| quote!(allow(#(#lints),*)))
 }
 
-/// `cfg_attr(condition, …)`, with those of its attributes that are inherited.
+/// Returns `cfg_attr(condition, …)` with the attributes that are inherited.
 fn conditional(meta: &Meta) -> Option<TokenStream> {
     let list = meta.require_list().ok()?;
     let all = Punctuated::<Meta, Token![,]>::parse_terminated;

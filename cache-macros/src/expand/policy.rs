@@ -5,12 +5,12 @@ use super::Expansion;
 use crate::args::Codec;
 
 impl Expansion<'_> {
-    /// The policy, as an expression.
+    /// Returns the policy as an expression.
     pub(super) fn policy(&self) -> TokenStream {
         let (args, facade) = (self.args, &self.facade);
         let ttl = &args.ttl;
         let new = quote!(#facade::Policy::new(#ttl));
-        // Paths, and no methods: a trait of the user's may have one of the same name.
+        // Paths instead of method calls: a trait of the user's may have a method of the same name.
         let policy = args.policy().fold(new, |policy, (name, value)| {
             let set = Ident::new(name, Span::call_site());
             quote!(#facade::Policy::#set(#policy, #value))

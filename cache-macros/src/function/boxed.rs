@@ -1,10 +1,10 @@
-//! Functions whose value comes from a future in a box, as `#[async_trait]` writes them.
+//! Functions that return a boxed future, as `#[async_trait]` generates them.
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use syn::punctuated::Punctuated;
 use syn::{GenericArgument, Path, PathArguments, ReturnType, Token, Type, TypeParamBound};
 
-/// `T` of `Pin<Box<dyn Future<Output = T> + …>>`, or of the `BoxFuture<'_, T>` that stands for it.
+/// Returns `T` of `Pin<Box<dyn Future<Output = T> + …>>`, or of its alias `BoxFuture<'_, T>`.
 pub(super) fn boxed_output(output: &ReturnType) -> Option<Type> {
     let ReturnType::Type(_, pin) = output else {
         return None;
@@ -19,7 +19,7 @@ pub(super) fn boxed_output(output: &ReturnType) -> Option<Type> {
     output_of(&object.bounds).cloned()
 }
 
-/// `T` of a `Future<Output = T>` among the bounds.
+/// Returns `T` of a `Future<Output = T>` among the bounds.
 pub(super) fn output_of(bounds: &Punctuated<TypeParamBound, Token![+]>) -> Option<&Type> {
     bounds.iter().find_map(|bound| {
         let TypeParamBound::Trait(bound) = bound else {
@@ -38,7 +38,7 @@ pub(super) fn output_of(bounds: &Punctuated<TypeParamBound, Token![+]>) -> Optio
     })
 }
 
-/// `T` of `Head<T>` or `Head<'_, T>`, by whatever path.
+/// Returns `T` of `Head<T>` or `Head<'_, T>`, with any path.
 fn only_argument<'a>(ty: &'a Type, head: &str) -> Option<&'a Type> {
     let Type::Path(path) = ty else { return None };
     let last = path.path.segments.last()?;
@@ -53,7 +53,7 @@ fn only_argument<'a>(ty: &'a Type, head: &str) -> Option<&'a Type> {
     }
 }
 
-/// The future in a body that does nothing but box it.
+/// Returns the future in a body that only boxes it.
 pub(super) fn pinned(body: &Group) -> Option<TokenStream> {
     let mut tokens: Vec<TokenTree> = body.stream().into_iter().collect();
     let TokenTree::Group(future) = tokens.pop()? else {

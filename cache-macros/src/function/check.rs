@@ -10,7 +10,7 @@ use crate::args::Args;
 use crate::template::Template;
 
 impl Function {
-    /// Errors in the function, or in its options in view of the function.
+    /// Returns the errors in the function, and in the options in the context of the function.
     pub(crate) fn check(&self, args: &Args, arguments: &[Argument]) -> Vec<Error> {
         let mut check = Check {
             function: self,
@@ -186,7 +186,7 @@ impl Check<'_> {
         }
     }
 
-    /// It is never left out of the key silently.
+    /// Requires a decision about `self`, which is never left out of the key silently.
     fn receiver(&mut self) {
         let (function, args) = (self.function, self.args);
         let says = |expr: &dyn ToTokens| mentions(expr.to_token_stream(), "self");
@@ -201,7 +201,7 @@ impl Check<'_> {
         }
     }
 
-    /// An argument of this name; whether there is one.
+    /// Returns `true` if there is an argument of this name; reports an error if not.
     fn expect(&mut self, name: &Ident) -> bool {
         let known = self.knows(name);
         if !known {
@@ -217,7 +217,7 @@ impl Check<'_> {
             || name == "self" && self.function.has_receiver()
     }
 
-    /// The names that exist in place of an unknown one.
+    /// Lists the known names, for the message about an unknown one.
     fn names(&self, unknown: &Ident) -> String {
         let unknown = unknown.to_string();
         if unknown == "_" {
@@ -241,7 +241,7 @@ impl Check<'_> {
     }
 }
 
-/// `T` of `impl Future<Output = T>`.
+/// Returns `T` of `impl Future<Output = T>`.
 fn future_output(ty: &Type) -> Option<&Type> {
     match ty {
         Type::ImplTrait(future) => output_of(&future.bounds),
@@ -251,7 +251,7 @@ fn future_output(ty: &Type) -> Option<&Type> {
     }
 }
 
-/// The borrowed part of the value that would be stored, as far as tokens show it.
+/// Returns the borrowed part of the stored value, as far as tokens show.
 fn borrowed_value(ty: &Type, with_errors: bool) -> Option<&Type> {
     let within = |ty| borrowed_value(ty, with_errors);
     match ty {
@@ -281,7 +281,7 @@ fn borrowed_value(ty: &Type, with_errors: bool) -> Option<&Type> {
     }
 }
 
-/// A pattern as one would write it.
+/// Returns a pattern with usual spacing.
 pub(super) fn shown(pattern: &Pat) -> String {
     let text = pattern.to_token_stream().to_string();
     let text = text.replace("( ", "(").replace(" (", "(");

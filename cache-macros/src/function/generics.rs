@@ -7,7 +7,7 @@ use syn::{
 use super::{Function, mentions};
 
 impl Function {
-    /// The names of its type and const parameters.
+    /// Returns the names of the type and const parameters.
     pub(crate) fn parameters(&self) -> Vec<Ident> {
         let name = |parameter: &GenericParam| match parameter {
             GenericParam::Type(ty) => Some(ty.ident.clone()),
@@ -17,7 +17,7 @@ impl Function {
         self.sig.generics.params.iter().filter_map(name).collect()
     }
 
-    /// The names of its type parameters that have bounds which `()` may not have.
+    /// Returns the names of the type parameters with bounds that `()` may not satisfy.
     pub(crate) fn bounded(&self) -> Vec<String> {
         let generics = &self.sig.generics;
         let is_bounded = |parameter: &&TypeParam| {
@@ -40,7 +40,7 @@ impl Function {
             .collect()
     }
 
-    /// Values of the types of its const parameters, by their names.
+    /// Returns the names of the const parameters, each with a value of its type.
     pub(crate) fn constants(&self) -> Vec<(String, Expr)> {
         let constants = self.sig.generics.const_params();
         let value = |ty: &Type| match ty.to_token_stream().to_string().as_str() {
@@ -54,7 +54,7 @@ impl Function {
     }
 }
 
-/// Returns `true` if `()` has the bound, as far as can be seen.
+/// Returns `true` if `()` satisfies the bound, as far as tokens show.
 fn is_had_by_unit(bound: &TypeParamBound) -> bool {
     const HAD: [&str; 16] = [
         "Clone",

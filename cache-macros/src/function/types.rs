@@ -1,4 +1,4 @@
-//! Types that can't be stored, or that do not tell calls apart, as far as tokens show them.
+//! Types that can't be stored or can't distinguish calls, as far as tokens show.
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use quote::ToTokens;
@@ -6,10 +6,10 @@ use syn::{GenericArgument, LitInt, PathArguments, Type};
 
 use super::mentions;
 
-/// The longest array that serde knows.
+/// Maximum length of an array that serde supports.
 const LONGEST_ARRAY: u64 = 32;
 
-/// The types in a return type of which values would be stored.
+/// Returns the types in a return type whose values would be stored.
 pub(super) fn stored(returns: &Type, with_errors: bool) -> Vec<&Type> {
     match returns {
         Type::Group(group) => stored(&group.elem, with_errors),
@@ -33,12 +33,12 @@ pub(super) fn stored(returns: &Type, with_errors: bool) -> Vec<&Type> {
     }
 }
 
-/// Returns `true` if values of it may be of types that nobody can see.
+/// Returns `true` if the type contains a `dyn`, so that the concrete type is unknown.
 pub(super) fn is_dynamic(ty: &Type) -> bool {
     mentions(ty.to_token_stream(), "dyn")
 }
 
-/// An array in it that is longer than serde knows.
+/// Returns an array in the type that is too long for serde.
 pub(super) fn long_array(ty: &Type) -> Option<TokenStream> {
     long_array_in(ty.to_token_stream())
 }
@@ -64,7 +64,7 @@ fn is_long(group: &Group) -> bool {
     semicolon.as_char() == ';' && length.is_ok_and(|length| length > LONGEST_ARRAY)
 }
 
-/// Returns `true` if a function may write into what is behind it: `&mut T`, wherever it stands.
+/// Returns `true` if a function may write through the type: it contains a `&mut T`.
 pub(super) fn is_written_into(ty: &Type) -> bool {
     writes(ty.to_token_stream())
 }

@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tag_is_told_from_a_function_by_the_key_of_its_generation() {
+    fn a_tag_is_distinguished_from_a_function_by_the_key_of_its_generation() {
         let tag = Group::tag("ns", "user:42", Duration::ZERO);
         assert_eq!(tag.key(), "ns:gen:tag:user:42");
         assert!(Group::of_key(tag.key()).life().is_some());

@@ -75,7 +75,7 @@ impl Secret {
 
     /// Returns `true`, once, if the secret belongs to this process only and this was not reported
     /// yet.
-    pub(crate) fn is_untold(&self) -> bool {
+    pub(crate) fn is_unreported(&self) -> bool {
         self.untold.load(Ordering::Relaxed) && self.untold.swap(false, Ordering::Relaxed)
     }
 
@@ -124,9 +124,9 @@ mod tests {
     }
 
     #[test]
-    fn that_it_is_shared_with_nobody_is_told_once() {
+    fn that_it_is_shared_with_no_event_is_sent_once() {
         let own = Secret::own(true);
-        assert!(own.is_untold() && !own.is_untold());
-        assert!(!Secret::own(false).is_untold());
+        assert!(own.is_unreported() && !own.is_unreported());
+        assert!(!Secret::own(false).is_unreported());
     }
 }

@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_trait_provides_is_told_apart_by_type() {
+    fn what_a_trait_provides_is_distinguished_by_type() {
         for (path, text) in [
             ("<m::Bar as m::Tr>::q::{{closure}}", "<m.Bar%20as%20m.Tr>"),
             (

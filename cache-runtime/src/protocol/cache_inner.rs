@@ -55,7 +55,7 @@ impl CacheInner {
 
     /// Returns the key of the hash of secret arguments.
     pub(crate) fn secret(&self) -> &Secret {
-        if self.secret.is_untold() {
+        if self.secret.is_unreported() {
             self.process.observer.notify(&Event::SecretNotShared);
         }
         &self.secret

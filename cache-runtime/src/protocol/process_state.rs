@@ -200,13 +200,13 @@ mod tests {
     use crate::overrides::rules::OverrideRules;
     use crate::protocol::single_flight::{FlightRole, Leader};
 
-    struct Bed {
+    struct Fixture {
         process: ProcessState,
         key: Key,
         groups: Arc<[Group]>,
     }
 
-    impl Bed {
+    impl Fixture {
         fn new(near_outage_grace: Duration) -> Self {
             let observer = Observer::default();
             let process = ProcessState {
@@ -292,83 +292,94 @@ mod tests {
             ("found", &|process| process.reconnected(), (true, true)),
         ];
         for (what, change, wanted) in changes {
-            let bed = Bed::new(Duration::ZERO);
-            let leader = bed.begin();
-            change(&bed.process);
-            assert_eq!(bed.stands(), wanted, "{what}");
+            let fixture = Fixture::new(Duration::ZERO);
+            let leader = fixture.begin();
+            change(&fixture.process);
+            assert_eq!(fixture.stands(), wanted, "{what}");
             assert_eq!(leader.has_changed(), what == "call", "{what}");
         }
     }
 
     #[test]
     fn a_group_that_changes_ends_the_flights_of_its_calls_and_no_others() {
-        let bed = Bed::new(Duration::ZERO);
-        let leader = bed.begin();
-        bed.process
+        let fixture = Fixture::new(Duration::ZERO);
+        let leader = fixture.begin();
+        fixture
+            .process
             .group_changed(Group::function("ns", "item").key());
-        assert_eq!(bed.stands(), (true, true));
-        bed.process.group_changed(bed.groups[1].key());
+        assert_eq!(fixture.stands(), (true, true));
+        fixture.process.group_changed(fixture.groups[1].key());
         // The copy's stamp is current no more: it need not be looked for.
-        assert_eq!(bed.stands(), (false, true));
+        assert_eq!(fixture.stands(), (false, true));
         drop(leader);
     }
 
     #[test]
     fn a_function_that_changes_makes_its_copies_none_that_are_current() {
-        let bed = Bed::new(Duration::ZERO);
-        let state = bed.process.registry.by_hand("user").expect("there is room");
-        let leader = bed.begin();
+        let fixture = Fixture::new(Duration::ZERO);
+        let state = fixture
+            .process
+            .registry
+            .by_hand("user")
+            .expect("there is room");
+        let leader = fixture.begin();
         let served = || {
-            let copy = bed
+            let copy = fixture
                 .process
                 .near
-                .fresh(bed.key.fingerprint(), &state.current);
+                .fresh(fixture.key.fingerprint(), &state.current);
             copy.is_some()
         };
         state.current.set(GenerationStamp::of([]));
         assert!(served());
-        bed.process
+        fixture
+            .process
             .group_changed(Group::tag("ns", "user", Duration::ZERO).key());
-        bed.process
+        fixture
+            .process
             .group_changed(Group::function("ns", "item").key());
         assert!(served());
-        bed.process
+        fixture
+            .process
             .group_changed(Group::function("ns", "user").key());
         assert!(!served());
         drop(leader);
     }
 
-    /// A bed, and the events of its observer.
-    fn observed() -> (Bed, Arc<crate::process::sync::Mutex<Vec<String>>>) {
-        let mut bed = Bed::new(Duration::ZERO);
+    /// A fixture, and the events of its observer.
+    fn observed() -> (Fixture, Arc<crate::process::sync::Mutex<Vec<String>>>) {
+        let mut fixture = Fixture::new(Duration::ZERO);
         let told = Arc::<crate::process::sync::Mutex<Vec<String>>>::default();
         let heard = Arc::clone(&told);
         let observer = Observer::new(move |event| {
             heard.lock().push(format!("{event:?}"));
         });
-        bed.process.registry = Registry::new("ns", &observer, OverrideRules::default(), false);
-        bed.process.observer = observer;
-        (bed, told)
+        fixture.process.registry = Registry::new("ns", &observer, OverrideRules::default(), false);
+        fixture.process.observer = observer;
+        (fixture, told)
     }
 
     #[test]
-    fn it_is_told_whether_changes_are() {
-        let (bed, told) = observed();
+    fn check_reports_whether_changes_are_pushed() {
+        let (fixture, told) = observed();
         for pushes in [true, false, false, true, true] {
-            bed.process.pushes(pushes);
-            assert_eq!(bed.process.near.stats().disabled_reason.is_none(), pushes);
+            fixture.process.pushes(pushes);
+            assert_eq!(
+                fixture.process.near.stats().disabled_reason.is_none(),
+                pushes
+            );
         }
         let told = told.lock();
         assert_eq!(*told, ["NearCacheDisabled", "NearCacheEnabled"]);
     }
 
     #[test]
-    fn damage_is_told_once_with_the_function_it_concerns() {
-        let (bed, told) = observed();
+    fn damage_is_reported_once_with_the_function_it_concerns() {
+        let (fixture, told) = observed();
         let error = || Error::new(crate::error::ErrorKind::Server, "mended");
-        let _state = bed.process.registry.by_hand("user");
+        let _state = fixture.process.registry.by_hand("user");
         for _ in 0..3 {
-            bed.process.damaged("user", error());
+            fixture.process.damaged("user", error());
         }
         let told = told.lock();
         assert_eq!(told.len(), 1, "{told:?}");
@@ -379,9 +390,9 @@ mod tests {
     }
 
     #[test]
-    fn of_too_many_settings_those_beyond_are_ignored_and_told_of() {
+    fn of_too_many_settings_those_beyond_are_ignored_and_reported() {
         for (count, ignored) in [(MOST, 0), (MOST + 1, 1)] {
-            let (bed, told) = observed();
+            let (fixture, told) = observed();
             let field = |n: usize| {
                 let off = Override::Enabled(false);
                 (
@@ -391,8 +402,9 @@ mod tests {
             };
             let fields = (0..count).map(field).collect();
             assert!(
-                bed.process
-                    .overrides(bed.process.overrides_version(), fields)
+                fixture
+                    .process
+                    .overrides(fixture.process.overrides_version(), fields)
             );
             let told = told.lock();
             assert_eq!(told.len(), ignored, "{told:?}");
@@ -401,41 +413,41 @@ mod tests {
 
     #[test]
     fn copies_outlive_a_lost_connection_only_where_that_was_asked_for() {
-        let bed = Bed::new(Duration::from_secs(60));
-        let leader = bed.begin();
-        bed.process.lost();
-        assert_eq!(bed.stands(), (false, true));
+        let fixture = Fixture::new(Duration::from_secs(60));
+        let leader = fixture.begin();
+        fixture.process.lost();
+        assert_eq!(fixture.stands(), (false, true));
         drop(leader);
         // What was changed meanwhile nobody has heard of.
-        bed.process.reconnected();
-        assert!(!bed.stands().1);
+        fixture.process.reconnected();
+        assert!(!fixture.stands().1);
     }
 
     #[test]
     fn what_the_fleet_has_set_ends_what_it_concerns_and_no_more() {
-        let bed = Bed::new(Duration::ZERO);
+        let fixture = Fixture::new(Duration::ZERO);
         // The function must be known for a setting to concern it.
-        let _state = bed.process.registry.by_hand("user");
+        let _state = fixture.process.registry.by_hand("user");
         let set = |pattern: &str| {
             let field = Override::field(Override::Enabled(false).kind(), pattern);
             vec![(field, Override::Enabled(false).write("ada"))]
         };
-        let leader = bed.begin();
+        let leader = fixture.begin();
         // Whether or not that function has been called.
-        let unknown = bed
+        let unknown = fixture
             .process
-            .overrides(bed.process.overrides_version(), set("item"));
-        let _other = bed.process.registry.by_hand("order");
-        let known = bed
+            .overrides(fixture.process.overrides_version(), set("item"));
+        let _other = fixture.process.registry.by_hand("order");
+        let known = fixture
             .process
-            .overrides(bed.process.overrides_version(), set("order"));
+            .overrides(fixture.process.overrides_version(), set("order"));
         assert!(unknown && known);
-        assert_eq!(bed.stands(), (true, true), "of another function");
-        let told = bed.process.overrides_version();
-        assert!(bed.process.overrides(told, set("user")));
-        assert_eq!(bed.stands(), (false, false));
+        assert_eq!(fixture.stands(), (true, true), "of another function");
+        let told = fixture.process.overrides_version();
+        assert!(fixture.process.overrides(told, set("user")));
+        assert_eq!(fixture.stands(), (false, false));
         assert!(
-            !bed.process.overrides(told, set("item")),
+            !fixture.process.overrides(told, set("item")),
             "an earlier reading"
         );
         drop(leader);
@@ -443,18 +455,18 @@ mod tests {
 
     #[test]
     fn what_reaches_copies_reaches_values_that_are_kept_here_only() {
-        let bed = || {
-            let mut bed = Bed::new(Duration::ZERO);
-            bed.process.own = Some(LocalValues::new(|| NearCache::new(10, 10_000, 1_000)));
+        let fixture = || {
+            let mut fixture = Fixture::new(Duration::ZERO);
+            fixture.process.own = Some(LocalValues::new(|| NearCache::new(10, 10_000, 1_000)));
             let life = Duration::from_secs(60);
             let stamp = GenerationStamp::of([]).half();
-            let held = bed.process.held(true);
-            drop(held.keep(&bed.key, Arc::new(7u32), stamp, life, 10));
-            bed
+            let held = fixture.process.held(true);
+            drop(held.keep(&fixture.key, Arc::new(7u32), stamp, life, 10));
+            fixture
         };
-        let is_held = |bed: &Bed| bed.process.held(true).find(&bed.key).is_some();
-        assert!(is_held(&bed()));
-        assert!(bed().process.held(false).find(&bed().key).is_none());
+        let is_held = |fixture: &Fixture| fixture.process.held(true).find(&fixture.key).is_some();
+        assert!(is_held(&fixture()));
+        assert!(fixture().process.held(false).find(&fixture().key).is_none());
         type Change = fn(&ProcessState);
         let changes: [(&str, Change, bool); 6] = [
             ("call", |process| process.call_changed("ns:user:1"), false),
@@ -481,17 +493,17 @@ mod tests {
             ),
         ];
         for (what, change, stays) in changes {
-            let bed = bed();
-            change(&bed.process);
-            assert_eq!(is_held(&bed), stays, "{what}");
+            let fixture = fixture();
+            change(&fixture.process);
+            assert_eq!(is_held(&fixture), stays, "{what}");
         }
-        let one = bed();
+        let one = fixture();
         assert_eq!(one.process.remove_own("ns:user:1"), 1);
         assert_eq!(one.process.remove_own("ns:user:1"), 0);
         let keys = KeyPattern::parse("user:*", "ns").expect("it is a pattern");
-        assert_eq!(bed().process.remove_own_matching(&keys).entries, 1);
+        assert_eq!(fixture().process.remove_own_matching(&keys).entries, 1);
 
-        let one = bed();
+        let one = fixture();
         let current = crate::near_cache::KnownStamp::default();
         current.set(GenerationStamp::of([]));
         let served = || {
@@ -506,38 +518,46 @@ mod tests {
 
     #[test]
     fn values_that_are_kept_here_only_are_served_in_an_outage_for_as_long_as_copies() {
-        let mut bed = Bed::new(Duration::from_secs(60));
-        bed.process.own = Some(LocalValues::new(|| NearCache::new(10, 10_000, 1_000)));
+        let mut fixture = Fixture::new(Duration::from_secs(60));
+        fixture.process.own = Some(LocalValues::new(|| NearCache::new(10, 10_000, 1_000)));
         let stamp = GenerationStamp::of([]).half();
         let life = Duration::from_secs(60);
-        let held = bed.process.held(true);
-        drop(held.keep(&bed.key, Arc::new(7u32), stamp, life, 10));
-        let state = bed.process.registry.by_hand("user").expect("there is room");
+        let held = fixture.process.held(true);
+        drop(held.keep(&fixture.key, Arc::new(7u32), stamp, life, 10));
+        let state = fixture
+            .process
+            .registry
+            .by_hand("user")
+            .expect("there is room");
         state.current.set(GenerationStamp::of([]));
         let served = || {
-            let held = bed.process.held(true);
-            held.fresh(bed.key.fingerprint(), &state.current).is_some()
+            let held = fixture.process.held(true);
+            held.fresh(fixture.key.fingerprint(), &state.current)
+                .is_some()
         };
-        bed.process.lost();
+        fixture.process.lost();
         assert!(served());
-        bed.process.reconnected();
+        fixture.process.reconnected();
         assert!(!served(), "what was changed meanwhile nobody has heard of");
     }
 
     #[test]
     fn copies_are_served_while_they_are_trusted() {
-        let bed = Bed::new(Duration::ZERO);
-        let leader = bed.begin();
+        let fixture = Fixture::new(Duration::ZERO);
+        let leader = fixture.begin();
         let current = crate::near_cache::KnownStamp::default();
         current.set(GenerationStamp::of([]));
         let served = || {
-            let copy = bed.process.near.fresh(bed.key.fingerprint(), &current);
+            let copy = fixture
+                .process
+                .near
+                .fresh(fixture.key.fingerprint(), &current);
             copy.is_some()
         };
         assert!(served());
-        bed.process.trust(Duration::ZERO);
+        fixture.process.trust(Duration::ZERO);
         assert!(!served());
-        bed.process.trust(Duration::from_secs(60));
+        fixture.process.trust(Duration::from_secs(60));
         assert!(served());
         drop(leader);
     }

@@ -128,7 +128,7 @@ mod tests {
     type Aliased<T> = std::io::Result<T>;
 
     #[test]
-    fn every_kind_is_told_apart_through_its_type() {
+    fn every_kind_is_distinguished_through_its_type() {
         assert_eq!(kind!(u64), OWNED);
         assert_eq!(kind!(Option<u64>), MAYBE);
         assert_eq!(kind!(Arc<str>), SLICE);

@@ -314,7 +314,7 @@ traps! {
     a_stamp_read_after_computing_makes_old_values_new: StampedAfterwards,
     an_entry_served_without_its_stamp_is_stale: StampIgnored,
     a_copy_kept_without_a_look_at_its_flight_stays_stale: KeptUnguarded,
-    a_generation_kept_without_its_token_is_believed_for_ever: FetchUnguarded,
+    a_generation_kept_without_its_token_is_trusted_for_ever: FetchUnguarded,
     noloop_leaves_copies_that_no_push_will_reach: NoLoop,
     a_lease_that_nobody_renews_is_computed_twice: NeverRenewed,
     an_invalidation_must_reach_its_own_process: OwnCopiesForgotten,

@@ -8,7 +8,7 @@ use super::Check;
 use crate::args::Entry;
 
 impl Check<'_> {
-    /// Attributes that mean something else behind this one.
+    /// Reports attributes that would have another meaning on the cached function.
     pub(super) fn attributes(&mut self) {
         let function = self.function;
         if let (true, Some(attribute)) = (function.is_tracked(), function.track_caller()) {
@@ -33,7 +33,7 @@ impl Check<'_> {
         }
     }
 
-    /// The part of the value that can't be stored.
+    /// Reports the parts of the value that can't be stored.
     pub(super) fn value(&mut self) {
         let function = self.function;
         if let ReturnType::Default = function.sig.output {
@@ -50,7 +50,7 @@ impl Check<'_> {
             self.errors.push(Error::new(there, message));
         }
         if self.args.local {
-            // It is never written.
+            // A local value is never encoded.
             return;
         }
         let returns = function.returns();
@@ -70,7 +70,7 @@ impl Check<'_> {
         }
     }
 
-    /// Arguments of which the key would tell too little.
+    /// Reports arguments that the key would not distinguish.
     pub(super) fn key(&mut self) {
         let args = self.args;
         for argument in self.arguments {

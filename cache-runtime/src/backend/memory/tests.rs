@@ -5,13 +5,13 @@ use crate::entry::header::EntryHeader;
 
 const LIFE: Duration = Duration::from_secs(60);
 
-struct Bed {
+struct Fixture {
     memory: MemoryBackend,
     groups: [Group; 2],
     key: Key,
 }
 
-impl Bed {
+impl Fixture {
     fn new() -> Self {
         Self {
             memory: MemoryBackend::new(Arc::new(NearCache::new(10, 10_000, 1_000))),
@@ -72,84 +72,87 @@ impl Bed {
 
 #[test]
 fn only_the_holder_renews_fills_pauses_and_releases() {
-    let bed = Bed::new();
+    let fixture = Fixture::new();
     let [ours, theirs] = [(); 2].map(|()| UniqueId::fresh());
-    assert!(matches!(bed.claim(ours), ClaimReply::Granted));
-    let renewed = |token| pollster::block_on(bed.memory.renew(&bed.key, token, LIFE)).ok();
+    assert!(matches!(fixture.claim(ours), ClaimReply::Granted));
+    let renewed = |token| pollster::block_on(fixture.memory.renew(&fixture.key, token, LIFE)).ok();
     assert_eq!((renewed(ours), renewed(theirs)), (Some(true), Some(false)));
-    assert!(!bed.fill(theirs, 2, ExistingEntry::Replace));
-    let released = bed.memory.release(&bed.key, theirs);
+    assert!(!fixture.fill(theirs, 2, ExistingEntry::Replace));
+    let released = fixture.memory.release(&fixture.key, theirs);
     pollster::block_on(released).expect("it answers");
-    let paused = bed.memory.pause(&bed.key, theirs, LIFE);
+    let paused = fixture.memory.pause(&fixture.key, theirs, LIFE);
     pollster::block_on(paused).expect("it answers");
     assert!(
-        matches!(bed.claim(theirs), ClaimReply::Held(_)),
+        matches!(fixture.claim(theirs), ClaimReply::Held(_)),
         "it is ours"
     );
-    assert!(bed.fill(ours, 1, ExistingEntry::Replace));
-    assert_eq!(bed.stored(), Some(1));
-    assert!(!bed.fill(ours, 3, ExistingEntry::Replace), "it was let go");
-    let ClaimReply::Found(..) = bed.claim(theirs) else {
+    assert!(fixture.fill(ours, 1, ExistingEntry::Replace));
+    assert_eq!(fixture.stored(), Some(1));
+    assert!(
+        !fixture.fill(ours, 3, ExistingEntry::Replace),
+        "it was let go"
+    );
+    let ClaimReply::Found(..) = fixture.claim(theirs) else {
         panic!("it is stored");
     };
 }
 
 #[test]
 fn a_claim_of_before_an_invalidation_takes_nothing_of_after_it() {
-    let bed = Bed::new();
+    let fixture = Fixture::new();
     let [early, late] = [(); 2].map(|()| UniqueId::fresh());
-    let before = bed.stamp();
-    assert!(matches!(bed.claim(early), ClaimReply::Granted));
-    bed.change();
+    let before = fixture.stamp();
+    assert!(matches!(fixture.claim(early), ClaimReply::Granted));
+    fixture.change();
     // Who computes for an older generation computes for nobody.
-    assert!(matches!(bed.claim(late), ClaimReply::Granted));
+    assert!(matches!(fixture.claim(late), ClaimReply::Granted));
     assert!(matches!(
-        bed.claim_at(before, early, false),
+        fixture.claim_at(before, early, false),
         ClaimReply::Stale
     ));
-    assert!(!bed.fill(early, 1, ExistingEntry::Replace));
-    assert!(bed.fill(late, 2, ExistingEntry::Replace));
-    assert_eq!(bed.stored(), Some(2));
+    assert!(!fixture.fill(early, 1, ExistingEntry::Replace));
+    assert!(fixture.fill(late, 2, ExistingEntry::Replace));
+    assert_eq!(fixture.stored(), Some(2));
 }
 
 #[test]
 fn a_pause_is_respected_by_those_who_have_something_to_serve_until_it_is_over() {
-    let bed = Bed::new();
+    let fixture = Fixture::new();
     let [first, next] = [(); 2].map(|()| UniqueId::fresh());
-    assert!(matches!(bed.claim(first), ClaimReply::Granted));
-    let paused = bed.memory.pause(&bed.key, first, LIFE);
+    assert!(matches!(fixture.claim(first), ClaimReply::Granted));
+    let paused = fixture.memory.pause(&fixture.key, first, LIFE);
     pollster::block_on(paused).expect("it answers");
-    let paused = bed.claim_at(bed.stamp(), next, true);
+    let paused = fixture.claim_at(fixture.stamp(), next, true);
     assert!(matches!(paused, ClaimReply::Paused));
     assert!(
-        !bed.fill(first, 1, ExistingEntry::Replace),
+        !fixture.fill(first, 1, ExistingEntry::Replace),
         "nobody holds it"
     );
     // Of another generation it is none.
-    bed.change();
-    let claimed = bed.claim_at(bed.stamp(), next, true);
+    fixture.change();
+    let claimed = fixture.claim_at(fixture.stamp(), next, true);
     assert!(matches!(claimed, ClaimReply::Granted));
-    let over = bed.memory.pause(&bed.key, next, Duration::ZERO);
+    let over = fixture.memory.pause(&fixture.key, next, Duration::ZERO);
     pollster::block_on(over).expect("it answers");
-    let claimed = bed.claim_at(bed.stamp(), first, true);
+    let claimed = fixture.claim_at(fixture.stamp(), first, true);
     assert!(matches!(claimed, ClaimReply::Granted));
     // With nothing to serve, nobody waits for the end of one.
-    let paused = bed.memory.pause(&bed.key, first, LIFE);
+    let paused = fixture.memory.pause(&fixture.key, first, LIFE);
     pollster::block_on(paused).expect("it answers");
-    assert!(matches!(bed.claim(next), ClaimReply::Granted));
+    assert!(matches!(fixture.claim(next), ClaimReply::Granted));
 }
 
 #[test]
 fn a_failure_replaces_nothing_of_its_generation_and_leaves_a_pause() {
-    let bed = Bed::new();
+    let fixture = Fixture::new();
     let [first, next, last] = [(); 3].map(|()| UniqueId::fresh());
-    assert!(matches!(bed.claim(first), ClaimReply::Granted));
-    assert!(bed.fill(first, 1, ExistingEntry::Replace));
+    assert!(matches!(fixture.claim(first), ClaimReply::Granted));
+    assert!(fixture.fill(first, 1, ExistingEntry::Replace));
     let force = |token| {
-        let header = EntryHeader::new(Encoding::JSON, 0, bed.stamp(), &bed.key);
+        let header = EntryHeader::new(Encoding::JSON, 0, fixture.stamp(), &fixture.key);
         let claimed = ClaimRequest {
-            key: &bed.key,
-            groups: &bed.groups,
+            key: &fixture.key,
+            groups: &fixture.groups,
             header: &header,
             token,
             life: LIFE,
@@ -157,83 +160,83 @@ fn a_failure_replaces_nothing_of_its_generation_and_leaves_a_pause() {
             min_remaining_ttl: Duration::ZERO,
             respects_pause: true,
         };
-        pollster::block_on(bed.memory.claim(&claimed)).expect("it answers")
+        pollster::block_on(fixture.memory.claim(&claimed)).expect("it answers")
     };
     assert!(matches!(force(next), ClaimReply::Granted));
-    assert!(!bed.fill(next, 2, ExistingEntry::Keep { pause: LIFE }));
-    assert_eq!(bed.stored(), Some(1));
+    assert!(!fixture.fill(next, 2, ExistingEntry::Keep { pause: LIFE }));
+    assert_eq!(fixture.stored(), Some(1));
     assert!(matches!(force(last), ClaimReply::Paused));
-    bed.change();
+    fixture.change();
     assert!(matches!(force(last), ClaimReply::Granted));
     assert!(
-        bed.fill(last, 3, ExistingEntry::Keep { pause: LIFE }),
+        fixture.fill(last, 3, ExistingEntry::Keep { pause: LIFE }),
         "that was of before"
     );
-    assert_eq!(bed.stored(), Some(3));
+    assert_eq!(fixture.stored(), Some(3));
 }
 
 #[test]
 fn a_holder_lets_go_and_a_removal_says_what_was_there() {
-    let bed = Bed::new();
+    let fixture = Fixture::new();
     let [ours, theirs] = [(); 2].map(|()| UniqueId::fresh());
-    assert!(matches!(bed.claim(ours), ClaimReply::Granted));
-    let released = bed.memory.release(&bed.key, ours);
+    assert!(matches!(fixture.claim(ours), ClaimReply::Granted));
+    let released = fixture.memory.release(&fixture.key, ours);
     pollster::block_on(released).expect("it answers");
     assert!(
-        matches!(bed.claim(theirs), ClaimReply::Granted),
+        matches!(fixture.claim(theirs), ClaimReply::Granted),
         "it was let go"
     );
-    let removed = || pollster::block_on(bed.memory.remove(&bed.key)).expect("it answers");
+    let removed = || pollster::block_on(fixture.memory.remove(&fixture.key)).expect("it answers");
     assert_eq!(removed(), 0, "a lease is no entry");
     assert!(
-        !bed.fill(theirs, 1, ExistingEntry::Replace),
+        !fixture.fill(theirs, 1, ExistingEntry::Replace),
         "its lease is gone"
     );
-    assert!(matches!(bed.claim(ours), ClaimReply::Granted));
-    assert!(bed.fill(ours, 1, ExistingEntry::Replace));
+    assert!(matches!(fixture.claim(ours), ClaimReply::Granted));
+    assert!(fixture.fill(ours, 1, ExistingEntry::Replace));
     assert_eq!((removed(), removed()), (1, 0));
-    assert_eq!(bed.stored(), None);
+    assert_eq!(fixture.stored(), None);
 }
 
 #[test]
 fn a_pattern_removes_the_leases_and_the_entries_it_matches() {
-    let bed = Bed::new();
+    let fixture = Fixture::new();
     let [ours, theirs] = [(); 2].map(|()| UniqueId::fresh());
     let remove = |pattern: &str| {
         let pattern = KeyPattern::parse(pattern, "ns").expect("it is a pattern");
-        let removed = bed.memory.remove_matching(&pattern);
+        let removed = fixture.memory.remove_matching(&pattern);
         pollster::block_on(removed).expect("it answers")
     };
-    assert!(matches!(bed.claim(ours), ClaimReply::Granted));
+    assert!(matches!(fixture.claim(ours), ClaimReply::Granted));
     assert_eq!(remove("item:*").entries, 0);
-    assert!(matches!(bed.claim(theirs), ClaimReply::Held(_)));
+    assert!(matches!(fixture.claim(theirs), ClaimReply::Held(_)));
     assert_eq!(remove("user:*").entries, 0);
     assert!(
-        matches!(bed.claim(theirs), ClaimReply::Granted),
+        matches!(fixture.claim(theirs), ClaimReply::Granted),
         "the lease is gone"
     );
-    assert!(bed.fill(theirs, 1, ExistingEntry::Replace));
+    assert!(fixture.fill(theirs, 1, ExistingEntry::Replace));
     let removed = remove("user:*");
     assert_eq!(removed.entries, 1);
-    assert_eq!(bed.stored(), None);
+    assert_eq!(fixture.stored(), None);
 }
 
 #[test]
 fn names_are_known_once_they_are_announced() {
-    let bed = Bed::new();
+    let fixture = Fixture::new();
     let names = || {
-        let known = pollster::block_on(bed.memory.functions()).expect("it answers");
+        let known = pollster::block_on(fixture.memory.functions()).expect("it answers");
         assert!(!known.incomplete);
         known.names
     };
     assert!(names().is_empty());
-    pollster::block_on(bed.memory.announce("user", "")).expect("it answers");
+    pollster::block_on(fixture.memory.announce("user", "")).expect("it answers");
     assert_eq!(names(), ["user"]);
 }
 
 #[test]
 fn pauses_that_are_over_go_and_those_that_are_not_stay() {
-    let bed = Bed::new();
+    let fixture = Fixture::new();
     let token = UniqueId::fresh();
     let mut most = 0;
     for id in 0..5 * FEW {
@@ -242,10 +245,10 @@ fn pauses_that_are_over_go_and_those_that_are_not_stay() {
             0 if id < 800 => LIFE,
             _ => Duration::ZERO,
         };
-        let header = EntryHeader::new(Encoding::JSON, 0, bed.stamp(), &key);
+        let header = EntryHeader::new(Encoding::JSON, 0, fixture.stamp(), &key);
         let claimed = ClaimRequest {
             key: &key,
-            groups: &bed.groups,
+            groups: &fixture.groups,
             header: &header,
             token,
             life: LIFE,
@@ -253,14 +256,14 @@ fn pauses_that_are_over_go_and_those_that_are_not_stay() {
             min_remaining_ttl: Duration::ZERO,
             respects_pause: true,
         };
-        let granted = pollster::block_on(bed.memory.claim(&claimed)).expect("it answers");
+        let granted = pollster::block_on(fixture.memory.claim(&claimed)).expect("it answers");
         assert!(matches!(granted, ClaimReply::Granted));
-        let paused = bed.memory.pause(&key, token, length);
+        let paused = fixture.memory.pause(&key, token, length);
         pollster::block_on(paused).expect("it answers");
-        most = most.max(bed.memory.leases().len());
+        most = most.max(fixture.memory.leases().len());
     }
     assert!(most <= FEW, "{most}");
-    let live = bed
+    let live = fixture
         .memory
         .leases()
         .values()

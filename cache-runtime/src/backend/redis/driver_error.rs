@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_that_says_nothing_is_told_alike_whoever_waits_for_it() {
+    fn a_server_that_says_nothing_has_one_error_for_every_waiter() {
         let error = error_of_pool(PoolError::Timeout(TimeoutType::Create));
         assert_eq!(error.kind(), ErrorKind::Timeout);
         assert!(error.to_string().contains("or it speaks TLS"), "{error}");

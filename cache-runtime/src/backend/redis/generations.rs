@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_was_given_up_is_not_believed() {
+    fn a_connection_that_was_given_up_is_not_trusted() {
         let (generations, groups) = (Generations::default(), groups());
         let first = generations.begin();
         let wanted = generations.ask(&groups, first).expect("it is the one");

@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_is_away_when_no_link_reaches_it_and_is_told_so_once() {
+    fn a_server_is_away_when_no_link_reaches_it_and_is_reported_so_once() {
         let reported = Arc::new(Mutex::new(Vec::new()));
         let observer = Observer::new({
             let reported = Arc::clone(&reported);

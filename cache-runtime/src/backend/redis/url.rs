@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_url_is_told_without_its_login() {
+    fn what_is_wrong_with_a_url_is_reported_without_its_login() {
         for url in [
             "redis+cluster://ada:hunter2@one:port",
             "redis+sentinel://ada:hunter2@one:port/main",

@@ -15,14 +15,14 @@ use crate::protocol::single_flight::{FlightRole, Leader, SingleFlight};
 const LIFE: Duration = Duration::from_secs(60);
 const PATIENCE: Duration = Duration::from_secs(20);
 
-struct Bed {
+struct Fixture {
     session: BackendSession,
     groups: Arc<[Group]>,
     key: Key,
     flights: Arc<SingleFlight>,
 }
 
-impl Bed {
+impl Fixture {
     fn new() -> Self {
         let near = Arc::new(NearCache::new(10, 10_000, 1_000));
         Self {
@@ -103,61 +103,61 @@ impl Bed {
 
 #[test]
 fn a_lease_that_is_filled_stores_the_value_and_ends() {
-    let bed = Bed::new();
-    let leader = bed.leader();
-    let lease = bed.lease(&leader, LIFE);
-    assert!(bed.is_held());
-    let filled = lease.fill(bed.entry(), LIFE, ExistingEntry::Replace);
+    let fixture = Fixture::new();
+    let leader = fixture.leader();
+    let lease = fixture.lease(&leader, LIFE);
+    assert!(fixture.is_held());
+    let filled = lease.fill(fixture.entry(), LIFE, ExistingEntry::Replace);
     assert_eq!(pollster::block_on(filled).ok(), Some(true));
-    assert!(bed.is_stored());
+    assert!(fixture.is_stored());
 }
 
 #[test]
 fn a_lease_that_was_lost_stores_nothing() {
-    let bed = Bed::new();
-    let leader = bed.leader();
-    let lease = bed.lease(&leader, LIFE);
-    pollster::block_on(bed.session.remove(&bed.key)).expect("it answers");
-    let filled = lease.fill(bed.entry(), LIFE, ExistingEntry::Replace);
+    let fixture = Fixture::new();
+    let leader = fixture.leader();
+    let lease = fixture.lease(&leader, LIFE);
+    pollster::block_on(fixture.session.remove(&fixture.key)).expect("it answers");
+    let filled = lease.fill(fixture.entry(), LIFE, ExistingEntry::Replace);
     assert_eq!(pollster::block_on(filled).ok(), Some(false));
-    assert!(!bed.is_stored());
+    assert!(!fixture.is_stored());
 }
 
 #[test]
 fn a_failure_frees_the_lease_or_leaves_the_pause_that_was_asked_for() {
-    let bed = Bed::new();
-    let leader = bed.leader();
-    pollster::block_on(bed.lease(&leader, LIFE).fail()).expect("it answers");
-    let lease = bed.lease(&leader, LIFE).pausing(LIFE);
-    assert!(bed.is_held());
+    let fixture = Fixture::new();
+    let leader = fixture.leader();
+    pollster::block_on(fixture.lease(&leader, LIFE).fail()).expect("it answers");
+    let lease = fixture.lease(&leader, LIFE).pausing(LIFE);
+    assert!(fixture.is_held());
     pollster::block_on(lease.fail()).expect("it answers");
     assert!(matches!(
-        bed.claim(UniqueId::fresh(), true),
+        fixture.claim(UniqueId::fresh(), true),
         ClaimReply::Paused
     ));
     // Released, it leaves none.
-    let lease = bed.lease(&leader, LIFE).pausing(LIFE);
+    let lease = fixture.lease(&leader, LIFE).pausing(LIFE);
     pollster::block_on(lease.release()).expect("it answers");
     assert!(matches!(
-        bed.claim(UniqueId::fresh(), true),
+        fixture.claim(UniqueId::fresh(), true),
         ClaimReply::Granted
     ));
 }
 
 #[test]
 fn a_lease_that_is_dropped_is_free_and_one_of_a_panic_pauses_the_call() {
-    let bed = Bed::new();
-    let leader = bed.leader();
-    drop(bed.lease(&leader, LIFE).pausing(LIFE));
+    let fixture = Fixture::new();
+    let leader = fixture.leader();
+    drop(fixture.lease(&leader, LIFE).pausing(LIFE));
     let begun = Instant::now();
     // Nor is the call paused, by which a refresh would be put off.
-    while !matches!(bed.claim(UniqueId::fresh(), true), ClaimReply::Granted) {
+    while !matches!(fixture.claim(UniqueId::fresh(), true), ClaimReply::Granted) {
         assert!(begun.elapsed() < PATIENCE, "it was cancelled");
         std::thread::sleep(Duration::from_millis(1));
     }
-    pollster::block_on(bed.session.remove(&bed.key)).expect("it answers");
+    pollster::block_on(fixture.session.remove(&fixture.key)).expect("it answers");
     let panics = |pause| {
-        let lease = bed.lease(&leader, LIFE).pausing(pause);
+        let lease = fixture.lease(&leader, LIFE).pausing(pause);
         let panics = std::panic::AssertUnwindSafe(move || {
             let _lease = lease;
             panic!("on purpose");
@@ -166,54 +166,54 @@ fn a_lease_that_is_dropped_is_free_and_one_of_a_panic_pauses_the_call() {
     };
     panics(LIFE);
     let begun = Instant::now();
-    while !matches!(bed.claim(UniqueId::fresh(), true), ClaimReply::Paused) {
+    while !matches!(fixture.claim(UniqueId::fresh(), true), ClaimReply::Paused) {
         assert!(begun.elapsed() < PATIENCE, "there is no pause");
         std::thread::sleep(Duration::from_millis(1));
     }
-    pollster::block_on(bed.session.remove(&bed.key)).expect("it answers");
+    pollster::block_on(fixture.session.remove(&fixture.key)).expect("it answers");
     panics(Duration::ZERO);
-    assert!(bed.is_free());
+    assert!(fixture.is_free());
 }
 
 #[test]
 fn a_claim_that_nobody_waits_for_any_more_leaves_no_lease() {
-    let bed = Bed::new();
+    let fixture = Fixture::new();
     let token = UniqueId::fresh();
-    let asking = PendingClaim::new(&bed.session, &bed.key, token);
-    assert!(matches!(bed.claim(token, false), ClaimReply::Granted));
+    let asking = PendingClaim::new(&fixture.session, &fixture.key, token);
+    assert!(matches!(fixture.claim(token, false), ClaimReply::Granted));
     drop(asking);
-    assert!(bed.is_free());
+    assert!(fixture.is_free());
     // The answer is late: it may come to nobody.
-    pollster::block_on(bed.session.remove(&bed.key)).expect("it answers");
+    pollster::block_on(fixture.session.remove(&fixture.key)).expect("it answers");
     let late = Err(Error::new(ErrorKind::Timeout, "on purpose"));
-    let asking = PendingClaim::new(&bed.session, &bed.key, token);
-    assert!(matches!(bed.claim(token, false), ClaimReply::Granted));
+    let asking = PendingClaim::new(&fixture.session, &fixture.key, token);
+    assert!(matches!(fixture.claim(token, false), ClaimReply::Granted));
     asking.ended(&late);
-    assert!(bed.is_free());
-    pollster::block_on(bed.session.remove(&bed.key)).expect("it answers");
-    let asking = PendingClaim::new(&bed.session, &bed.key, token);
-    assert!(matches!(bed.claim(token, false), ClaimReply::Granted));
+    assert!(fixture.is_free());
+    pollster::block_on(fixture.session.remove(&fixture.key)).expect("it answers");
+    let asking = PendingClaim::new(&fixture.session, &fixture.key, token);
+    assert!(matches!(fixture.claim(token, false), ClaimReply::Granted));
     asking.ended(&Ok(ClaimReply::Granted));
     // Whatever is to be done for it has been done by then.
     let other = Key::of("ns:user:2");
-    release(bed.session.clone(), other, token);
+    release(fixture.session.clone(), other, token);
     std::thread::sleep(Duration::from_millis(100));
-    assert!(bed.is_held());
+    assert!(fixture.is_held());
 }
 
 #[test]
 fn a_lease_is_renewed_well_before_it_ends() {
-    let bed = Bed::new();
-    let leader = bed.leader();
+    let fixture = Fixture::new();
+    let leader = fixture.leader();
     let joined = || {
         matches!(
-            bed.flights.join(&bed.key, &bed.groups),
+            fixture.flights.join(&fixture.key, &fixture.groups),
             FlightRole::Follow(_)
         )
     };
     let life = Duration::from_secs(3);
-    let _lease = bed.lease(&leader, life);
-    pollster::block_on(bed.session.remove(&bed.key)).expect("it answers");
+    let _lease = fixture.lease(&leader, life);
+    pollster::block_on(fixture.session.remove(&fixture.key)).expect("it answers");
     let begun = Instant::now();
     while joined() {
         assert!(
@@ -226,18 +226,18 @@ fn a_lease_is_renewed_well_before_it_ends() {
 
 #[test]
 fn a_renewal_that_finds_the_lease_gone_ends_the_flight() {
-    let bed = Bed::new();
-    let leader = bed.leader();
+    let fixture = Fixture::new();
+    let leader = fixture.leader();
     let joined = || {
         matches!(
-            bed.flights.join(&bed.key, &bed.groups),
+            fixture.flights.join(&fixture.key, &fixture.groups),
             FlightRole::Follow(_)
         )
     };
-    let _lease = bed.lease(&leader, Duration::from_millis(90));
+    let _lease = fixture.lease(&leader, Duration::from_millis(90));
     std::thread::sleep(Duration::from_millis(200));
     assert!(joined(), "it is renewed");
-    pollster::block_on(bed.session.remove(&bed.key)).expect("it answers");
+    pollster::block_on(fixture.session.remove(&fixture.key)).expect("it answers");
     let begun = Instant::now();
     while joined() {
         assert!(begun.elapsed() < PATIENCE, "it takes joiners");

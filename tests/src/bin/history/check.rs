@@ -15,7 +15,7 @@ pub(crate) struct Process {
 
 /// An invalidation as all processes see it.
 #[derive(Clone, Copy)]
-struct Told {
+struct ReceivedEvents {
     process: usize,
     record: Record,
     /// When the server knew; never, where the process has ended before it could tell.
@@ -27,7 +27,7 @@ struct Told {
 struct Floor {
     due: u64,
     version: u64,
-    told: Told,
+    told: ReceivedEvents,
 }
 
 pub(crate) struct Violation {
@@ -51,7 +51,7 @@ pub(crate) struct Verdict {
 
 pub(crate) fn check(processes: &[Process], disturbances: &[Disturbance]) -> Verdict {
     let mut verdict = Verdict::default();
-    let mut told: Vec<Vec<Told>> = vec![Vec::new(); COUNT as usize];
+    let mut told: Vec<Vec<ReceivedEvents>> = vec![Vec::new(); COUNT as usize];
     let mut hearings = Vec::new();
     for (process, Process { slot, records }) in processes.iter().enumerate() {
         let stalls = spans(records, Kind::Stall);
@@ -64,7 +64,7 @@ pub(crate) fn check(processes: &[Process], disturbances: &[Disturbance]) -> Verd
                 // It waits for the server, with the process.
                 false => Some(hearings[process].recovered(record.end)).filter(|at| *at <= last),
             };
-            told[record.register as usize].push(Told {
+            told[record.register as usize].push(ReceivedEvents {
                 process,
                 record,
                 delivered,
@@ -125,8 +125,8 @@ fn spans(records: &[Record], kind: Kind) -> Vec<Span> {
 }
 
 /// Sorted by when they are due, each with the highest version so far.
-fn floors(process: usize, hearing: &Hearing, told: &[Told]) -> Vec<Floor> {
-    let floor = |told: &Told| {
+fn floors(process: usize, hearing: &Hearing, told: &[ReceivedEvents]) -> Vec<Floor> {
+    let floor = |told: &ReceivedEvents| {
         let due = match told.process == process {
             // Even if the server could not be reached (G7).
             true => told.record.end,

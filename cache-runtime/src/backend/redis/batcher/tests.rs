@@ -125,7 +125,7 @@ fn beyond_its_bounds_it_refuses_and_says_so_once() {
 }
 
 #[test]
-fn what_waits_is_told_why_when_nothing_is_sent_any_more() {
+fn what_waits_gets_the_reason_when_nothing_is_sent_any_more() {
     let batcher = open();
     let _alone = ask(&batcher, false, 0);
     let reply = together(&batcher, false);

@@ -4,9 +4,9 @@ use recached::{Builder, Cache};
 
 /// Events that an observer received: the name of each, and its words.
 #[derive(Clone, Default)]
-pub struct Told(Arc<Mutex<Vec<String>>>);
+pub struct ReceivedEvents(Arc<Mutex<Vec<String>>>);
 
-impl Told {
+impl ReceivedEvents {
     /// Builds a cache that tells it.
     pub fn by(&self, builder: Builder) -> Cache {
         let told = self.clone();

@@ -7,14 +7,14 @@ use recached::Cache;
 use crate::{Cluster, PATIENCE, Server, cache_on};
 
 /// Two caches of one fleet; with no server, one twice.
-pub struct Bed {
+pub struct Fixture {
     pub one: Cache,
     pub two: Cache,
     pub server: Option<Server>,
     _cluster: Option<Arc<Cluster>>,
 }
 
-impl Bed {
+impl Fixture {
     /// In this process.
     pub fn in_process() -> Self {
         let one = Cache::builder().in_process().build().expect("it builds");
@@ -39,7 +39,7 @@ impl Bed {
     /// On a server of its own.
     pub fn on_redis() -> Self {
         let server = Server::start();
-        let [one, two] = [(); 2].map(|()| cache_on(&server.url(), "bed"));
+        let [one, two] = [(); 2].map(|()| cache_on(&server.url(), "fixture"));
         let (server, _cluster) = (Some(server), None);
         Self {
             one,
@@ -53,7 +53,7 @@ impl Bed {
     pub fn on_a_cluster() -> Self {
         static BEDS: AtomicUsize = AtomicUsize::new(0);
         let cluster = Cluster::shared();
-        let namespace = format!("bed{}", BEDS.fetch_add(1, Ordering::Relaxed));
+        let namespace = format!("fixture{}", BEDS.fetch_add(1, Ordering::Relaxed));
         let [one, two] = [(); 2].map(|()| cache_on(&cluster.url(), &namespace));
         let (server, _cluster) = (None, Some(cluster));
         Self {
@@ -65,26 +65,26 @@ impl Bed {
     }
 }
 
-/// Each claim, an async function of a [`Bed`], as a test of both stores, and of a cluster.
+/// Each claim, an async function of a [`Fixture`], as a test of both stores, and of a cluster.
 #[macro_export]
 macro_rules! on_both_stores {
     ($($claim:ident)+) => {
         mod memory {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $claim() {
-                $crate::in_time(super::$claim($crate::Bed::in_process())).await
+                $crate::in_time(super::$claim($crate::Fixture::in_process())).await
             })+
         }
         mod redis {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $claim() {
-                $crate::in_time(super::$claim($crate::Bed::on_redis())).await
+                $crate::in_time(super::$claim($crate::Fixture::on_redis())).await
             })+
         }
         mod cluster {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $claim() {
-                $crate::in_time(super::$claim($crate::Bed::on_a_cluster())).await
+                $crate::in_time(super::$claim($crate::Fixture::on_a_cluster())).await
             })+
         }
     };
