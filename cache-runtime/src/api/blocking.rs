@@ -151,8 +151,9 @@ impl<R: Returns<KIND>, const KIND: u8, F: FnOnce() -> R> Entry<R, KIND, F> {
     /// # Errors
     ///
     /// Returns the errors of [`key`](Self::key), `ErrorKind::Encode` if the value can't be encoded,
+    /// `ErrorKind::Oversized` if it is larger than the cache's `max_value_size`,
     /// `ErrorKind::Unavailable` if an observer calls this on the cache's own thread, and the
-    /// server's error if the server refuses the value for good.
+    /// server's error if the server will never accept the value.
     pub fn put(&self, value: R::Value) -> Result<(), Error> {
         ask(self.place.put::<R, KIND>(Caller::Blocking, value))
     }

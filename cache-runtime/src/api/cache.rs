@@ -252,8 +252,9 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// Returns `ErrorKind::Key` or `ErrorKind::Encode` if the key or the value can't be used, and
-    /// the server's error if the server will never accept the value.
+    /// Returns `ErrorKind::Key` if the key can't be used, `ErrorKind::Encode` if the value can't be
+    /// encoded, `ErrorKind::Oversized` if it is larger than the cache's `max_value_size`, and the
+    /// server's error if the server will never accept the value.
     pub async fn put<T: Storable + Clone>(
         &self,
         key: &str,

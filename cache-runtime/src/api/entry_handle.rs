@@ -131,7 +131,8 @@ impl<R: Returns<KIND>, const KIND: u8, F: Future<Output = R>> Entry<R, KIND, F> 
     /// # Errors
     ///
     /// Returns the errors of [`key`](Self::key), `ErrorKind::Encode` if the value can't be encoded,
-    /// and the server's error if the server will never accept the value.
+    /// `ErrorKind::Oversized` if it is larger than the cache's `max_value_size`, and the server's
+    /// error if the server will never accept the value.
     pub fn put(&self, value: R::Value) -> impl Future<Output = Result<(), Error>> {
         let place = &self.place;
         async move { place.put::<R, KIND>(Caller::Async, value).await }

@@ -1,4 +1,4 @@
-//! Keys of the cache's own, beside those of entries and leases: every reserved name stands here.
+//! Keys of the cache's own, besides those of entries and leases, with every reserved name.
 
 const FUNCTIONS: &str = "functions";
 const GENERATIONS: &str = "gen";

@@ -97,7 +97,7 @@ fn what_is_behind_a_dyn_is_refused() {
 }
 
 mod erased {
-    /// As crates write it that let serde pass a `dyn`.
+    /// The form of a trait in crates that let serde serialize a `dyn`.
     pub(super) trait Serialize {
         fn number(&self) -> u8;
     }
