@@ -11,9 +11,9 @@ use syn::spanned::Spanned;
 use syn::{Error, Expr, LitBool, LitStr, Path, Token, parenthesized};
 
 use crate::duration::{Span, ungroup};
-use crate::function::mentions;
 use crate::options;
 use crate::template::{Template, raw_if_keyword};
+use crate::tokens::mentions;
 
 use known::unknown;
 pub(crate) use value::{Codec, Eagerness, Entry};

@@ -10,8 +10,9 @@ use syn::spanned::Spanned;
 use syn::{Error, Path, ReturnType, parse_quote};
 
 use crate::args::Args;
-use crate::function::{Argument, Function, is_borrowed};
+use crate::function::{Argument, Function};
 use crate::returns::{Reduced, Scope};
+use crate::tokens::is_borrowed;
 
 pub(crate) use key::fill;
 

@@ -13,6 +13,7 @@ use syn::{
 };
 
 use crate::args::{Args, Entry};
+use crate::tokens::{mentions, mentions_impl, shown};
 use boxed::{boxed_output, pinned};
 
 /// The annotated function: its signature is parsed, its body is kept as tokens.
@@ -41,7 +42,7 @@ impl Argument {
     /// Returns the name; the pattern if the argument has no name.
     pub(crate) fn label(&self) -> String {
         match (self.called(), &self.pattern) {
-            (None, Some(pattern)) => check::shown(pattern),
+            (None, Some(pattern)) => shown(pattern),
             (own, _) => own.unwrap_or(&self.name).unraw().to_string(),
         }
     }
@@ -326,37 +327,4 @@ fn is_unit(ty: &Type) -> bool {
 /// Returns `true` if a variable can be annotated with the type.
 fn is_nameable(ty: &Type) -> bool {
     !mentions_impl(ty) && !matches!(ty, Type::Never(_))
-}
-
-pub(crate) fn mentions_impl(ty: &Type) -> bool {
-    mentions(ty.to_token_stream(), "impl")
-}
-
-/// Returns `true` if the tokens contain a reference, or a lifetime other than `'static`.
-pub(crate) fn is_borrowed(tokens: TokenStream) -> bool {
-    let mut tokens = tokens.into_iter().peekable();
-    while let Some(token) = tokens.next() {
-        let found = match &token {
-            TokenTree::Group(group) => is_borrowed(group.stream()),
-            TokenTree::Punct(punct) if punct.as_char() == '\'' => {
-                !matches!(tokens.peek(), Some(TokenTree::Ident(name)) if name == "static")
-            }
-            TokenTree::Punct(punct) if punct.as_char() == '&' => {
-                !matches!(tokens.peek(), Some(TokenTree::Punct(next)) if next.as_char() == '\'')
-            }
-            _ => false,
-        };
-        if found {
-            return true;
-        }
-    }
-    false
-}
-
-pub(crate) fn mentions(tokens: TokenStream, word: &str) -> bool {
-    tokens.into_iter().any(|token| match token {
-        TokenTree::Group(group) => mentions(group.stream(), word),
-        TokenTree::Ident(ident) => ident == word,
-        _ => false,
-    })
 }

@@ -6,9 +6,10 @@ use syn::spanned::Spanned;
 use syn::{Error, Expr, FnArg, LitStr, Path, Token, parse_quote};
 
 use crate::expand::fill;
-use crate::function::{Function, mentions_impl};
+use crate::function::Function;
 use crate::options;
 use crate::template::Template;
+use crate::tokens::mentions_impl;
 
 const OPTIONS: [&str; 4] = ["tag", "entry", "cache", "crate"];
 

@@ -10,6 +10,7 @@ mod returns;
 #[cfg(test)]
 mod snapshots;
 mod template;
+mod tokens;
 
 use proc_macro::TokenStream;
 

@@ -6,7 +6,8 @@ use syn::{FnArg, Pat, Safety, Token, Visibility, WhereClause, parse_quote};
 use super::Expansion;
 use super::lints::inherited;
 use crate::args::Entry;
-use crate::function::{Function, mentions};
+use crate::function::Function;
+use crate::tokens::mentions;
 
 impl Expansion<'_> {
     pub(super) fn entry_handle(&self) -> TokenStream {

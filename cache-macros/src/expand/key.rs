@@ -4,8 +4,9 @@ use syn::spanned::Spanned;
 use syn::{Expr, ExprField, Type};
 
 use super::Expansion;
-use crate::function::{Argument, mentions};
+use crate::function::Argument;
 use crate::template::{Piece, Template};
+use crate::tokens::mentions;
 
 impl Expansion<'_> {
     pub(super) fn key(&self) -> TokenStream {

@@ -2,12 +2,13 @@ mod values;
 
 use proc_macro2::Ident;
 use quote::ToTokens;
-use syn::{Error, FnArg, GenericArgument, Pat, PathArguments, Type};
+use syn::{Error, FnArg, GenericArgument, PathArguments, Type};
 
 use super::boxed::output_of;
-use super::{Argument, Function, is_borrowed, mentions, mentions_impl};
+use super::{Argument, Function};
 use crate::args::Args;
 use crate::template::Template;
+use crate::tokens::{is_borrowed, mentions, mentions_impl, shown};
 
 impl Function {
     /// Returns the errors in the function, and in the options in the context of the function.
@@ -279,11 +280,4 @@ fn borrowed_value(ty: &Type, with_errors: bool) -> Option<&Type> {
         }
         _ => None,
     }
-}
-
-/// Returns a pattern with usual spacing.
-pub(super) fn shown(pattern: &Pat) -> String {
-    let text = pattern.to_token_stream().to_string();
-    let text = text.replace("( ", "(").replace(" (", "(");
-    text.replace(" )", ")").replace(" ,", ",")
 }

@@ -4,7 +4,8 @@ use syn::{
     Expr, GenericParam, PredicateType, Type, TypeParam, TypeParamBound, WherePredicate, parse_quote,
 };
 
-use super::{Function, mentions};
+use super::Function;
+use crate::tokens::mentions;
 
 impl Function {
     /// Returns the names of the type and const parameters.

@@ -4,7 +4,7 @@ use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::{GenericArgument, LitInt, PathArguments, Type};
 
-use super::mentions;
+use crate::tokens::mentions;
 
 /// Maximum length of an array that serde supports.
 const LONGEST_ARRAY: u64 = 32;
