@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -471,6 +471,35 @@ async fn a_call_may_bypass_and_a_value_may_be_refused() {
     assert_eq!(runs("conditional"), 5);
     let stats = recached::stats().function("functions.conditional");
     assert_eq!((stats.bypasses, stats.computations), (2, 3));
+}
+
+static VERSION: AtomicU64 = AtomicU64::new(1);
+
+#[cached(ttl = 60, bypass_if = mode == "bypass", refresh_if = mode != "consult", skip(mode))]
+async fn refreshed(id: u64, mode: &str) -> u64 {
+    id + VERSION.fetch_add(1, Ordering::Relaxed)
+}
+
+#[cached(ttl = 60, refresh_if = anew, skip(anew))]
+fn refreshed_plainly(id: u64, anew: bool) -> u64 {
+    id + VERSION.fetch_add(1, Ordering::Relaxed)
+}
+
+#[tokio::test]
+async fn a_call_may_refresh_its_entry_unless_it_bypasses_the_cache() {
+    let first = refreshed(100, "consult").await;
+    assert_eq!(refreshed(100, "consult").await, first);
+    let second = refreshed(100, "refresh").await;
+    assert!(second > first);
+    assert_eq!(refreshed(100, "consult").await, second);
+    let beside = refreshed(100, "bypass").await;
+    assert!(beside > second);
+    assert_eq!(refreshed(100, "consult").await, second);
+
+    let first = refreshed_plainly(100, false);
+    let second = refreshed_plainly(100, true);
+    assert!(second > first);
+    assert_eq!(refreshed_plainly(100, false), second);
 }
 
 static OTHER: LazyLock<Cache> = LazyLock::new(|| {

@@ -84,6 +84,7 @@ options! {
     "secret" secret: Vec<Ident>, "secret(token)";
     "tags" tags: Vec<Template>, "tags(\"user:{id}\")";
     "bypass_if" bypass_if: Option<Expr>, "bypass_if = fresh";
+    "refresh_if" refresh_if: Option<Expr>, "refresh_if = fresh";
     "store_if" store_if: Option<Expr>, "store_if = |value| !value.is_empty()";
     "lease" lease: Option<Span>, "lease = \"5s\"" policy;
     "lease_wait" lease_wait: Option<Span>, "lease_wait = \"10s\"" policy;

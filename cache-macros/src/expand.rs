@@ -81,7 +81,7 @@ impl<'a> Expansion<'a> {
                 quote_spanned!(there=> #private::only_if_for::<#value>(#when, #life))
             }
         };
-        let bypass_if = args.bypass_if.iter();
+        let (bypass_if, refresh_if) = (args.bypass_if.iter(), args.refresh_if.iter());
         let (lifetimes, assumption) = (self.lifetimes(), self.assumption());
         let (call, hit, policy) = (self.local("call"), self.local("hit"), self.policy());
         let of_call = quote_spanned!(there=> #private::Call);
@@ -138,6 +138,7 @@ impl<'a> Expansion<'a> {
             #check
             #begin
             #(#of_call::bypass_if(&mut #call, #bypass_if);)*
+            #(#of_call::refresh_if(&mut #call, #refresh_if);)*
             if let ::core::option::Option::Some(#hit) = #near {
                 return #hit;
             }

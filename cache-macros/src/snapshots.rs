@@ -82,7 +82,7 @@ fn a_result_with_options() {
     let options =
         "ttl = 60, jitter = 0.1, none_ttl = 5, lease = \"5s\", lease_wait = 10, near_ttl = 1,
         stale_while_revalidate = 60, stale_if_error = 60, soft_timeout = 1, refresh_ahead = true,
-        key = \"user:{id}\", name = \"app.user\", version = 2, bypass_if = id > 1,
+        key = \"user:{id}\", name = \"app.user\", version = 2, bypass_if = id > 1, refresh_if = id > 2,
         store_if = |user| user.is_some(), ttl_with = |user| user.life(),
         cache = CACHE, entry = handle, crate = crate::deep::recached";
     let item = "async fn user(id: u64) -> Result<Option<User>, Error> { marker() }";

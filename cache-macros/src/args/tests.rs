@@ -12,7 +12,7 @@ fn good_options_are_taken() {
         "ttl = \"1h 30m\", jitter = 0.1, none_ttl = \"5s\",",
         "ttl = TTL, key = \"item:{id}\", version = 2, name = \"app.item\"",
         "ttl = Duration::from_secs(1), skip(db, self), with(self.tenant, 1 + 1)",
-        "ttl = 1, bypass_if = a > b, store_if = |value| value.len::<A, B>() > 0, lease = \"5s\", lease_wait = 10",
+        "ttl = 1, bypass_if = a > b, refresh_if = !a, store_if = |value| value.len::<A, B>() > 0, lease = \"5s\", lease_wait = 10",
         "ttl = 1, cache = &self.cache, entry = other, crate = crate::deep::recached",
         "ttl = 1, ttl_with = |value| value.life(), err_ttl = \"1s\"",
         "ttl = 1, stale_while_revalidate = 5, stale_if_error = 60, soft_timeout = \"1s\"",

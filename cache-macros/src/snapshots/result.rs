@@ -44,6 +44,7 @@ async fn user(id: u64) -> Result<Option<User>, Error> {
             "id",
         );
         crate::deep::recached::__private::Call::bypass_if(&mut __recached_call, id > 1);
+        crate::deep::recached::__private::Call::refresh_if(&mut __recached_call, id > 2);
         if let ::core::option::Option::Some(__recached_hit) = crate::deep::recached::__private::Call::near(
             &__recached_call,
         ) {

@@ -48,7 +48,7 @@ pub(super) struct CallArgs {
     function: &'static Function,
     arguments: Arguments,
     cache: Option<Cache>,
-    bypasses: bool,
+    mode: CallMode,
     // Boxed: tags are rare, and this struct is moved on the hit path.
     tags: Option<Box<Tags>>,
 }
@@ -68,7 +68,7 @@ impl<R, const KIND: u8> Call<R, KIND> {
             function,
             arguments: Arguments::new(path),
             cache: None,
-            bypasses: false,
+            mode: CallMode::Consult,
             tags: None,
         };
         Self {
@@ -114,7 +114,17 @@ impl<R, const KIND: u8> Call<R, KIND> {
     /// Bypasses the cache if `condition` is true.
     #[inline]
     pub fn bypass_if(&mut self, condition: bool) {
-        self.asked.bypasses = condition;
+        if condition {
+            self.asked.mode = CallMode::Bypass;
+        }
+    }
+
+    /// Computes the call anew and replaces its entry if `condition` is true, unless the call bypasses
+    /// the cache.
+    pub fn refresh_if(&mut self, condition: bool) {
+        if condition && self.asked.mode == CallMode::Consult {
+            self.asked.mode = CallMode::Refresh;
+        }
     }
 
     /// Adds a tag and returns its text, to be written; tags are read only after a miss in `near`.
@@ -158,12 +168,22 @@ impl<R, const KIND: u8> Call<R, KIND> {
     }
 }
 
+/// Use of the cache by one call.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum CallMode {
+    Consult,
+    /// Computes beside the cache.
+    Bypass,
+    /// Computes and replaces the entry.
+    Refresh,
+}
+
 impl CallArgs {
     /// Returns the state to look the call up in; `None` if the call bypasses the cache or is a
     /// refresh.
     #[inline]
     fn near(&self) -> Option<&ProcessState> {
-        if self.bypasses || is_refreshing() {
+        if self.mode != CallMode::Consult || is_refreshing() {
             return None;
         }
         let cache = self.cache.as_ref().unwrap_or_else(|| Cache::global());
@@ -219,14 +239,14 @@ impl CallArgs {
         let cache = self.cache.as_ref().unwrap_or_else(|| Cache::global());
         let state = self.function.state(&cache.inner.process.registry);
         let policy = state.policy(policy);
-        let begun = if self.bypasses || state.is_out() || cache.inner.is_forked() {
+        let begun = if self.mode == CallMode::Bypass || state.is_out() || cache.inner.is_forked() {
             state.counters.here().bypasses.count();
             None
         } else {
             let groups = groups(cache, &state, self.tags, &policy);
             match groups.and_then(|groups| Ok((groups, state.key(&self.arguments, schema)?))) {
                 Ok((groups, key)) => Some(KeyedCall {
-                    refresh: is_refresh(&key),
+                    refresh: self.mode == CallMode::Refresh || is_refresh(&key),
                     key,
                     groups,
                 }),
