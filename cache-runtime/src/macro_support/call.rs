@@ -119,8 +119,8 @@ impl<R, const KIND: u8> Call<R, KIND> {
         }
     }
 
-    /// Computes the call anew and replaces its entry if `condition` is true, unless the call bypasses
-    /// the cache.
+    /// Computes the call anew and replaces its entry if `condition` is true, unless the call
+    /// bypasses the cache.
     pub fn refresh_if(&mut self, condition: bool) {
         if condition && self.asked.mode == CallMode::Consult {
             self.asked.mode = CallMode::Refresh;

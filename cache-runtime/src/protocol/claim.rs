@@ -15,26 +15,27 @@ use crate::protocol::lease::{Lease, PendingClaim};
 use crate::protocol::single_flight::Leader;
 use crate::protocol::wait_graph;
 
-/// The shortest and the longest pause of a waiter that no push will wake.
+/// Shortest and longest pause of a waiter that polls.
 const POLL: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(50));
 
-/// Claims of one call that follow each other at once; further ones are paced.
+/// Number of claims of one call without a pause; further ones are paced.
 const UNPACED: usize = 16;
 
 /// Result of a claim.
 pub(super) enum ClaimOutcome {
-    /// Compute and store.
+    /// The caller computes and stores.
     Ours(Lease, EntryHeader),
-    /// Compute and store nothing: the store is away, or somebody else is at it for too long.
+    /// The caller computes and does not store: the backend is away, or another holder takes too
+    /// long.
     Unstored,
-    /// Somebody else has computed it.
+    /// Another holder has stored the value.
     Theirs(Hit),
-    /// Serve the stale value: the last refresh has failed just now.
+    /// The call is paused after a failed refresh: the stale value is served.
     Paused,
 }
 
 impl Call<'_> {
-    /// Takes the lease, or waits for whoever holds it.
+    /// Takes the lease, or waits for its holder.
     pub(super) async fn claim(
         &self,
         mut header: EntryHeader,
@@ -47,7 +48,7 @@ impl Call<'_> {
             return self.failed(&error, leader);
         }
         if !self.session.pushes() {
-            // Nothing would tell of an invalidation: who comes from now on reads for itself.
+            // No push would report an invalidation, so later callers read by themselves.
             leader.leave();
         }
         let mut token = UniqueId::fresh();
@@ -60,7 +61,7 @@ impl Call<'_> {
         loop {
             claims += 1;
             if claims > UNPACED {
-                // Whatever wakes it each time, it asks no more often than this.
+                // Bounds the rate of claims, whatever wakes the waiter.
                 if let Ok(pace) = background::timeout(pause, std::future::pending::<()>()) {
                     let _ = pace.await;
                 }
@@ -73,12 +74,12 @@ impl Call<'_> {
                 token,
                 life,
                 reach,
-                // Past its ttl: we have seen it.
+                // A stale entry, which the look has seen already.
                 min_remaining_ttl: self.policy.window(),
                 respects_pause,
             };
             leader.look_anew();
-            // Whether the server tells of the lease's next change.
+            // `true` if the server will push the lease's next change.
             let mut watched = false;
             let asking = PendingClaim::new(&self.session, self.key, token);
             let answer = self.session.claim(&claimed).await;
@@ -102,7 +103,7 @@ impl Call<'_> {
                             if !leader.close(keep) {
                                 return ClaimOutcome::Theirs(hit);
                             }
-                            // It has changed since: once more, with nobody who joins.
+                            // The entry has changed since: claim again, without joiners.
                         }
                         Some(Err(_)) | None => reach = ClaimMode::IgnoreEntry,
                     }
@@ -115,20 +116,20 @@ impl Call<'_> {
                     if !leader.has_changed() && !leader.close(|| {}) {
                         return ClaimOutcome::Paused;
                     }
-                    // What was read is not what is stored any more.
+                    // The value that was read is outdated.
                     respects_pause = false;
                 }
                 Ok(ClaimReply::Held(left)) => {
                     if waits.is_none() {
                         waits = wait_graph::enter(self.calling());
                         if waits.is_none() {
-                            // Its holder, in this process, waits for the caller.
+                            // The holder, in this process, waits for this caller.
                             leader.leave();
                             return ClaimOutcome::Unstored;
                         }
                         self.state.counters.here().lease_waits.count();
                     }
-                    // Whoever holds it may replace what could not be read.
+                    // The holder may replace an entry that could not be read.
                     reach = ClaimMode::Normal;
                     let patience = deadline.saturating_duration_since(Instant::now());
                     let mut nap = patience.min((left + Duration::from_millis(1)).max(POLL.0));
@@ -147,8 +148,8 @@ impl Call<'_> {
                 if asked < deadline {
                     self.waited_in_vain();
                 }
-                // Where the server tells of the lease's next change, that ends the flight. If not,
-                // nothing would tell it of an invalidation.
+                // A push about the lease ends the flight. Without one, no push would report an
+                // invalidation.
                 if !(watched && self.session.pushes()) {
                     leader.leave();
                 }
@@ -157,8 +158,8 @@ impl Call<'_> {
         }
     }
 
-    /// The lease, for a refresh in the background; `None` if a value is stored that lives longer
-    /// than `beyond`, or somebody else is at it.
+    /// Takes the lease for a background refresh. Returns `None` if an entry lives longer than
+    /// `min_remaining_ttl`, or another holder refreshes.
     pub(crate) fn seek_ahead(
         &self,
         min_remaining_ttl: Duration,
@@ -197,7 +198,7 @@ impl Call<'_> {
         Ok(lease.map(|lease| (lease, header)))
     }
 
-    /// The lease, if it can be had now.
+    /// Takes the lease if it is free.
     pub(super) async fn claim_once(
         &self,
         header: &EntryHeader,
@@ -223,13 +224,13 @@ impl Call<'_> {
         Ok(granted.then(|| Lease::keep(&self.session, self.key, token, life, leader.attend())))
     }
 
-    /// Announces name and variant before anything is computed: an invalidation that has read the
-    /// registry before that is about something older.
+    /// Announces name and variant before the computation: an invalidation that has read the
+    /// registry before that is about an older value.
     pub(super) async fn announce(&self) -> Result<(), Error> {
         let variant = self.key.variant().unwrap_or_default();
         if !self.state.is_announced(variant) {
             if matches!(self.session, BackendSession::Memory(_)) {
-                // In this process it takes no time.
+                // In this process an announcement takes no time.
                 self.session.announce(&self.state.name, variant).await?;
             } else {
                 let announce = || {

@@ -12,13 +12,12 @@ use crate::process::unique_id::UniqueId;
 use crate::protocol::renewer::{self, RenewalGuard, RenewalHandle};
 use crate::protocol::single_flight::LeaderHandle;
 
-/// The right to compute a call, held by this process: renewed while it is held, released when
-/// it is dropped.
+/// A lease on one call. The holder renews it every `life / 3`; a drop releases it.
 pub(crate) struct Lease {
     session: BackendSession,
     key: Key,
     token: UniqueId,
-    /// Ends with it.
+    /// The renewal, which ends with the lease.
     ward: Option<RenewalGuard>,
     /// Pause after a failure; zero is none.
     pause: Duration,
@@ -26,8 +25,7 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
-    /// Keeps the lease that `token` has been granted, for as long as this lives: renewed at a
-    /// third of its life.
+    /// Holds the lease that was granted to `token`, and renews it every `life / 3`.
     pub(crate) fn keep(
         session: &BackendSession,
         key: &Key,
@@ -42,7 +40,7 @@ impl Lease {
             life,
             flight,
         });
-        // Beside the computation, which may block its runtime.
+        // On our own runtime, because the computation may block its own.
         let renew = move |duty: RenewalHandle| background::spawn(Arc::clone(&held).renew(duty));
         Self {
             session: session.clone(),
@@ -54,14 +52,14 @@ impl Lease {
         }
     }
 
-    /// Has a failure pause the call for so long: a stale value is served meanwhile.
+    /// Makes a failure pause the call for this long, while a stale value is served.
     pub(crate) fn pausing(mut self, pause: Duration) -> Self {
         self.pause = pause;
         self
     }
 
-    /// Stores the value and ends the lease; `false` if the lease was lost or invalidated, or what
-    /// is stored is kept.
+    /// Stores the value and ends the lease. Returns `false` if the lease was lost or invalidated,
+    /// or if the existing entry is kept.
     pub(crate) async fn fill(
         mut self,
         entry: StoredEntry,
@@ -88,7 +86,7 @@ impl Lease {
         Ok(())
     }
 
-    /// Ends the lease with nothing stored: one successor is woken.
+    /// Ends the lease without storing: one waiter succeeds.
     pub(crate) async fn release(mut self) -> Result<(), Error> {
         self.session.release(&self.key, self.token).await?;
         self.released = true;
@@ -111,7 +109,7 @@ impl Drop for Lease {
     }
 }
 
-/// A claim on its way: dropped before the answer has come, it may be granted to nobody.
+/// A claim whose reply is pending. If it is dropped, the lease may be granted to no caller.
 pub(crate) struct PendingClaim<'a> {
     session: &'a BackendSession,
     key: &'a Key,
@@ -129,7 +127,7 @@ impl<'a> PendingClaim<'a> {
         }
     }
 
-    /// One that was not answered in time may be granted all the same, or be on its way.
+    /// A claim without a reply in time may still be granted, or be on its way.
     pub(crate) fn ended(mut self, answer: &Result<ClaimReply, Error>) {
         let is_open = |error: &Error| error.kind() == ErrorKind::Timeout;
         self.answered = !answer.as_ref().is_err_and(is_open);
@@ -139,7 +137,7 @@ impl<'a> PendingClaim<'a> {
 impl Drop for PendingClaim<'_> {
     fn drop(&mut self) {
         if !self.answered {
-            // Behind the claim, on its own link: ahead of it, it would find nothing to end.
+            // Sent behind the claim on its connection: ahead of the claim it would find no lease.
             release(self.session.clone(), self.key.clone(), self.token);
         }
     }
@@ -153,7 +151,7 @@ fn release(session: BackendSession, key: Key, token: UniqueId) {
     });
 }
 
-/// After a panic: one that was cancelled says nothing about the function.
+/// Only after a panic: a cancelled call says nothing about the function.
 fn pause(session: BackendSession, key: Key, token: UniqueId, pause: Duration) {
     background::spawn(async move {
         if let Err(error) = session.pause(&key, token, pause).await {
@@ -162,7 +160,7 @@ fn pause(session: BackendSession, key: Key, token: UniqueId, pause: Duration) {
     });
 }
 
-/// A lease as whoever renews it sees it.
+/// The renewer's view of a lease.
 struct HeldLease {
     session: BackendSession,
     key: Key,
@@ -176,8 +174,8 @@ impl HeldLease {
         let background = self.session.background();
         if self.flight.abandon_if_stalled(self.life) {
             duty.end();
-            // Whoever comes first takes over; should it go on after all, nothing of it is
-            // stored.
+            // The first waiter takes over; if the computation continues after all, its value is
+            // not stored.
             if let Err(error) = background.release(&self.key, self.token).await {
                 tracing::debug!("a lease could not be released: {error}");
             }
@@ -186,7 +184,7 @@ impl HeldLease {
         match background.renew(&self.key, self.token, self.life).await {
             Ok(true) => {}
             Ok(false) => {
-                // Invalidated: who comes now must not be given what was begun before.
+                // Invalidated: later callers must not get a value whose computation began before.
                 self.flight.close_to_joiners();
                 duty.end();
             }

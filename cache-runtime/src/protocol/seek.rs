@@ -14,40 +14,40 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::OwnedSemaphorePermit;
 
-/// How much longer a follower waits than its leader, at most.
+/// Longest time that a follower waits beyond its leader.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// Result of a search for a call's value.
 pub(crate) enum SeekOutcome {
-    /// It is answered.
+    /// The value.
     Found(Erased),
-    /// The one that it has waited for has failed, with this.
+    /// The failure of the flight that the call has waited for.
     Failed(Erased),
-    /// It is answered, and a new value is due: one that is stored for longer than this.
+    /// The value, and a refresh is due: of an entry that lives no longer than this.
     DueRenewal(Erased, Duration),
-    /// The caller computes, then lets the request settle the result.
+    /// The caller computes, then settles the result.
     Compute(Box<ComputePermit>),
 }
 
-/// How the wait for somebody else's flight has ended.
+/// Result of the wait for another caller's flight.
 enum FollowOutcome {
     To(FlightResult),
-    /// It must not be waited for: its computation waits for the caller's, or the caller's thread is
-    /// about to end.
+    /// The caller must not wait: the flight's computation waits for the caller's, or the caller's
+    /// thread is about to end.
     Never,
-    /// It took too long.
+    /// The flight took too long.
     InVain,
 }
 
 impl Call<'_> {
-    /// Looks for the value; where there is none, the caller is to compute it, once in the fleet
-    /// as far as the store can tell.
+    /// Looks for the value; if there is none, the caller computes it, once in the fleet as far as
+    /// the backend knows.
     ///
     /// Futures that a hit on Redis does not need are boxed: the future is moved around, and large
     /// ones cost as much as the rest.
     ///
-    /// The computation is not awaited in here: a plain function then computes on its caller's
-    /// stack, and may call others as deep as it likes.
+    /// The computation is not awaited here, so that a plain function computes on its caller's stack
+    /// and may recurse as deep as without the cache.
     pub(crate) fn seek(&self) -> Boxed<'_, SeekOutcome> {
         Box::pin(self.find())
     }
@@ -69,7 +69,7 @@ impl Call<'_> {
                     }
                     return sought;
                 }
-                // What has just failed is not tried again one by one.
+                // After a failure the followers do not retry one after the other.
                 FlightRole::Follow(_) if failed.is_some() => return self.alone(failed.flatten()),
                 FlightRole::Follow(follower) => {
                     match Box::pin(self.follow(&follower, deadline)).await {
@@ -79,22 +79,25 @@ impl Call<'_> {
                                 self.state.counters.here().coalesced.count();
                                 return SeekOutcome::Found(value);
                             }
-                            // The key serves another type too: this caller is on its own.
+                            // The key serves another type too: this caller computes beside the
+                            // cache.
                             return self.alone(None);
                         }
-                        // One of those who waited leads the next flight.
+                        // One of the followers leads the next flight.
                         FollowOutcome::To(FlightResult::Abandoned) => {}
                         FollowOutcome::To(FlightResult::Failed(failure)) => {
                             if let Some(failure) = failure.filter(self.shares) {
                                 self.state.counters.here().coalesced.count();
                                 return SeekOutcome::Failed(failure);
                             }
-                            // Twice, so that the places of those who go first are free by then.
+                            // Twice the cost, so that the first followers have given their places
+                            // back by then.
                             let cost = follower.begun().map(|begun| begun.elapsed() * 2);
                             let turn = follower.turn(cost.unwrap_or_default());
                             failed = Some(Box::pin(turn).await);
                         }
-                        // One of those who have waited in vain computes; the others wait for it.
+                        // One of the followers that gave up leads the next flight; the others wait
+                        // for it.
                         FollowOutcome::InVain => {
                             self.waited_in_vain();
                             self.inner.process.flights.give_up(self.key, &follower);
@@ -107,7 +110,7 @@ impl Call<'_> {
         }
     }
 
-    /// As [`seek`](Self::seek), but the caller computes in any case and replaces what is stored.
+    /// As [`seek`](Self::seek), but the caller always computes and replaces the entry.
     pub(crate) fn seek_anew(&self) -> Boxed<'_, SeekOutcome> {
         Box::pin(self.find_anew())
     }
@@ -145,7 +148,7 @@ impl Call<'_> {
             if let Ok(result) = result.await {
                 return FollowOutcome::To(result);
             }
-            // Its leader may have waited as long as we, and may be about to compute only now.
+            // The leader may have waited as long as this follower, and compute only now.
             deadline = match follower.begun() {
                 Some(begun) => begun + self.wait(),
                 None => deadline + std::mem::take(&mut grace),
@@ -156,7 +159,7 @@ impl Call<'_> {
         }
     }
 
-    /// Tells and counts that the caller computes for itself after all of its `wait`.
+    /// Counts and reports that the caller computes after all of its `lease_wait`.
     pub(super) fn waited_in_vain(&self) {
         let error = Error::new(
             ErrorKind::WaitExceeded,
@@ -180,7 +183,7 @@ impl Call<'_> {
                 self.state.outlook.note(true);
                 self.found(leader, hit)
             }
-            // The lease may be its own.
+            // The caller may hold the lease itself.
             Ok(LookOutcome::Miss(..)) if is_within(self.calling()) => self.alone(None),
             Ok(LookOutcome::Miss(stamp, spare)) => {
                 self.state.outlook.note(false);
@@ -202,9 +205,9 @@ impl Call<'_> {
         }
     }
 
-    /// Returns `true` if the lease is asked for without a look: that finds what is stored as well,
-    /// and saves a round trip where there is nothing. Not where a value past its ttl may stand in,
-    /// which a claim does not give.
+    /// Returns `true` if the claim comes without a look before it: the claim finds an entry as
+    /// well, and a miss saves a round trip. Not if a stale value may be served, which a claim does
+    /// not return.
     fn claims_first(&self) -> bool {
         !self.session.is_typed()
             && !self.policy.ages()
@@ -256,7 +259,7 @@ impl Call<'_> {
             }
             (ClaimOutcome::Ours(lease, header), _) => Some((lease, header)),
             (ClaimOutcome::Unstored, _) => None,
-            // Nobody respects a pause with nothing to serve.
+            // A pause is ignored if there is no value to serve.
             (ClaimOutcome::Paused, None) => None,
         };
         let spare = spare.filter(|_| !leader.has_changed());
@@ -265,7 +268,7 @@ impl Call<'_> {
             None => (lease, header),
         });
         if spare.is_none() {
-            // Otherwise it is one only if nothing stands in.
+            // With a stale value the call is a miss only if that value is not served.
             self.state.counters.here().misses.count();
         }
         self.state.counters.here().computations.count();

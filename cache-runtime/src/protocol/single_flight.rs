@@ -18,9 +18,9 @@ use crate::values::value_kind::Erased;
 
 const SHARDS: usize = 16;
 
-/// The flights of this process, by key. At most one of a key takes joiners.
+/// The flights of this process, by key. At most one flight of a key takes joiners.
 ///
-/// Bounded by the callers themselves: a flight lives inside the future that leads it.
+/// Bounded by the number of callers: a flight lives inside the future of its leader.
 pub(crate) struct SingleFlight {
     hasher: DefaultHashBuilder,
     shards: [Mutex<Shard>; SHARDS],
@@ -35,11 +35,11 @@ pub(crate) struct Flight {
     followers: AtomicUsize,
     /// The stored entry has changed since the leader last asked for it.
     touched: AtomicBool,
-    /// Since the leader began to compute, after all looking and waiting.
+    /// Start of the computation, after the look and the claim.
     pulse: OnceLock<Arc<PollWatch>>,
     state: Mutex<FlightState>,
     changed: Notify,
-    /// Made when the flight has failed, for those who then try for themselves.
+    /// Places for followers that compute after the flight has failed.
     width: OnceLock<Arc<Semaphore>>,
 }
 
@@ -48,19 +48,19 @@ enum FlightState {
     Over(FlightResult),
 }
 
-/// How a flight ended.
+/// Result of a flight.
 #[derive(Clone)]
 pub(crate) enum FlightResult {
-    /// With a value for all.
+    /// A value for all followers.
     Landed(Erased),
-    /// With a failure, if it can be given to all; one that is the leader's own says nothing
-    /// about the next attempt.
+    /// A failure, if it can be shared; a failure that is the leader's own says nothing about the
+    /// next attempt.
     Failed(Option<Erased>),
-    /// Not at all: the leader panicked or was dropped.
+    /// None: the leader panicked or was dropped.
     Abandoned,
 }
 
-/// Followers of a failed flight that try for themselves at a time.
+/// Number of followers that compute at a time after a flight has failed.
 const WIDTH: usize = 16;
 
 /// Role of a caller in a flight.
@@ -93,29 +93,29 @@ impl SingleFlight {
         }
     }
 
-    /// Opens a flight that nobody joins; whichever there is takes no more joiners.
+    /// Opens a flight without joiners and closes the current one to joiners.
     pub(crate) fn replace(self: &Arc<Self>, key: &Key, groups: &Arc<[Group]>) -> Leader {
         self.close_to_joiners(key);
         self.detached(key, groups)
     }
 
-    /// Opens a flight that nobody joins, beside whichever there is.
+    /// Opens a flight without joiners beside the current one.
     pub(crate) fn detached(self: &Arc<Self>, key: &Key, groups: &Arc<[Group]>) -> Leader {
         Leader::new(self, Flight::new(key, groups))
     }
 
-    /// The flight of `key`, if any, takes no more joiners.
+    /// Closes the flight of `key`, if any, to joiners.
     pub(crate) fn close_to_joiners(&self, key: &Key) {
         self.shard(key.fingerprint()).remove(key.fingerprint());
     }
 
-    /// As [`retire`](Self::retire), by the key's text.
+    /// As [`close_to_joiners`](Self::close_to_joiners), by the key's text.
     pub(crate) fn close_by_text(&self, key: &str) {
         let fingerprint = Fingerprint::of(key);
         self.shard(&fingerprint).remove(&fingerprint);
     }
 
-    /// A flight that someone has waited for too long takes no more joiners.
+    /// Closes a flight to joiners that a follower has waited for too long.
     pub(crate) fn give_up(&self, key: &Key, follower: &Follower) {
         let mut shard = self.shard(key.fingerprint());
         if follower.flight.is_in(&shard) {
@@ -123,7 +123,7 @@ impl SingleFlight {
         }
     }
 
-    /// The entry of `key` is not what it was: whoever has read it must read again.
+    /// Marks the flight of `key` stale, because the entry has changed: its leader must read again.
     pub(crate) fn mark_stale(&self, key: &str) {
         let fingerprint = Fingerprint::of(key);
         if let Some(flight) = self.shard(&fingerprint).get(&fingerprint) {
@@ -131,7 +131,7 @@ impl SingleFlight {
         }
     }
 
-    /// No flight for which `gone` holds takes any more joiners.
+    /// Closes every flight for which `gone` returns `true` to joiners.
     pub(crate) fn close_where(&self, gone: impl Fn(&Key, &[Group]) -> bool) {
         for shard in &self.shards {
             lock(shard).retain(|_, flight| !gone(&flight.key, &flight.groups));
@@ -140,13 +140,12 @@ impl SingleFlight {
 
     fn shard(&self, fingerprint: &Fingerprint) -> MutexGuard<'_, Shard> {
         let hash = self.hasher.hash_one(fingerprint);
-        // The maps take the low bits and the highest.
+        // The maps use the lowest and the highest bits.
         lock(&self.shards[(hash >> 32) as usize % SHARDS])
     }
 }
 
 fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
-    // Nothing in a critical section can panic half-way: a poisoned map is whole.
     shard.lock()
 }
 
@@ -176,17 +175,17 @@ impl Flight {
     }
 }
 
-/// A caller that waits for somebody else's flight.
+/// A caller that waits for the flight of another.
 pub(crate) struct Follower {
     flight: Arc<Flight>,
 }
 
 impl Follower {
-    /// The flight's end, once it has come.
+    /// Waits for the result of the flight.
     pub(crate) async fn result(&self) -> FlightResult {
         loop {
             let mut changed = std::pin::pin!(self.flight.changed.notified());
-            // Registered before looking, so that a landing in between is not missed.
+            // Registered before the check, so that a result in between is not missed.
             changed.as_mut().enable();
             match &*self.flight.state.lock() {
                 FlightState::Flying => {}
@@ -196,13 +195,13 @@ impl Follower {
         }
     }
 
-    /// When the computation began, if it has.
+    /// Returns the start of the computation, if it has begun.
     pub(crate) fn begun(&self) -> Option<Instant> {
         Some(self.flight.pulse.get()?.begun())
     }
 
-    /// Waits for one of the places of those who try for themselves after a failure, for `limit`
-    /// at most: however many they are, nobody waits for them all.
+    /// Waits at most `limit` for a place among the followers that compute after a failure, so that
+    /// no follower waits for all others.
     pub(crate) async fn turn(&self, limit: Duration) -> Option<OwnedSemaphorePermit> {
         let width = self
             .flight
@@ -213,13 +212,13 @@ impl Follower {
     }
 }
 
-/// The leader's hold on its flight. Dropped at any point, it abandons a flight that has not
-/// landed, and one follower takes over.
+/// The leader of a flight. If it is dropped before the flight has a result, the flight is
+/// abandoned, and one follower takes over.
 pub(crate) struct Leader {
     flights: Arc<SingleFlight>,
     flight: Arc<Flight>,
     over: bool,
-    /// It takes no more joiners.
+    /// The flight is closed to joiners.
     left: AtomicBool,
     /// The stored entry has changed since the leader first asked for it.
     changed: AtomicBool,
@@ -236,12 +235,12 @@ impl Leader {
         }
     }
 
-    /// Says that the computation begins now.
+    /// Records that the computation begins now.
     pub(crate) fn begin(&self) -> Arc<PollWatch> {
         Arc::clone(self.flight.pulse.get_or_init(PollWatch::begin))
     }
 
-    /// For those who look after the flight while its leader computes.
+    /// Returns a handle that watches the flight while its leader computes.
     pub(crate) fn attend(&self) -> LeaderHandle {
         LeaderHandle {
             flights: Arc::clone(&self.flights),
@@ -249,13 +248,13 @@ impl Leader {
         }
     }
 
-    /// Gives the value to all who wait, and to all who come until this lead is dropped.
+    /// Passes the value to all followers, and to all joiners until this leader is dropped.
     pub(crate) fn land(&mut self, value: Erased) {
         self.over = true;
         self.flight.end(FlightResult::Landed(value));
     }
 
-    /// Ends the flight with a failure: those who wait are given it, or try for themselves.
+    /// Ends the flight with a failure: followers get it, or compute by themselves.
     pub(crate) fn fail(&mut self, failure: impl FnOnce() -> Option<Erased>) {
         self.over = true;
         self.leave();
@@ -264,7 +263,7 @@ impl Leader {
         self.flight.end(FlightResult::Failed(failure));
     }
 
-    /// Ends the flight with a value. With no follower, nobody else gets to hold it.
+    /// Ends the flight with a value, which is built only if there are followers.
     pub(crate) fn finish(mut self, value: impl FnOnce() -> Erased) {
         self.leave();
         if self.flight.followers.load(Ordering::Relaxed) > 0 {
@@ -280,14 +279,14 @@ impl Leader {
         }
     }
 
-    /// Returns `true` if the entry has changed since the leader first asked for it: then nobody who
-    /// may have joined later is to be given what was read at first.
+    /// Returns `true` if the entry has changed since the leader first asked for it: then a
+    /// follower that may have joined later must not get the value that was read at first.
     pub(crate) fn has_changed(&self) -> bool {
         self.changed.load(Ordering::Relaxed) || self.flight.touched.load(Ordering::Relaxed)
     }
 
-    /// Takes no more joiners; whether the entry has changed since the leader last asked. One who
-    /// joined after the change must not be given what was read before it.
+    /// Closes the flight to joiners. Returns `true` if the entry has not changed since the leader
+    /// last read it: a follower that joined after a change must not get an older value.
     ///
     /// If nothing has changed, `keep` runs, before any later change can be received.
     pub(crate) fn close<T>(&self, keep: impl FnOnce() -> T) -> bool {
@@ -299,14 +298,14 @@ impl Leader {
         self.left.store(true, Ordering::Relaxed);
         let touched = self.flight.touched.swap(false, Ordering::Relaxed);
         let evicted = (flying && !touched).then(keep);
-        // Dropping it runs the user's code: not under the lock.
+        // Dropping it runs the user's code, so it is dropped outside the lock.
         drop(shard);
         drop(evicted);
         touched
     }
 
-    /// Runs `keep` if nothing has changed since the leader last asked, before any later change
-    /// can be received.
+    /// Runs `keep` if nothing has changed since the leader last read, before any later change can
+    /// be received.
     pub(crate) fn keep<T>(&self, keep: impl FnOnce() -> T) {
         let shard = self.shard();
         let stands = self.flight.is_in(&shard) && !self.flight.touched.load(Ordering::Relaxed);
@@ -315,7 +314,7 @@ impl Leader {
         drop(evicted);
     }
 
-    /// Takes no more joiners.
+    /// Closes the flight to joiners.
     pub(crate) fn leave(&self) {
         if self.left.swap(true, Ordering::Relaxed) {
             return;
@@ -331,7 +330,7 @@ impl Leader {
     }
 }
 
-/// Looks after a flight beside its leader.
+/// Watches a flight beside its leader.
 #[derive(Clone)]
 pub(crate) struct LeaderHandle {
     flights: Arc<SingleFlight>,
@@ -339,13 +338,13 @@ pub(crate) struct LeaderHandle {
 }
 
 impl LeaderHandle {
-    /// The call takes no more joiners, in whichever flight.
+    /// Closes every flight of the call to joiners.
     pub(crate) fn close_to_joiners(&self) {
         self.flights.close_to_joiners(&self.flight.key);
     }
 
-    /// Abandons the flight if its computation has been woken, and nobody has polled it for
-    /// `limit`; whether it was. One of those who wait takes over.
+    /// Abandons the flight if its computation was woken and not polled for `limit`, so that one
+    /// follower takes over. Returns `true` if the flight was abandoned.
     pub(crate) fn abandon_if_stalled(&self, limit: Duration) -> bool {
         let pulse = self.flight.pulse.get();
         if !pulse.is_some_and(|pulse| pulse.is_stalled(limit)) {
