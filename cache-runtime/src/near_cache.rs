@@ -1,5 +1,5 @@
-//! Decoded values in this process: copies of what Redis holds, kept coherent by its pushes, or
-//! the entries themselves where there is no server.
+//! Decoded values in this process: copies of entries on Redis, kept coherent by pushes, or the
+//! entries themselves if there is no server.
 
 use crate::process::sync::Mutex;
 use std::hash::{Hash, Hasher};
@@ -23,7 +23,7 @@ use crate::telemetry::stats::NearCacheStats;
 use crate::values::tagged_value::TaggedValue;
 use crate::values::value_kind::Erased;
 
-/// The one reason.
+/// The only reason for a disabled near cache.
 const OFF: &str = "the server pushes no changes (no RESP3, or a proxy between)";
 
 /// Weight of an entry besides its value, in bytes: its slot, its key, the allocator.
@@ -36,10 +36,10 @@ fn overhead(key: &Key) -> u64 {
 /// Share of a shard for entries in use, which bounds the largest entry.
 const HOT: f64 = 0.97;
 
-/// Entries that have room in one shard.
+/// Number of entries that fit one shard.
 const FEW: usize = 33;
 
-/// Four for each processor, if each has room for `largest`.
+/// Returns the number of shards: four for each processor, if each has room for `largest`.
 fn shards(bytes: u64, largest: u64) -> usize {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let room = largest.saturating_add(largest / 16).saturating_add(4_096);
@@ -47,7 +47,7 @@ fn shards(bytes: u64, largest: u64) -> usize {
     (processors * 4).next_power_of_two().min(1 << most.ilog2())
 }
 
-/// Bounded by entries and by bytes; what has not been used for longest goes first.
+/// The near cache. Bounded by entries and by bytes; the least recently used entry is evicted first.
 pub(crate) struct NearCache {
     entries: quick_cache::sync::Cache<CopySlot, NearCopy, Weight, DefaultHashBuilder, CarryOut>,
     /// Largest weight of an entry that fits one shard.
@@ -56,19 +56,19 @@ pub(crate) struct NearCache {
     invalidated: Counter,
     rejected: Counter,
     off: AtomicBool,
-    /// Until when copies are served, in ticks of the clock.
+    /// Time until which copies are served, in ticks of the clock.
     trusted: AtomicU64,
     /// Ends the time during which copies outlive their connection.
     drift: Mutex<Option<AbortHandle>>,
 }
 
-/// A value as this process holds it.
+/// A value in the near cache.
 #[derive(Clone)]
 pub(crate) struct NearCopy {
     pub(crate) value: Erased,
-    /// The generations it was stored with. Half of them: an entry shall fit a cache line or two.
+    /// Half of the stamp that the value was stored with, so that an entry fits two cache lines.
     pub(crate) stamp: HalfStamp,
-    /// On a clock that is read without a system call, and moves every few milliseconds.
+    /// Expiry, on a clock that needs no system call and moves every few milliseconds.
     until: Instant,
 }
 
@@ -115,7 +115,7 @@ impl Equivalent<CopySlot> for Fingerprint {
     }
 }
 
-/// One weight for both bounds: no entry weighs less than its share of the bytes.
+/// Weighs entries for both bounds: no entry weighs less than its share of the bytes.
 #[derive(Clone)]
 struct Weight {
     least: u64,
@@ -127,7 +127,7 @@ impl Weighter<CopySlot, NearCopy> for Weight {
     }
 }
 
-/// Carries what is evicted or replaced out of the lock: dropping it runs the user's code.
+/// Carries evicted and replaced values out of the lock, because dropping them runs the user's code.
 #[derive(Clone)]
 struct CarryOut;
 
@@ -137,7 +137,7 @@ struct CarryOut;
 pub(crate) struct Evicted(Vec<(CopySlot, NearCopy)>);
 
 impl Evicted {
-    /// How many of them had not expired.
+    /// Returns the number of values that had not expired.
     pub(crate) fn alive(&self) -> u64 {
         let now = Instant::now();
         self.0.iter().filter(|(_, copy)| copy.until > now).count() as u64
@@ -155,8 +155,8 @@ impl Lifecycle<CopySlot, NearCopy> for CarryOut {
 /// A value that no stamp has.
 const UNKNOWN: u64 = 0;
 
-/// The generations of a function as this process knows them: what its copies must have been
-/// stored with. Known only while a server would tell of a change.
+/// The stamp of a function that this process knows, and that its copies must have. Known only while
+/// pushes report every change.
 #[derive(Default)]
 pub(crate) struct KnownStamp(AtomicU64);
 
@@ -165,7 +165,7 @@ impl KnownStamp {
         self.0.store(stamp.half().0, Ordering::Release);
     }
 
-    /// Returns `true` if they were known.
+    /// Forgets the stamp. Returns `true` if it was known.
     pub(crate) fn forget(&self) -> bool {
         self.0.swap(UNKNOWN, Ordering::AcqRel) != UNKNOWN
     }
@@ -178,9 +178,10 @@ impl KnownStamp {
 }
 
 impl NearCache {
-    /// `largest`: what a value takes that there must be room for, if `bytes` allow.
+    /// Creates a near cache. A value of `largest` bytes fits if `bytes` allow it.
     pub(crate) fn new(entries: usize, bytes: u64, largest: u64) -> Self {
-        // A few entries have room in one shard, each with its share of what is for used ones.
+        // A small cache has one shard, in which each entry has its share of the part for entries in
+        // use.
         let share = match entries {
             ..FEW => bytes as f64 * HOT,
             _ => bytes as f64,
@@ -203,7 +204,7 @@ impl NearCache {
             Ok(options) => {
                 quick_cache::sync::Cache::with_options(options, weight, hasher, CarryOut)
             }
-            // A capacity is missing, which is not so.
+            // Fails only without a capacity, which is given above.
             Err(_) => quick_cache::sync::Cache::with(entries, bytes, weight, hasher, CarryOut),
         };
         Self {
@@ -218,14 +219,14 @@ impl NearCache {
         }
     }
 
-    /// The hit path: a value that may be served at this moment.
+    /// Returns a value that may be served now. The hit path.
     #[inline]
     pub(crate) fn fresh(&self, fingerprint: &Fingerprint, current: &KnownStamp) -> Option<Erased> {
         let copy = self.entries.get(fingerprint)?;
         (current.is(copy.stamp) && self.is_served(copy.until)).then_some(copy.value)
     }
 
-    /// As [`fresh`](Self::fresh), of a call with tags.
+    /// As [`fresh`](Self::fresh), for a call with tags.
     pub(crate) fn sealed(&self, fingerprint: &Fingerprint) -> Option<Erased> {
         let copy = self.entries.get(fingerprint)?;
         let sealed = copy.value.downcast_ref::<TaggedValue>()?;
@@ -240,8 +241,8 @@ impl NearCache {
         until > now && self.trusted.load(Ordering::Relaxed) > now.as_ticks()
     }
 
-    /// Copies are served for so long from now on: as long as this process is known to run, and its
-    /// connections to be read. Zero is not at all.
+    /// Serves copies for `life` from now on, because this process is known to run and to read its
+    /// connections. Zero stops serving.
     pub(crate) fn trust(&self, life: Duration) {
         let until = match life.is_zero() {
             true => 0,
@@ -252,8 +253,8 @@ impl NearCache {
 
     /// Returns the value, of any generation.
     pub(crate) fn find(&self, key: &Key) -> Option<NearCopy> {
-        // One that has expired is replaced or evicted: to remove it here would drop it under the
-        // caller's lock.
+        // An expired value stays until it is replaced or evicted: removing it here would drop it
+        // under the caller's lock.
         let copy = self.entries.get(key.fingerprint())?;
         (copy.until > Instant::now()).then_some(copy)
     }
@@ -263,7 +264,7 @@ impl NearCache {
         self.largest.saturating_sub(overhead(key))
     }
 
-    /// `bytes`: what the value takes when it is written.
+    /// Inserts a value that takes `bytes` when it is written.
     pub(crate) fn keep(
         &self,
         key: &Key,
@@ -302,7 +303,7 @@ impl NearCache {
         Evicted(removed.into_iter().collect())
     }
 
-    /// Removes what `gone` holds for. It is dropped behind the locks.
+    /// Removes the values for which `gone` returns `true`, to be dropped outside the locks.
     fn sweep(&self, gone: impl Fn(&CopySlot, &NearCopy) -> bool) -> Evicted {
         let removed = Mutex::new(Vec::new());
         self.entries.retain(|slot, copy| {
@@ -317,7 +318,7 @@ impl NearCache {
         Evicted(removed.into_inner())
     }
 
-    /// Removes what matches; which of it was alive.
+    /// Removes the values whose keys match. Returns those that had not expired.
     pub(crate) fn remove_matching(&self, pattern: &KeyPattern) -> (RemovedEntries, Evicted) {
         let evicted = self.sweep(|slot, _| pattern.matches(&slot.apart.key));
         let now = Instant::now();
@@ -329,7 +330,7 @@ impl NearCache {
         (removed, evicted)
     }
 
-    /// Removes what is of the function.
+    /// Removes the values of one function.
     pub(crate) fn remove_of(&self, function: &str) {
         drop(self.sweep(|slot, _| slot.apart.key.name() == function));
     }
@@ -346,7 +347,7 @@ impl NearCache {
         };
         let mut drift = self.drift.lock();
         if drift.is_some() {
-            // What has been adrift for longest says how much longer.
+            // The first loss decides the end of the grace.
             return;
         }
         let near = Arc::downgrade(self);
@@ -360,7 +361,7 @@ impl NearCache {
         *drift = Some(end);
     }
 
-    /// Returns `true` if they were adrift.
+    /// Ends the grace. Returns `true` if it was running.
     pub(crate) fn land(&self) -> bool {
         let mut drift = self.drift.lock();
         let end = drift.take();
@@ -370,8 +371,7 @@ impl NearCache {
         end.is_some()
     }
 
-    /// The server tells of no changes, so nothing can be kept; or it does again. Whether that is
-    /// new.
+    /// Disables or enables the near cache, depending on pushes. Returns `true` if that is a change.
     pub(crate) fn switch(&self, off: bool) -> bool {
         self.off.swap(off, Ordering::Relaxed) != off
     }
@@ -399,7 +399,7 @@ impl NearCopy {
     }
 }
 
-/// The clock counts in 64 bits, 32 of them seconds.
+/// The clock counts in 64 bits, of which 32 are seconds.
 fn bounded(life: Duration) -> coarsetime::Duration {
     life.min(LONGEST * 2).into()
 }

@@ -23,7 +23,7 @@ use crate::registry::outlook::Outlook;
 use crate::telemetry::event::Observer;
 use crate::telemetry::stats::{Counters, NearCacheStats, Stats};
 
-/// Where an annotated function stands. Two statics of one site are one function.
+/// Place of an annotated function. Two statics of one site are one function.
 #[derive(Debug)]
 pub struct Site {
     /// The function's identifier.
@@ -42,15 +42,15 @@ pub struct Site {
     pub column: u32,
 }
 
-/// One `#[cached]` site, in a static beside the function's body.
+/// An annotated function, in a static beside its body.
 pub struct Function {
     site: Site,
-    // The first cache that asks is nearly always the only one.
+    // The first cache is nearly always the only one.
     first: OnceLock<(u64, Arc<FunctionState>)>,
 }
 
 impl Function {
-    /// A function at `site`.
+    /// Creates the function at `site`.
     pub const fn new(site: Site) -> Self {
         Self {
             site,
@@ -76,7 +76,7 @@ impl Function {
 }
 
 /// The state of one function in one cache. Borrowed if possible: counting references would
-/// cost the cores that share it more than the look at it.
+/// cost the cores that share it more than reading it.
 #[derive(Clone)]
 pub(crate) enum FunctionRef {
     First(&'static FunctionState),
@@ -98,29 +98,29 @@ impl Deref for FunctionRef {
 /// The state of one function in one cache.
 pub(crate) struct FunctionState {
     pub(crate) name: Arc<str>,
-    /// How its keys begin, with the path of its body, once that is known not to be generic.
+    /// Prefix of its keys with the path of its body, once the function is known not to be generic.
     plain: OnceLock<((usize, usize), KeyPrefix)>,
-    /// How the keys of its instances begin, by the path of their bodies.
+    /// Prefixes of the keys of its instances, by the path of their bodies.
     heads: RwLock<HashMap<(usize, usize), Arc<KeyPrefix>>>,
-    /// With its namespace.
+    /// The name with its namespace.
     full_name: String,
     version: String,
-    /// The namespace and the function itself.
+    /// Groups of every call: the namespace and the function.
     pub(crate) groups: Arc<[Group]>,
-    /// Their generations, while they are known.
+    /// Stamp of these groups, while it is known.
     pub(crate) current: KnownStamp,
     pub(crate) counters: Counters,
-    /// The variants that the fleet knows, so that a pattern, and an invalidation by another
-    /// release, can reach what is stored.
+    /// Variants that were announced to the fleet, so that a pattern and an invalidation by another
+    /// release reach the entries.
     announced: RwLock<HashSet<Box<str>>>,
     pub(crate) announcing: Announcements,
     pub(crate) failures: FailureReporter,
     set: ActiveSettings,
-    /// Another function has the name: nothing is cached.
+    /// Error if another function has the name: nothing is cached.
     refused: Option<String>,
     #[cfg(debug_assertions)]
     read_back: AtomicBool,
-    /// The cache is off.
+    /// `true` if the cache is off.
     out: bool,
     place: FunctionPlace,
     pub(crate) outlook: Outlook,
@@ -139,7 +139,7 @@ enum FunctionPlace {
 }
 
 impl FunctionPlace {
-    /// The site, unless the keys are used by hand.
+    /// The site, unless keys are used by hand.
     fn at(&self) -> Option<&str> {
         match self {
             Self::Site { at, .. } => Some(at),
@@ -183,7 +183,7 @@ impl FunctionState {
         }
     }
 
-    /// How the key of a call begins whose body has this path, and whose values this schema.
+    /// Returns the prefix of keys for a body of this path and values of this schema.
     #[inline(always)]
     pub(crate) fn head<T>(
         &self,
@@ -191,7 +191,7 @@ impl FunctionState {
         schema: fn() -> u64,
         with: impl FnOnce(&KeyPrefix) -> T,
     ) -> T {
-        // One instance, one text: its address says which.
+        // The path is one static text per instance, so its address identifies the instance.
         let place = (path.as_ptr().addr(), path.len());
         if let Some((plain, head)) = self.plain.get()
             && *plain == place
@@ -213,10 +213,10 @@ impl FunctionState {
             return Arc::clone(head);
         }
         drop(heads);
-        // The schema is read by the user's code: under no lock.
+        // Tracing the schema runs the user's code, so no lock is held.
         let variant = Variant::new(schema(), &self.version);
         let head = || match &self.place {
-            // An item knows the `impl` it is in, and of a trait only its name.
+            // The path of an item contains its `impl`, and of a trait only the name.
             FunctionPlace::Site { provided: true, .. } if path.starts_with('<') => {
                 KeyPrefix::provided(&self.full_name, variant, path)
             }
@@ -231,7 +231,7 @@ impl FunctionState {
         head
     }
 
-    /// The key of a call with these arguments.
+    /// Returns the key of a call with these arguments.
     pub(crate) fn key(&self, arguments: &Arguments, schema: fn() -> u64) -> Result<Key, Error> {
         self.head(arguments.path(), schema, |head| arguments.key(head))
     }
@@ -242,13 +242,13 @@ impl FunctionState {
         announced.contains(variant)
     }
 
-    /// This variant was announced to the fleet.
+    /// Records that this variant was announced to the fleet.
     pub(crate) fn announced(&self, variant: &str) {
         let mut announced = self.announced.write();
         announced.insert(variant.into());
     }
 
-    /// An error if another function has the name.
+    /// Returns `ErrorKind::NameTaken` if another function has the name.
     pub(crate) fn check(&self) -> Result<(), Error> {
         match &self.refused {
             None => Ok(()),
@@ -269,7 +269,7 @@ impl FunctionState {
         }
     }
 
-    /// Returns `true` if a call that begins now is given what is in force for one of this policy.
+    /// Returns `true` if a call that begins now gets the same policy.
     pub(crate) fn is_still(&self, policy: &Policy) -> bool {
         let cap = match self.set.ttl.load(Ordering::Relaxed) {
             0 => None,
@@ -278,7 +278,7 @@ impl FunctionState {
         !self.is_out() && policy.cap == cap
     }
 
-    /// Returns `true` if a value is to be read back: asked once.
+    /// Returns `true` for the first value of the function, which is read back.
     #[cfg(debug_assertions)]
     pub(crate) fn is_read_back_first(&self) -> bool {
         !self.read_back.swap(true, Ordering::Relaxed)
@@ -288,7 +288,7 @@ impl FunctionState {
         &self.groups[1]
     }
 
-    /// Returns `true` if that is new.
+    /// Activates overrides. Returns `true` if they are new.
     fn set(&self, (ttl, on): (Option<Duration>, bool)) -> bool {
         let ms = ttl.map_or(0, |ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
         let ttl = self.set.ttl.swap(ms, Ordering::Relaxed) != ms;
@@ -300,31 +300,31 @@ impl FunctionState {
 /// Active overrides of a function.
 #[derive(Default)]
 struct ActiveSettings {
-    /// Milliseconds; 0 is nothing.
+    /// Ttl in milliseconds; 0 is none.
     ttl: AtomicU64,
     off: AtomicBool,
 }
 
-/// The functions one cache has seen.
+/// The functions that one cache has seen.
 pub(crate) struct Registry {
-    /// Of the cache, in this process.
+    /// Id of the cache in this process.
     pub(crate) id: u64,
     namespace: Arc<str>,
     observer: Observer,
     rules: OverrideRules,
     pub(crate) off: bool,
-    /// Of what is no single function's.
+    /// Reports of damage that concerns no single function.
     damage: FailureReporter,
     functions: RwLock<HashMap<String, Vec<Arc<FunctionState>>>>,
-    /// The name that was used first.
+    /// Name of the function that was called first.
     first_called: OnceLock<Arc<str>>,
 }
 
-/// Names used by hand come from the program's data at times; sites never do.
+/// Largest number of names by hand, which may come from the program's data.
 const MOST_BY_HAND: usize = 10_000;
 
 impl Registry {
-    /// `off`: whether no call of any function consults the cache.
+    /// Creates a registry. If `off`, no call consults the cache.
     pub(crate) fn new(
         namespace: &str,
         observer: &Observer,
@@ -345,7 +345,7 @@ impl Registry {
         }
     }
 
-    /// The name of the function that was called first, if any was.
+    /// Returns the name of the function that was called first, if any.
     pub(crate) fn first_called(&self) -> Option<&str> {
         self.first_called.get().map(|name| &**name)
     }
@@ -362,7 +362,7 @@ impl Registry {
         self.of(&name, site.version, place)
     }
 
-    /// The function of keys used by hand.
+    /// Returns the function of keys by hand.
     pub(crate) fn by_hand(&self, name: &str) -> Result<Arc<FunctionState>, Error> {
         let functions = self.functions.read();
         let known = functions.contains_key(name);
@@ -391,7 +391,7 @@ impl Registry {
         if let Some(state) = find(states) {
             return state;
         }
-        // Keys by hand have no variant: the two never meet.
+        // Keys by hand have no variant, so they never meet those of annotated functions.
         let owner = states.iter().find_map(|state| state.place.at());
         let refused = owner.zip(place.at()).map(|(owner, at)| {
             format!(
@@ -422,32 +422,33 @@ impl Registry {
         &self.rules
     }
 
-    /// Brings it into force; the functions for which it is new.
+    /// Activates the overrides. Returns the functions for which they are new.
     pub(crate) fn apply_rules(&self) -> Vec<Arc<FunctionState>> {
-        // Under the lock of writers: a function that comes at this moment must not miss it.
+        // Under the write lock, so that a function that is added at this moment gets the overrides.
         let functions = self.functions.write();
         let states = functions.values().flatten();
         let new = states.filter(|state| state.set(self.rules.of(&state.name)));
         new.cloned().collect()
     }
 
-    /// The generation of `group` has changed.
+    /// Forgets the stamp of the function whose generation has changed.
     pub(crate) fn forget(&self, group: &str) {
-        // Found by its name: of ten thousand groups, each would else look at all functions.
+        // Found by its name, because each of ten thousand groups would otherwise scan all
+        // functions.
         let Some(name) = Group::function_of_key(group) else {
             return self.forget_all();
         };
         let functions = self.functions.read();
         let states = functions.get(name).into_iter().flatten();
         states.for_each(|state| {
-            // A push about a generation that was made just now says nothing.
+            // A push about a generation that was created just now changes nothing.
             if state.current.forget() {
                 state.outlook.expect_misses();
             }
         });
     }
 
-    /// No generation is known any more.
+    /// Forgets all stamps.
     pub(crate) fn forget_all(&self) {
         self.each(|state| {
             state.current.forget();
@@ -459,7 +460,7 @@ impl Registry {
         functions.values().flatten().for_each(|state| forget(state));
     }
 
-    /// Counts what was found damaged, and tells of it once.
+    /// Counts damage on the server and reports it once.
     pub(crate) fn damaged(&self, function: &str, error: &Error) {
         let functions = self.functions.read();
         let state = functions.get(function).and_then(|states| states.first());
@@ -475,7 +476,7 @@ impl Registry {
         }
     }
 
-    /// The names in use, sorted.
+    /// Returns the names in use, sorted.
     pub(crate) fn names(&self) -> Vec<String> {
         let functions = self.functions.read();
         let mut names: Vec<String> = functions.keys().cloned().collect();

@@ -21,12 +21,12 @@ use crate::telemetry::event::{Event, Observer};
 /// Everything that this process holds of the cache. An invalidation, ours or another's, reaches all
 /// of it.
 ///
-/// Flights first, always: a leader keeps what it has read only while its flight still takes
-/// joiners, so that once the flights are retired nothing older comes in behind the broom.
+/// An invalidation closes flights before it drops copies: a leader inserts a copy only while its
+/// flight takes joiners, so no stale value is inserted after the sweep.
 pub(crate) struct ProcessState {
     pub(crate) flights: Arc<SingleFlight>,
     pub(crate) near: Arc<NearCache>,
-    /// Values that are kept here only, where there is a server; without one they are in `near`.
+    /// Values of `local` functions beside a server; without a server they are in `near`.
     pub(crate) own: Option<LocalValues>,
     pub(crate) registry: Registry,
     /// Validity of the copies of calls with tags.
@@ -38,7 +38,7 @@ pub(crate) struct ProcessState {
 }
 
 impl ProcessState {
-    /// Where to look for a value: `own` is whether it is kept here only.
+    /// Returns the cache to look a value up in; `own` is `true` for `local` functions.
     #[inline]
     pub(crate) fn held(&self, own: bool) -> &NearCache {
         match &self.own {
@@ -47,29 +47,29 @@ impl ProcessState {
         }
     }
 
-    /// Returns the values that only this process holds.
+    /// Returns the values of `local` functions, if there ever were any.
     fn own(&self) -> Option<&Arc<MemoryBackend>> {
         self.own.as_ref().and_then(LocalValues::made)
     }
 
-    /// Removes a value that is kept here only; how many.
+    /// Removes a value of a `local` function. Returns the number of removed values.
     pub(crate) fn remove_own(&self, key: &str) -> u64 {
         self.own().map_or(0, |own| own.remove_call(key))
     }
 
-    /// Removes values that are kept here only; which.
+    /// Removes values of `local` functions.
     pub(crate) fn remove_own_matching(&self, pattern: &KeyPattern) -> RemovedEntries {
         self.own()
             .map(|own| own.remove_calls(pattern))
             .unwrap_or_default()
     }
 
-    /// No copy is served any more. No lock is taken.
+    /// Stops serving copies, without taking a lock.
     pub(crate) fn distrust(&self) {
         self.trust(Duration::ZERO);
     }
 
-    /// Brings what is set at run time into force.
+    /// Activates the overrides.
     pub(crate) fn overrides_changed(&self) {
         for state in self.registry.apply_rules() {
             let group = state.own_group();
@@ -92,8 +92,8 @@ impl InvalidationSink for ProcessState {
     }
 
     fn lease_changed(&self, key: &str) {
-        // Ours may have been taken from us: who comes now must not be given what was begun
-        // before. One that was only renewed costs them a look at the store.
+        // An invalidation may have taken our lease: later callers must not get a value whose
+        // computation began before. If the lease was only renewed, they read the backend once.
         self.flights.close_by_text(key);
     }
 
@@ -228,7 +228,7 @@ mod tests {
             }
         }
 
-        /// A flight under way, and a copy.
+        /// Begins a flight and inserts a copy.
         fn begin(&self) -> Leader {
             let stamp = GenerationStamp::of([]).half();
             let life = Duration::from_secs(60);
@@ -309,7 +309,7 @@ mod tests {
             .group_changed(Group::function("ns", "item").key());
         assert_eq!(fixture.stands(), (true, true));
         fixture.process.group_changed(fixture.groups[1].key());
-        // The copy's stamp is current no more: it need not be looked for.
+        // The copy's stamp is outdated, so the copy itself may stay.
         assert_eq!(fixture.stands(), (false, true));
         drop(leader);
     }
@@ -418,7 +418,7 @@ mod tests {
         fixture.process.lost();
         assert_eq!(fixture.stands(), (false, true));
         drop(leader);
-        // What was changed meanwhile nobody has heard of.
+        // Changes meanwhile were not received.
         fixture.process.reconnected();
         assert!(!fixture.stands().1);
     }
@@ -426,14 +426,14 @@ mod tests {
     #[test]
     fn what_the_fleet_has_set_ends_what_it_concerns_and_no_more() {
         let fixture = Fixture::new(Duration::ZERO);
-        // The function must be known for a setting to concern it.
+        // An override applies only to known functions.
         let _state = fixture.process.registry.by_hand("user");
         let set = |pattern: &str| {
             let field = Override::field(Override::Enabled(false).kind(), pattern);
             vec![(field, Override::Enabled(false).write("ada"))]
         };
         let leader = fixture.begin();
-        // Whether or not that function has been called.
+        // Even if that function was not called.
         let unknown = fixture
             .process
             .overrides(fixture.process.overrides_version(), set("item"));

@@ -285,8 +285,8 @@ impl Leader {
         self.changed.load(Ordering::Relaxed) || self.flight.touched.load(Ordering::Relaxed)
     }
 
-    /// Closes the flight to joiners. Returns `true` if the entry has not changed since the leader
-    /// last read it: a follower that joined after a change must not get an older value.
+    /// Closes the flight to joiners. Returns `true` if the entry has changed since the leader last
+    /// read it: a follower that joined after the change must not get an older value.
     ///
     /// If nothing has changed, `keep` runs, before any later change can be received.
     pub(crate) fn close<T>(&self, keep: impl FnOnce() -> T) -> bool {
