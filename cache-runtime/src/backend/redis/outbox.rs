@@ -8,26 +8,26 @@ use crate::invalidation::group::Group;
 use crate::invalidation::request::Invalidation;
 use crate::telemetry::event::{Event, Observer};
 
-/// Invalidations held at most; past it one of everything stands for all of them.
+/// Largest number of waiting invalidations; beyond it, one of everything replaces them.
 const MOST: usize = 10_000;
 
-/// Invalidations on their way at a time: one after the other, ten thousand would take as many
-/// round trips, and all that while nothing is served.
+/// Number of invalidations on the way at a time: one after the other, ten thousand would take as
+/// many round trips, during which Redis is not used.
 const BATCH: usize = 64;
 
-/// Invalidations that were made while the server was away. As long as there are any, nothing
-/// that the server says is trusted, and nothing is stored.
+/// Invalidations that wait for Redis. While there are any, nothing is read from Redis or stored
+/// there.
 pub(crate) struct InvalidationOutbox {
     pub(super) namespace: Arc<str>,
     waiting: AtomicBool,
     items: Mutex<Items>,
-    /// Counts the invalidations.
+    /// Number of invalidations so far.
     made: AtomicU64,
     pub(super) observer: Observer,
 }
 
-/// Each with the number of its last invalidation: one that is made again while it is delivered
-/// must be delivered again.
+/// Invalidations, each with the number of its last request: one that is requested again during its
+/// delivery must be delivered again.
 type Items = BTreeMap<Invalidation, u64>;
 
 impl InvalidationOutbox {
@@ -41,7 +41,7 @@ impl InvalidationOutbox {
         }
     }
 
-    /// An error while something waits.
+    /// Returns an error while invalidations wait.
     pub(crate) fn check(&self) -> Result<(), Error> {
         match self.waiting.load(Ordering::Acquire) {
             false => Ok(()),
@@ -68,7 +68,8 @@ impl InvalidationOutbox {
         }
     }
 
-    /// Some of those that wait: many that take one exchange, or one that takes more.
+    /// Returns the next invalidations to deliver: many that take one exchange, or one that takes
+    /// more.
     pub(super) fn next(&self) -> Items {
         let items = self.items.lock();
         let first = items.iter().take(1);
@@ -90,13 +91,13 @@ impl InvalidationOutbox {
         }
     }
 
-    /// Returns `true` if some waited before.
+    /// Returns `true` if invalidations waited before.
     fn wait(&self, items: &Items) -> bool {
         self.waiting.swap(!items.is_empty(), Ordering::AcqRel)
     }
 }
 
-/// Returns `true` if it takes a single exchange.
+/// Returns `true` if an invalidation takes a single exchange.
 fn is_small(item: &Invalidation) -> bool {
     matches!(item, Invalidation::Group(_) | Invalidation::Call(_))
 }

@@ -11,7 +11,7 @@ use crate::backend::lease_watch::LeaseWatchers;
 use crate::key::Key;
 use crate::key::keyspace;
 
-/// Where the pushes of one connection arrive: in its reader, before any later reply.
+/// Handles the pushes of one connection in its reader, before any later reply.
 pub(crate) struct PushHandler {
     generations_prefix: String,
     names_key: String,
@@ -19,10 +19,10 @@ pub(crate) struct PushHandler {
     pub(super) listener: Arc<dyn InvalidationSink>,
     pub(crate) generations: Generations,
     pub(crate) watchers: Arc<LeaseWatchers>,
-    /// The connection may be gone, or the fleet's names: look.
+    /// Wakes the supervisor: the connection or the registry may be lost.
     pub(crate) doubt: Arc<Notify>,
     names_changed: AtomicBool,
-    /// How often that was so.
+    /// Number of losses.
     names_changes: AtomicU64,
     overrides_changed: AtomicBool,
     /// Notifies the supervisor that something may be outdated.
@@ -54,7 +54,7 @@ impl PushHandler {
         match push.kind {
             PushKind::Invalidate => match push.data.first() {
                 Some(Value::Array(keys)) => keys.iter().for_each(|key| self.changed(key)),
-                // No list of keys: the whole database was flushed.
+                // Without a list of keys, the whole database was flushed.
                 _ => {
                     self.lose_names();
                     self.keep_overrides_changed();
@@ -69,7 +69,7 @@ impl PushHandler {
         }
     }
 
-    /// Nothing read before this can be trusted any more.
+    /// Drops everything that was read before.
     pub(crate) fn forget_everything(&self) {
         self.generations.clear();
         self.listener.everything_changed();
@@ -85,29 +85,29 @@ impl PushHandler {
         self.watchers.notify_all();
     }
 
-    /// The connection is back, or another in its place.
+    /// The connection is back, or another one in its place.
     pub(crate) fn reconnected(&self) {
         self.unwatched.store(false, Ordering::Release);
         self.listener.reconnected();
     }
 
-    /// Returns `true` if it was lost, and not found since.
+    /// Returns `true` if the connection was lost and is not back.
     pub(crate) fn is_unwatched(&self) -> bool {
         self.unwatched.load(Ordering::Acquire)
     }
 
-    /// Returns `true` if what was read since this connection began is watched over.
+    /// Returns `true` if the server tracks everything that was read since this epoch began.
     pub(crate) fn watches_since(&self, epoch: ConnectionEpoch) -> bool {
         !self.is_unwatched() && self.generations.is_of(epoch)
     }
 
-    /// One of several connections is gone, and what its server watched over for us.
+    /// One of several connections is lost, and with it the tracking table of its server.
     pub(crate) fn one_lost(&self) {
         self.lost();
         self.doubt.notify_one();
     }
 
-    /// Computations that began unwatched take no more joiners.
+    /// Closes flights that began without tracking to joiners.
     pub(crate) fn gap(&self) {
         self.listener.gap();
     }
@@ -117,8 +117,7 @@ impl PushHandler {
         self.listener.pushes(pushes);
     }
 
-    /// Returns `true` if our names may be missing from the fleet's since the last time this was
-    /// asked.
+    /// Returns `true` if the registry may have lost our names since the last call.
     pub(crate) fn names_changed(&self) -> bool {
         self.names_changed.swap(false, Ordering::AcqRel)
     }
@@ -128,12 +127,12 @@ impl PushHandler {
         self.names_changed.store(true, Ordering::Release);
     }
 
-    /// How often the fleet's names may have changed.
+    /// Number of possible changes of the registry.
     pub(crate) fn names_changes(&self) -> u64 {
         self.names_changes.load(Ordering::Acquire)
     }
 
-    /// Returns `true` if the fleet may have set something since the last time this was asked.
+    /// Returns `true` if the fleet's overrides may have changed since the last call.
     pub(crate) fn overrides_changed(&self) -> bool {
         self.overrides_changed.swap(false, Ordering::AcqRel)
     }
@@ -169,7 +168,7 @@ impl PushHandler {
     }
 }
 
-/// Hears what a connection is pushed, in its reader.
+/// Returns a push sender that handles pushes in the connection's reader.
 pub(super) fn on_push(
     push_handler: impl Fn() -> Option<Arc<PushHandler>> + Send + Sync + 'static,
 ) -> impl AsyncPushSender {
@@ -177,7 +176,7 @@ pub(super) fn on_push(
         let Some(push_handler) = push_handler() else {
             return Ok(());
         };
-        // What is dropped in there may be a user's value: its panic must not end the reader.
+        // Handling may drop a user's value, whose panic must not end the reader.
         let receive = std::panic::AssertUnwindSafe(|| push_handler.receive(&push));
         if std::panic::catch_unwind(receive).is_err() {
             push_handler.forget_everything();

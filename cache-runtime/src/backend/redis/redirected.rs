@@ -1,8 +1,8 @@
-//! Keeps a link whose pushes go to the steady link's connection.
+//! Supervises a connection whose pushes go to the background connection.
 //!
-//! A runtime with one thread does not read its connection while a task of it is busy. Calls of its
-//! own wait for that thread anyway; invalidations must not, which are for the whole process. So the
-//! server sends them to the connection on our own runtime (`CLIENT TRACKING … REDIRECT`,
+//! A current-thread runtime does not read its connection while a task is busy. Its own calls wait
+//! for that thread anyway; invalidations concern the whole process and must not wait. So the server
+//! sends them to the connection on our own runtime (`CLIENT TRACKING … REDIRECT`,
 //! <https://redis.io/docs/latest/commands/client-tracking/>), and values that were read here are valid for
 //! as long as that very connection is.
 
@@ -22,13 +22,14 @@ use crate::key::Key;
 use crate::key::keyspace;
 use crate::process::unique_id::UniqueId;
 
-/// The longest pause between two attempts to connect: there is another way for its calls.
+/// Longest pause between two attempts to connect; meanwhile its calls use the background
+/// connection.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// Which of the steady link's connections hears for this one, and what the server calls it.
+/// The server's id and the epoch of the background connection that receives the pushes.
 type PushTarget = (i64, ConnectionEpoch);
 
-/// Connects, watches over the connection, and connects again; ends with its link.
+/// Connects, watches the connection, and reconnects; ends with its connection.
 pub(super) async fn keep(connection: Weak<Connection>) {
     let mut source = None;
     let mut pause = Duration::from_millis(20);
@@ -123,7 +124,7 @@ async fn is_heard(connection: &Connection, checkout: &mut Checkout) -> Result<()
     timeout(limit, watch.changed()).await.map_err(|_| unheard())
 }
 
-/// Returns when the connection is gone, or the one that hears for it, or its link.
+/// Watches the connection, and returns when it, or the one that receives its pushes, is lost.
 async fn watch(
     connection: &Weak<Connection>,
     mut up: Established,
@@ -144,7 +145,7 @@ async fn watch(
             return;
         };
         let is_at = config.health.is_at(checkout.place());
-        // Another connection that is lost is the steady one's affair.
+        // The background connection handles the loss of others.
         let is_ear = strong.push_handler.generations.is_of(before.1);
         if strong.is_broken() || !is_at || !is_ear {
             return;

@@ -16,19 +16,20 @@ use crate::error::Error;
 use crate::invalidation::request::Invalidation;
 use crate::process::background;
 
-/// Runtimes that get a connection of their own at least; callers from further ones share ours.
+/// Least number of runtimes with connections of their own; callers from others share the background
+/// one.
 const LEAST_HOMES: usize = 4;
 
-/// Calls within this time after which a runtime with one thread gets one: most live for a test, or
-/// for one call of a program that has none.
+/// Number of calls within `BUSY_TIME` after which a current-thread runtime gets a connection: most
+/// such runtimes live for one test or one call.
 const BUSY_CALLS: u32 = 500;
 const BUSY_TIME: Duration = Duration::from_secs(10);
 
-/// Runtimes with one thread whose calls are counted.
+/// Largest number of current-thread runtimes whose calls are counted.
 const MOST_COUNTED: usize = 64;
 
-/// The links of one cache: one on our own runtime, and one on each runtime that calls (often, if
-/// it has one thread), where a reply needs no change of thread.
+/// The connections of one cache: the background connection, and one on each calling runtime, on
+/// which a reply needs no change of thread.
 pub(crate) struct RedisBackend {
     config: Arc<RedisConfig>,
     names: Arc<AnnouncedNames>,
@@ -39,25 +40,25 @@ pub(crate) struct RedisBackend {
     counted: Mutex<Vec<RuntimeCalls>>,
 }
 
-/// How often a runtime has called, since when.
+/// Number of calls of a runtime since a point in time.
 struct RuntimeCalls {
     runtime: Id,
     since: Instant,
     calls: u32,
 }
 
-/// The links on callers' runtimes.
+/// Connections on callers' runtimes.
 type Homes = RwLock<Vec<(Id, Arc<Connection>)>>;
 
-/// How often this process sees that it runs.
+/// Interval at which this process checks that it runs.
 const TICK: Duration = Duration::from_millis(100);
 
 /// Longest gap of the process's clock after which unread pushes are not assumed.
 const GAP: Duration = Duration::from_millis(500);
 
-/// Looks after the links from our own runtime: those at home may be blocked. And has the copies of
-/// this process served while it runs: after a pause (a signal, a suspended machine) what others
-/// have invalidated meanwhile stands in the connections, and is read before a ping is answered.
+/// Watches the connections from our own runtime, because callers' runtimes may be blocked. Extends
+/// the time that copies are served while this process runs: after a pause (a signal, a suspended
+/// machine) invalidations of others wait unread in the sockets, before the reply to a ping.
 async fn look_after(
     runtime_connections: Weak<Homes>,
     background: Weak<Connection>,
@@ -65,7 +66,7 @@ async fn look_after(
 ) {
     let mut before = Instant::now();
     let mut heartbeat = before;
-    // Since when copies are not served.
+    // Start of the time without served copies.
     let mut gap = None;
     loop {
         listener.trust(if gap.is_none() { GAP } else { Duration::ZERO });
@@ -99,7 +100,8 @@ async fn look_after(
             connections
                 .iter()
                 .for_each(|(_, connection)| connection.give_up_if_unread());
-            // A runtime with one thread that runs now and then is better served by ours.
+            // A current-thread runtime that runs rarely is better served by the background
+            // connection.
             let is_of_use = |connection: &Connection| {
                 !(connection.redirected && connection.is_alive() && connection.is_unread())
             };
@@ -160,7 +162,7 @@ impl RedisBackend {
         })
     }
 
-    /// Returns `true` if any of the links is.
+    /// Returns `true` if any connection is up.
     pub(crate) fn is_up(&self) -> bool {
         let runtime_connections = self.runtime_connections.read();
         self.background.is_up()
@@ -175,9 +177,9 @@ impl RedisBackend {
         self.background.doubt.notify_one();
     }
 
-    /// The link for a call from here.
+    /// Returns the connection for a call from this thread.
     pub(crate) fn connection(&self, caller: Caller) -> Arc<Connection> {
-        // A blocked thread may be the very one that would have to drive a link at home.
+        // A blocked thread may be the one that would have to drive a runtime connection.
         if caller == Caller::Blocking {
             return Arc::clone(&self.background);
         }
@@ -226,7 +228,7 @@ impl RedisBackend {
         })
     }
 
-    /// As [`home`](Self::home), of a runtime that calls often.
+    /// As [`home`](Self::home), for a current-thread runtime that calls often.
     fn of_current_thread_runtime(&self, runtime: &Handle) -> Option<Arc<Connection>> {
         if let Some(home) = self.known_home(runtime) {
             return Some(home);
@@ -273,8 +275,8 @@ impl RedisBackend {
         {
             return Some(Arc::clone(home));
         }
-        // A link that has died on a runtime that still runs found no drivers there: it stays,
-        // so that it is not tried again.
+        // A connection that died on a running runtime found no drivers there: it stays, so that it
+        // is not tried again.
         runtime_connections.retain(|(_, connection)| connection.is_alive());
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         if runtime_connections.len() >= processors.max(LEAST_HOMES) {
@@ -303,7 +305,7 @@ impl RedisBackend {
         }
         drop(runtime_connections);
         match invalidation {
-            // Whoever changes a group tells this process itself.
+            // The caller notifies this process about groups itself.
             Invalidation::Group(_) | Invalidation::Functions(_) => {}
             Invalidation::Call(key) => self.listener.call_changed(key),
             Invalidation::Keys(pattern) => self.listener.calls_changed(pattern),

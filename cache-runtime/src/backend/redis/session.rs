@@ -22,17 +22,18 @@ use crate::error::{Error, ErrorKind};
 use crate::key::Key;
 use crate::telemetry::event::Event;
 
-/// Exchanges of a call at most, before it computes.
+/// Largest number of exchanges of a call before it computes.
 const EXCHANGES: u64 = 4;
 
-/// One call's way to the server: a link, and how long the call may still wait for it.
+/// One call's session with the server: a connection, and the time that the call may still wait.
 pub(crate) struct RedisSession {
     home: Arc<Connection>,
-    /// It has left a link that was not read in time for the one on our own runtime.
+    /// `true` if the session has moved from a connection that was not read in time to the
+    /// background one.
     moved: AtomicBool,
-    /// Milliseconds.
+    /// Budget that is left, in milliseconds.
     left: AtomicU64,
-    /// `true` if it goes ahead of invalidations that wait.
+    /// `true` if its commands go ahead of the outbox.
     ahead: bool,
 }
 
@@ -48,7 +49,7 @@ impl RedisSession {
         session
     }
 
-    /// For invalidations, which are sent before anything else.
+    /// Creates a session for invalidations, which go ahead of the outbox.
     pub(super) fn ahead(connection: Arc<Connection>) -> Self {
         let ahead = true;
         Self {
@@ -57,7 +58,8 @@ impl RedisSession {
         }
     }
 
-    /// On our own runtime, for what must go on while the caller's is busy or blocked.
+    /// Returns a session on the background connection, for work that continues while the caller's
+    /// runtime is busy or blocked.
     pub(crate) fn background(&self) -> Self {
         Self {
             ahead: self.ahead,
@@ -65,7 +67,7 @@ impl RedisSession {
         }
     }
 
-    /// The same, sent though invalidations wait.
+    /// Returns the session with commands that go ahead of the outbox.
     pub(crate) fn into_ahead(mut self) -> Self {
         self.ahead = true;
         self
@@ -83,8 +85,8 @@ impl RedisSession {
         self.connection().is_tracking()
     }
 
-    /// Goes by the link on our own runtime from now on, if this error says that it would succeed
-    /// there; whether it does so now for the first time.
+    /// Moves to the background connection if the error says that the command would succeed there.
+    /// Returns `true` the first time.
     pub(crate) fn moves(&self, error: &Error) -> bool {
         let moves = error.is_elsewhere() && self.home.background.is_some();
         if moves && !self.moved.swap(true, Ordering::Relaxed) {
@@ -94,12 +96,12 @@ impl RedisSession {
         false
     }
 
-    /// The whole patience again: between two exchanges the call was busy with something else.
+    /// Restores the whole budget: between two exchanges the call did something else.
     pub(crate) fn refill(&self) {
         self.left.store(self.whole(), Ordering::Relaxed);
     }
 
-    /// Runs one exchange within what is left of the call's patience.
+    /// Runs one exchange within the rest of the call's budget.
     pub(super) async fn exchange<T, F>(
         &self,
         exchange: impl FnOnce(ConnectionHandle) -> F,
@@ -112,7 +114,7 @@ impl RedisSession {
         let limit = Duration::from_millis(left);
         let outcome = self.connection().exchange(limit, exchange).await;
         let spent = Duration::from(begun.elapsed());
-        // Later than its deadline, it is our thread that has not come to the reply.
+        // A reply after the deadline means that our own thread was late.
         let is_ours = outcome.is_ok() && spent > limit;
         self.spend(if is_ours { self.share() } else { spent }, left);
         outcome
@@ -134,7 +136,7 @@ impl RedisSession {
         self.left.store(left - spent.min(left), Ordering::Relaxed);
     }
 
-    /// The entry of `key` and its life.
+    /// Reads the entry of `key` and its remaining life.
     pub(super) async fn entry(&self, key: &Key, look: ReadMode) -> Result<RawEntry, Error> {
         match self.ask(BatchRequest::Lookup(key.clone(), look), 0).await? {
             BatchReply::Entry(seen) => Ok(seen),
@@ -142,8 +144,8 @@ impl RedisSession {
         }
     }
 
-    /// The replies to commands, those of each part about keys of one slot, and of so many
-    /// bytes; urgent ones go before others.
+    /// Sends commands of `bytes` bytes, those of each part about keys of one slot, and returns
+    /// their replies. Urgent commands go before others.
     pub(super) async fn commands(
         &self,
         parts: Vec<Vec<Cmd>>,
@@ -167,17 +169,16 @@ impl RedisSession {
         }
     }
 
-    /// Asks together with what others ask at this moment.
+    /// Sends a request together with the concurrent ones of other calls.
     async fn ask(&self, request: BatchRequest, bytes: usize) -> Result<BatchReply, Error> {
         let left = self.check()?;
         match self.connection().batchers.begin(request, bytes) {
             Submission::Together(reply) => {
-                // Outside of the task's budget: of a hundred thousand calls that one task waits
-                // for, it would let some hundred go on at a time, and have all others polled again.
+                // Outside the task's cooperative budget: of 100,000 calls that one task awaits, it
+                // would let some hundred continue at a time and poll all others again.
                 let outcome = unconstrained(reply).await;
                 let outcome = outcome.map_err(|_| unreachable("its runtime has ended"))?;
-                // As long as its thread may have taken to come to the reply is not the server's
-                // time.
+                // The delay of the caller's own thread is not the server's time.
                 self.spend(outcome.spent.min(self.share()), left);
                 outcome.reply
             }
@@ -251,7 +252,7 @@ impl RedisSession {
         limit.saturating_add(limit / 4)
     }
 
-    /// Milliseconds.
+    /// Returns the whole budget in milliseconds.
     fn whole(&self) -> u64 {
         let limit = self.home.config.command_timeout.as_millis();
         u64::try_from(limit).unwrap_or(u64::MAX)

@@ -14,13 +14,13 @@ use super::pool::ConnectionSource;
 use super::push_handler::PushHandler;
 use crate::error::{Error, ErrorKind};
 
-/// The longest pause between two attempts to connect.
+/// Longest pause between two attempts to connect.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// How long the callbacks that give a login may take: they may ask another service.
+/// Longest time of a credentials callback, which may ask another service.
 const CREDENTIALS: Duration = Duration::from_secs(10);
 
-/// Falls when the runtime that the link lives on is shut down, or the link is dropped.
+/// Marks the connection as ended when its runtime is shut down or the connection is dropped.
 pub(super) struct SupervisorGuard {
     pub(super) connection: Weak<Connection>,
     pub(super) alive: Arc<AtomicBool>,
@@ -32,7 +32,7 @@ pub(super) struct SupervisorGuard {
 impl Drop for SupervisorGuard {
     fn drop(&mut self) {
         self.alive.store(false, Ordering::Release);
-        // Nobody hears its pushes any more.
+        // Its pushes are not read any more.
         match self.redirected {
             true => self.push_handler.one_lost(),
             false => self.push_handler.forget_everything(),
@@ -44,7 +44,7 @@ impl Drop for SupervisorGuard {
     }
 }
 
-/// Connects, watches over the connection, and connects again; ends with its link.
+/// Connects, watches the connection, and reconnects; ends with its connection.
 pub(super) async fn keep(
     connection: Weak<Connection>,
     push_handler: Arc<PushHandler>,
@@ -76,7 +76,7 @@ pub(super) async fn keep(
                 let weak = Arc::downgrade(&connection);
                 drop(connection);
                 watch(&weak, &push_handler, &config, up, &mut checkout).await;
-                // Out of the pool for good: what is broken must not be handed out again.
+                // Taken out of the pool: a broken connection must not be handed out again.
                 drop(checkout);
                 let Some(connection) = weak.upgrade() else {
                     return;
@@ -95,7 +95,7 @@ pub(super) async fn keep(
     }
 }
 
-/// A connection, whose pushes go to another if that is named.
+/// Connects. Pushes go to the connection with the id `redirect`, if there is one.
 pub(super) async fn connect(
     source: &mut Option<ConnectionSource>,
     config: &Arc<RedisConfig>,
@@ -123,7 +123,7 @@ pub(super) async fn connect(
         })
 }
 
-/// Returns when the connection is gone, or its link.
+/// Watches the connection, and returns when it is lost or dropped.
 async fn watch(
     connection: &Weak<Connection>,
     push_handler: &PushHandler,
@@ -132,7 +132,7 @@ async fn watch(
     checkout: &mut Checkout,
 ) {
     let mut database = DatabaseId::default();
-    // Another link may have gone elsewhere meanwhile.
+    // Another connection may have followed a failover meanwhile.
     while config.health.is_at(checkout.place()) {
         let pause = match connection.upgrade() {
             Some(connection) if connection.is_up() => HEARTBEAT,
@@ -156,7 +156,7 @@ async fn watch(
                 }
                 checkout.topology = now;
             }
-            // It answers, if only that it can't write or is busy.
+            // The server replies, if only that it can't write or is busy.
             Ok(Err(error)) if is_answer(&error) => {}
             _ => return,
         }
@@ -180,18 +180,18 @@ async fn watch(
         let Some(connection) = connection.upgrade() else {
             return;
         };
-        // A call takes two exchanges at least: a server that is slower costs every call its
-        // patience, and gives it nothing.
+        // A call takes at least two exchanges: a slower server would cost every call its budget and
+        // never give it a value.
         if !connection.is_up()
             && took <= config.command_timeout / 2
             && !connection.batchers.is_stuck()
         {
             connection.restore(up.clone());
         } else if push_handler.is_unwatched() && connection.is_up() {
-            // One of several connections has gone and come back.
+            // One of several connections was lost and is back.
             push_handler.reconnected();
         }
-        // Without pushes nobody tells us what has changed.
+        // Without pushes nothing reports changes.
         match told || up.tracking {
             true => connection.chores.wake(),
             false => connection.chores.wake_for_all(),
@@ -199,7 +199,7 @@ async fn watch(
     }
 }
 
-/// Returns `true` if it is the link on our own runtime.
+/// Returns `true` if it is the background connection.
 #[cfg(feature = "sentinel")]
 fn is_background(connection: &Weak<Connection>) -> bool {
     connection

@@ -11,7 +11,7 @@ use super::limits::LONGEST_WAIT;
 use super::pending::{PendingRequest, ServerSilence};
 use super::request::BatchRequest;
 
-/// A pipeline under way.
+/// A pipeline that was sent.
 pub(super) struct Batch {
     pub(super) at: Instant,
     pub(super) count: usize,
@@ -37,7 +37,7 @@ impl Batch {
         self.pending.lock()
     }
 
-    /// How long until it is slow, or late, if the server stays silent.
+    /// Returns the time until it is slow, or late, if the server stays silent.
     pub(super) fn due(&self, silence: ServerSilence) -> Duration {
         let after = match self.asked_for.load(Ordering::Relaxed) {
             true => self.patience(silence),
@@ -46,8 +46,7 @@ impl Batch {
         after.saturating_sub(silence.since.elapsed().into())
     }
 
-    /// Returns `true` if it has waited for half of its patience, for the first time that this is
-    /// asked.
+    /// Returns `true` if it has waited for half of its limit, at the first such call.
     pub(super) fn is_slow(&self, silence: ServerSilence) -> bool {
         Duration::from(silence.since.elapsed()) >= self.limit / 2
             && !self.asked_for.swap(true, Ordering::Relaxed)
@@ -57,7 +56,7 @@ impl Batch {
         silence.ours.map_or(self.limit, |ours| self.limit.max(ours))
     }
 
-    /// Returns `true` if nobody waits for any of it.
+    /// Returns `true` if no caller waits for any of it.
     pub(super) fn is_over(&self) -> bool {
         self.pending().iter().all(PendingRequest::is_over)
     }

@@ -16,33 +16,33 @@ use super::pending::PendingRequest;
 use super::queue::{BatcherState, is_older_than};
 use super::request::{BatchRequest, RequestOutcome};
 
-/// The requests of one link to one server.
+/// The requests of one connection to one server.
 pub(in crate::backend::redis) struct CommandBatcher {
     pub(super) state: Mutex<BatcherState>,
-    /// `true` if they are taken: the link is up.
+    /// `true` if requests are accepted: the connection is up.
     pub(super) open: AtomicBool,
-    /// Wakes who sends them.
+    /// Wakes the sending task.
     pub(super) asked: Notify,
-    /// Wakes who watches the clock.
+    /// Wakes the task that watches deadlines.
     pub(super) begun: Notify,
     pub(super) limit: Duration,
 }
 
-/// How a request is sent.
+/// Way in which a request is sent.
 pub(in crate::backend::redis) enum Submission {
-    /// By its caller: nothing else is under way, and another task would only cost time; or the
-    /// link can't.
+    /// By its caller, because nothing else is on the way and another task would only cost time, or
+    /// because the connection is down.
     SoleRequest(Option<SoleRequest>, BatchRequest),
-    /// With others: here comes the reply.
+    /// Together with others; the reply arrives here.
     Together(oneshot::Receiver<RequestOutcome>),
-    /// Not at all: too many wait.
+    /// Not at all, because too many requests wait.
     Refused {
-        /// `true` if it is the first.
+        /// `true` for the first refusal.
         first: bool,
     },
 }
 
-/// The one request under way that was sent by its caller.
+/// The one request on the way that its caller has sent.
 pub(in crate::backend::redis) struct SoleRequest(Arc<CommandBatcher>);
 
 impl Drop for SoleRequest {
@@ -62,7 +62,7 @@ impl CommandBatcher {
         }
     }
 
-    /// Takes requests from now on, or none; those that wait are given the reason.
+    /// Accepts or rejects requests from now on; waiting ones get the reason.
     pub(in crate::backend::redis) fn set_open(&self, open: bool, reason: impl Fn() -> Error) {
         self.open.store(open, Ordering::Release);
         if open {
@@ -74,7 +74,7 @@ impl CommandBatcher {
         }
     }
 
-    /// How a request of so many bytes is to be sent.
+    /// Decides how a request of `bytes` bytes is sent.
     pub(in crate::backend::redis) fn begin(
         self: &Arc<Self>,
         request: BatchRequest,
@@ -125,7 +125,7 @@ impl CommandBatcher {
         Submission::Together(replied)
     }
 
-    /// Nobody sends them any more.
+    /// Ends the batcher: nothing is sent any more.
     pub(in crate::backend::redis) fn close(&self) {
         let mut state = self.state();
         state.closed = true;
@@ -134,24 +134,25 @@ impl CommandBatcher {
             left.append(&mut sent.pending());
         }
         drop(state);
-        // Whoever waits is woken by that.
+        // Dropping them wakes their callers.
         drop(left);
         self.asked.notify_one();
         self.begun.notify_one();
     }
 
-    /// The next ones to send, as far as there is room for them on the way.
+    /// Takes the next requests to send, if there is room for them on the way.
     pub(super) fn next(&self) -> Option<Arc<Batch>> {
         let mut state = self.state();
         state.stuck = false;
-        // Room for a whole pipeline, or else each reply would make room for a very short one.
+        // Waits for room for a whole pipeline; otherwise each reply would make room for a very
+        // short one.
         let next = state.waiting().min(MOST);
         if state.in_flight + next > MOST_IN_FLIGHT || state.bytes_in_flight >= MOST_BYTES_IN_FLIGHT
         {
             return None;
         }
         let (mut batch, mut bytes) = (Vec::with_capacity(state.waiting().min(MOST)), 0);
-        // What is dropped is so after the lock is free.
+        // Dropped after the lock is free.
         let mut over = Vec::new();
         while batch.len() < MOST
             && let Some(next) = state.next()
@@ -195,13 +196,12 @@ impl CommandBatcher {
         }
     }
 
-    /// How long until one has to be looked after; `None` if there is none, and nobody watches from
-    /// now on.
+    /// Returns the time until the next deadline; `None` if nothing waits and the watch ends.
     pub(super) fn due(&self) -> Option<Duration> {
         let mut state = self.state();
         let sent = state.sent.front().map(|sent| sent.due(state.silence(sent)));
         let unsent = state.oldest().map(|asked| {
-            // With nothing on the way, whoever sends them should have come to it.
+            // With nothing on the way, the sending task should have run.
             let longest = match state.sent.is_empty() {
                 true => self.limit,
                 false => LONGEST_WAIT.max(self.limit),
@@ -215,8 +215,8 @@ impl CommandBatcher {
         }
     }
 
-    /// Since when the server, or whoever sends, has let requests wait that are overdue now, and
-    /// that somebody still waits for.
+    /// Returns the time since which the server, or the sending task, has left overdue requests
+    /// waiting that callers still wait for.
     pub(super) fn overdue_since(&self) -> Option<Instant> {
         let mut state = self.state();
         while let Some(sent) = state.sent.front()
@@ -233,7 +233,7 @@ impl CommandBatcher {
         is_stuck.then_some(oldest)
     }
 
-    /// Those that are overdue.
+    /// Takes the overdue requests.
     pub(super) fn overdue(&self) -> Vec<PendingRequest> {
         let mut state = self.state();
         let mut late = Vec::new();
@@ -244,31 +244,31 @@ impl CommandBatcher {
             late.append(&mut sent.pending());
         }
         if state.sent.is_empty() && late.is_empty() {
-            // Whoever sends has not come to it.
+            // The sending task has not run.
             late = state.take_older_than(self.limit);
         }
         late
     }
 
-    /// Those that have waited too long to be sent.
+    /// Takes the requests that have waited too long to be sent.
     pub(super) fn unsent(&self) -> Vec<PendingRequest> {
         self.state().take_older_than(LONGEST_WAIT.max(self.limit))
     }
 
-    /// Returns `true` if the first of what was sent has waited for half of its patience, for the
-    /// first time that this is asked.
+    /// Returns `true` if the oldest pipeline has waited for half of its limit, at the first such
+    /// call.
     pub(super) fn is_slow(&self) -> bool {
         let state = self.state();
         let first = state.sent.front();
         first.is_some_and(|sent| sent.is_slow(state.silence(sent)))
     }
 
-    /// Returns `true` if more waits to be sent than may be on the way.
+    /// Returns `true` if more requests wait than may be on the way.
     pub(in crate::backend::redis) fn is_crowded(&self) -> bool {
         self.state().waiting() > MOST_IN_FLIGHT
     }
 
-    /// Returns `true` if those who ask would wait in vain, though the server answers.
+    /// Returns `true` if requests would wait in vain although the server replies.
     pub(in crate::backend::redis) fn is_stuck(&self) -> bool {
         self.state().stuck
     }

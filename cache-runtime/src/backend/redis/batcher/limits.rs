@@ -2,28 +2,28 @@ use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
 
-/// Requests in one pipeline at most: all of them wait for the last reply.
+/// Largest number of requests in one pipeline: all of them wait for the last reply.
 pub(super) const MOST: usize = 64;
 
-/// Bytes that one pipeline has at most, unless it is one request.
+/// Largest size of a pipeline of several requests, in bytes.
 pub(super) const MOST_BYTES: usize = 1 << 20;
 
-/// Requests that are sent and unanswered at most.
+/// Largest number of requests on the way.
 pub(super) const MOST_IN_FLIGHT: usize = 512;
 
-/// Bytes of them at most, unless it is one pipeline.
+/// Largest size of several pipelines on the way, in bytes.
 pub(super) const MOST_BYTES_IN_FLIGHT: usize = 4 << 20;
 
-/// Requests that wait to be sent at most.
+/// Largest number of requests that wait to be sent.
 pub(super) const MOST_WAITING: usize = 1 << 18;
 
-/// Bytes of them at most.
+/// Largest size of requests that wait, in bytes.
 pub(super) const MOST_BYTES_WAITING: usize = 64 << 20;
 
-/// How long one waits to be sent at most.
+/// Longest time that a request waits to be sent.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// The error of one that was not answered in time.
+/// Returns the error of a request without a reply in time.
 pub(in crate::backend::redis) fn late_by(limit: Duration) -> Error {
     Error::new(
         ErrorKind::Timeout,
@@ -31,13 +31,13 @@ pub(in crate::backend::redis) fn late_by(limit: Duration) -> Error {
     )
 }
 
-/// The error of one that has waited too long to be sent.
+/// Returns the error of a request that has waited too long to be sent.
 pub(super) fn unsent() -> Error {
     let text = format!("it has waited in this process for {LONGEST_WAIT:?} to be sent to redis");
     Error::new(ErrorKind::Overloaded, text)
 }
 
-/// The error of one that finds too many before it.
+/// Returns the error of a request that finds the queue full.
 pub(in crate::backend::redis) fn refused() -> Error {
     Error::new(
         ErrorKind::Overloaded,

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 use super::request::{BatchReply, BatchRequest, RequestOutcome};
 use crate::error::Error;
 
-/// A request that is to be sent.
+/// A request with the channel for its reply.
 pub(super) struct PendingRequest {
     pub(super) request: BatchRequest,
     pub(super) bytes: usize,
@@ -14,11 +14,11 @@ pub(super) struct PendingRequest {
     pub(super) reply: oneshot::Sender<RequestOutcome>,
 }
 
-/// That nothing has been heard of the server.
+/// A silence of the server.
 #[derive(Clone, Copy)]
 pub(super) struct ServerSilence {
     pub(super) since: Instant,
-    /// It is our own, and is waited for as long.
+    /// Longest wait if the silence is our own: the reader was late.
     pub(super) ours: Option<Duration>,
 }
 
@@ -27,7 +27,7 @@ impl PendingRequest {
         let _ = self.reply.send(RequestOutcome { reply, spent });
     }
 
-    /// Returns `true` if nobody waits for it.
+    /// Returns `true` if no caller waits for it.
     pub(super) fn is_over(&self) -> bool {
         self.reply.is_closed()
     }

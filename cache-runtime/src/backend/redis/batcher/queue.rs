@@ -8,7 +8,7 @@ use coarsetime::Instant;
 use super::batch::Batch;
 use super::pending::{PendingRequest, ServerSilence};
 
-/// So many may wait with nobody who looks for those who have left.
+/// Number of waiting requests below which abandoned ones are not searched for.
 const LEAST_CROWD: usize = 1_024;
 
 /// Requests that wait to be sent, and requests on the way.
@@ -18,26 +18,25 @@ pub(super) struct BatcherState {
     pub(super) urgent: VecDeque<PendingRequest>,
     pub(super) others: VecDeque<PendingRequest>,
     pub(super) waiting_bytes: usize,
-    /// How many wait before it is seen who has left.
+    /// Number of waiting requests at which abandoned ones are searched for.
     crowd: usize,
     pub(super) sent: VecDeque<Arc<Batch>>,
-    /// In all that was sent.
+    /// Number of requests on the way.
     pub(super) in_flight: usize,
     pub(super) bytes_in_flight: usize,
-    /// When the last reply has come: patience is with silence.
+    /// Time of the last reply: only silence counts against a limit.
     pub(super) last_reply: Option<Instant>,
-    /// The silence since then is our own: its reader has not come to what was answered. And how
-    /// long that is waited for.
+    /// Start and longest wait of a silence that is our own: the reader was late.
     pub(super) ours: Option<(Instant, Duration)>,
-    /// `true` if one is under way that was sent by its caller.
+    /// `true` if a request is on the way that its caller has sent.
     pub(super) alone: bool,
-    /// `true` if somebody watches the clock.
+    /// `true` if a task watches deadlines.
     pub(super) watched: bool,
-    /// Whoever sends them has not come to it in time: its thread is blocked.
+    /// `true` if the sending task was not run in time, because its thread is blocked.
     pub(super) stuck: bool,
-    /// The queue has been full, and is not half empty yet.
+    /// `true` if the queue was full and is not half empty yet.
     pub(super) full: bool,
-    /// Nobody sends any more.
+    /// `true` if nothing is sent any more.
     pub(super) closed: bool,
 }
 
@@ -46,7 +45,7 @@ impl BatcherState {
         !self.alone && self.waiting() == 0 && self.sent.is_empty()
     }
 
-    /// How the server is silent to who waits for this.
+    /// Returns the server's silence towards this pipeline.
     pub(super) fn silence(&self, sent: &Batch) -> ServerSilence {
         let since = self
             .last_reply
@@ -62,7 +61,7 @@ impl BatcherState {
         self.urgent.len() + self.others.len()
     }
 
-    /// Since when the first has waited.
+    /// Returns the time since which the first request has waited.
     pub(super) fn oldest(&self) -> Option<Instant> {
         let queues = [&self.urgent, &self.others].into_iter();
         queues.filter_map(|queue| Some(queue.front()?.asked)).min()
@@ -72,8 +71,7 @@ impl BatcherState {
         self.urgent.front().or(self.others.front())
     }
 
-    /// Those that nobody waits for any more, if so many wait that it is worth a look: twice as many
-    /// as were left by the last one.
+    /// Takes the abandoned requests, if twice as many wait as were left by the last search.
     pub(super) fn take_left(&mut self) -> Vec<PendingRequest> {
         let mut left = Vec::new();
         if self.waiting() < self.crowd.max(LEAST_CROWD) {

@@ -13,13 +13,14 @@ use crate::key::Key;
 
 /// A request to the server.
 pub(in crate::backend::redis) enum BatchRequest {
-    /// The entry of a call.
+    /// Reads the entry of a call.
     Lookup(Key, ReadMode),
-    /// Commands: those of each part are about keys of one slot. On a cluster there is one part.
+    /// Sends commands; those of each part are about keys of one slot. On a cluster there is one
+    /// part.
     Commands {
         parts: Vec<Vec<Cmd>>,
         count: usize,
-        /// `true` if it goes before what is not.
+        /// `true` if the request goes before others.
         urgent: bool,
     },
 }
@@ -34,7 +35,7 @@ impl BatchRequest {
         }
     }
 
-    /// The slot on a cluster that it is about.
+    /// Returns the cluster slot of its keys.
     #[cfg(feature = "cluster")]
     pub(in crate::backend::redis) fn slot(&self) -> Option<Slot> {
         match self {

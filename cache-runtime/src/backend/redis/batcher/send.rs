@@ -13,7 +13,7 @@ use std::sync::{Arc, Weak};
 use std::task::Poll;
 use tokio::time::timeout;
 
-/// Sends what is asked for; on the link's runtime, and ends with its link.
+/// Sends waiting requests on the connection's runtime; ends with its connection.
 pub(in crate::backend::redis) async fn send(
     connection: Weak<Connection>,
     batcher: Arc<CommandBatcher>,
@@ -27,7 +27,7 @@ pub(in crate::backend::redis) async fn send(
         while let Some(batch) = batcher.next() {
             let run = run(Arc::clone(&connection), Arc::clone(&batcher), batch);
             let mut run: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(run);
-            // Sent in here: another task's turn may be far off.
+            // Polled here first, because another task may run much later.
             if poll_fn(|cx| Poll::Ready(run.as_mut().poll(cx).is_pending())).await {
                 tokio::spawn(run);
             }
@@ -46,12 +46,12 @@ async fn run(connection: Arc<Connection>, batcher: Arc<CommandBatcher>, batch: A
             match timeout(LONGEST_WAIT.max(batcher.limit), exchanged).await {
                 Ok(replies) => replies.map(|(replies, moved)| {
                     if moved {
-                        // Their slots are looked up again.
+                        // The slots are looked up again.
                         connection.push_handler.doubt.notify_one();
                     }
                     replies
                 }),
-                // Whoever watches the clock tells those who wait.
+                // The watching task fails the callers.
                 Err(_) => return,
             }
         }
@@ -63,7 +63,7 @@ async fn run(connection: Arc<Connection>, batcher: Arc<CommandBatcher>, batch: A
 }
 
 impl Batch {
-    /// Gives each its reply, unless it has one: it was overdue.
+    /// Passes each request its reply, unless it was overdue and has one.
     fn reply(&self, connection: &Connection, mut replies: RedisResult<Replies>) {
         let pending = take(&mut *self.pending());
         let most = connection.config.largest_entry();
@@ -82,7 +82,7 @@ fn reply_to(request: &BatchRequest, replies: &mut Replies, most: u64) -> RedisRe
     match request {
         BatchRequest::Lookup(key, look) => seen(replies, key, *look, most).map(BatchReply::Entry),
         BatchRequest::Commands { count, .. } => {
-            // All of them are taken: what comes after them is another's.
+            // All replies are taken, because the next ones belong to another request.
             let replies: Vec<_> = replies.by_ref().take(*count).collect();
             let replies: RedisResult<_> = replies.into_iter().collect();
             replies.map(BatchReply::Values)

@@ -5,10 +5,10 @@ use super::super::connection::{BUSY, Connection, LONGEST_DOUBT, SilenceCause};
 use super::command_batcher::CommandBatcher;
 use super::limits::{late_by, unsent};
 
-/// How often the reader has its turn before what it has not delivered is late.
+/// Number of turns of the reader before an undelivered reply is late.
 const TURNS: usize = 3;
 
-/// Fails what is overdue; on our own runtime, because the link's may be blocked.
+/// Fails overdue requests, on our own runtime, because the connection's runtime may be blocked.
 pub(in crate::backend::redis) async fn watch(
     connection: Weak<Connection>,
     batcher: Arc<CommandBatcher>,
@@ -18,7 +18,7 @@ pub(in crate::backend::redis) async fn watch(
         while let Some(due) = batcher.due() {
             tokio::time::sleep(due).await;
             for _ in 0..TURNS {
-                // Where the reader is on this thread, the reply may be there already.
+                // If the reader runs on this thread, the reply may be there already.
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
             if batcher.is_slow()
@@ -30,7 +30,7 @@ pub(in crate::backend::redis) async fn watch(
                 pending.answer(Err(unsent()), Duration::ZERO);
             }
             let overdue = batcher.overdue_since();
-            // What is given up makes room on the way.
+            // Requests that are given up make room on the way.
             batcher.asked.notify_one();
             let Some(sent) = overdue else { continue };
             let silent = Duration::from(sent.elapsed());
@@ -42,7 +42,7 @@ pub(in crate::backend::redis) async fn watch(
             let elsewhere = matches!(verdict, SilenceCause::Busy);
             let patience = match verdict {
                 SilenceCause::Away => Duration::ZERO,
-                // A burst of our own keeps its runtime busy for long, and would any other.
+                // A burst of our own keeps any runtime busy for long.
                 SilenceCause::Busy | SilenceCause::Slow if batcher.is_crowded() => LONGEST_DOUBT,
                 SilenceCause::Busy => BUSY,
                 SilenceCause::Slow => Duration::ZERO,
