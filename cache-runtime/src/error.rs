@@ -3,14 +3,13 @@ use std::fmt;
 
 /// An error of the cache itself.
 ///
-/// A cached function never returns this: its callers get the function's own result. It is
-/// returned where somebody asks something of the cache itself: building it, invalidating,
-/// reading or writing by hand.
+/// A cached function never returns this: its callers get the function's own result. It is returned
+/// by operations on the cache itself: building it, invalidating, reading or writing by hand.
 pub struct Error {
     kind: ErrorKind,
     message: String,
     passing: bool,
-    /// The server answers, on another connection.
+    /// `true` if the server replies on another connection.
     elsewhere: bool,
 }
 
@@ -22,11 +21,11 @@ pub enum ErrorKind {
     Config,
     /// No connection to the server at the moment.
     Unavailable,
-    /// The server did not answer within the deadline.
+    /// The server did not reply within the deadline.
     Timeout,
-    /// More commands wait in this process for the server than it takes: a burst of our own.
+    /// Too many commands wait in this process to be sent to the server.
     Overloaded,
-    /// The server answered with an error.
+    /// The server replied with an error.
     Server,
     /// An argument or a key text can't be made into a key.
     Key,
@@ -57,13 +56,13 @@ impl Error {
         }
     }
 
-    /// Though the server has answered, it may answer otherwise in a while.
+    /// Marks the error as transient, because the server may reply otherwise in a while.
     pub(crate) fn for_now(mut self) -> Self {
         self.passing = true;
         self
     }
 
-    /// The connection is not read in time, and the server is well.
+    /// Marks the error as one of this connection only: the server is well.
     pub(crate) fn elsewhere(mut self) -> Self {
         self.elsewhere = true;
         self
@@ -86,7 +85,7 @@ impl Error {
         self.passing
     }
 
-    /// The same error for one more reader.
+    /// Returns a copy of the error.
     pub(crate) fn again(&self) -> Self {
         Self {
             kind: self.kind,

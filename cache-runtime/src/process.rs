@@ -1,4 +1,4 @@
-//! Which process this is: a fork has the memory of its parent, and none of its threads.
+//! Detection of forks: a fork has the memory of its parent and none of its threads.
 
 pub(crate) mod background;
 pub(crate) mod sync;
@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 static ORIGINAL: OnceLock<u32> = OnceLock::new();
 
-/// Notes this process as the one that caches were built in.
+/// Records this process as the one that built caches.
 pub(crate) fn note() {
     ORIGINAL.get_or_init(std::process::id);
 }

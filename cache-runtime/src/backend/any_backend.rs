@@ -9,14 +9,14 @@ use crate::backend::session::BackendSession;
 use crate::error::Error;
 use crate::invalidation::request::Invalidation;
 
-/// The store of one cache.
+/// The backend of one cache.
 pub(crate) enum AnyBackend {
     Memory(Arc<MemoryBackend>),
     Redis(RedisBackend),
 }
 
 impl AnyBackend {
-    /// The tier that serves one call from its beginning to its end.
+    /// Returns the session of one call from its beginning to its end.
     pub(crate) fn session(&self, caller: Caller) -> BackendSession {
         match self {
             Self::Memory(memory) => BackendSession::Memory(Arc::clone(memory)),
@@ -26,7 +26,7 @@ impl AnyBackend {
         }
     }
 
-    /// As [`session`](Self::session), for values that are kept in `memory` and never written.
+    /// As [`session`](Self::session), for values of `local` functions, which are kept in `memory`.
     pub(crate) fn session_here(
         &self,
         caller: Caller,

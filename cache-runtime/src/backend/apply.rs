@@ -7,7 +7,7 @@ use crate::invalidation::request::Invalidation;
 use crate::key::Key;
 use crate::process::background::yielded;
 
-/// Groups whose generations are replaced at a time: other tasks run between ten thousand.
+/// Number of groups whose generations are replaced at a time, so that other tasks run in between.
 const PART: usize = 500;
 
 /// Result of an invalidation on a backend.

@@ -6,13 +6,13 @@ use crate::invalidation::group::Group;
 use crate::key::Key;
 use crate::process::unique_id::UniqueId;
 
-/// The answer to a claim on a call.
+/// Reply to a claim on a call.
 pub(crate) enum ClaimReply {
-    /// The lease is ours: compute.
+    /// The lease is granted.
     Granted,
-    /// Somebody has stored the entry meanwhile, which lives for so long.
+    /// Another holder has stored the entry meanwhile, with this remaining life.
     Found(StoredEntry, Duration),
-    /// Somebody else computes; their lease ends in this time unless renewed.
+    /// Another holder computes; its lease ends in this time unless it is renewed.
     Held(Duration),
     /// A group has been invalidated since the stamp was read: read again.
     Stale,

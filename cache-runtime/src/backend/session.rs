@@ -17,7 +17,7 @@ use crate::key::Key;
 use crate::key::pattern::KeyPattern;
 use crate::process::unique_id::UniqueId;
 
-/// One call's way to its tier.
+/// One call's session with its backend.
 #[derive(Clone)]
 pub(crate) enum BackendSession {
     Memory(Arc<MemoryBackend>),
@@ -31,8 +31,8 @@ impl BackendSession {
         !matches!(self, Self::Redis(_))
     }
 
-    /// The session for what is sent though other invalidations wait: an invalidation trusts nothing
-    /// that it reads, and must not wait behind a stream of others.
+    /// Returns a session for invalidations, which go ahead of the outbox: an invalidation uses
+    /// nothing that it reads, and must not wait behind a stream of others.
     pub(crate) fn ahead(self) -> Self {
         match self {
             Self::Memory(memory) => Self::Memory(memory),
@@ -62,7 +62,7 @@ impl BackendSession {
         }
     }
 
-    /// The session for what must go on while the caller's runtime is busy or blocked.
+    /// Returns a session for work that continues while the caller's runtime is busy or blocked.
     pub(crate) fn background(&self) -> Self {
         match self {
             Self::Memory(memory) => Self::Memory(Arc::clone(memory)),
@@ -74,7 +74,7 @@ impl BackendSession {
         }
     }
 
-    /// How long a caller waits for a value to be stored; `None` if that is done on the spot.
+    /// Returns the longest wait for a fill; `None` if a fill is immediate.
     pub(crate) fn patience(&self) -> Option<Duration> {
         match self {
             Self::Memory(_) | Self::Local(_) => None,
@@ -147,7 +147,7 @@ impl BackendSession {
         }
     }
 
-    /// Brings into force here what the fleet has set at this moment.
+    /// Reads the fleet's overrides and activates them here.
     pub(crate) async fn apply_overrides(&self) -> Result<(), Error> {
         match self {
             Self::Memory(_) | Self::Local(_) => Ok(()),
@@ -155,8 +155,7 @@ impl BackendSession {
         }
     }
 
-    /// Changes what the fleet has set, and brings it into force here; `false` where there is no
-    /// fleet.
+    /// Changes the fleet's overrides and activates them here. Returns `false` if there is no fleet.
     pub(crate) async fn change_overrides(
         &self,
         fields: &[(String, Option<String>)],

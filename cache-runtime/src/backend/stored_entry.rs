@@ -7,23 +7,23 @@ use crate::invalidation::group::{GenerationStamp, HalfStamp};
 use crate::values::tagged_value::TaggedValue;
 use crate::values::value_kind::{Erased, ValueVTable};
 
-/// An entry as its tier holds it.
+/// An entry as its backend holds it.
 #[derive(Clone)]
 pub(crate) enum StoredEntry {
     Encoded(Vec<u8>),
     TypedValue(TypedValue),
 }
 
-/// A value as this process holds it, if it has more to its life than an end.
+/// A value in this process with stale windows.
 pub(crate) struct AgedValue {
     pub(crate) value: Erased,
     pub(crate) span: Lifetimes,
 }
 
-/// A value as this process holds it.
+/// A value in this process.
 #[derive(Clone)]
 pub(crate) struct TypedValue {
-    /// Maybe [`AgedValue`], maybe [`TaggedValue`].
+    /// The value, maybe inside an [`AgedValue`] or a [`TaggedValue`].
     pub(crate) value: Erased,
     pub(crate) stamp: HalfStamp,
     /// Size in bytes when it is written.
@@ -49,8 +49,7 @@ impl StoredEntry {
         }
     }
 
-    /// The value, if this is an entry of the kind that `header` describes, and takes no more than
-    /// `most` bytes.
+    /// Returns the value, if the entry has the expected `header` and at most `most` bytes.
     ///
     /// # Errors
     ///
@@ -79,7 +78,7 @@ impl StoredEntry {
         }
     }
 
-    /// How long it is of use.
+    /// Returns its lifetimes.
     pub(crate) fn span(&self) -> Lifetimes {
         match self {
             Self::Encoded(bytes) => Lifetimes::of(bytes),
@@ -89,7 +88,7 @@ impl StoredEntry {
 }
 
 impl TypedValue {
-    /// Without its seals: whoever has read it knows its generations.
+    /// Returns the value without the validity of its tags: the reader knows the generations.
     fn bare(&self) -> &Erased {
         let sealed = self.value.downcast_ref::<TaggedValue>();
         sealed.map_or(&self.value, |sealed| &sealed.value)

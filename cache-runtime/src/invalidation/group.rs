@@ -14,21 +14,21 @@ use crate::process::unique_id::UniqueId;
 pub(crate) struct Group {
     key: Arc<str>,
     digest: u128,
-    /// How long its generation is kept, if not for ever.
+    /// Lifetime of its generation, if it has one.
     life: Option<Duration>,
 }
 
-/// The least that the generation of a tag is kept. Tags are as many as users, and none of them is
-/// ever said to be the last: one that is gone costs its calls a miss.
+/// Least lifetime of a tag's generation. Tags are as many as users, and nothing marks one as
+/// unused; a generation that has expired costs its calls a miss.
 const TAG_LIFE: Duration = Duration::from_secs(24 * 3_600);
 
 impl Group {
-    /// Every call of the namespace.
+    /// Returns the group of every call of the namespace.
     pub(crate) fn everything(namespace: &str) -> Self {
         Self::new(keyspace::everything(namespace))
     }
 
-    /// Every call of one function.
+    /// Returns the group of every call of one function.
     pub(crate) fn function(namespace: &str, name: &str) -> Self {
         Self::new(keyspace::function(namespace, name))
     }
@@ -38,22 +38,23 @@ impl Group {
         keyspace::is_everything(&self.key)
     }
 
-    /// No calls: its generation is the id of the database.
+    /// Returns a group without calls, whose generation is the id of the database.
     pub(crate) fn database(namespace: &str) -> Self {
         Self::new(keyspace::database(namespace))
     }
 
-    /// The function, if it is the group of one.
+    /// Returns the name of the function whose group this is.
     pub(crate) fn function_name(&self) -> Option<&str> {
         Self::function_of_key(&self.key)
     }
 
-    /// The function whose generation is held by this key.
+    /// Returns the name of the function whose generation this key holds.
     pub(crate) fn function_of_key(key: &str) -> Option<&str> {
         keyspace::function_of(key)
     }
 
-    /// Every call with this tag, of functions whose entries live for `ttl` at most.
+    /// Returns the group of every call with this tag, of functions whose entries live for at most
+    /// `ttl`.
     pub(crate) fn tag(namespace: &str, tag: &str, ttl: Duration) -> Self {
         Self {
             life: Some(ttl.saturating_mul(2).max(TAG_LIFE)),
@@ -61,7 +62,7 @@ impl Group {
         }
     }
 
-    /// The one whose generation is held by this key.
+    /// Returns the group whose generation this key holds.
     pub(crate) fn of_key(key: &str) -> Self {
         Self {
             life: keyspace::is_tag(key).then_some(TAG_LIFE),
@@ -82,7 +83,7 @@ impl Group {
         self.life.is_some()
     }
 
-    /// How long its generation is kept when it is made, if not for ever.
+    /// Returns the lifetime of a new generation, if it has one.
     pub(crate) fn life(&self) -> Option<Duration> {
         self.life
     }
@@ -92,7 +93,7 @@ impl Group {
         self.digest
     }
 
-    /// The key that holds the group's generation.
+    /// Returns the key that holds the group's generation.
     pub(crate) fn key(&self) -> &str {
         &self.key
     }
@@ -110,7 +111,7 @@ pub(crate) struct GenerationStamp(pub(crate) [u8; 16]);
 
 impl GenerationStamp {
     pub(crate) fn of(generations: impl IntoIterator<Item = UniqueId>) -> Self {
-        // Without a key, because every process must agree; nonces are nobody's choice.
+        // Without a secret key, because every process must agree; generations are random.
         let mut hasher = SipHasher13::new();
         for generation in generations {
             hasher.write(&generation.0);

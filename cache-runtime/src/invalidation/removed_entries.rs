@@ -1,13 +1,13 @@
 use std::collections::BTreeSet;
 
-/// Names that are listed at most: a fleet has no more functions than this.
+/// Largest number of listed names.
 const MOST: usize = 10_000;
 
 /// Entries that a removal by pattern has removed.
 #[derive(Debug, Default)]
 pub(crate) struct RemovedEntries {
     pub(crate) entries: u64,
-    /// The functions that they were of.
+    /// Names of their functions.
     pub(crate) functions: BTreeSet<String>,
 }
 

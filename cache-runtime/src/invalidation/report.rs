@@ -17,7 +17,7 @@ pub struct InvalidationReport {
     /// were removed. Empty for a tag, because tags are not indexed.
     pub functions: Vec<String>,
     /// Number of entries that were removed. Entries that a new generation has put out of reach are
-    /// not counted: nobody has looked at them.
+    /// not counted, because they were not read.
     pub entries: u64,
     /// `true` if Redis could not be reached: this process has dropped its copies, the invalidation
     /// waits in the outbox, and it is sent before anything read from Redis is trusted again. It is
@@ -26,7 +26,7 @@ pub struct InvalidationReport {
 }
 
 impl InvalidationReport {
-    /// The report of an invalidation that waits in the outbox.
+    /// Returns the report of an invalidation that waits in the outbox.
     pub(crate) fn queued() -> Self {
         Self {
             queued: true,

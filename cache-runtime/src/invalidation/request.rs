@@ -5,7 +5,7 @@ use crate::key::pattern::{KeyPattern, NamePattern};
 
 use std::time::Duration;
 
-/// An invalidation: what a program asks for, what waits in the outbox, and what connections forget.
+/// An invalidation, from the program's request to the outbox and the connections.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Invalidation {
     /// Every call of a group (a function, a tag, the namespace), by the key of its generation.

@@ -8,13 +8,13 @@ use quick_cache::DefaultHashBuilder;
 use crate::invalidation::group::Group;
 use crate::key::fingerprint::digest;
 
-/// How many seals there are before those that nobody holds any more are looked for.
+/// Number of tags before unused ones are searched for.
 const FEW: usize = 1_024;
 
-/// `true` if a group has changed since the seal was given out. A value in this process that has one
-/// of each of its groups, given out before it was read, is good as long as none is broken.
+/// Validity of a group since it was taken. A copy that holds one for each of its groups, taken
+/// before the value was read, is valid while all of them are.
 ///
-/// For calls with tags: what all calls of a function have in common is cheaper to compare.
+/// For calls with tags only: calls without tags compare the stamp of their function.
 pub(crate) struct TagValidity(AtomicBool);
 
 impl TagValidity {
@@ -24,19 +24,19 @@ impl TagValidity {
     }
 }
 
-/// The unbroken seals of this process, by group. Bounded by what holds them: values and calls.
+/// The valid groups of this process. Bounded by the copies and calls that hold them.
 #[derive(Default)]
 pub(crate) struct TagRegistry(Mutex<KnownTags>);
 
 #[derive(Default)]
 struct KnownTags {
     tags: HashMap<u128, Arc<TagValidity>, DefaultHashBuilder>,
-    /// How many there were when none was left that nobody holds.
+    /// Number of groups after the last search for unused ones.
     held: usize,
 }
 
 impl TagRegistry {
-    /// One for each of the groups.
+    /// Returns the validity of each group.
     pub(crate) fn of(&self, groups: &[Group]) -> Arc<[Arc<TagValidity>]> {
         let mut known = self.0.lock();
         if known.tags.len() >= FEW.max(known.held * 2) {
@@ -52,7 +52,7 @@ impl TagRegistry {
         groups.iter().map(&mut validity).collect()
     }
 
-    /// The group has changed.
+    /// Ends the validity of a group.
     pub(crate) fn break_of(&self, group: &str) {
         let mut known = self.0.lock();
         if let Some(validity) = known.tags.remove(&digest(group.as_bytes())) {
@@ -60,7 +60,7 @@ impl TagRegistry {
         }
     }
 
-    /// Any group may have changed.
+    /// Ends the validity of all groups.
     pub(crate) fn break_all(&self) {
         let mut known = self.0.lock();
         for (_, validity) in known.tags.drain() {

@@ -10,10 +10,10 @@ use crate::key::pattern::NamePattern;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Override {
-    /// How long values live. Shorter than an entry's own lifetime, it holds for entries that are
-    /// stored already, counted from when they were stored.
+    /// Lifetime of values. If it is shorter than an entry's own, it applies to stored entries too,
+    /// counted from when they were stored.
     Ttl(Duration),
-    /// `true` if the cache is consulted. Off, every call is a bypass.
+    /// `true` if calls consult the cache; if `false`, every call is a bypass.
     Enabled(bool),
 }
 
@@ -25,27 +25,27 @@ pub enum OverrideSource {
     Code,
     /// `RECACHED_TTL` or `RECACHED_OFF`.
     Environment,
-    /// Some process, for all of the fleet.
+    /// Set by any process for the whole fleet.
     Fleet,
 }
 
-/// Characters of an author that are shown.
+/// Largest number of an author's characters that are shown.
 const LONGEST_AUTHOR: usize = 100;
 
-/// A setting in force.
+/// An active override.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ActiveOverride {
-    /// Which functions, as for [`Cache::invalidate`](crate::Cache::invalidate).
+    /// Pattern of function names, as for [`Cache::invalidate`](crate::Cache::invalidate).
     pub pattern: String,
     /// The override.
     pub setting: Override,
-    /// Where it was set.
+    /// Source of the override.
     pub origin: OverrideSource,
     /// Author of an override of the fleet.
     pub by: Option<String>,
-    /// The functions that this process has seen and the pattern matches; none may mean that it
-    /// names nothing.
+    /// Functions of this process that the pattern matches; an empty list may mean a misspelt
+    /// pattern.
     pub functions: Vec<String>,
 }
 
@@ -63,7 +63,7 @@ impl fmt::Display for ActiveOverride {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.pattern.escape_debug(), self.setting)?;
         match (self.origin, &self.by) {
-            // Whoever may write to the server may have written anything.
+            // Anyone who can write to the server may have written anything.
             (OverrideSource::Fleet, Some(by)) => {
                 let by: String = by.chars().take(LONGEST_AUTHOR).collect();
                 write!(f, ", for the fleet, by {}", by.escape_debug())?;
@@ -104,7 +104,7 @@ impl Override {
         }
     }
 
-    /// How the fleet keeps it: a field of a hash, and its value as JSON.
+    /// Returns its field in the fleet's hash; the value is JSON.
     pub(crate) fn field(kind: OverrideKind, pattern: &str) -> String {
         match kind {
             OverrideKind::Ttl => format!("ttl:{pattern}"),
@@ -122,7 +122,7 @@ impl Override {
         }
     }
 
-    /// `None` if it is not one of ours, or of a later version.
+    /// Parses a field; `None` if it is malformed or of a later version.
     pub(crate) fn read(field: &str, value: &str) -> Option<OverrideRule> {
         let (kind, pattern) = field.split_once(':')?;
         let value: Value = serde_json::from_str(value).ok()?;
@@ -137,7 +137,7 @@ impl Override {
     }
 }
 
-/// A setting with its pattern, ready to be held against names.
+/// An override with its parsed pattern.
 pub(crate) struct OverrideRule {
     pub(crate) pattern: String,
     names: NamePattern,
@@ -167,8 +167,8 @@ impl OverrideRule {
         self.names.matches(name)
     }
 
-    /// Of two that match, the greater is in force: by origin, then the longer pattern, which
-    /// says more; then any order that all processes agree on.
+    /// Rank of the override: of two that match, the greater one is active. By source, then by the
+    /// length of the pattern, then by an order that all processes agree on.
     pub(crate) fn rank(&self) -> (OverrideSource, usize, &str) {
         (self.origin, self.pattern.len(), &self.pattern)
     }

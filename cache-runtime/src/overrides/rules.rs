@@ -8,25 +8,25 @@ use crate::overrides::rule::{
     ActiveOverride, Override, OverrideKind, OverrideRule, OverrideSource,
 };
 
-/// Patterns that one program sets at most; they are kept for names that come later.
+/// Largest number of patterns of one program; they also apply to functions that are called later.
 pub(crate) const MOST: usize = 10_000;
 
-/// Fields that are version of at most.
+/// Largest number of malformed fields that are reported.
 const MOST_MALFORMED: usize = 1_000;
 
-/// All that is set at run time.
+/// All overrides.
 #[derive(Default)]
 pub(crate) struct OverrideRules {
     all: RwLock<Vec<OverrideRule>>,
-    /// How often the fleet's have been replaced.
+    /// Number of times that the fleet's overrides were replaced.
     version: AtomicU64,
-    /// Fields of the fleet's that could not be read, so that each is version once.
+    /// Malformed fields of the fleet, so that each is reported once.
     malformed: Mutex<BTreeSet<String>>,
 }
 
 impl OverrideRules {
     /// Reads the environment: `RECACHED_TTL="user*=30s, shop.*=5m"`, `RECACHED_OFF="report*"`.
-    /// An item that can't be used is logged and passed over: the others hold.
+    /// An item that can't be used is logged and skipped.
     pub(crate) fn of_environment() -> Self {
         let variable = |name: &str| std::env::var(name).unwrap_or_default();
         let (rules, refused) = Self::parse(&variable("RECACHED_TTL"), &variable("RECACHED_OFF"));
@@ -81,7 +81,7 @@ impl OverrideRules {
         (ttl, on)
     }
 
-    /// In place of what was set of the same pattern, if anything.
+    /// Sets an override, in place of an earlier one of the same pattern.
     pub(crate) fn set(&self, rule: OverrideRule) -> Result<(), Error> {
         let mut rules = self.all.write();
         let same = |other: &OverrideRule| {
@@ -98,19 +98,20 @@ impl OverrideRules {
         Ok(())
     }
 
-    /// Takes back what was set of the pattern.
+    /// Removes the overrides of the pattern.
     pub(crate) fn reset(&self, pattern: &str, origin: OverrideSource) {
         let mut rules = self.all.write();
         rules.retain(|rule| rule.pattern != pattern || rule.origin != origin);
     }
 
-    /// To be asked before the store is: what is read now is older than what is version meanwhile.
+    /// Returns the version to read before the backend: a reply is outdated if the version changes
+    /// meanwhile.
     pub(crate) fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
     }
 
     /// Replaces the fleet's overrides, unless they have changed since `version`:
-    /// a reply to an earlier question may be looked at later.
+    /// the reply to an earlier read may arrive later.
     pub(crate) fn replace_fleet(&self, version: u64, fleet: Vec<OverrideRule>) -> bool {
         let mut rules = self.all.write();
         if self.version() != version {
@@ -128,7 +129,7 @@ impl OverrideRules {
         malformed.len() < MOST_MALFORMED && malformed.insert(field.to_owned())
     }
 
-    /// All of them, what goes before others last.
+    /// Returns all overrides, the ones that take precedence last.
     pub(crate) fn list(&self, names: &[String]) -> Vec<ActiveOverride> {
         let rules = self.all.read();
         let mut all: Vec<&OverrideRule> = rules.iter().collect();
@@ -148,7 +149,7 @@ impl OverrideRules {
     }
 }
 
-/// An item of `RECACHED_TTL`.
+/// Parses an item of `RECACHED_TTL`.
 fn ttl_rule(item: &str) -> Result<OverrideRule, Error> {
     let fault = |why: &str| refusal("RECACHED_TTL", item, why);
     let (pattern, ttl) = item
@@ -171,7 +172,7 @@ fn refusal(variable: &str, item: &str, why: &str) -> Error {
     Error::new(ErrorKind::Config, text)
 }
 
-/// A number with its unit.
+/// Parses a number with its unit.
 fn duration(text: &str) -> Option<Duration> {
     let digits = text
         .find(|c: char| !c.is_ascii_digit())
@@ -213,7 +214,7 @@ mod tests {
             ("user=99999999999999999999d", "", "`user=9"),
             ("", "a:b", "`a:b`"),
         ] {
-            // The others hold all the same.
+            // The other items apply.
             let (rules, refused) =
                 OverrideRules::parse(&format!("good=1s,{ttl}"), &format!("bad,{off}"));
             assert_eq!(rules.of("app.good"), (Some(SECOND), true));

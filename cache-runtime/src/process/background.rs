@@ -1,5 +1,5 @@
-//! A small tokio runtime of our own, on a thread of its own: timers, renewals and connections
-//! that must go on whatever the caller's executor is, and after it has ended.
+//! A tokio runtime of our own with one thread, for timers, renewals and connections that must go on
+//! with any executor of the caller, and after it has ended.
 
 use crate::process::sync::Mutex;
 use std::cell::Cell;
@@ -16,14 +16,14 @@ use tokio::time::Timeout;
 
 use crate::error::{Error, ErrorKind};
 
-/// The runtime's handle; it is started at first use and lives as long as the process.
+/// Returns the handle of the runtime, which starts at first use and lives as long as the process.
 pub(crate) fn handle() -> Result<&'static Handle, Error> {
     static RUNTIME: OnceLock<Handle> = OnceLock::new();
     static STARTING: Mutex<()> = Mutex::new(());
     if let Some(handle) = RUNTIME.get() {
         return Ok(handle);
     }
-    // Two of them would be one too many; and one that finds no file descriptors is tried again.
+    // At most one runtime; a start without file descriptors is retried.
     let _starting = STARTING.lock();
     if let Some(handle) = RUNTIME.get() {
         return Ok(handle);
@@ -57,19 +57,19 @@ thread_local! {
 /// Returns `true` if this is the runtime's thread: whoever waits here for the cache waits for
 /// himself, and everybody with him. An observer may come to it.
 pub(crate) fn is_here() -> bool {
-    // A thread that is about to end is none of ours.
+    // A thread that is about to end is not ours.
     OURS.try_with(Cell::get).unwrap_or(false)
 }
 
-/// Runs `future` there, detached.
+/// Runs `future` on our runtime, detached.
 pub(crate) fn spawn(future: impl Future<Output = ()> + Send + 'static) {
     if let Ok(handle) = handle() {
         spawn_on(handle, future);
     }
 }
 
-/// Runs `future` on `runtime`, detached. In a box: a task is two thousand lines of machine code
-/// for each type of future, and these are not so many that the box would show.
+/// Runs `future` on `runtime`, detached. Boxed, because a task
+/// is two thousand lines of machine code for each type of future.
 pub(crate) fn spawn_on(
     runtime: &Handle,
     future: impl Future<Output = ()> + Send + 'static,
@@ -78,11 +78,11 @@ pub(crate) fn spawn_on(
     runtime.spawn(future).abort_handle()
 }
 
-/// `future` with a deadline, timed by our runtime: usable from any executor and from none, and
-/// refused to a thread whose thread-locals are being destroyed.
+/// Runs `future` with a deadline of our runtime's timer, from any executor. Refused on a thread
+/// whose thread-locals are being destroyed.
 pub(crate) fn timeout<F: Future>(limit: Duration, future: F) -> Result<Timeout<F>, Error> {
     let handle = handle()?;
-    // To enter a runtime would panic there, and a panic in a destructor aborts.
+    // Entering a runtime would panic there, and a panic in a destructor aborts.
     if Handle::try_current().is_err_and(|error| error.is_thread_local_destroyed()) {
         let text = "this thread is about to end, and can't wait for the cache";
         return Err(Error::new(ErrorKind::Unavailable, text));
@@ -111,9 +111,9 @@ pub(crate) async fn beside<T: Send + 'static>(
     None
 }
 
-/// Lets others have their turns, through the queue that other threads take from: if one of those
-/// blocks this thread, another goes on. `tokio::task::yield_now` waits in a place that no other
-/// thread looks into, and for ever on a thread that blocks inside a runtime.
+/// Yields to other tasks through the queue that other threads take from: if a task blocks this
+/// thread, another thread continues. `tokio::task::yield_now` waits in a place that no other thread
+/// looks into, and for ever on a thread that blocks inside a runtime.
 pub(crate) async fn yielded() {
     let mut before = false;
     poll_fn(|context| {

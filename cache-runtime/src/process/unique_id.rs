@@ -20,7 +20,7 @@ impl UniqueId {
         }
     }
 
-    /// Where the system has no randomness: as unlike anything else as can be had.
+    /// Returns an id without the system's randomness, as unlike others as possible.
     fn without_system() -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let half = |salt: u64| {
@@ -56,7 +56,7 @@ mod tests {
             let halves = |half: std::ops::Range<usize>| -> HashSet<Vec<u8>> {
                 ids.iter().map(|id| id.0[half.clone()].to_vec()).collect()
             };
-            // Nothing in them is the process's, nor a counter's.
+            // The ids depend neither on the process nor on a counter.
             assert_eq!(halves(0..8).len(), ids.len());
             assert_eq!(halves(8..16).len(), ids.len());
             let next = |pair: &[UniqueId]| {

@@ -22,9 +22,9 @@ pub(crate) struct CacheInner {
     pub(crate) max_value_size: u64,
     pub(crate) refreshes: Arc<BackgroundRefreshes>,
     pub(crate) secret: Secret,
-    /// How long a call waits for the server.
+    /// Time that a call waits for the server.
     pub(crate) patience: Duration,
-    /// Keys by hand that can't be used.
+    /// Reports of keys by hand that can't be used.
     pub(crate) misuse: FailureReporter,
     /// This process is a fork, which was reported.
     pub(crate) forked: AtomicBool,
@@ -45,7 +45,7 @@ impl CacheInner {
         if !process::is_forked() {
             return false;
         }
-        // Its copies are served no more. No lock is taken: a thread that is not here may hold it.
+        // Stops serving copies without a lock, because a thread of the parent may hold it.
         self.process.distrust();
         if !self.forked.swap(true, Ordering::Relaxed) {
             self.process.observer.notify(&Event::Forked);

@@ -17,23 +17,23 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The protocol's own futures, made here once for all types: in the crates that call it, they
-/// would be compiled anew for each.
+/// A boxed future of the protocol. Boxed here, so that calling crates do not compile the protocol
+/// anew.
 pub(super) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// One call on its way through the cache. What its value is, only its form knows.
+/// One call on its way through the cache. Only its vtable knows the type of the value.
 pub(crate) struct Call<'a> {
     pub(super) inner: &'a Arc<CacheInner>,
     pub(super) state: &'a FunctionState,
     pub(super) key: &'a Key,
     pub(super) groups: &'a Arc<[Group]>,
-    /// Of the groups, if there are tags among them.
+    /// Validity of the groups, if there are tags among them.
     pub(super) tags: Option<Arc<[Arc<TagValidity>]>>,
     pub(super) policy: &'a Policy,
     pub(super) caller: Caller,
     pub(super) session: BackendSession,
     pub(super) vtable: &'static ValueVTable,
-    /// `true` if a failure is one that can be given to those who wait.
+    /// Returns `true` for failures that followers can get.
     pub(super) shares: fn(&Erased) -> bool,
 }
 
@@ -63,7 +63,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// With tags: all groups of the call.
+    /// Sets all groups of a call with tags.
     pub(crate) fn tagged(self, groups: Option<&'a Arc<[Group]>>) -> Self {
         match groups {
             Some(groups) => Self {
@@ -75,7 +75,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Which failures can be given to those who wait.
+    /// Sets which failures followers can get.
     pub(crate) fn sharing(self, shares: fn(&Erased) -> bool) -> Self {
         Self { shares, ..self }
     }
@@ -98,10 +98,10 @@ impl<'a> Call<'a> {
         EntryHeader::new(self.policy.codec, (self.vtable.shape)(), stamp, self.key)
     }
 
-    /// With its seals, if there are tags.
+    /// Adds the validity of its tags to a value, if there are tags.
     pub(super) fn sealed(&self, value: Erased) -> Erased {
         match &self.tags {
-            // Nothing would break them.
+            // Nothing would invalidate them.
             Some(_) if !self.session.is_coherent() => value,
             Some(tags) => Arc::new(TaggedValue {
                 value,
@@ -111,20 +111,20 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// This is what its function's copies are to be of, if all of them have the same groups.
+    /// Sets the known stamp of the function, if all its calls have the same groups.
     pub(super) fn set_current(&self, stamp: GenerationStamp) {
         if self.tags.is_none() && self.session.is_coherent() {
             self.state.current.set(stamp);
         }
     }
 
-    /// Where this process holds the call's value, or a copy of it.
+    /// Returns the cache that holds the call's value in this process.
     pub(super) fn held(&self) -> &NearCache {
         self.inner.process.held(self.vtable.is_own)
     }
 
     pub(super) fn wait(&self) -> Duration {
-        // Far beyond any patience, near enough for the clock to add.
+        // Longer than any wait, and small enough to add to the clock.
         let wait = self
             .policy
             .lease_wait

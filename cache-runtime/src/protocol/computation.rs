@@ -1,5 +1,5 @@
-//! A computation while it runs: which calls this thread is at, so that one that needs itself
-//! does not wait for itself; and whether the one that others wait for is still polled.
+//! Running computations: the calls of this thread, so that a call that needs itself does not wait
+//! for itself; and detection of computations that are not polled any more.
 
 use crate::process::sync::{Mutex, MutexGuard};
 use std::cell::RefCell;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::key::fingerprint::Fingerprint;
 
-/// A call that is being computed. One cache may stand before another, and have the same keys.
+/// Id of a call that is being computed. Two caches may have the same keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct CallId {
     pub(crate) cache: u64,
@@ -19,7 +19,7 @@ pub(crate) struct CallId {
 }
 
 thread_local! {
-    /// The innermost last.
+    /// The calls of this thread, the innermost last.
     static WITHIN: RefCell<Vec<CallId>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -29,7 +29,7 @@ pub(crate) fn is_within(call: CallId) -> bool {
     WITHIN.try_with(within).unwrap_or(false)
 }
 
-/// The calls that this thread is computing at this moment.
+/// Returns the calls that this thread is computing.
 pub(crate) fn within() -> Vec<CallId> {
     let within = |calls: &RefCell<Vec<_>>| calls.borrow().clone();
     WITHIN.try_with(within).unwrap_or_default()
@@ -41,7 +41,7 @@ pub(crate) fn run<T>(call: CallId, compute: impl FnOnce() -> T) -> T {
     compute()
 }
 
-/// Computes an async function's call; `pulse` is that of the flight it is the computation of.
+/// Computes an async function's call; `pulse` belongs to its flight.
 pub(crate) async fn drive<F: Future>(
     call: CallId,
     pulse: Option<Arc<PollWatch>>,
@@ -59,13 +59,13 @@ pub(crate) async fn drive<F: Future>(
     .await
 }
 
-/// While it lives, this thread is computing the call.
+/// Guard during which this thread computes the call.
 pub(crate) struct ActiveCall(());
 
 impl ActiveCall {
     pub(crate) fn enter(call: CallId) -> Self {
         let enter = |calls: &RefCell<Vec<_>>| calls.borrow_mut().push(call);
-        // A thread that is about to end waits for itself, as it would without this.
+        // A thread that is about to end has no thread-locals.
         let _ = WITHIN.try_with(enter);
         Self(())
     }
@@ -77,7 +77,7 @@ impl Drop for ActiveCall {
     }
 }
 
-/// Tells a computation that waits for something, or is busy, from one that nobody polls any more.
+/// Distinguishes a computation that waits or is busy from one that is not polled any more.
 pub(crate) struct PollWatch {
     begun: Instant,
     polled: Mutex<Polled>,
@@ -87,20 +87,20 @@ pub(crate) struct PollWatch {
 struct Polled {
     /// The waker of the task that polls.
     waker: Option<Waker>,
-    /// Since when it should have.
+    /// Time since which it should have been polled.
     due: Option<Instant>,
-    /// It is at it.
+    /// `true` while the computation is being polled.
     busy: bool,
 }
 
-/// While it lives, the computation is being polled.
+/// Guard during which the computation is being polled.
 struct PollGuard<'a>(&'a PollWatch);
 
 impl Drop for PollGuard<'_> {
     fn drop(&mut self) {
         let mut polled = self.0.lock();
         polled.busy = false;
-        // Woken meanwhile: nobody could poll it before now.
+        // Woken during the poll: it could not be polled before now.
         if let Some(due) = &mut polled.due {
             *due = Instant::now();
         }
@@ -108,7 +108,7 @@ impl Drop for PollGuard<'_> {
 }
 
 impl PollWatch {
-    /// Of a computation that begins now.
+    /// Creates the watch of a computation that begins now.
     pub(crate) fn begin() -> Arc<Self> {
         Arc::new(Self {
             begun: Instant::now(),
@@ -126,7 +126,7 @@ impl PollWatch {
         !polled.busy && polled.due.is_some_and(|due| due.elapsed() >= limit)
     }
 
-    /// It is being polled.
+    /// Records that the computation is being polled.
     fn beat(&self, by: &Waker) -> PollGuard<'_> {
         let mut polled = self.lock();
         polled.due = None;
@@ -137,7 +137,7 @@ impl PollWatch {
             .is_some_and(|waker| waker.will_wake(by));
         drop(polled);
         if !known {
-            // To clone a waker, or to drop one, is somebody else's code: not under the lock.
+            // Cloning and dropping a waker runs foreign code, so no lock is held.
             let waker = by.clone();
             let before = self.lock().waker.replace(waker);
             drop(before);
@@ -158,7 +158,8 @@ impl Wake for PollWatch {
     fn wake_by_ref(self: &Arc<Self>) {
         let mut polled = self.lock();
         polled.due.get_or_insert_with(Instant::now);
-        // Not under the lock: waking may poll on the spot. It is given again with the next poll.
+        // Woken outside the lock, because waking may poll at once. The next poll provides a waker
+        // again.
         let waker = polled.waker.take();
         drop(polled);
         if let Some(waker) = waker {

@@ -2,8 +2,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::key::fingerprint::Fingerprint;
 
-/// The calls that this process has invalidated last and not asked for since: most likely nothing
-/// is stored of them. A guess: those that share a place forget each other.
+/// Calls that this process has just invalidated and not looked up since, so that their entries are
+/// probably missing. A guess: calls that share a slot overwrite each other.
 pub(crate) struct JustInvalidated([AtomicU64; PLACES]);
 
 const PLACES: usize = 64;
@@ -22,7 +22,7 @@ impl JustInvalidated {
     /// Returns `true` if it was, and is not any more.
     pub(crate) fn take(&self, call: &Fingerprint) -> bool {
         let (place, word) = (self.place(call), call.word());
-        // Mostly not: a look at what nobody writes.
+        // Usually `false`, which reads without writing.
         place.load(Ordering::Relaxed) == word
             && place
                 .compare_exchange(word, 0, Ordering::Relaxed, Ordering::Relaxed)

@@ -15,17 +15,17 @@ use crate::values::value_kind::Erased;
 /// Result of a look at the backend.
 pub(super) enum LookOutcome {
     Hit(Hit),
-    /// Nothing to serve: the stamp to compute with, and what can stand in for a computation that
-    /// fails.
+    /// No value to serve: the stamp to compute with, and a stale value that can stand in for a
+    /// computation that fails.
     Miss(GenerationStamp, Option<Erased>),
 }
 
 /// A value to serve.
 pub(super) struct Hit {
     pub(super) held: Erased,
-    /// How long it may be kept in this process; `None` if it is past its ttl.
+    /// Time that a copy may be kept in this process; `None` if the value is stale.
     pub(super) fresh: Option<Duration>,
-    /// A new value is due, unless one is stored by now that lives longer than this.
+    /// A refresh is due, unless an entry that lives longer than this is stored by now.
     pub(super) due: Option<Duration>,
 }
 
@@ -43,14 +43,14 @@ impl Call<'_> {
                 if !leader.close(keep) {
                     return Ok(LookOutcome::Hit(hit));
                 }
-                // It has changed since: once more, now that nobody joins.
+                // The entry has changed since: read again, without joiners.
                 Ok(self.judge(&Box::pin(self.read(look)).await?))
             }
             miss => Ok(miss),
         }
     }
 
-    /// The stored value; nothing is computed. A server that is away has none.
+    /// Returns the stored value without computing it; `None` if Redis is away.
     pub(crate) fn peek(&self) -> Boxed<'_, Option<Erased>> {
         Box::pin(async {
             let counters = self.state.counters.here();
@@ -77,7 +77,7 @@ impl Call<'_> {
         })
     }
 
-    /// The remaining life of the stored value. A server that is away has none.
+    /// Returns the remaining life of the stored value; `None` if Redis is away.
     pub(crate) fn ttl(&self) -> Boxed<'_, Option<Duration>> {
         Box::pin(async {
             match self.read(ReadMode::WithLife).await {
@@ -101,8 +101,8 @@ impl Call<'_> {
         self.value_of(read.entry.as_ref()?, &self.header(read.stamp))
     }
 
-    /// The value of an entry. One of our own that can't be read is a miss and is reported: it would
-    /// be computed each time.
+    /// Returns the value of an entry. An entry of our own that can't be read is a miss and is
+    /// reported: it would be computed each time.
     pub(super) fn value_of(&self, entry: &StoredEntry, header: &EntryHeader) -> Option<Erased> {
         let value = entry.value(self.vtable, header, self.inner.max_value_size);
         value.unwrap_or_else(|error| {
@@ -121,8 +121,7 @@ impl Call<'_> {
         }
     }
 
-    /// Decides the use of a stored value: to be served, or else maybe to stand in for a
-    /// computation that fails.
+    /// Decides the use of a stored value: served, or kept to stand in for a computation that fails.
     pub(super) fn worth(
         &self,
         entry: &StoredEntry,
@@ -131,7 +130,7 @@ impl Call<'_> {
     ) -> Result<Hit, Option<Erased>> {
         let whole = left.unwrap_or_default();
         let span = entry.span();
-        // Another policy may have stored it, to be served for longer than its ttl.
+        // Another policy with longer windows may have stored the entry.
         if !self.policy.ages() && span.ends_fresh() {
             let (fresh, due) = (Some(whole), None);
             return Ok(Hit { held, fresh, due });
@@ -171,8 +170,8 @@ impl Call<'_> {
             && (self.session.pushes() || self.policy.near_ttl.is_some())
     }
 
-    /// Keeps what has been read. To be called while the flight still stands for it, under its
-    /// shard's lock: nothing in here may take a lock of a link.
+    /// Inserts a value that was read into the near cache. Called under the lock of the flight's
+    /// shard, while the flight takes joiners, so it must not take a lock of a connection.
     pub(super) fn keep(
         &self,
         keeps: bool,
@@ -182,7 +181,7 @@ impl Call<'_> {
     ) -> Evicted {
         let mut evicted = Evicted::default();
         if !self.state.is_still(self.policy) {
-            // This call began before a setting, and has waited: its flight may be newer than that.
+            // An override may have been set after this call began to wait.
             return evicted;
         }
         if !self.session.is_typed() {

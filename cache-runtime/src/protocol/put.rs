@@ -8,19 +8,18 @@ use crate::error::{Error, ErrorKind};
 use crate::invalidation::request::Invalidation;
 use crate::values::value_kind::Erased;
 
-/// How often a call is claimed whose groups are invalidated meanwhile.
+/// Largest number of claims if the groups are invalidated meanwhile.
 const CLAIMS: usize = 5;
 
 impl Call<'_> {
-    /// Stores a value from elsewhere; computations under way are not stored any more.
+    /// Stores a value by hand; running computations are no longer stored.
     ///
-    /// While the server is away nothing is stored, and what is stored is invalidated: it is older
-    /// than this.
+    /// While Redis is away, the call is invalidated instead, because its entry is older.
     pub(crate) fn put(&self, held: Erased, class: ValueClass) -> Boxed<'_, Result<(), Error>> {
         Box::pin(async move {
             let outcome = self.put_now(&held, class).await;
             match self.vtable.is_own {
-                // What was put is all there is.
+                // The value was inserted here and nowhere else.
                 true => self.inner.process.flights.close_to_joiners(self.key),
                 false => self.inner.forget_call(self.key),
             }
@@ -51,14 +50,14 @@ impl Call<'_> {
         }
     }
 
-    /// With a lease, like everything that is stored: one that arrives late has lost it to any
-    /// invalidation meanwhile.
+    /// Stores with a lease, like every fill: a late one has lost its lease to any invalidation
+    /// meanwhile.
     async fn replace(&self, held: &Erased, class: ValueClass, life: Duration) -> Result<(), Error> {
         let span = self.span(life, class, Duration::ZERO);
         let leader = self.inner.process.flights.detached(self.key, self.groups);
         for _ in 0..CLAIMS {
             let header = self.header(self.session.stamp(self.groups).await?);
-            // Before anything is claimed, in case it can't be written.
+            // Serialized before the claim, because it may fail.
             let entry = self.entry(&header, held, span)?;
             let claim = self.claim_once(&header, ClaimMode::Force, Duration::ZERO, &leader);
             if let Some(lease) = claim.await? {

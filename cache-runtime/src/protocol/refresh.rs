@@ -9,22 +9,22 @@ use crate::key::Key;
 use crate::key::fingerprint::Fingerprint;
 use crate::process::background;
 
-/// Refreshes in the background of one process at a time; what is due beyond that is due again
-/// at the next call.
+/// Largest number of background refreshes of one process at a time; further ones start at the next
+/// call.
 const MOST: usize = 64;
 
-/// The calls whose values this process computes anew in the background, each at most once.
+/// Calls that this process refreshes in the background, each at most once.
 #[derive(Default)]
 pub(crate) struct BackgroundRefreshes(Mutex<HashSet<Fingerprint>>);
 
-/// One of them; ends when it is dropped.
+/// Guard of one background refresh.
 pub(crate) struct RefreshGuard {
     all: Arc<BackgroundRefreshes>,
     fingerprint: Fingerprint,
 }
 
 impl BackgroundRefreshes {
-    /// `None` if the call is being refreshed, or too many others are.
+    /// Begins a refresh. Returns `None` if the call is being refreshed, or too many others are.
     pub(crate) fn begin(self: &Arc<Self>, key: &Key) -> Option<RefreshGuard> {
         let fingerprint = *key.fingerprint();
         let mut running = self.0.lock();
@@ -52,7 +52,7 @@ pub(crate) fn spawn(permit: impl Future<Output = ()> + Send + 'static) {
     };
     match Handle::try_current() {
         Ok(runtime) if runtime.id() != ours.id() => drop(background::spawn_on(&runtime, permit)),
-        // None, or a refresh that has come to another.
+        // No runtime, or a refresh that starts another.
         _ => drop(ours.spawn_blocking(|| ours.block_on(permit))),
     }
 }

@@ -1,5 +1,5 @@
-//! Renews the leases of this process, all of them in one task: a task for each would be made and
-//! dropped at every miss, and those that are over would pile up wherever our thread is late.
+//! Renews all leases of this process in one task: a task per lease would be created and dropped at
+//! every miss, and ended ones would pile up whenever our thread is late.
 
 use crate::process::sync::{Mutex, MutexGuard};
 use std::collections::HashMap;
@@ -12,13 +12,13 @@ use tokio::time::{sleep, timeout};
 
 use crate::process::background;
 
-/// How exactly a renewal is in time; a lease lives for 100 ms at least.
+/// Precision of a renewal; a lease lives for at least 100 ms.
 const TICK: Duration = Duration::from_millis(10);
 
-/// How long the warden stays awake with nothing to do: waking it costs a system call.
+/// Time that the renewer stays awake without work, because waking it costs a system call.
 const AWAKE: u32 = 100;
 
-/// How long it sleeps at most, whatever happens.
+/// Longest sleep of the renewer.
 const NAP: Duration = Duration::from_secs(60);
 
 static WARDEN: OnceLock<LeaseRenewer> = OnceLock::new();
@@ -32,7 +32,7 @@ struct LeaseRenewer {
 
 #[derive(Default)]
 struct RenewalQueue {
-    /// Bounded by the computations that hold leases.
+    /// Bounded by the number of leases that are held.
     all: Mutex<HashMap<u64, DueRenewal>>,
     count: AtomicU64,
     asleep: AtomicBool,
@@ -45,13 +45,13 @@ struct DueRenewal {
     renew: Renew,
 }
 
-/// A lease in the warden's care, until this is dropped.
+/// Guard during which the renewer renews a lease.
 pub(crate) struct RenewalGuard {
     duties: Arc<RenewalQueue>,
     id: u64,
 }
 
-/// The same, for whoever renews it.
+/// The renewer's handle of a lease.
 #[derive(Clone)]
 pub(crate) struct RenewalHandle {
     duties: Arc<RenewalQueue>,
@@ -59,7 +59,7 @@ pub(crate) struct RenewalHandle {
 }
 
 impl RenewalHandle {
-    /// There is nothing to renew any more.
+    /// Ends the renewal.
     pub(crate) fn end(&self) {
         self.duties.lock().remove(&self.id);
     }
@@ -68,17 +68,17 @@ impl RenewalHandle {
 impl Drop for RenewalGuard {
     fn drop(&mut self) {
         let ended = self.duties.lock().remove(&self.id);
-        // What it holds is dropped after the lock is free.
+        // Dropped after the lock is free.
         drop(ended);
     }
 }
 
-/// Takes a lease into care: `renew` is called `every` so often, on our runtime, and must not
-/// block. `None` if there is no runtime.
+/// Renews a lease: calls `renew` at the interval `every` on our runtime. `renew` must not block.
+/// Returns `None` if there is no runtime.
 pub(crate) fn take(every: Duration, renew: Renew) -> Option<RenewalGuard> {
     let warden = match WARDEN.get() {
         Some(warden) => warden,
-        // One too many, in a race, has nothing to do and ends with the process.
+        // A second task, after a race, has nothing to do.
         None => {
             let started = LeaseRenewer::start()?;
             WARDEN.get_or_init(|| started)
@@ -115,7 +115,7 @@ impl RenewalQueue {
             idle = if self.renew_all() { 0 } else { idle + 1 };
             if idle > AWAKE {
                 self.asleep.store(true, Ordering::Release);
-                // Who comes after this finds us asleep, and wakes us.
+                // Later leases find the renewer asleep and wake it.
                 if self.lock().is_empty() {
                     let _ = timeout(NAP, self.wake.notified()).await;
                 }
@@ -125,7 +125,7 @@ impl RenewalQueue {
         }
     }
 
-    /// Renews what is due; whether there is anything to look after.
+    /// Renews due leases. Returns `true` if there are leases.
     fn renew_all(self: &Arc<Self>) -> bool {
         let now = Instant::now();
         let mut all = self.lock();
@@ -167,7 +167,7 @@ mod tests {
                 assert!(renewed.recv_timeout(PATIENCE).is_ok(), "{round}");
             }
             drop(ward);
-            // Whoever would send is gone.
+            // The sender is gone.
             while renewed.recv_timeout(PATIENCE).is_ok() {}
             assert_eq!(renewed.try_recv(), Err(mpsc::TryRecvError::Disconnected));
         }

@@ -25,15 +25,14 @@ use crate::protocol::single_flight::Leader;
 use crate::telemetry::event::Event;
 use crate::values::value_kind::Erased;
 
-/// A computation that the caller has taken on. Dropped before it is settled, it gives way to
-/// a successor.
+/// Permit to compute a call. If it is dropped before the call is settled, a waiter succeeds.
 pub(crate) struct ComputePermit {
     leader: Option<Leader>,
     lease: Option<(Lease, EntryHeader)>,
-    /// A place among those who try again after a failure.
+    /// A place among the followers that compute after a failure.
     pub(super) turn: Option<OwnedSemaphorePermit>,
     pub(super) pulse: Option<Arc<PollWatch>>,
-    /// A value past its ttl that can stand in for a computation that fails or takes too long.
+    /// A stale value that can stand in for a computation that fails or takes too long.
     pub(super) spare: Option<Erased>,
     begun: Instant,
 }
@@ -41,11 +40,11 @@ pub(crate) struct ComputePermit {
 /// Decision about a computed value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreDecision {
-    /// Stored for as long as the policy says.
+    /// Stores the value for the lifetime of the policy.
     Store,
-    /// Stored for so long.
+    /// Stores the value for this long.
     StoreFor(Duration),
-    /// Not stored.
+    /// Does not store the value.
     Skip,
 }
 
@@ -65,7 +64,7 @@ impl ComputePermit {
         }
     }
 
-    /// Beside the cache.
+    /// Creates a permit to compute beside the cache.
     pub(super) fn alone(turn: Option<OwnedSemaphorePermit>) -> Self {
         Self {
             leader: None,
@@ -79,7 +78,7 @@ impl ComputePermit {
 }
 
 impl Call<'_> {
-    /// Gives a failure to those who wait; what is to stand in for it, if anything.
+    /// Passes a failure to the followers. Returns a stale value that stands in, if there is one.
     pub(crate) fn settle_failure<'a>(
         &'a self,
         permit: Box<ComputePermit>,
@@ -95,9 +94,9 @@ impl Call<'_> {
             return Box::pin(std::future::ready(None));
         };
         match &spare {
-            // Nobody joins any more: what stands in is as old as when it was read.
+            // The flight has no more joiners, so the stale value is as old as when it was read.
             Some(spare) if !leader.close(|| {}) => leader.land(Arc::clone(spare)),
-            // It has changed since, and those who wait may have come after that.
+            // The entry has changed since, and followers may have joined after that.
             _ => leader.fail(failure),
         }
         Box::pin(async move {
@@ -110,7 +109,7 @@ impl Call<'_> {
         })
     }
 
-    /// Gives a value to those who wait, and stores it; what is to stand in for it, if anything.
+    /// Passes a value to the followers and stores it. Returns a stale value that stands in, if any.
     pub(crate) fn settle<'a>(
         &'a self,
         permit: Box<ComputePermit>,
@@ -141,7 +140,8 @@ impl Call<'_> {
                 }
                 StoreDecision::Skip => Duration::ZERO,
             };
-            // Those who wait have it at once; those who come while it is being stored, too.
+            // Followers get the value at once, and so do callers that join while it is being
+            // stored.
             leader.land(Arc::clone(&held));
             if let Some((lease, header)) = lease {
                 let span = self.span(life, class, cost);
@@ -185,15 +185,15 @@ impl Call<'_> {
                 let (process, key) = (Arc::clone(&self.inner.process), self.key.clone());
                 let filling = async move {
                     let filled = lease.fill(entry, span.life, existing).await;
-                    // A refresh replaces a copy of the old value, and our own push is still on its
-                    // way. The new one is kept when it is read: our write has ended what the server
-                    // tracks for us.
+                    // A refresh drops the copy of the old value, because the push of our own write
+                    // is still on its way. The new value is kept when it is read: our write has
+                    // ended the server's tracking of the key.
                     process.call_changed(key.as_str());
                     filled
                 };
                 match background::beside(patience, filling).await {
                     Some(filled) => filled?,
-                    // It waits beside its caller for its turn.
+                    // The fill waits beside its caller for its turn.
                     None => return Ok(()),
                 }
             }
@@ -206,7 +206,7 @@ impl Call<'_> {
         if filled && self.state.is_still(self.policy) {
             leader.keep(|| self.set_current(header.stamp()));
         } else if filled {
-            // What a setting ends is swept out once, and this came in behind the broom.
+            // An override may have swept the near cache before this value was inserted.
             drop(self.held().remove(self.key.as_str()));
         }
         Ok(())
@@ -233,7 +233,8 @@ impl Call<'_> {
             // sight.
             let most = most.min(self.held().most(self.key));
             let written = || Ok((self.vtable.written)(held, self.policy.codec, most));
-            // One that can't be weighed is kept all the same: here it need not be written.
+            // A value that can't be weighed is kept all the same, because it need not be serialized
+            // here.
             let written = guarded(ErrorKind::Encode, written).unwrap_or(Some(0));
             let Some(bytes) = written else {
                 return Err(oversized(most));
@@ -260,7 +261,7 @@ impl Call<'_> {
         Ok(StoredEntry::Encoded(codec.pack(entry)))
     }
 
-    /// Tells of a type whose values are read back as others, once for each function.
+    /// Reports a type whose values are read back as others, once for each function.
     #[cfg(debug_assertions)]
     fn read_back(&self, header: &EntryHeader, entry: &[u8]) {
         if !self.state.is_read_back_first() {
@@ -278,7 +279,7 @@ impl Call<'_> {
             (self.vtable.encode)(&value, plain, &mut again)?;
             Ok(again.finish())
         });
-        // Sets and maps may come in another order.
+        // Sets and maps may be read in another order.
         let sorted = |bytes: &[u8]| {
             let mut bytes = bytes.to_vec();
             bytes.sort_unstable();
@@ -290,7 +291,7 @@ impl Call<'_> {
                 ErrorKind::Decode,
                 "a value is read back as another: `untagged`, `skip_serializing_if` without `default`, or a conversion that loses something",
             ),
-            // As each call finds out.
+            // Each call reports that by itself.
             Err(error) => return self.failures(&error),
         };
         self.inner

@@ -1,4 +1,4 @@
-//! The thin part of the protocol that is compiled for each return type.
+//! The part of the protocol that is compiled for each return type.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -31,19 +31,19 @@ type Held<R, const KIND: u8> = <Kind<R, KIND> as ValueKind>::Held;
 
 /// Result of a call.
 pub(crate) enum CallOutcome<R> {
-    /// It is answered.
+    /// The value.
     Found(R),
-    /// It is answered, and a new value is due: one that is stored for longer than this.
+    /// The value, and a refresh is due: of an entry that lives no longer than this.
     DueRenewal(R, Duration),
-    /// The caller computes, then lets the request settle the result.
+    /// The caller computes, then settles the result.
     Compute(Box<ComputePermit>),
 }
 
-/// As what a call is counted whose computation is over.
+/// Counting of a call whose computation is over.
 pub(crate) enum Tally {
     Stale,
     Miss,
-    /// It was, when it began to compute.
+    /// Counted already, when it began to compute.
     Counted,
 }
 
@@ -62,7 +62,7 @@ impl<'a, R: Returns<KIND>, const KIND: u8> TypedCall<'a, R, KIND> {
         }
     }
 
-    /// With tags: all groups of the call.
+    /// Sets all groups of a call with tags.
     pub(crate) fn tagged(self, groups: Option<&'a Arc<[Group]>>) -> Self {
         Self {
             request: self.request.tagged(groups),
@@ -70,7 +70,7 @@ impl<'a, R: Returns<KIND>, const KIND: u8> TypedCall<'a, R, KIND> {
         }
     }
 
-    /// How a failure is given to those who wait, if it can be.
+    /// Sets how a failure is passed to followers.
     pub(crate) fn sharing(self, share: Share<R>) -> Self {
         Self {
             request: self.request.sharing(share.is),
@@ -105,11 +105,11 @@ impl<'a, R: Returns<KIND>, const KIND: u8> TypedCall<'a, R, KIND> {
             }
             SeekOutcome::Compute(permit) => Some(CallOutcome::Compute(permit)),
         };
-        // The request has looked at the type before.
+        // The type was checked before.
         answer.unwrap_or_else(|| CallOutcome::Compute(Box::new(ComputePermit::alone(None))))
     }
 
-    /// Computes; whoever waits for it can see that it goes on.
+    /// Computes an async function, so that followers can see whether it is polled.
     pub(crate) async fn compute<F: Future>(
         &self,
         permit: &ComputePermit,
@@ -118,12 +118,12 @@ impl<'a, R: Returns<KIND>, const KIND: u8> TypedCall<'a, R, KIND> {
         computation::drive(self.request.calling(), permit.pulse.clone(), compute).await
     }
 
-    /// Computes on the spot.
+    /// Computes a plain function.
     pub(crate) fn compute_blocking<T>(&self, compute: impl FnOnce() -> T) -> T {
         computation::run(self.request.calling(), compute)
     }
 
-    /// Says that the caller computes on the spot, for as long as this lives.
+    /// Marks the caller as computing while the guard lives.
     pub(crate) fn computing(&self) -> ActiveCall {
         ActiveCall::enter(self.request.calling())
     }
@@ -133,13 +133,13 @@ impl<'a, R: Returns<KIND>, const KIND: u8> TypedCall<'a, R, KIND> {
         Kind::<R, KIND>::restore(permit.spare.clone()?)
     }
 
-    /// Serves what stands in.
+    /// Serves the stale value.
     pub(crate) fn stand_in(&self, spare: Held<R, KIND>) -> R {
         self.count(Tally::Stale);
         give(spare)
     }
 
-    /// Gives the result to those who wait, stores it, and gives it back.
+    /// Passes the result to the followers, stores it, and returns it.
     pub(crate) async fn settle(
         &self,
         permit: Box<ComputePermit>,
@@ -151,8 +151,8 @@ impl<'a, R: Returns<KIND>, const KIND: u8> TypedCall<'a, R, KIND> {
         result
     }
 
-    /// As [`settle`](Self::settle), for a caller who may be served the old value meanwhile, and
-    /// then is counted as that: the tally is counted by whoever takes the result.
+    /// As [`settle`](Self::settle), for a caller that may get the stale value meanwhile: the
+    /// receiver of the result counts the tally.
     pub(crate) async fn settle_uncounted(
         &self,
         permit: Box<ComputePermit>,
@@ -193,23 +193,23 @@ impl<'a, R: Returns<KIND>, const KIND: u8> TypedCall<'a, R, KIND> {
         }
     }
 
-    /// Ends a refresh that has failed, whose caller is served the old value.
+    /// Ends a failed refresh, whose caller gets the stale value.
     pub(crate) async fn fail(&self, permit: Box<ComputePermit>) {
         self.request.settle_failure(permit, &|| None).await;
     }
 
-    /// The stored value; nothing is computed.
+    /// Returns the stored value without computing it.
     pub(crate) async fn peek(&self) -> Option<R::Value> {
         let held = self.request.peek().await.and_then(Kind::<R, KIND>::restore);
         held.map(Kind::<R, KIND>::give)
     }
 
-    /// The remaining life of the stored value.
+    /// Returns the remaining life of the stored value.
     pub(crate) async fn ttl(&self) -> Option<Duration> {
         self.request.ttl().await
     }
 
-    /// Stores a value from elsewhere; computations under way are not stored any more.
+    /// Stores a value by hand; running computations are no longer stored.
     pub(crate) async fn put(&self, value: R::Value) -> Result<(), Error> {
         let held = Kind::<R, KIND>::hold(value);
         let class = Kind::<R, KIND>::class(&held);

@@ -1,5 +1,5 @@
-//! Which computations of this process wait for which calls, so that two functions that need each
-//! other do not wait for each other: the wait that would close a circle is refused.
+//! The graph of computations of this process that wait for calls: a wait that would close a circle
+//! is refused, so that two functions that need each other do not wait for each other.
 
 use crate::process::sync::{Mutex, MutexGuard};
 use std::collections::{HashMap, HashSet};
@@ -7,15 +7,14 @@ use std::sync::LazyLock;
 
 use crate::protocol::computation::{self, CallId};
 
-/// Of all caches: one may stand before another.
+/// One graph for all caches, because one cache may call another.
 static WAITS: LazyLock<WaitGraph> = LazyLock::new(WaitGraph::default);
 
-/// The waits of a process. Bounded by the callers themselves: a wait lives inside the future of
-/// one.
+/// The waits of a process. Bounded by the number of callers: a wait lives inside a caller's future.
 #[derive(Default)]
 struct WaitGraph(Mutex<HashMap<CallId, Vec<CallId>>>);
 
-/// Computations that wait for a call; they go on when it is dropped.
+/// A wait of computations for a call, which ends when it is dropped.
 pub(crate) struct WaitGuard {
     waits: &'static WaitGraph,
     waiting: Vec<CallId>,
@@ -112,7 +111,7 @@ mod tests {
         assert!(waits.enter(vec![c], a).is_none(), "a, b, c, a");
         assert!(waits.enter(vec![d, c], b).is_none(), "c waits for itself");
         assert!(waits.enter(vec![a], a).is_none());
-        // The same from elsewhere is none.
+        // The same wait from another computation closes no circle.
         let third = waits.enter(vec![d], a);
         assert!(third.is_some());
         drop(second);
