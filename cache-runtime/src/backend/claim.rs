@@ -20,14 +20,14 @@ pub(crate) enum ClaimReply {
     Paused,
 }
 
-/// How far a claim goes.
+/// Mode of a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ClaimMode {
-    /// Take an entry, or a lease that is free.
+    /// Accepts an entry, or takes a free lease.
     Normal,
-    /// Take a lease that is free; the entry there is of no use.
+    /// Takes a free lease and ignores the entry.
     IgnoreEntry,
-    /// Take the lease from whoever has it: a refresh replaces what they compute.
+    /// Takes the lease from its holder: a refresh replaces the holder's value.
     Force,
 }
 
@@ -39,7 +39,7 @@ pub(crate) struct ClaimRequest<'a> {
     pub(crate) token: UniqueId,
     pub(crate) life: Duration,
     pub(crate) reach: ClaimMode,
-    /// An entry that is stored for no longer than this is of no use.
+    /// Least remaining life of an entry that is accepted.
     pub(crate) min_remaining_ttl: Duration,
     /// `true` if there is a stale value to serve, so that a pause after a failed refresh is
     /// respected.
@@ -49,9 +49,9 @@ pub(crate) struct ClaimRequest<'a> {
 /// Treatment of an existing entry by a fill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ExistingEntry {
-    /// Replaces it.
+    /// Replaces the entry.
     Replace,
-    /// Keeps it, if it is one of the same generations, and pauses the call for so long: an error
-    /// never replaces a value that may still be served.
+    /// Keeps an entry of the same generations and pauses the call for this long: an error never
+    /// replaces a value that may still be served.
     Keep { pause: Duration },
 }

@@ -12,17 +12,17 @@ use crate::key::Key;
 use crate::key::pattern::KeyPattern;
 use crate::process::unique_id::UniqueId;
 
-/// The names of the fleet's functions, as far as they can be read.
+/// Names of the fleet's functions, as far as they can be read.
 #[derive(Debug, Default)]
 pub(crate) struct KnownNames {
     pub(crate) names: Vec<String>,
-    /// `true` if there are others: then a pattern can only be matched by everything.
+    /// `true` if there are further names: then a pattern can only be matched by everything.
     pub(crate) incomplete: bool,
 }
 
-/// A place that holds entries, leases and generations.
+/// A backend, which holds entries, leases and generations.
 pub(crate) trait Backend {
-    /// Gives the caller its whole patience again, where it has one.
+    /// Restores the caller's whole budget, if it has one.
     fn refill(&self) {}
     fn read(
         &self,
@@ -34,7 +34,7 @@ pub(crate) trait Backend {
         &self,
         groups: &[Group],
     ) -> impl Future<Output = Result<GenerationStamp, Error>> + Send;
-    /// Tells of changes to the lease of `key` from now on.
+    /// Watches the lease of `key` from now on.
     fn watch(&self, key: &Key) -> LeaseWatch;
     fn claim(
         &self,
@@ -46,7 +46,8 @@ pub(crate) trait Backend {
         token: UniqueId,
         life: Duration,
     ) -> impl Future<Output = Result<bool, Error>> + Send;
-    /// Stores and drops the lease, if the token still holds it; whether it has stored.
+    /// Stores the entry and drops the lease, if the token still holds it. Returns `true` if it has
+    /// stored.
     fn fill(
         &self,
         key: &Key,
@@ -64,23 +65,23 @@ pub(crate) trait Backend {
     ) -> impl Future<Output = Result<(), Error>> + Send;
     fn release(&self, key: &Key, token: UniqueId)
     -> impl Future<Output = Result<(), Error>> + Send;
-    /// Removes entries and leases of the call, in every variant; how many entries.
+    /// Removes entries and leases of the call in every variant. Returns the number of entries.
     fn remove(&self, key: &Key) -> impl Future<Output = Result<u64, Error>> + Send;
-    /// Gives each group a generation that never was.
+    /// Gives each group a new generation.
     fn change(&self, groups: &[Group]) -> impl Future<Output = Result<(), Error>> + Send;
-    /// Removes leases, then entries; which entries.
+    /// Removes matching leases, then matching entries. Returns the entries.
     fn remove_matching(
         &self,
         pattern: &KeyPattern,
     ) -> impl Future<Output = Result<RemovedEntries, Error>> + Send;
-    /// The names of the fleet's functions.
+    /// Returns the names of the fleet's functions.
     fn functions(&self) -> impl Future<Output = Result<KnownNames, Error>> + Send;
-    /// Tells the fleet of a function, and of a variant of it; none (an empty one) by hand.
+    /// Announces a function and its variant to the fleet; the variant is empty for keys by hand.
     fn announce(&self, name: &str, variant: &str)
     -> impl Future<Output = Result<(), Error>> + Send;
 }
 
-/// From where a call comes: a thread that blocks must not wait for its own runtime.
+/// Kind of a caller: a thread that blocks must not wait for its own runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Caller {
     Async,

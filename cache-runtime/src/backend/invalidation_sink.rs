@@ -6,7 +6,7 @@ use crate::key::pattern::KeyPattern;
 /// Receiver of invalidations by other processes, before anything newer is read.
 pub(crate) trait InvalidationSink: Send + Sync {
     fn call_changed(&self, key: &str);
-    /// The lease of the call was taken, renewed, let go or invalidated.
+    /// The lease of the call was taken, renewed, released or invalidated.
     fn lease_changed(&self, key: &str);
     fn calls_changed(&self, pattern: &KeyPattern);
     fn group_changed(&self, group: &str);
@@ -24,8 +24,8 @@ pub(crate) trait InvalidationSink: Send + Sync {
     fn overrides(&self, version: u64, fields: Vec<(String, String)>) -> bool;
     /// Returns `true` if pushes arrive at all.
     fn pushes(&self, pushes: bool);
-    /// The process runs, and its connections are read: copies may be served for so long.
+    /// The process runs and reads its connections: copies may be served for this long.
     fn trust(&self, life: Duration);
-    /// Something of this function (`*`: of all) was found damaged on the server, and mended.
+    /// A damaged key of this function (`*`: of all functions) was found on the server and repaired.
     fn damaged(&self, function: &str, error: Error);
 }

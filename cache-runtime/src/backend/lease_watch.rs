@@ -29,7 +29,7 @@ impl LeaseWatchers {
     pub(crate) fn notify(&self, key: &str) {
         let keys = self.keys.lock();
         let changes = keys.get(key).cloned();
-        // Not under the lock: waking may poll on the spot, and who has waited then goes.
+        // Woken outside the lock, because waking may poll at once and drop the waiter.
         drop(keys);
         if let Some(changes) = changes {
             changes.send_replace(());
@@ -46,7 +46,8 @@ impl LeaseWatchers {
     }
 }
 
-/// Remembers changes from its creation on, so that none between a look and a sleep is missed.
+/// Watch of a lease. It records changes from its creation on, so that no change between a look and
+/// a sleep is missed.
 pub(crate) struct LeaseWatch {
     watchers: Arc<LeaseWatchers>,
     key: Key,
@@ -57,7 +58,7 @@ impl LeaseWatch {
     /// Returns at the next change, or at once if there was one since the last return.
     pub(crate) async fn changed(&mut self) {
         if let Some(changes) = &mut self.changes {
-            // The sender lives as long as a receiver does: it can't have gone.
+            // The sender lives as long as a receiver.
             let _ = changes.changed().await;
         }
     }
@@ -86,7 +87,7 @@ mod tests {
     use std::task::{Context, Wake, Waker};
     use std::time::Duration;
 
-    /// Polls, on the spot, who has waited.
+    /// A waker that polls at once.
     struct Eager(Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send>>>>);
 
     impl Wake for Eager {

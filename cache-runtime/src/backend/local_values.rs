@@ -1,5 +1,5 @@
-//! Values of this process alone, under the generations of the fleet: they are invalidated by name
-//! and by tag wherever that is done, and never written.
+//! Values of `local` functions: kept in this process under the generations of the fleet, so that an
+//! invalidation by name or tag in any process reaches them.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::key::pattern::KeyPattern;
 use crate::near_cache::NearCache;
 use crate::process::unique_id::UniqueId;
 
-/// The place for such values, made when the first one is asked for.
+/// Memory for such values, created at first use.
 pub(crate) struct LocalValues {
     make: Box<dyn Fn() -> NearCache + Send + Sync>,
     made: OnceLock<Arc<MemoryBackend>>,
@@ -39,13 +39,13 @@ impl LocalValues {
         self.made.get_or_init(make)
     }
 
-    /// If anything was ever kept there.
+    /// Returns the memory if it was created.
     pub(crate) fn made(&self) -> Option<&Arc<MemoryBackend>> {
         self.made.get()
     }
 }
 
-/// One call's way: entries and leases here, generations and names from the fleet.
+/// A session of one call: entries and leases here, generations and names from the fleet.
 #[derive(Clone)]
 pub(crate) struct LocalSession {
     pub(super) memory: Arc<MemoryBackend>,
@@ -55,7 +55,7 @@ pub(crate) struct LocalSession {
 impl Backend for LocalSession {
     async fn read(&self, key: &Key, groups: &[Group], _: ReadMode) -> Result<Lookup, Error> {
         let (entry, left) = self.memory.stored(key);
-        // After the entry: one that was stored before an invalidation is then seen to be.
+        // Read after the entry, so that an entry from before an invalidation is recognized.
         let stamp = self.redis.stamp(groups).await?;
         Ok(Lookup { entry, stamp, left })
     }
@@ -69,7 +69,7 @@ impl Backend for LocalSession {
     }
 
     async fn claim(&self, claimed: &ClaimRequest<'_>) -> Result<ClaimReply, Error> {
-        // An invalidation that comes in between costs a computation that nobody is served.
+        // An invalidation in between costs a computation that no caller gets.
         let now = self.redis.stamp(claimed.groups).await?;
         Ok(self.memory.claim_under(claimed, |stamp| stamp == now))
     }

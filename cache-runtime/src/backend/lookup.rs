@@ -7,14 +7,14 @@ use crate::invalidation::group::GenerationStamp;
 /// Result of one look at a call.
 pub(crate) struct Lookup {
     pub(crate) entry: Option<StoredEntry>,
-    /// The digest of the generations as they stood when the entry had arrived.
+    /// Stamp of the generations at the time of the entry's arrival.
     pub(crate) stamp: GenerationStamp,
-    /// The entry's remaining life, if it was asked for.
+    /// The entry's remaining life, if it was requested.
     pub(crate) left: Option<Duration>,
 }
 
 impl Lookup {
-    /// How much of the entry's ttl remains, if any, and if it was asked for.
+    /// Returns the rest of the entry's ttl, if it was requested and the entry is fresh.
     pub(crate) fn fresh(&self, cap: Option<Duration>) -> Option<Duration> {
         match self.entry.as_ref()?.span().age(self.left?, cap) {
             Age::Fresh(left) => Some(left),
@@ -23,11 +23,11 @@ impl Lookup {
     }
 }
 
-/// How much a look asks for.
+/// Extent of a look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ReadMode {
-    /// The entry alone: the cheapest there is.
+    /// The entry alone, which is cheapest.
     Entry,
-    /// Its remaining life too, because a copy will be kept.
+    /// The entry and its remaining life, because a copy will be kept.
     WithLife,
 }

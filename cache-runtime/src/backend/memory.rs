@@ -20,23 +20,23 @@ use crate::key::pattern::KeyPattern;
 use crate::near_cache::{Evicted, NearCache, NearCopy};
 use crate::process::unique_id::UniqueId;
 
-/// A lease that never lapses by itself: its guard lives in this process and lets go.
+/// Life of a lease that never lapses by itself: its guard in this process releases it.
 const UNTIL_RELEASED: Duration = Duration::from_secs(3_600);
 
-/// Leases that are never looked through: few of them are pauses that are over.
+/// Number of leases below which expired pauses are not searched for.
 const FEW: usize = 1_024;
 
-/// Functions remembered at most; a forgotten generation means misses, never an old value.
+/// Largest number of functions; a forgotten generation causes misses, never an old value.
 const MOST_GENERATIONS: usize = 100_000;
 
-/// Tags remembered at most: those that have not been used for longest are forgotten first.
+/// Largest number of tags; the least recently used are forgotten first.
 const MOST_TAGS: usize = 200_000;
 
-/// The in-process tier: values as they are, the same protocol as in Redis.
+/// The backend in this process: values as they are, with the same protocol as on Redis.
 pub(crate) struct MemoryBackend {
     entries: Arc<NearCache>,
     leases: Mutex<HashMap<Key, MemoryLease>>,
-    /// Leases that are not looked through for pauses that are over.
+    /// Number of leases at which expired pauses are searched for.
     many: AtomicUsize,
     generations: RwLock<HashMap<u128, UniqueId>>,
     tags: quick_cache::sync::Cache<u128, UniqueId>,
@@ -47,7 +47,7 @@ pub(crate) struct MemoryBackend {
 struct MemoryLease {
     token: UniqueId,
     stamp: GenerationStamp,
-    /// End of the pause after a failed refresh: nobody holds the lease.
+    /// End of the pause after a failed refresh, during which the lease has no holder.
     paused: Option<Instant>,
 }
 
@@ -86,10 +86,10 @@ impl MemoryBackend {
         let Some(lease) = leases.get_mut(key).filter(|lease| lease.token == token) else {
             return;
         };
-        // Far beyond any pause, near enough for the clock to add.
+        // Longer than any pause, and small enough to add to the clock.
         lease.paused = Some(Instant::now() + pause.min(LONGEST));
         lease.token = UniqueId::fresh();
-        // Those that are over are looked for when there are twice as many as last time.
+        // Expired pauses are searched for when there are twice as many leases as last time.
         if leases.len() >= self.many.load(Ordering::Relaxed) {
             leases.retain(|_, lease| !lease.is_over());
             let many = FEW.max(leases.len() * 2);
@@ -99,12 +99,12 @@ impl MemoryBackend {
         self.watchers.notify(key.as_str());
     }
 
-    /// The entries, for the hit path.
+    /// Returns the entries, for the hit path.
     pub(crate) fn entries(&self) -> &Arc<NearCache> {
         &self.entries
     }
 
-    /// An entry of whichever generation, and its remaining life.
+    /// Returns an entry of any generation, and its remaining life.
     pub(super) fn stored(&self, key: &Key) -> (Option<StoredEntry>, Option<Duration>) {
         let kept = self.entries.find(key);
         (
@@ -113,7 +113,7 @@ impl MemoryBackend {
         )
     }
 
-    /// Removes entry and lease of a call; how many entries.
+    /// Removes entry and lease of a call. Returns the number of entries.
     pub(crate) fn remove_call(&self, key: &str) -> u64 {
         let mut leases = self.leases();
         leases.remove(key);
@@ -125,7 +125,7 @@ impl MemoryBackend {
         removed
     }
 
-    /// Removes entries and leases that match; which entries.
+    /// Removes matching entries and leases. Returns the entries.
     pub(crate) fn remove_calls(&self, pattern: &KeyPattern) -> RemovedEntries {
         let mut leases = self.leases();
         let mut gone: Vec<Key> = Vec::new();
@@ -145,7 +145,7 @@ impl MemoryBackend {
         removed
     }
 
-    /// Answers a claim, if these are the generations at this moment.
+    /// Replies to a claim, if its generations are current.
     pub(super) fn claim_under(
         &self,
         claimed: &ClaimRequest<'_>,
@@ -153,7 +153,8 @@ impl MemoryBackend {
     ) -> ClaimReply {
         let stamp = claimed.header.stamp();
         let mut leases = self.leases();
-        // Under the lock: a claim of before an invalidation must not take what one after it has.
+        // Under the lock, because a claim from before an invalidation must not take the lease of a
+        // later one.
         if !is_current(stamp) {
             return ClaimReply::Stale;
         }
@@ -166,7 +167,7 @@ impl MemoryBackend {
             return ClaimReply::Found(kept.into(), left);
         }
         match leases.get(claimed.key) {
-            // Whoever computes for an older generation computes for nobody.
+            // A holder with an older generation computes in vain.
             Some(lease)
                 if lease.stamp == stamp
                     && lease.paused.is_none()
@@ -235,7 +236,7 @@ impl From<NearCopy> for StoredEntry {
         Self::TypedValue(TypedValue {
             value: kept.value,
             stamp: kept.stamp,
-            // It has been weighed when it was stored.
+            // It was weighed when it was stored.
             bytes: 0,
         })
     }
@@ -319,7 +320,7 @@ impl Backend for MemoryBackend {
         let mut known = self.generations.write();
         for group in groups {
             match group.is_tag() {
-                // Whoever asks next makes another.
+                // The next reader creates another.
                 true => drop(self.tags.remove(&group.digest())),
                 false => drop(known.insert(group.digest(), UniqueId::fresh())),
             }

@@ -16,8 +16,7 @@ pub(super) struct LookupReply {
 }
 
 impl RedisSession {
-    /// Asks for what is wanted of `key` and, in the same round trip, for the generations not
-    /// known.
+    /// Reads `key` and, in the same round trip, the unknown generations.
     pub(super) async fn look(
         &self,
         groups: &[Group],
@@ -29,7 +28,7 @@ impl RedisSession {
                 None => RawEntry::default(),
                 Some((key, look)) => self.entry(key, look).await?,
             };
-            // Looked up again: a push may have come in just before the reply.
+            // Looked up again, because a push may have arrived just before the reply.
             let stamp = match generations.is_still(version) {
                 true => Some(stamp),
                 false => generations.stamp(groups),
@@ -39,7 +38,7 @@ impl RedisSession {
         Box::pin(self.look_further(groups, key)).await
     }
 
-    /// As [`look`](Self::look), where generations have to be asked for.
+    /// As [`look`](Self::look), if generations are unknown.
     async fn look_further(
         &self,
         groups: &[Group],
@@ -48,13 +47,13 @@ impl RedisSession {
         let generations = &self.connection().push_handler.generations;
         let handle = match self.connection().handle_now() {
             Some(handle) => handle?,
-            // It is still connecting.
+            // Still connecting.
             None => self.exchange(|handle| async move { Ok(handle) }).await?,
         };
         let wanted = if handle.tracking {
             match generations.ask(groups, handle.epoch) {
                 Some(wanted) => wanted,
-                // Once more, on the connection that came after.
+                // The caller tries again on the next connection.
                 None => return Ok(LookupReply::unsettled(RawEntry::default())),
             }
         } else {
@@ -100,7 +99,7 @@ impl RedisSession {
         Ok(LookupReply { seen, stamp })
     }
 
-    /// The generation of a group that had none, unless what the server says is none either.
+    /// Creates the generation of a group. Returns `None` if the reply is no generation.
     async fn make(&self, group: &Group) -> Result<Option<UniqueId>, Error> {
         let nonce = UniqueId::fresh().0;
         let make = || {
@@ -128,7 +127,7 @@ impl LookupReply {
     }
 }
 
-/// The replies about so many generations, and about an entry.
+/// Parses the replies about generations and an entry.
 fn read_all(
     replies: &mut impl Iterator<Item = RedisResult<Value>>,
     generations: usize,

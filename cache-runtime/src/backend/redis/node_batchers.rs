@@ -21,18 +21,18 @@ use super::batcher::request::BatchRequest;
 use super::cluster_layout::SlotRanges;
 use crate::error::Error;
 
-/// The batchers of one link: one for each server that keys are on.
+/// The batchers of one connection: one for each server.
 pub(super) struct NodeBatchers {
     first: Arc<CommandBatcher>,
     #[cfg(feature = "cluster")]
     cluster: ClusterLanes,
 }
 
-/// The lanes beside the first.
+/// The batchers beside the first.
 #[cfg(feature = "cluster")]
 #[derive(Default)]
 struct ClusterLanes {
-    /// There are slots.
+    /// `true` if keys are on several servers.
     parted: AtomicBool,
     parts: RwLock<SlotTable>,
 }
@@ -60,7 +60,7 @@ impl NodeBatchers {
         &self.first
     }
 
-    /// How a request of so many bytes is to be sent.
+    /// Decides how a request of `bytes` bytes is sent.
     pub(super) fn begin(&self, request: BatchRequest, bytes: usize) -> Submission {
         #[cfg(feature = "cluster")]
         if self.is_parted() {
@@ -72,7 +72,7 @@ impl NodeBatchers {
         self.first.begin(request, bytes)
     }
 
-    /// Takes requests from now on, or none; those that wait are given the reason.
+    /// Accepts or rejects requests from now on; waiting ones get the reason.
     pub(super) fn set_open(&self, open: bool, reason: impl Fn() -> Error) {
         self.first.set_open(open, &reason);
         #[cfg(feature = "cluster")]
@@ -87,7 +87,7 @@ impl NodeBatchers {
         }
     }
 
-    /// Nobody sends any more.
+    /// Ends all batchers.
     pub(super) fn close(&self) {
         self.first.close();
         #[cfg(feature = "cluster")]
@@ -131,7 +131,8 @@ impl NodeBatchers {
         self.cluster.parted.load(Ordering::Acquire)
     }
 
-    /// Slots are on these servers now. Gives the lanes that are new: somebody must send for them.
+    /// Distributes the slots to the servers. Returns new batchers, for which sending tasks must be
+    /// started.
     pub(super) fn part(&self, slots: &SlotRanges, limit: Duration) -> Vec<Arc<CommandBatcher>> {
         if self.read().known == *slots {
             return Vec::new();

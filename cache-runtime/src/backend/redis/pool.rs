@@ -19,14 +19,14 @@ use super::transport::Transport;
 use super::url::unusable;
 use crate::error::{Error, ErrorKind};
 
-/// Requests on their way to one connection's writer at most; more wait their turn.
+/// Capacity of the queue to one connection's writer.
 const QUEUE: usize = 1_024;
 
-/// Builds a link's connections.
+/// Source of the underlying connections of a `Connection`.
 pub(super) struct ConnectionSource {
     config: Arc<RedisConfig>,
     push_handler: Arc<PushHandler>,
-    /// Of the one server.
+    /// Pools of one server.
     pools: Option<Pools>,
 }
 
@@ -35,7 +35,7 @@ impl ConnectionSource {
         config: &Arc<RedisConfig>,
         push_handler: &Arc<PushHandler>,
     ) -> Result<Self, Error> {
-        // With a login of its own for each connection, a pool for each.
+        // If each connection has a login of its own, each has a pool of its own.
         let pools = match &config.topology {
             Topology::One(server) if config.credentials.is_none() => {
                 Some(Pools::new(server, config, push_handler)?)
@@ -49,8 +49,8 @@ impl ConnectionSource {
         })
     }
 
-    /// A fresh connection to where [`topology`](Self::target) leads. Its pushes go to another one,
-    /// if that is named; where they can't, it is an error.
+    /// Opens a connection. Its pushes go to the connection with the id `redirect`, if there is one;
+    /// returns an error if the server can't do that.
     pub(super) async fn connect(
         &self,
         topology: &Topology,
@@ -98,7 +98,7 @@ impl ConnectionSource {
         }
     }
 
-    /// With the login of this moment.
+    /// Returns the topology with the current login.
     pub(super) async fn topology(&self) -> Result<Topology, Error> {
         let topology = &self.config.topology;
         let topology = match &self.config.credentials {
@@ -117,9 +117,9 @@ impl ConnectionSource {
     }
 }
 
-/// Connections to one server: with pushes where it has RESP3, without elsewhere.
+/// Connections to one server: with pushes if it speaks RESP3, without otherwise.
 ///
-/// Pools of one: every call multiplexes over the connection that its link keeps checked out,
+/// Pools of one connection: every call multiplexes over the connection that stays checked out,
 /// because a checkout per call costs a ping each time.
 struct Pools {
     resp3: Pool,
@@ -158,8 +158,8 @@ impl Pools {
         }
         let connection = match self.resp3.get().await {
             Ok(mut connection) => {
-                // Without NOLOOP: under it a server is silent too about keys that expire or are
-                // evicted while it runs a command of ours.
+                // Without NOLOOP, which also silences keys that expire or are evicted while the
+                // server runs a command of ours.
                 match tracking().query_async::<()>(&mut connection).await {
                     Ok(()) => {
                         let id = id(&mut connection).await;
@@ -192,7 +192,7 @@ async fn id(connection: &mut Connection) -> Option<i64> {
     field(hello.ok()?, "id")
 }
 
-/// A number in what HELLO says.
+/// Returns a number in the reply of HELLO.
 pub(super) fn field(hello: Value, name: &str) -> Option<i64> {
     let pairs = match hello {
         Value::Map(pairs) => pairs,

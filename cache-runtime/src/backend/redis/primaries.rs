@@ -1,4 +1,4 @@
-//! A cluster's primaries: whether all of them answer, and whether they still are.
+//! The primaries of a cluster: all must reply, and must still be primaries.
 
 use futures_util::future::join;
 use redis::cluster_async::ClusterConnection;
@@ -8,11 +8,11 @@ use redis::{ErrorKind, RedisResult, Value};
 use super::cluster::RoutedNode;
 use super::cluster_layout::{ClusterLayout, NodeAddress, SlotRanges};
 
-/// Those that the driver routes to, if all of them answer and the cluster names the same ones.
+/// Returns the primaries that the driver routes to, if all of them reply and the cluster lists the
+/// same ones.
 ///
-/// It passes over a node that it has no connection to, and says nothing of it. And one that is a
-/// primary no more keeps its connection, as a replica: it receives changes only for as long as
-/// it hears of them itself.
+/// The driver skips a node without a connection silently. A former primary keeps its connection as
+/// a replica, and pushes changes only as long as it receives them itself.
 pub(super) async fn primaries<C: RoutedNode>(
     connection: &mut ClusterConnection<C>,
 ) -> RedisResult<ClusterLayout> {
@@ -20,7 +20,7 @@ pub(super) async fn primaries<C: RoutedNode>(
     let (answering, named) = join(answering(connection), named(&mut other)).await;
     let (mut places, named) = (answering?, named?);
     compare(&places, &named)?;
-    // In the same order each time: each has a queue of its own.
+    // In a stable order, because each has a batcher of its own.
     places.sort();
     let mut slots = SlotRanges::default();
     for one in &named {
@@ -52,11 +52,11 @@ fn compare(answering: &[NodeAddress], named: &[ListedPrimaries]) -> RedisResult<
     Ok(())
 }
 
-/// Those that the driver is connected to.
+/// Returns the nodes that the driver is connected to.
 async fn answering<C: RoutedNode>(
     connection: &mut ClusterConnection<C>,
 ) -> RedisResult<Vec<NodeAddress>> {
-    // With no policy, each is named beside its answer.
+    // Without a response policy, the reply names each node.
     let routing = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, None));
     let pongs = connection
         .route_command(redis::cmd("PING"), routing)
@@ -76,11 +76,11 @@ async fn answering<C: RoutedNode>(
     Ok(places)
 }
 
-/// A primary as one of the nodes has it, and some slots that are on it.
+/// A primary and some of its slots, as a node lists them.
 struct ListedPrimaries {
     first: u16,
     last: u16,
-    /// Nothing where the node does not know or does not tell.
+    /// `None` if the node does not know it.
     host: String,
     port: i64,
 }

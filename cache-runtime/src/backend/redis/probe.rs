@@ -9,25 +9,25 @@ use super::topology::Topology;
 use crate::error::Error;
 use crate::key::keyspace;
 
-/// Round trips of which the median is taken.
+/// Number of round trips for the median.
 const PINGS: usize = 11;
 
 /// Facts about a server, and the rights of the user.
 pub(crate) struct ServerFacts {
-    /// Of each primary: lines of INFO, one `name:value` each. Empty if INFO is refused.
+    /// For each primary: lines of INFO, one `name:value` each. Empty if INFO is refused.
     infos: Vec<ServerInfo>,
-    /// 3 or 2.
+    /// Version of the protocol, 3 or 2.
     pub(crate) protocol: i64,
     pub(crate) tracking: bool,
     pub(crate) primaries: usize,
     pub(crate) round_trip: Duration,
-    /// The rights that the user lacks, as a rule of an access list has them.
+    /// Rights that the user lacks, as in a rule of an access list.
     pub(crate) missing: Vec<String>,
     /// Other refusals of the server, in its own words.
     pub(crate) refused: Vec<String>,
-    /// It sends us elsewhere: it is one of several, and is taken for the only one.
+    /// `true` if the server redirects us: it is a node of a cluster, used as a single server.
     pub(crate) elsewhere: bool,
-    /// Its connections are the program's own.
+    /// `true` if the connections come from an external pool.
     pub(crate) lent: bool,
 }
 
@@ -35,7 +35,7 @@ pub(crate) struct ServerFacts {
 pub(crate) struct ServerInfo(String);
 
 impl ServerInfo {
-    /// One line of it.
+    /// Returns one value.
     pub(crate) fn of(&self, name: &str) -> Option<&str> {
         let mut lines = self.0.lines().filter_map(|handle| handle.split_once(':'));
         let (_, value) = lines.find(|(known, _)| *known == name)?;
@@ -44,16 +44,16 @@ impl ServerInfo {
 }
 
 impl ServerFacts {
-    /// Of each primary that tells.
+    /// Returns the INFO of each primary that replies.
     pub(crate) fn infos(&self) -> &[ServerInfo] {
         &self.infos
     }
 }
 
 impl RedisSession {
-    /// Asks the server about itself, and tries all that the cache will need.
+    /// Collects facts about the server and tries every command that the cache needs.
     pub(crate) async fn facts(&self) -> Result<ServerFacts, Error> {
-        // Also while invalidations wait: what keeps them waiting is the answer.
+        // Sent ahead of the outbox, because the result explains why invalidations wait.
         Self::ahead(self.connection().background())
             .facts_now()
             .await
@@ -99,7 +99,7 @@ impl RedisSession {
                 facts.refused(&error, right, &self.connection().config.namespace);
             }
         }
-        // Ends nothing: it is for those who are not tracked.
+        // Changes nothing, because it concerns untracked connections only.
         if !facts.tracking
             && let Err(error) = self.say(tracking("OFF")).await?
         {
@@ -130,7 +130,7 @@ impl RedisSession {
         Ok(topology.await?.places)
     }
 
-    /// Sends one command; what the server answers to it is no error of the connection.
+    /// Sends one command; an error reply of the server is not an error of the connection.
     async fn say(&self, command: Cmd) -> Result<Result<Value, RedisError>, Error> {
         self.say_to(&NodeAddress::LocalSession, command).await
     }
@@ -153,8 +153,8 @@ impl RedisSession {
         .await
     }
 
-    /// All that the cache sends, on keys that nobody else uses, in an order that leaves nothing
-    /// behind: each with the right that it takes.
+    /// Returns every command of the cache with the right it needs, on keys of its own, in an order
+    /// that leaves nothing behind.
     fn trials(&self) -> Vec<(&'static str, Cmd)> {
         let namespace = &self.connection().config.namespace;
         let entry = keyspace::check(namespace);
@@ -196,7 +196,7 @@ impl ServerFacts {
                 format!("~{namespace}:* ~{{{namespace}:*")
             }
             Some("NOPERM") => format!("+{right}"),
-            // A script that nobody has loaded is loaded when it is needed.
+            // An unknown script is loaded when it is needed.
             Some("NOSCRIPT") => return,
             Some("MOVED") => return self.elsewhere = true,
             code => {
@@ -210,7 +210,7 @@ impl ServerFacts {
     }
 }
 
-/// The digest of nothing that anybody has loaded: whether it may be run is asked first.
+/// Digest of no loaded script: the server checks the right before it looks the script up.
 const NO_SCRIPT: &str = "0000000000000000000000000000000000000000";
 
 fn tracking(how: &str) -> Cmd {

@@ -11,14 +11,15 @@ use crate::key::Key;
 /// Replies to commands that were sent together.
 pub(super) type Replies = Box<dyn Iterator<Item = RedisResult<Value>> + Send>;
 
-/// An entry and its remaining life, as far as they were asked for and are there.
+/// An entry and its remaining life, as far as they were requested and exist.
 #[derive(Default)]
 pub(super) struct RawEntry {
     pub(super) entry: Option<Vec<u8>>,
     pub(super) left: Option<Duration>,
 }
 
-/// One byte more than an entry may have tells that there are more.
+/// Commands that read an entry. They read one byte more than an entry may have, to detect a larger
+/// one.
 pub(super) fn ask(key: &Key, look: ReadMode, most: u64) -> impl Iterator<Item = Cmd> {
     let mut get = cmd("GETRANGE");
     get.arg(key.as_str()).arg(0).arg(most);
@@ -30,14 +31,14 @@ pub(super) fn ask(key: &Key, look: ReadMode, most: u64) -> impl Iterator<Item = 
     iter::once(get).chain(life)
 }
 
-/// The replies to [`ask`].
+/// Parses the replies to [`ask`].
 pub(super) fn seen(
     replies: &mut impl Iterator<Item = RedisResult<Value>>,
     key: &Key,
     look: ReadMode,
     most: u64,
 ) -> RedisResult<RawEntry> {
-    // Both are taken, whatever they are: what comes after them is another's.
+    // Both are taken in any case, because the next replies belong to another call.
     let entry = replies.next();
     let left = match look {
         ReadMode::Entry => None,
@@ -68,7 +69,7 @@ fn entry(reply: Value, key: &Key, most: u64) -> RedisResult<Option<Vec<u8>>> {
     }
 }
 
-/// The error of a reply that was not meant for this call.
+/// Returns the error of a reply that belongs to another call.
 pub(super) fn of_another_call() -> RedisError {
     let text = "the reply is about another call";
     RedisError::from((ErrorKind::UnexpectedReturnType, text))
@@ -79,7 +80,7 @@ pub(super) fn is_wrong_type(error: &RedisError) -> bool {
     error.code() == Some("WRONGTYPE")
 }
 
-/// A PTTL; negative where there is no entry or no expiry.
+/// Parses a PTTL, which is negative without an entry or without an expiry.
 pub(super) fn life(reply: Value) -> Option<Duration> {
     match reply {
         Value::Int(left) => u64::try_from(left).ok().map(Duration::from_millis),
@@ -87,7 +88,7 @@ pub(super) fn life(reply: Value) -> Option<Duration> {
     }
 }
 
-/// A reply that is a string or nothing.
+/// Parses a reply that is a string or nil.
 pub(super) fn bytes(reply: Value) -> RedisResult<Option<Vec<u8>>> {
     match reply.extract_error()? {
         Value::BulkString(bytes) => Ok(Some(bytes)),
@@ -96,7 +97,7 @@ pub(super) fn bytes(reply: Value) -> RedisResult<Option<Vec<u8>>> {
     }
 }
 
-/// Redis refuses a life of zero.
+/// Returns a lifetime in milliseconds, at least one, because Redis rejects zero.
 pub(super) fn millis(life: Duration) -> u64 {
     // PX takes a signed 64-bit time that is added to the server's clock.
     u64::try_from(life.as_millis())
@@ -104,7 +105,7 @@ pub(super) fn millis(life: Duration) -> u64 {
         .clamp(1, 1 << 53)
 }
 
-/// The error about a key that somebody else has written.
+/// Returns the error about a key that another program has written.
 pub(super) fn foreign(what: &str) -> Error {
     let text = format!("something else stood in the place of {what} and was replaced");
     Error::new(crate::error::ErrorKind::Server, text)

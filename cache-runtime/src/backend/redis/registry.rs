@@ -1,4 +1,4 @@
-//! The fleet's functions: a hash from each name to its variants.
+//! The registry of the fleet's functions: a hash from each name to its variants.
 
 use std::collections::HashSet;
 
@@ -12,22 +12,21 @@ use crate::error::{Error, ErrorKind};
 use crate::key::Key;
 use crate::process::unique_id::UniqueId;
 
-/// Names in one command: a script can't unpack many thousands.
+/// Number of names in one command, because a script can't unpack many thousands.
 const BATCH: usize = 1_000;
 
-/// Names that the registry holds at most. Beyond, it holds a `*`: an invalidation by pattern is one
-/// of everything then.
+/// Largest number of names in the registry. Beyond it, the registry holds `*`, and an invalidation
+/// by pattern becomes one of everything.
 const MOST_NAMES: usize = 100_000;
 
-/// Bytes of variants that a function has at most; the oldest are dropped first.
+/// Largest size of a function's variants in bytes; the oldest are dropped first.
 const MOST_VARIANTS: usize = 32 << 10;
 
-/// The name that stands for those that found no room.
+/// Name that stands for all names without room.
 const OTHERS: &[u8] = b"*";
 
-/// How the mark of a restoration begins, which stands among the variants of a function. Whoever
-/// finds that the registry has lost what was there leaves one, because others may not have found it
-/// yet.
+/// Beginning of a restoration's mark among the variants of a function. A process that finds the
+/// registry lost leaves a mark, because others may not have noticed the loss yet.
 const MARK: char = ':';
 
 impl RedisSession {
@@ -37,14 +36,15 @@ impl RedisSession {
         let changes = self.connection().push_handler.names_changes();
         self.announce_names(&names, false).await?;
         self.connection().names.add(name, variant);
-        // Lost between the reply and this moment, it is restored by nobody else.
+        // If the registry is lost between the reply and this moment, no other process restores the
+        // name.
         match self.connection().push_handler.names_changes() == changes {
             true => Ok(()),
             false => self.announce_names(&names, true).await,
         }
     }
 
-    /// Adds names; `again` if they were there before, and what is missing was lost.
+    /// Adds names; `again` is `true` if they were there before, so that missing ones were lost.
     pub(super) async fn announce_names(
         &self,
         names: &[(String, String)],
@@ -72,8 +72,8 @@ impl RedisSession {
         Ok(())
     }
 
-    /// All names, read in pieces: each has its own patience. Skips and reports fields that are no
-    /// text, and reads no more than twice [`MOST_NAMES`]: a scan may return a field twice.
+    /// Reads all names in pieces, each with a budget of its own. Skips and reports fields that are
+    /// not UTF-8, and reads at most twice [`MOST_NAMES`], because a scan may return a field twice.
     pub(super) async fn known_names(&self) -> Result<KnownNames, Error> {
         let key = self.connection().config.names_key();
         let key = key.as_str();
@@ -113,7 +113,7 @@ impl RedisSession {
             }
             let has_ended = next == ENDS;
             if has_ended || read >= 2 * MOST_NAMES {
-                // What has lost one of ours has lost others' as well.
+                // A registry that has lost one of our variants may have lost others' too.
                 known.incomplete |= !has_ended || !missing.is_empty();
                 if unreadable > 0 {
                     let text =
@@ -127,7 +127,7 @@ impl RedisSession {
         }
     }
 
-    /// Asks for the variants of a call's function.
+    /// Returns the command that reads the variants of a call's function.
     pub(super) fn ask_variants(&self, key: &Key) -> Option<Cmd> {
         key.variant()?;
         let mut get = cmd("HGET");
@@ -136,13 +136,13 @@ impl RedisSession {
         Some(get)
     }
 
-    /// The keys of this call in the other variants, by the reply to that, and whether the registry
-    /// may have lost some.
+    /// Returns the keys of this call in the other variants, and `true` if the registry may have
+    /// lost some.
     pub(super) fn other_variants(&self, key: &Key, known: Value) -> (Vec<Key>, bool) {
         let Some(own) = key.variant() else {
             return (Vec::new(), false);
         };
-        // An error says that something else stands there.
+        // An error reply means a key of another type.
         let known = match known {
             Value::BulkString(known) => String::from_utf8(known).ok(),
             _ => None,
@@ -165,7 +165,7 @@ fn first((name, _): (String, String)) -> String {
     name
 }
 
-/// The mark of a restoration among these variants.
+/// Returns the mark of a restoration among these variants.
 fn header(variants: &str) -> Option<&str> {
     variants
         .split(' ')

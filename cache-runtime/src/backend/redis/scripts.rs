@@ -5,18 +5,17 @@ use redis::{Cmd, Script, cmd};
 
 /// Scripts are sent as EVALSHA and loaded when the server does not know them.
 ///
-/// A lease's value is its token (16 bytes), the stamp it computes for (16 bytes) and its life in
-/// ms, as text: one that would live for longer (no expiry, a server's clock set back) is taken
-/// over. A token of zeros is nobody's: the last refresh has failed, and the call is paused. A write
-/// ends the tracking of a key, our own too: what we must hear of is read after it is written. And
-/// what a script reads is tracked with all its keys: the claim looks at the entry with GETEX, which
-/// counts as a write, or else it would hear of its own lease, and end its own flight; and where an
-/// entry may be too old to be of use, the lease is taken before the entry's life is read. All of
-/// them may be sent twice, where a driver does not know whether they have arrived: a claim is
-/// granted again.
+/// A lease's value is its token (16 bytes), the stamp of its computation (16 bytes) and its life in
+/// ms as text; a lease that would live longer (no expiry, a server's clock set back) is taken over.
+/// A token of zeros is a pause after a failed refresh. A write ends the tracking of a key, also our
+/// own: a key that we must be notified of is read after it is written. Keys that a script reads are
+/// tracked together with all keys of the script: the claim looks at the entry with GETEX, which
+/// counts as a write; otherwise the push of its own lease would close its own flight. If an entry
+/// may be too old, the lease is taken before the entry's life is read. Every script may be sent
+/// twice, if a driver does not know if it has arrived: a claim is granted again.
 pub(crate) struct Scripts {
-    /// The generation of a group, and whether something else stood there. Made if there is none,
-    /// or what is there is none. KEYS: group. ARGV: a fresh one, its life in ms or 0.
+    /// Returns the generation of a group, and 1 if something else stood there. Creates the
+    /// generation if it is missing or damaged. KEYS: group. ARGV: a fresh one, its life in ms or 0.
     pub(crate) generation: LuaScript,
     /// KEYS: entry, lease. ARGV: token and stamp, life ms, mark, reach; ms that an entry of use
     /// lives longer than, bytes it has at most, 1 if a pause is respected, as one text, because
@@ -35,8 +34,8 @@ pub(crate) struct Scripts {
     /// it holds at most, bytes of variants that a function has at most, the mark of this
     /// restoration, or nothing if they were not there before, then name and variant of each.
     pub(crate) announce: LuaScript,
-    /// Changes what the fleet has set. KEYS: settings. ARGV: how many are
-    /// set; each, and its value; those that are not set any more.
+    /// Changes the fleet's overrides. KEYS: overrides. ARGV: how many are set; each, and its value;
+    /// those that are removed.
     pub(crate) set: LuaScript,
 }
 
@@ -52,8 +51,8 @@ impl LuaScript {
         Self { script, code }
     }
 
-    /// Loads it. Whatever the server says to that: the driver's own panics, in debug builds, at a
-    /// reply that is another's.
+    /// Returns the command that loads it. The driver's own panics, in debug builds, if the reply
+    /// belongs to another command.
     pub(super) fn load(&self) -> Cmd {
         let mut load = cmd("SCRIPT");
         load.arg("LOAD").arg(self.code);
@@ -69,12 +68,12 @@ impl Deref for LuaScript {
     }
 }
 
-/// Arguments of a script's call, with the digest and the number of keys, and their bytes, an entry
-/// aside: room for them is made once.
+/// Room for the arguments of a script's call, with the digest and the number of keys, and for their
+/// bytes without an entry: allocated once.
 const ARGUMENTS: usize = 12;
 const BYTES: usize = 256;
 
-/// The beginning of a script's call, with so many bytes to come.
+/// Returns the beginning of a script's call, with room for `bytes` bytes.
 pub(super) fn call(script: &LuaScript, keys: &[&str], bytes: usize) -> Cmd {
     let keys_bytes: usize = keys.iter().map(|key| key.len()).sum();
     let mut call = Cmd::with_capacity(ARGUMENTS, BYTES + keys_bytes + bytes);

@@ -10,14 +10,13 @@ use super::topology::Watched;
 use crate::error::Error;
 
 impl Watched {
-    /// Where the server is at this moment, as its sentinels have it, and who looks whether that
-    /// changes.
+    /// Asks the sentinels for the server. Returns its address and a watcher for failovers.
     pub(super) async fn find(&self) -> Result<(ConnectionInfo, Option<FailoverWatcher>), Error> {
         let own = self.sentinels[0].redis_settings();
         let server = self.node.redis_settings();
         let mut login = own;
         let mut place = self.ask(login).await;
-        // Where they want a login and none of their own is known, it is the server's.
+        // If the sentinels want a login and have none of their own, they get the server's.
         if let Err(error) = &place
             && error.code() == Some("NOAUTH")
             && own.password().is_none()
@@ -41,14 +40,15 @@ impl Watched {
         ))
     }
 
-    /// With this login at the sentinels.
+    /// Returns the sentinels with this login.
     async fn ask(&self, login: &RedisConnectionInfo) -> RedisResult<ConnectionAddr> {
         let mut places: Vec<_> = self
             .sentinels
             .iter()
             .map(|info| info.addr().clone())
             .collect();
-        // They are asked one after the other: one that is silent must not be the first each time.
+        // Rotated, because they are asked one after the other and a silent one must not always be
+        // first.
         fastrand::shuffle(&mut places);
         let kind = SentinelServerType::Master;
         let client = SentinelClientBuilder::new(places, &self.name, kind)?;
@@ -95,7 +95,7 @@ impl Watched {
         client
     }
 
-    /// With TLS, if the server is to be spoken to in it: what sentinels give is a place.
+    /// Adds TLS if the server needs it, because sentinels return an address only.
     fn dressed(&self, place: ConnectionAddr) -> ConnectionAddr {
         match (self.node.addr(), place) {
             (
@@ -127,7 +127,7 @@ fn as_user(info: &ConnectionInfo, login: &RedisConnectionInfo) -> ConnectionInfo
     info.clone().set_redis_settings(redis)
 }
 
-/// The driver does not say whether it was a sentinel or the server that refused.
+/// The driver does not say if a sentinel or the server has refused.
 fn refused(error: &RedisError) -> Error {
     let known = error_of_attempt(error);
     let is_login = error.kind() == redis::ErrorKind::AuthenticationFailed

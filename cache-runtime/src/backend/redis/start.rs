@@ -14,7 +14,7 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 impl Connection {
-    /// A link whose connection lives on `runtime`.
+    /// Starts a connection on `runtime`.
     pub(super) fn start(
         config: &Arc<RedisConfig>,
         names: &Arc<AnnouncedNames>,
@@ -35,8 +35,8 @@ impl Connection {
         connection
     }
 
-    /// A link on `runtime` whose pushes come to the steady one: for a runtime that has one thread,
-    /// which may be busy for long.
+    /// Starts a connection on a current-thread `runtime` with pushes to the background connection,
+    /// because the one thread may be busy for long.
     pub(super) fn start_redirected(background: &Arc<Self>, runtime: &Handle) -> Arc<Self> {
         let connection = Self::new(
             &background.config,
@@ -51,7 +51,7 @@ impl Connection {
         connection
     }
 
-    /// Runs what keeps its connection, and what sends on it.
+    /// Starts the tasks that supervise the connection and send on it.
     fn run(self: &Arc<Self>, runtime: &Handle, keep: impl Future<Output = ()> + Send + 'static) {
         let alive = SupervisorGuard {
             connection: Arc::downgrade(self),
@@ -73,15 +73,14 @@ impl Connection {
         });
     }
 
-    /// Has somebody send what this lane takes, on the link's own runtime, and somebody watch over
-    /// it.
+    /// Starts the sending task of a batcher on the connection's runtime, and its watch on our own.
     fn drive(self: &Arc<Self>, batcher: &Arc<CommandBatcher>, runtime: &Handle) {
         let sending = send(Arc::downgrade(self), Arc::clone(batcher));
         background::spawn_on(runtime, sending);
         background::spawn(watch(Arc::downgrade(self), Arc::clone(batcher)));
     }
 
-    /// Keys are on these servers: a lane for each. On the link's own runtime.
+    /// Creates a batcher for each server of the layout. Called on the connection's runtime.
     pub(super) fn part(self: &Arc<Self>, topology: &ClusterLayout) {
         #[cfg(feature = "cluster")]
         {

@@ -7,17 +7,17 @@ use crate::invalidation::removed_entries::RemovedEntries;
 use crate::key::Key;
 use crate::key::pattern::KeyPattern;
 
-/// Keys asked for in one step of a scan, and removed in one command.
+/// Number of keys in one step of a scan and in one command.
 const BATCH: usize = 1_000;
 
-/// A key that moves from a server that is still to be swept to one that has been is met on the way
-/// back.
+/// Servers are swept forth and back, so that a key that moves from a server not yet swept to a
+/// swept one is found on the way back.
 fn there_and_back<T>(places: &[T]) -> impl Iterator<Item = &T> {
     places.iter().chain(places.iter().rev().skip(1))
 }
 
 impl RedisSession {
-    /// One sweep over the keys that match, on all servers: leases or entries.
+    /// Sweeps matching keys, leases or entries, on all servers.
     pub(super) async fn sweep(
         &self,
         pattern: &KeyPattern,
@@ -87,7 +87,7 @@ impl RedisSession {
                     })
                     .await?;
                 removed.entries += unlinked;
-                // Nearly always all of them: who is named has had an entry a moment ago.
+                // Nearly always all of them: each name had an entry a moment ago.
                 for key in batch.iter().filter(|_| unlinked > 0) {
                     if let Ok(key) = std::str::from_utf8(key) {
                         removed.add_function(Key::name_in(key));
@@ -111,7 +111,7 @@ mod tests {
         let swept = |places: &[u8]| there_and_back(places).copied().collect::<Vec<_>>();
         assert_eq!(swept(&[1, 2, 3]), [1, 2, 3, 2, 1]);
         assert_eq!(swept(&[1]), [1]);
-        // Wherever a key moves meanwhile, and between whichever: it is met.
+        // A key is found wherever it moves meanwhile.
         for (from, to) in [(1, 3), (3, 1), (2, 1), (3, 2)] {
             let sweep = swept(&[1, 2, 3]);
             for moved in 0..=sweep.len() {

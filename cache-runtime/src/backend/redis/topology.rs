@@ -7,7 +7,7 @@ use crate::backend::redis::credentials::Credentials;
 #[cfg(feature = "tls")]
 use crate::error::{Error, ErrorKind};
 
-/// Where a cache's entries are.
+/// The servers of a cache.
 #[derive(Clone)]
 #[allow(clippy::large_enum_variant, reason = "a cache has one")]
 pub(crate) enum Topology {
@@ -16,22 +16,22 @@ pub(crate) enum Topology {
     /// A cluster, by some of its nodes.
     #[cfg(feature = "cluster")]
     Cluster(Vec<ConnectionInfo>),
-    /// Whichever server the sentinels name.
+    /// The server that the sentinels name.
     #[cfg(feature = "sentinel")]
     Sentinel(Watched),
-    /// Wherever the program's own pool leads.
+    /// The servers of an external pool.
     ExternalPool(ExternalPool),
 }
 
-/// A server whose place its sentinels know.
+/// A server whose address the sentinels know.
 #[cfg(feature = "sentinel")]
 #[derive(Clone)]
 pub(crate) struct Watched {
-    /// With a login of their own, or with none.
+    /// The sentinels, with a login of their own or with none.
     pub(super) sentinels: Vec<ConnectionInfo>,
     /// Name of the server at the sentinels.
     pub(super) name: String,
-    /// How to log in there: all but the address.
+    /// Connection settings of the server without its address.
     pub(super) node: ConnectionInfo,
     #[cfg(feature = "tls")]
     pub(super) certificates: Option<TlsCertificates>,
@@ -49,7 +49,7 @@ impl Topology {
     }
 
     /// Returns `true` if one connection's pushes may be sent to another: those of a cluster's nodes
-    /// would have to go node by node, and a program's own pool is tracked by nobody.
+    /// would have to go node by node, and external pools have no tracking.
     pub(super) fn can_redirect(&self) -> bool {
         match self {
             Self::One(_) => true,
@@ -61,7 +61,7 @@ impl Topology {
         }
     }
 
-    /// With this login.
+    /// Returns the topology with this login.
     pub(super) fn logged_in(&self, credentials: &Credentials) -> Self {
         let login = |info: &ConnectionInfo| login(info, credentials);
         match self {
@@ -77,7 +77,7 @@ impl Topology {
         }
     }
 
-    /// With this login at the sentinels, if it has any.
+    /// Returns the topology with this login at the sentinels, if it has any.
     #[cfg(feature = "sentinel")]
     pub(super) fn logged_in_at_sentinels(self, credentials: &Credentials) -> Self {
         match self {
@@ -93,7 +93,7 @@ impl Topology {
         }
     }
 
-    /// With these certificates.
+    /// Returns the topology with these certificates.
     #[cfg(feature = "tls")]
     pub(crate) fn certified(self, certificates: &TlsCertificates) -> Result<Self, Error> {
         let certify = |info: ConnectionInfo| {

@@ -13,7 +13,7 @@ pub(super) enum Transport {
     One(MultiplexedConnection),
     #[cfg(feature = "cluster")]
     Cluster(cluster::RoutedConnection),
-    /// Of a pool of the program's own.
+    /// A connection of an external pool.
     #[cfg(feature = "cluster")]
     Lent(redis::cluster_async::ClusterConnection),
 }
@@ -24,10 +24,10 @@ impl Transport {
         matches!(self, Self::One(_))
     }
 
-    /// Sends these parts at once, each to where its keys are, which are of one slot, and gives the
-    /// replies in their order.
+    /// Sends parts at the same time, each to the node of its slot, and returns the replies in
+    /// order.
     ///
-    /// One server takes them as one pipeline; the nodes of a cluster take theirs side by side.
+    /// One server gets them as one pipeline; the nodes of a cluster get theirs side by side.
     pub(super) async fn send_all(&mut self, parts: Vec<Vec<Cmd>>) -> RedisResult<Vec<Value>> {
         match self {
             Self::One(connection) => pipe(connection, parts.into_iter().flatten()).await,
@@ -38,8 +38,8 @@ impl Transport {
         }
     }
 
-    /// Sends commands whose keys are on one server as one pipeline; the replies come in their
-    /// order. And whether that server has sent some of them elsewhere.
+    /// Sends commands for one server as one pipeline. Returns the replies in order, and `true` if
+    /// the server has redirected some of them.
     pub(super) async fn send_together(
         &mut self,
         commands: Vec<Cmd>,
@@ -56,7 +56,7 @@ impl Transport {
         }
     }
 
-    /// The servers that keys are scanned on: all of a cluster's primaries.
+    /// Returns the servers to scan: all primaries of a cluster.
     pub(super) async fn topology(&mut self) -> RedisResult<ClusterLayout> {
         match self {
             Self::One(_) => Ok(ClusterLayout::one()),
@@ -67,7 +67,7 @@ impl Transport {
         }
     }
 
-    /// Sends a command to this server, whatever it is about.
+    /// Sends a command to this server, whatever its keys are.
     pub(super) async fn send_to(
         &mut self,
         place: &NodeAddress,
@@ -86,8 +86,7 @@ impl Transport {
         }
     }
 
-    /// Where the servers are, if all answer; and if it must be the one that takes writes, whether
-    /// it is.
+    /// Pings all servers and returns their layout. If `primary`, returns an error for a replica.
     pub(super) async fn ping(&mut self, primary: bool) -> RedisResult<ClusterLayout> {
         match self {
             Self::One(connection) if primary => {
@@ -107,7 +106,7 @@ impl Transport {
     }
 }
 
-/// Sends commands as one pipeline; one alone costs less without.
+/// Sends commands as one pipeline, or a single command without one, which costs less.
 async fn pipe(
     connection: &mut impl ConnectionLike,
     commands: impl IntoIterator<Item = Cmd>,

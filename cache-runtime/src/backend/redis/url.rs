@@ -46,7 +46,7 @@ impl<'a> UrlParts<'a> {
         }
     }
 
-    /// A server of these, as a url of its own.
+    /// Returns one of the hosts as a URL of its own.
     fn server(&self, host: &str, login: &str, path: &str) -> Result<ConnectionInfo, Error> {
         #[cfg(not(feature = "tls"))]
         if self.tls {
@@ -106,7 +106,7 @@ fn sentinel(scheme: &str, rest: &str) -> Result<Topology, Error> {
     }))
 }
 
-/// Refuses options that there are not: the driver would leave them out without a word.
+/// Rejects unknown options, which the driver would ignore silently.
 fn check_options(scheme: &str, rest: &str) -> Result<(), Error> {
     let fail = |text: String| Err(Error::new(ErrorKind::Config, text));
     let known: &[&str] = match scheme {
@@ -127,7 +127,7 @@ fn check_options(scheme: &str, rest: &str) -> Result<(), Error> {
         let (name, value) = option.split_once('=').unwrap_or((option, ""));
         let there = known.join(", ");
         if !known.contains(&name) {
-            // What is no word may be a part of a password.
+            // Text that is not a plain word may be part of a password.
             let is_word = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
             return fail(match is_word && !query.contains('@') {
                 true => format!(
@@ -148,7 +148,7 @@ fn check_options(scheme: &str, rest: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// The login that a query gives to the sentinels, as it stands before a host, and the rest of it.
+/// Returns the sentinels' login in a query, as it stands before a host, and the rest of the query.
 #[cfg(feature = "sentinel")]
 fn login_of_sentinels(query: &str) -> Result<(String, String), Error> {
     let (mut user, mut password, mut rest) = ("", None, Vec::new());
@@ -159,7 +159,7 @@ fn login_of_sentinels(query: &str) -> Result<(String, String), Error> {
             _ => rest.push(pair),
         }
     }
-    // A query may have what would end a login.
+    // A query may contain characters that would end a login.
     let escaped = |text: &str| {
         let text = text.replace('@', "%40").replace(':', "%3A");
         text.replace('/', "%2F").replace('?', "%3F")
@@ -196,7 +196,7 @@ fn info(url: &str) -> Result<ConnectionInfo, Error> {
     Ok(info.set_tcp_settings(tcp::config()))
 }
 
-/// The error of a setting that the driver does not take.
+/// Returns the error of a setting that the driver rejects.
 pub(super) fn unusable(error: &RedisError) -> Error {
     let detail = match error.detail() {
         // The library's details name schemes and features, never the url itself.
@@ -249,7 +249,7 @@ mod tests {
         );
         assert_eq!(watched.node.redis_settings().db(), 3);
         assert_eq!(watched.node.redis_settings().password(), Some("pw"));
-        // What a sentinel is asked needs no login of the server's.
+        // Requests to a sentinel need no login of the server.
         assert_eq!(watched.sentinels[0].redis_settings().password(), None);
         let own = "redis+sentinel://ada:pw@one/main/3?sentinel_user=eve&protocol=resp3&sentinel_password=a/b%26c";
         let Ok(Topology::Sentinel(watched)) = Topology::parse(own) else {
