@@ -5,7 +5,7 @@ use recached::Cache;
 
 use crate::{Cluster, Server, cache_on};
 
-/// Where the caches of a test meet: a server or a cluster, in a namespace of its own.
+/// A server or a cluster with a namespace of its own, shared by the caches of one test.
 pub struct Backend {
     pub namespace: String,
     place: Place,
@@ -14,22 +14,22 @@ pub struct Backend {
 enum Place {
     Server(Server),
     Cluster(Arc<Cluster>),
-    /// That nobody else uses.
+    /// A cluster that no other test uses.
     Own(Cluster),
 }
 
 impl Backend {
-    /// A server of its own.
+    /// Starts a server for this test only.
     pub fn server() -> Self {
         Self::at(Place::Server(Server::start()))
     }
 
-    /// A cluster that it shares.
+    /// Joins the shared cluster.
     pub fn cluster() -> Self {
         Self::at(Place::Cluster(Cluster::shared()))
     }
 
-    /// A cluster of its own, whose primaries stay what they are, whatever happens to them.
+    /// Starts a cluster for this test only. Failover is off, so its primaries stay primaries.
     pub fn own_cluster() -> Self {
         let no_failover = ["--cluster-replica-no-failover", "yes"];
         Self::at(Place::Own(Cluster::start_with(&no_failover)))
@@ -49,20 +49,21 @@ impl Backend {
         }
     }
 
-    /// A cache of its namespace.
+    /// Builds a cache in the namespace of this backend.
     pub fn cache(&self) -> Cache {
         cache_on(&self.url(), &self.namespace)
     }
 
-    /// The url of a user whose connections may not ask for pushes: as behind a proxy that passes
-    /// none on.
+    /// URL of a user that may not run `CLIENT` commands, so its connections cannot enable pushes.
+    /// This simulates a proxy that forwards no pushes.
     pub fn without_pushes(&self) -> String {
         let plain = ["ACL", "SETUSER", "plain", "on", ">plain", "~*", "+@all"];
         self.tell::<()>(&[&plain[..], &["-client"]].concat());
         self.url().replace("://", "://plain:plain@")
     }
 
-    /// A plain connection to the server that has this key, to look from outside.
+    /// Opens a plain connection to the server that stores `key`, to inspect it from outside the
+    /// cache.
     pub fn client(&self, key: &str) -> redis::Connection {
         let of = |cluster: &Cluster| {
             let place = cluster.primary_of(cluster.slot_of(key));
@@ -77,7 +78,8 @@ impl Backend {
         client.get_connection().expect("the server is up")
     }
 
-    /// One command from outside about a key, its second word, where `{ns}` is the namespace.
+    /// Sends one command about a key from outside the cache. The key is the second word; `{ns}` in
+    /// it stands for the namespace.
     pub fn ask<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
         let key = words[1].replace("{ns}", &self.namespace);
         let mut command = redis::cmd(words[0]);
@@ -86,7 +88,7 @@ impl Backend {
         answer.expect("the command is good")
     }
 
-    /// One command to each server.
+    /// Sends one command to each server.
     pub fn tell<T: redis::FromRedisValue>(&self, words: &[&str]) -> Vec<T> {
         let tell = |cluster: &Cluster| (0..6).map(|place| cluster.ask(place, words)).collect();
         match &self.place {
@@ -96,7 +98,7 @@ impl Backend {
         }
     }
 
-    /// Removes everything, of other namespaces too.
+    /// Removes all keys, including those of other namespaces.
     pub fn flush(&self) {
         match &self.place {
             Place::Server(server) => server.ask(&["FLUSHALL"]),
@@ -109,7 +111,7 @@ impl Backend {
         }
     }
 
-    /// Freezes it: connections stay, nothing answers.
+    /// Freezes all servers: connections stay open, no server replies.
     pub fn freeze(&self) {
         match &self.place {
             Place::Server(server) => server.freeze(),
@@ -118,7 +120,7 @@ impl Backend {
         }
     }
 
-    /// Lets it go on.
+    /// Resumes frozen servers.
     pub fn thaw(&self) {
         match &self.place {
             Place::Server(server) => server.thaw(),
@@ -127,7 +129,7 @@ impl Backend {
         }
     }
 
-    /// Kills it.
+    /// Kills all servers.
     pub fn kill(&mut self) {
         match &mut self.place {
             Place::Server(server) => server.kill(),
@@ -136,7 +138,7 @@ impl Backend {
         }
     }
 
-    /// Starts it again, with nothing of what was there.
+    /// Restarts all servers without their data.
     pub fn restart(&mut self) {
         match &mut self.place {
             Place::Server(server) => server.restart(),
@@ -146,8 +148,9 @@ impl Backend {
     }
 }
 
-/// Each claim, an async function of a [`Backend`], as a test of a server and one of a cluster:
-/// `shared`, or of its `own` where it does to it what others would feel.
+/// Expands each claim, an async function of a [`Backend`], to a test on a server and a test on a
+/// cluster. `shared` claims use the shared cluster. `own` claims get a cluster of their own because
+/// they affect other tests.
 #[macro_export]
 macro_rules! on_server_and_cluster {
     ($flavor:tt shared [$($shared:ident)*] own [$($own:ident)*]) => {

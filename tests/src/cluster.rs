@@ -9,10 +9,10 @@ use crate::server::{BESIDE, Process, answers, free_port, server, signal};
 
 const SLOTS: u16 = 16_384;
 
-/// A cluster of one test: three primaries, each with a replica; it ends with the test.
+/// A cluster of one test: three primaries with one replica each. The nodes end with the test.
 pub struct Cluster {
     nodes: Vec<Node>,
-    /// How far above its port a node speaks TLS.
+    /// Offset from the port of a node to its TLS port; 0 without TLS.
     tls: u16,
     _folder: TempDir,
 }
@@ -24,13 +24,13 @@ struct Node {
 }
 
 impl Cluster {
-    /// Starts one and waits until all of it is up.
+    /// Starts a cluster and waits until all of its nodes are up.
     pub fn start() -> Self {
         Self::start_with(&[])
     }
 
-    /// One that the tests of a binary share as long as any of them has it: each takes keys of its
-    /// own.
+    /// Returns the cluster that the tests of a binary share. The cluster lives as long as one test
+    /// holds it. Each test uses its own keys.
     pub fn shared() -> Arc<Self> {
         static SHARED: Mutex<Weak<Cluster>> = Mutex::new(Weak::new());
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -42,13 +42,14 @@ impl Cluster {
         cluster
     }
 
-    /// As [`start`](Self::start), with arguments of each server.
+    /// Starts a cluster like [`start`](Self::start), with extra arguments for each server.
     pub fn start_with(arguments: &[&str]) -> Self {
         Self::begin(arguments, 0)
     }
 
-    /// As [`start_with`](Self::start_with): the arguments say which certificates its nodes show
-    /// and trust. They speak TLS to each other, and to whoever comes by [`tls_url`](Self::tls_url).
+    /// Starts a cluster like [`start_with`](Self::start_with), with TLS. The arguments name the
+    /// certificates that the nodes show and trust. The nodes use TLS between each other and for
+    /// connections to [`tls_url`](Self::tls_url).
     pub fn start_tls(arguments: &[&str]) -> Self {
         Self::begin(arguments, BESIDE)
     }
@@ -95,7 +96,7 @@ impl Cluster {
         cluster
     }
 
-    /// Waits until it serves all slots, each by a primary with a replica.
+    /// Waits until the cluster serves all slots and each primary has a replica in sync.
     pub fn is_whole(&self) {
         for place in 0..6 {
             wait("the cluster is whole", || {
@@ -113,12 +114,12 @@ impl Cluster {
         })
     }
 
-    /// Some of its nodes, the last one first.
+    /// URL with four of the six nodes, the last node first.
     pub fn url(&self) -> String {
         format!("redis+cluster://{}", self.hosts(0))
     }
 
-    /// As [`url`](Self::url), by TLS.
+    /// URL like [`url`](Self::url), with TLS.
     pub fn tls_url(&self) -> String {
         format!("rediss+cluster://{}", self.hosts(self.tls))
     }
@@ -129,23 +130,23 @@ impl Cluster {
         hosts[..4].join(",")
     }
 
-    /// Where a node listens, on this machine.
+    /// Port of a node on this machine.
     pub fn port(&self, place: usize) -> u16 {
         self.nodes[place].port
     }
 
-    /// The urls of all nodes.
+    /// URLs of all nodes.
     pub fn urls(&self) -> Vec<String> {
         let url = |node: &Node| format!("redis://127.0.0.1:{}", node.port);
         self.nodes.iter().map(url).collect()
     }
 
-    /// One command to one node, from outside.
+    /// Sends one command to one node, from outside the cache.
     pub fn ask<T: redis::FromRedisValue>(&self, place: usize, words: &[&str]) -> T {
         self.try_ask(place, words).expect("the node takes it")
     }
 
-    /// As [`ask`](Self::ask), where it may be refused.
+    /// Sends one command like [`ask`](Self::ask), and returns the error if the node rejects it.
     pub fn try_ask<T: redis::FromRedisValue>(
         &self,
         place: usize,
@@ -165,7 +166,7 @@ impl Cluster {
             .unwrap_or_default()
     }
 
-    /// Which nodes are primaries at this moment, as themselves have it.
+    /// Nodes that currently report the role of a primary.
     pub fn primaries(&self) -> Vec<usize> {
         let is_primary = |place: &usize| {
             let role = self.try_ask::<Vec<redis::Value>>(*place, &["ROLE"]);
@@ -176,12 +177,12 @@ impl Cluster {
         (0..6).filter(is_primary).collect()
     }
 
-    /// The slot of a key.
+    /// Slot of a key.
     pub fn slot_of(&self, key: &str) -> u16 {
         self.ask(0, &["CLUSTER", "KEYSLOT", key])
     }
 
-    /// The primary of a slot.
+    /// Primary that serves a slot.
     pub fn primary_of(&self, slot: u16) -> usize {
         let asked = self.primaries()[0];
         for range in self.ask::<Vec<Vec<redis::Value>>>(asked, &["CLUSTER", "SLOTS"]) {
@@ -203,7 +204,8 @@ impl Cluster {
         panic!("nobody has slot {slot}");
     }
 
-    /// Begins to move a slot to another primary, and moves no key; gives both.
+    /// Begins to move a slot to another primary without moving any key. Returns the old and the new
+    /// primary.
     pub fn begin_move(&self, slot: u16) -> (usize, usize) {
         let from = self.primary_of(slot);
         let to = *self
@@ -219,7 +221,7 @@ impl Cluster {
         (from, to)
     }
 
-    /// Moves a slot to another primary, keys and all; gives both.
+    /// Moves a slot with its keys to another primary. Returns the old and the new primary.
     pub fn move_slot(&self, slot: u16) -> (usize, usize) {
         let (from, to) = self.begin_move(slot);
         let to_id: String = self.ask(to, &["CLUSTER", "MYID"]);
@@ -254,13 +256,13 @@ impl Cluster {
         replica.expect("it is one of ours")
     }
 
-    /// Has a replica of this primary take over, with everything that the primary has
-    /// acknowledged; gives the new one.
+    /// Makes a replica of this primary take over with all acknowledged writes. Returns the new
+    /// primary.
     pub fn hand_over(&self, primary: usize) -> usize {
         let replica = self.replica_of(primary);
         let mut asked = None::<Instant>;
         wait("it has taken over", || {
-            // The others vote against it until they have heard of all that has moved.
+            // The other primaries reject the vote until they know of all moved slots.
             if asked.is_none_or(|asked| asked.elapsed() > Duration::from_secs(2)) {
                 asked = Some(Instant::now());
                 let _ = self.try_ask::<()>(replica, &["CLUSTER", "FAILOVER"]);
@@ -271,12 +273,12 @@ impl Cluster {
         replica
     }
 
-    /// Freezes a node: connections stay, nothing answers.
+    /// Freezes a node: connections stay open, the node does not reply.
     pub fn freeze(&self, place: usize) {
         self.signal(place, Signal::STOP);
     }
 
-    /// Lets it go on.
+    /// Resumes a frozen node.
     pub fn thaw(&self, place: usize) {
         self.signal(place, Signal::CONT);
     }
@@ -291,14 +293,14 @@ impl Cluster {
         self.nodes[place].process = None;
     }
 
-    /// Starts it again, with what it knew of the cluster and no keys.
+    /// Restarts a node with its cluster configuration and without its keys.
     pub fn restart(&mut self, place: usize) {
         let node = &mut self.nodes[place];
         node.process = None;
         node.process = Some((node.start)());
     }
 
-    /// Waits until there are three primaries, this one not among them, and the state is good.
+    /// Waits until the cluster has three primaries without `lost`, and each reports the state `ok`.
     pub fn fails_over(&self, lost: usize) {
         wait("a replica has taken over", || {
             let primaries = self.primaries();
@@ -315,7 +317,7 @@ fn node(folder: &TempDir, place: usize, arguments: &[&str], tls: u16) -> Node {
     let folder = folder.path().join(place.to_string());
     std::fs::create_dir(&folder).expect("the folder is writable");
     for _ in 0..20 {
-        // Its bus listens 10,000 ports above.
+        // The cluster bus of a node listens at its port plus 10,000.
         let port = free_port();
         let folder = folder.clone();
         let arguments: Vec<String> = arguments.iter().map(|&one| one.to_owned()).collect();
@@ -326,7 +328,7 @@ fn node(folder: &TempDir, place: usize, arguments: &[&str], tls: u16) -> Node {
             command.args(["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"]);
             command.args(["--cluster-replica-validity-factor", "0", "--save", ""]);
             command.args(["--appendonly", "no", "--repl-diskless-sync-delay", "0"]);
-            // A replica that has received nothing yet is not counted as one.
+            // A replica that has received nothing from its primary yet does not count as a replica.
             command.args(["--repl-ping-replica-period", "1"]);
             command.args(&arguments);
             if tls > 0 {

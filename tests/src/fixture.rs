@@ -6,7 +6,7 @@ use recached::Cache;
 
 use crate::{Cluster, PATIENCE, Server, cache_on};
 
-/// Two caches of one fleet; with no server, one twice.
+/// Two caches of one fleet. Without a server, both are the same cache.
 pub struct Fixture {
     pub one: Cache,
     pub two: Cache,
@@ -15,7 +15,7 @@ pub struct Fixture {
 }
 
 impl Fixture {
-    /// In this process.
+    /// A fixture with the memory backend.
     pub fn in_process() -> Self {
         let one = Cache::builder().in_process().build().expect("it builds");
         let two = one.clone();
@@ -28,7 +28,7 @@ impl Fixture {
         }
     }
 
-    /// Its caches, each once.
+    /// The distinct caches of the fixture.
     pub fn caches(&self) -> Vec<&Cache> {
         match self.server.is_some() || self._cluster.is_some() {
             true => vec![&self.one, &self.two],
@@ -36,7 +36,7 @@ impl Fixture {
         }
     }
 
-    /// On a server of its own.
+    /// A fixture on a server of its own.
     pub fn on_redis() -> Self {
         let server = Server::start();
         let [one, two] = [(); 2].map(|()| cache_on(&server.url(), "fixture"));
@@ -49,7 +49,7 @@ impl Fixture {
         }
     }
 
-    /// On a cluster that it shares, in a namespace of its own.
+    /// A fixture on the shared cluster, in a namespace of its own.
     pub fn on_a_cluster() -> Self {
         static BEDS: AtomicUsize = AtomicUsize::new(0);
         let cluster = Cluster::shared();
@@ -65,7 +65,8 @@ impl Fixture {
     }
 }
 
-/// Each claim, an async function of a [`Fixture`], as a test of both stores, and of a cluster.
+/// Expands each claim, an async function of a [`Fixture`], to a test in memory, on a server and on
+/// a cluster.
 #[macro_export]
 macro_rules! on_both_stores {
     ($($claim:ident)+) => {
@@ -90,7 +91,7 @@ macro_rules! on_both_stores {
     };
 }
 
-/// Panics if the claim waits for what never comes.
+/// Runs a claim and panics if it does not end within twice [`PATIENCE`].
 pub async fn in_time(claim: impl Future<Output = ()>) {
     let ended = tokio::time::timeout(PATIENCE * 2, claim).await;
     ended.expect("somebody waits in vain");

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use crate::{PATIENCE, server::signal};
 
-/// Another process of the fleet, which executes commands, line by line.
+/// Another process of the fleet that executes commands from its standard input, one per line.
 pub struct Worker {
     process: Child,
     orders: ChildStdin,
@@ -38,7 +38,7 @@ impl Worker {
         worker
     }
 
-    /// Gives an order without waiting for its answer.
+    /// Sends an order without waiting for its answer.
     pub async fn order(&mut self, order: &str) {
         let line = format!("{order}\n");
         self.orders
@@ -47,7 +47,7 @@ impl Worker {
             .expect("the worker listens");
     }
 
-    /// The answer to the oldest order.
+    /// Receives the answer to the oldest order.
     pub async fn answer(&mut self) -> String {
         let line = timeout(PATIENCE, self.answers.next_line())
             .await
@@ -56,13 +56,13 @@ impl Worker {
             .expect("the worker lives")
     }
 
-    /// Gives an order and waits for its answer.
+    /// Sends an order and waits for its answer.
     pub async fn ask(&mut self, order: &str) -> String {
         self.order(order).await;
         self.answer().await
     }
 
-    /// Gives the order again and again until it is answered like this.
+    /// Repeats an order until its answer is `wanted`.
     pub async fn until_answers(&mut self, order: &str, wanted: &str) {
         let begun = Instant::now();
         loop {
@@ -75,17 +75,17 @@ impl Worker {
         }
     }
 
-    /// Kills it with no chance to clean up.
+    /// Kills the process without a chance to clean up.
     pub async fn kill(mut self) {
         self.process.kill().await.expect("the worker can be killed");
     }
 
-    /// Freezes it.
+    /// Freezes the process.
     pub fn freeze(&self) {
         signal(self.process.id().expect("it runs"), Signal::STOP);
     }
 
-    /// Lets it go on.
+    /// Resumes the frozen process.
     pub fn thaw(&self) {
         signal(self.process.id().expect("it runs"), Signal::CONT);
     }

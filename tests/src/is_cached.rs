@@ -1,7 +1,7 @@
-/// Asserts of a plain function that the second call is served, that other arguments are another
-/// entry, and that the companion ends the one and not the other.
+/// Asserts three properties of a plain function: the second call is a hit, other arguments have
+/// another entry, and the entry handle invalidates only its own entry.
 ///
-/// `$name` is what its body says to [`ran`](crate::ran).
+/// `$name` is the name that the body passes to [`ran`](crate::ran).
 #[macro_export]
 macro_rules! assert_cached {
     ($name:expr, $call:expr, $other:expr, $entry:expr) => {{
@@ -21,7 +21,7 @@ macro_rules! assert_cached {
     }};
 }
 
-/// As [`assert_cached`], of an async function.
+/// Asserts the same as [`assert_cached`], for an async function.
 #[macro_export]
 macro_rules! assert_cached_async {
     ($name:expr, $call:expr, $other:expr, $entry:expr) => {{

@@ -1,4 +1,4 @@
-//! Shared parts of the tests: servers of their own, worker processes, a source of truth.
+//! Shared parts of the tests: servers, worker processes, proxies and a source of truth.
 
 mod backend;
 mod cluster;
@@ -28,10 +28,10 @@ pub use source::Source;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-/// How long a test waits for something that must happen.
+/// Maximum time that a test waits for an expected event.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Waits until `state` holds; panics after [`PATIENCE`] with what was waited for.
+/// Waits until `state` holds. Panics after [`PATIENCE`] with `what` in the message.
 pub async fn until<F: Future<Output = bool>>(what: &str, mut state: impl FnMut() -> F) {
     let begun = Instant::now();
     while !state().await {
@@ -40,7 +40,7 @@ pub async fn until<F: Future<Output = bool>>(what: &str, mut state: impl FnMut()
     }
 }
 
-/// A cache on this server for tests: generous deadlines, because the machine is small and busy.
+/// Builds a cache on this server with long timeouts, because test machines are small and busy.
 pub fn cache_on(url: &str, namespace: &str) -> recached::Cache {
     recached::Cache::builder()
         .redis(url)
@@ -51,8 +51,8 @@ pub fn cache_on(url: &str, namespace: &str) -> recached::Cache {
         .expect("the settings are usable")
 }
 
-/// Returns `true` if this cache stores on its server and reads from it: nothing that is asked of a
-/// cache by hand is an error while the server is away.
+/// Returns `true` if this cache stores a value in Redis and reads it back. The value is compared
+/// because cache operations return no error while Redis is unreachable.
 pub async fn reaches(cache: &recached::Cache) -> bool {
     let minute = recached::Policy::new(Duration::from_secs(60)).near(false);
     let value = fastrand::u64(..);
@@ -67,7 +67,7 @@ pub fn now() -> u128 {
     now.as_nanos()
 }
 
-/// Runs `future` on this thread with no runtime at all.
+/// Runs `future` on this thread without a runtime.
 pub fn block_on<F: Future>(future: F) -> F::Output {
     pollster::block_on(future)
 }

@@ -8,7 +8,7 @@ pub fn resident() -> Option<u64> {
 }
 
 impl Server {
-    /// A number of its `INFO`.
+    /// A number from a section of the server's `INFO`.
     pub fn info(&self, section: &str, name: &str) -> u64 {
         let info: String = self.ask(&["INFO", section]);
         let value = info
@@ -18,7 +18,7 @@ impl Server {
         value.expect("the server tells it")
     }
 
-    /// Resident memory in bytes.
+    /// Memory used by the server, in bytes.
     pub fn used_memory(&self) -> u64 {
         self.info("memory", "used_memory")
     }

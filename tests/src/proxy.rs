@@ -10,25 +10,26 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
-/// A fault that a [`Proxy`] applies to the bytes that pass.
+/// A fault that a [`Proxy`] applies to the bytes it forwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing.
+    /// No fault.
     None,
-    /// They take so much longer to the server, and so much longer back.
+    /// Delays bytes by the first duration to the server and by the second one back to the client.
     Slow(Duration, Duration),
-    /// They are kept back, and delivered when the fault ends.
+    /// Holds bytes back and delivers them when the fault ends.
     Held,
-    /// They are swallowed silently. A connection that has lost some is dead for good:
-    /// no network delivers what comes after a gap.
+    /// Drops bytes silently. A connection that has lost bytes stays dead because no network
+    /// delivers bytes after a gap.
     HalfOpen,
-    /// A connection ends after so many more bytes of replies, in the middle of one or not.
+    /// Closes each connection after this many more bytes of replies, possibly in the middle of one.
     Cut(usize),
-    /// After so many more bytes of replies come some that no server has sent.
+    /// Inserts bytes that no server has sent after this many more bytes of replies.
     Garbage(usize, &'static [u8]),
-    /// New connections meet a server that knows no `HELLO`, as before 6.0 or behind a proxy.
+    /// Simulates a server without `HELLO` for new connections, like Redis before 6.0 or some
+    /// proxies.
     NoHello,
-    /// Nobody listens; connections that are there stay.
+    /// Refuses new connections; existing connections stay open.
     Refused,
 }
 
@@ -36,14 +37,14 @@ pub enum Fault {
 struct State {
     server: SocketAddr,
     fault: Fault,
-    /// Bytes are counted anew with each fault.
+    /// Number of faults set so far. Bytes are counted from zero for each fault.
     faults: u64,
-    /// Connections made before the last cut end.
+    /// Number of cuts so far. A cut ends all connections made before it.
     cuts: u64,
 }
 
-/// A proxy between a cache and its server, on real sockets, and on a thread of its own, so that
-/// it goes on while a test's runtime is blocked. It ends with its test.
+/// A proxy on real sockets between a cache and its server. The proxy runs on its own thread, so it
+/// keeps running while the runtime of a test is blocked. The proxy ends with its test.
 pub struct Proxy {
     port: u16,
     state: Option<watch::Sender<State>>,
@@ -66,11 +67,12 @@ impl Proxy {
         let context = runtime.enter();
         let own = bind(0).expect("there is a port");
         let port = own.local_addr().expect("it is bound").port();
-        // Before the first connection is tried.
+        // Listen before the first connection attempt.
         let listener = listen(port);
         drop(context);
         let thread = std::thread::spawn(move || {
-            // Bound and never listening: nobody else gets the port while it is refused.
+            // This socket is bound but never listens, so no other process gets the port while it is
+            // refused.
             let _own = own;
             runtime.block_on(serve(port, listener, states));
         });
@@ -81,12 +83,13 @@ impl Proxy {
         }
     }
 
-    /// The url of the server behind it.
+    /// URL of the server behind the proxy.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/", self.port)
     }
 
-    /// From now on, this; to bytes on their way it is done when they arrive here.
+    /// Sets the fault. The fault also applies to bytes that are on their way and have not reached
+    /// the proxy yet.
     pub fn set(&self, fault: Fault) {
         self.change(|state| {
             state.fault = fault;
@@ -135,8 +138,8 @@ fn listen(port: u16) -> TcpListener {
     patiently(|| bind(port)?.listen(1_024))
 }
 
-/// A listener that was closed lives on in a process that another test forks at that moment,
-/// until that process begins its program: the port is in use for so long.
+/// Retries until the port is free. A process that another test forks at this moment inherits the
+/// closed listener and keeps the port in use until it executes its program.
 fn patiently<T>(bind: impl Fn() -> io::Result<T>) -> T {
     let begun = Instant::now();
     loop {
@@ -153,7 +156,7 @@ fn patiently<T>(bind: impl Fn() -> io::Result<T>) -> T {
     }
 }
 
-/// Accepts until the proxy is dropped; then its runtime ends, and every connection with it.
+/// Accepts connections until the proxy is dropped. Its runtime then ends with every connection.
 async fn serve(port: u16, listener: TcpListener, mut states: watch::Receiver<State>) {
     let mut listener = Some(listener);
     loop {
@@ -172,7 +175,7 @@ async fn serve(port: u16, listener: TcpListener, mut states: watch::Receiver<Sta
         tokio::select! {
             changed = states.changed() => if changed.is_err() { return },
             accepted = accepted => {
-                // As it is now: a cut that comes before it is begun must end it too.
+                // Read the state now: a cut before the task starts must end this connection too.
                 let now = *states.borrow();
                 if let (Ok((client, _)), true) = (accepted, now.fault != Fault::Refused) {
                     tokio::spawn(pass(client, now, states.clone()));
@@ -182,7 +185,7 @@ async fn serve(port: u16, listener: TcpListener, mut states: watch::Receiver<Sta
     }
 }
 
-/// One connection, until either side ends it or it is cut.
+/// Forwards one connection until either side closes it or a cut ends it.
 async fn pass(client: TcpStream, now: State, states: watch::Receiver<State>) {
     let Ok(server) = TcpStream::connect(now.server).await else {
         return;
@@ -210,7 +213,7 @@ struct Way<'a> {
     is_reply: bool,
     hides_hello: bool,
     states: watch::Receiver<State>,
-    /// Something was swallowed.
+    /// Set when bytes of the connection were dropped.
     dead: &'a AtomicBool,
 }
 
@@ -221,7 +224,8 @@ impl Way<'_> {
         tokio::join!(self.receive(from, queue), delivered);
     }
 
-    /// Reads bytes, and says what is to be written and when; ends where the connection does.
+    /// Reads bytes and queues them with the time at which to write them. Returns when the
+    /// connection ends.
     async fn receive(mut self, mut from: OwnedReadHalf, queue: mpsc::UnboundedSender<Due>) {
         let mut bytes = vec![0; 64 * 1_024];
         let (mut faults, mut passed) = (0, 0);
@@ -267,7 +271,7 @@ impl Way<'_> {
     }
 }
 
-/// Bytes, and when they are to be written.
+/// Bytes and the time at which to write them.
 type Due = (Instant, Vec<u8>);
 
 async fn deliver(
@@ -285,7 +289,7 @@ async fn deliver(
     }
 }
 
-/// A server's error is all that comes of it.
+/// Replaces `HELLO` by an unknown command, so that the server replies with an error.
 fn hide_hello(bytes: &mut [u8]) {
     let place = bytes.windows(5).position(|word| word == b"HELLO");
     if let Some(place) = place {

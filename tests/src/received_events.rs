@@ -2,12 +2,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use recached::{Builder, Cache};
 
-/// Events that an observer received: the name of each, and its words.
+/// Events that an observer received, each as its name and its message.
 #[derive(Clone, Default)]
 pub struct ReceivedEvents(Arc<Mutex<Vec<String>>>);
 
 impl ReceivedEvents {
-    /// Builds a cache that tells it.
+    /// Builds a cache with an observer that records its events.
     pub fn by(&self, builder: Builder) -> Cache {
         let told = self.clone();
         let builder = builder.observer(move |event| {
@@ -18,12 +18,12 @@ impl ReceivedEvents {
         builder.build().expect("it builds")
     }
 
-    /// Everything, the oldest first.
+    /// All events, the oldest first.
     pub fn all(&self) -> MutexGuard<'_, Vec<String>> {
         self.0.lock().expect("no test panics under it")
     }
 
-    /// The events of this name.
+    /// Events of this name.
     pub fn named(&self, what: &str) -> Vec<String> {
         let what = format!("{what}:");
         let all = self.all();
@@ -33,7 +33,7 @@ impl ReceivedEvents {
             .collect()
     }
 
-    /// How many events of this name there were.
+    /// Number of events of this name.
     pub fn count(&self, what: &str) -> usize {
         self.named(what).len()
     }

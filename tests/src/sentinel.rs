@@ -7,14 +7,13 @@ use tempfile::TempDir;
 use crate::PATIENCE;
 use crate::server::{BESIDE, Process, answers, free_port, server, signal};
 
-/// Two servers, one the other's replica, and three sentinels that watch over them; they end with
-/// the test.
+/// A primary, its replica, and three sentinels that monitor them. All five end with the test.
 pub struct Sentinels {
     servers: Vec<Started>,
     sentinels: Vec<Started>,
-    /// Login of the sentinels.
+    /// Password of the sentinels.
     password: Option<String>,
-    /// How far above its port each speaks TLS.
+    /// Offset from the port of a process to its TLS port; 0 without TLS.
     tls: u16,
     _folder: TempDir,
 }
@@ -25,14 +24,14 @@ struct Started {
 }
 
 impl Sentinels {
-    /// Starts them and waits until all know each other.
+    /// Starts all five processes and waits until they know each other.
     pub fn start() -> Self {
         Self::begin("", 0)
     }
 
-    /// As [`start`](Self::start), with lines of configuration that say which certificates they
-    /// show and trust. They speak TLS to each other, and to whoever comes by
-    /// [`tls_url`](Self::tls_url).
+    /// Starts the processes like [`start`](Self::start), with TLS. The configuration lines name the
+    /// certificates that the processes show and trust. The processes use TLS between each other and
+    /// for connections to [`tls_url`](Self::tls_url).
     pub fn start_tls(config: &str) -> Self {
         Self::begin(config, BESIDE)
     }
@@ -79,12 +78,12 @@ impl Sentinels {
         all
     }
 
-    /// Where they are, and what they call the server.
+    /// URL with the addresses of the sentinels and the name of the monitored service.
     pub fn url(&self) -> String {
         format!("redis+sentinel://{}/main", self.hosts(0))
     }
 
-    /// As [`url`](Self::url), by TLS.
+    /// URL like [`url`](Self::url), with TLS.
     pub fn tls_url(&self) -> String {
         format!("rediss+sentinel://{}/main", self.hosts(self.tls))
     }
@@ -95,7 +94,7 @@ impl Sentinels {
         hosts.join(",")
     }
 
-    /// One command to each sentinel.
+    /// Sends one command to each sentinel.
     pub fn ask_sentinels<T: redis::FromRedisValue>(&self, words: &[&str]) -> Vec<T> {
         let ask = |sentinel: &Started| self.ask_one(sentinel, words).expect("it takes it");
         self.sentinels.iter().map(ask).collect()
@@ -109,7 +108,7 @@ impl Sentinels {
         ask_as(sentinel.port, self.password.as_deref(), words)
     }
 
-    /// From here on the sentinels want this password, from each other too.
+    /// Makes the sentinels require this password from now on, also from each other.
     pub fn lock(&mut self, password: &str) {
         self.ask_sentinels::<()>(&["SENTINEL", "CONFIG", "SET", "sentinel-pass", password]);
         let given = format!(">{password}");
@@ -117,23 +116,23 @@ impl Sentinels {
         self.password = Some(password.to_owned());
     }
 
-    /// The urls of the sentinels.
+    /// URLs of the sentinels.
     pub fn urls(&self) -> Vec<String> {
         let url = |sentinel: &Started| format!("redis://127.0.0.1:{}", sentinel.port);
         self.sentinels.iter().map(url).collect()
     }
 
-    /// Where a server listens, on this machine.
+    /// Port of a server on this machine.
     pub fn port(&self, server: usize) -> u16 {
         self.servers[server].port
     }
 
-    /// Freezes a server: connections stay, nothing answers.
+    /// Freezes a server: connections stay open, the server does not reply.
     pub fn freeze(&self, server: usize) {
         self.signal(server, Signal::STOP);
     }
 
-    /// Lets it go on.
+    /// Resumes a frozen server.
     pub fn thaw(&self, server: usize) {
         self.signal(server, Signal::CONT);
     }
@@ -143,7 +142,7 @@ impl Sentinels {
         signal(process.expect("it runs").0.id(), what);
     }
 
-    /// Waits until the server that the sentinels name has a replica that is in step.
+    /// Waits until the server that the sentinels name has a replica in sync.
     pub fn is_whole(&self) {
         until("the replica is in step", || {
             let primary = self.primary();
@@ -161,7 +160,7 @@ impl Sentinels {
         self.servers[primary].process = None;
     }
 
-    /// Has the replica take over from a server that lives.
+    /// Makes the replica take over from a live primary.
     pub fn fail_over(&self) {
         let before = self.primary();
         until("a failover may begin", || {
@@ -171,8 +170,8 @@ impl Sentinels {
         until("it is done", || self.primary() != before);
     }
 
-    /// Has the sentinels name the other server, which is empty, at once; the one that they named
-    /// is not notified, and lives on as it was. Returns the other.
+    /// Makes the sentinels name the other server, emptied before, at once. The server that they
+    /// named before is not notified and keeps running unchanged. Returns the other server.
     pub fn name_another(&self) -> usize {
         let after = 1 - self.primary();
         self.ask::<()>(after, &["REPLICAOF", "NO", "ONE"]);
@@ -183,7 +182,7 @@ impl Sentinels {
         after
     }
 
-    /// The server that the sentinels name.
+    /// Server that the sentinels name.
     pub fn primary(&self) -> usize {
         let words = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "main"];
         let (_, port): (String, u16) = self.ask_one(&self.sentinels[0], &words).expect("it knows");
@@ -191,9 +190,9 @@ impl Sentinels {
         place.expect("it is one of ours")
     }
 
-    /// One command to a server.
+    /// Sends one command to a server.
     pub fn ask<T: redis::FromRedisValue>(&self, server: usize, words: &[&str]) -> T {
-        // One that changes its role ends its connections.
+        // Retry: a server that changes its role closes its connections.
         let mut answer = None;
         until("the server takes it", || {
             answer = ask(self.servers[server].port, words).ok();

@@ -7,14 +7,14 @@ use tempfile::TempDir;
 
 use crate::PATIENCE;
 
-/// A Redis server of one test, on a free port; it ends with the test.
+/// A Redis server of one test on a free port. The server ends with the test.
 pub struct Server {
     process: Option<Process>,
     port: u16,
     folder: TempDir,
 }
 
-/// Ends with its owner.
+/// A child process that is killed on drop.
 pub(crate) struct Process(pub(crate) Child);
 
 impl Drop for Process {
@@ -24,9 +24,9 @@ impl Drop for Process {
     }
 }
 
-/// A port that nobody listens on at this moment. It lies below those that systems give to
-/// connections that go out, so that it stays free while its server is down; 10,000 above it is
-/// still one for the bus of a cluster's node.
+/// A port that nobody listens on at this moment. The port lies below the ephemeral range, so it
+/// stays free while its server is down. The port plus 10,000 is still valid, for the cluster bus of
+/// a node.
 pub fn free_port() -> u16 {
     let ports = std::iter::repeat_with(|| fastrand::u16(12_000..22_000));
     ports
@@ -35,11 +35,11 @@ pub fn free_port() -> u16 {
         .expect("there is a port")
 }
 
-/// How far above its port a server has another one. Connections that go out are given every second
-/// port: the one right above a free one may be theirs.
+/// Offset from the port of a server to its TLS port. The offset is even because systems assign
+/// every second port to outgoing connections: the port right above a free one may be in use.
 pub(crate) const BESIDE: u16 = 2;
 
-/// The server to be tested against.
+/// Command that starts the Redis server under test.
 pub fn server() -> Command {
     let binary = std::env::var("REDISRS_SERVER_BIN").unwrap_or_else(|_| "redis-server".into());
     let version = Command::new(&binary)
@@ -56,16 +56,16 @@ pub fn server() -> Command {
 }
 
 impl Server {
-    /// Starts a server and waits until it answers.
+    /// Starts a server and waits until it replies.
     ///
     /// # Panics
     ///
-    /// With no server binary: the tests need the real thing.
+    /// Panics if there is no server binary: the tests need a real server.
     pub fn start() -> Self {
         Self::start_with("")
     }
 
-    /// As [`start`](Self::start), with lines of configuration.
+    /// Starts a server like [`start`](Self::start), with extra configuration lines.
     pub fn start_with(config: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let config = format!(
@@ -73,7 +73,8 @@ impl Server {
             folder.path().display()
         );
         std::fs::write(folder.path().join("server.conf"), config).expect("it can be written");
-        // Another process may take the free port first: then this one ends, and we try again.
+        // Another process may take the free port first; this server then exits, and the loop tries
+        // again.
         for _ in 0..5 {
             let port = free_port();
             if let Some(process) = spawn(&folder, port) {
@@ -87,23 +88,23 @@ impl Server {
         panic!("no server came up");
     }
 
-    /// Its url.
+    /// URL of the server.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/", self.port)
     }
 
-    /// Where it listens, on this machine.
+    /// Port of the server on this machine.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// A plain connection, to look from outside.
+    /// Opens a plain connection, to inspect the server from outside the cache.
     pub fn client(&self) -> redis::Connection {
         let client = redis::Client::open(self.url()).expect("the url is good");
         client.get_connection().expect("the server is up")
     }
 
-    /// One command from outside.
+    /// Sends one command from outside the cache.
     pub fn ask<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
         let mut command = redis::cmd(words[0]);
         command.arg(&words[1..]);
@@ -112,17 +113,17 @@ impl Server {
             .expect("the command is good")
     }
 
-    /// Freezes the server: connections stay, nothing answers.
+    /// Freezes the server: connections stay open, the server does not reply.
     pub fn freeze(&self) {
         self.signal(Signal::STOP);
     }
 
-    /// Lets it go on.
+    /// Resumes the frozen server.
     pub fn thaw(&self) {
         self.signal(Signal::CONT);
     }
 
-    /// Kills the server; its port stays known.
+    /// Kills the server and keeps its port for a restart.
     pub fn kill(&mut self) {
         self.process = None;
     }
@@ -160,7 +161,7 @@ pub(crate) fn signal(pid: u32, signal: Signal) {
     sent.expect("it can be told");
 }
 
-/// Returns `true` if it is this process that answers.
+/// Returns `true` if `process` itself replies on this port.
 pub(crate) fn answers(process: &mut Child, port: u16) -> bool {
     let client =
         redis::Client::open(format!("redis://127.0.0.1:{port}/")).expect("the url is good");

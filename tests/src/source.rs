@@ -2,15 +2,15 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// The truth behind a cached function: a value in a file that all processes read, and a line
-/// for each computation that began and ended.
+/// The source of truth behind a cached function: a file with a value that all processes read, and a
+/// log of the computations that began and ended.
 #[derive(Clone, Debug)]
 pub struct Source {
     folder: PathBuf,
 }
 
 impl Source {
-    /// A source in a folder that exists.
+    /// A source in an existing folder.
     pub fn new(folder: &Path) -> Self {
         Self {
             folder: folder.to_owned(),
@@ -19,30 +19,30 @@ impl Source {
 
     /// Replaces the value.
     pub fn set(&self, value: &str) {
-        // By a rename, so that no reader sees half of it.
+        // Rename the file, so that no reader sees half of the value.
         let fresh = self.folder.join("value.new");
         fs::write(&fresh, value).expect("the folder is writable");
         fs::rename(fresh, self.folder.join("value")).expect("the folder is writable");
     }
 
-    /// Reads the value, as the beginning of a computation.
+    /// Reads the value and counts the beginning of a computation.
     pub fn begin(&self) -> String {
         let value = fs::read_to_string(self.folder.join("value")).expect("a value was set");
         self.log("begun");
         value
     }
 
-    /// Notes the end of a computation.
+    /// Counts the end of a computation.
     pub fn end(&self) {
         self.log("ended");
     }
 
-    /// How many computations have begun, in all processes.
+    /// Number of computations that have begun, in all processes.
     pub fn begun(&self) -> usize {
         self.count("begun")
     }
 
-    /// How many have ended.
+    /// Number of computations that have ended, in all processes.
     pub fn ended(&self) -> usize {
         self.count("ended")
     }

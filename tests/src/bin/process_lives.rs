@@ -1,6 +1,6 @@
-//! A process whose life has a turn, for the tests: `lives fork WHERE` forks off a child after it
-//! has used its cache, `lives end WHERE` uses it while it ends. `WHERE` is a URL, or `process`. It
-//! prints what it has seen.
+//! A test process that uses its cache across a special moment of its life. `fork WHERE` forks a
+//! child after the cache was used, `end WHERE` uses the cache while the process exits. `WHERE` is a
+//! URL or `process`. The process prints its observations.
 
 use std::cell::RefCell;
 use std::process::exit;
@@ -42,7 +42,7 @@ async fn cube(number: u64) -> u64 {
     number * number * number
 }
 
-/// How many computations `call` takes.
+/// Counts the computations that `call` causes.
 fn computed(call: impl FnOnce()) -> u64 {
     let before = COMPUTED.load(Ordering::SeqCst);
     call();
@@ -53,7 +53,7 @@ fn near_hits() -> u64 {
     CACHE.stats().total.near_hits
 }
 
-/// Calls until there is a copy here.
+/// Repeats the call until it is a near hit.
 fn is_near(number: u64) -> bool {
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(10) {
@@ -71,14 +71,15 @@ fn forks() {
     assert!(is_near(1), "nothing is served near");
     match fork().expect("it forks") {
         Fork::Child => {
-            // The first miss, plain and async.
+            // The first miss in the child, in a plain and in an async call.
             assert_eq!(computed(|| assert_eq!(square(2), 4)), 1);
             assert_eq!(computed(|| assert_eq!(square(2), 4)), 1);
             assert_eq!(
                 computed(|| assert_eq!(recached_tests::block_on(cube(2)), 8)),
                 1
             );
-            // What the parent's copies were: nobody tells this process of their changes.
+            // Entries of the parent's near cache must not be served: no server sends invalidations
+            // for these entries to the child.
             let begun = Instant::now();
             while computed(|| assert_eq!(square(1), 1)) == 0 {
                 assert!(
@@ -102,7 +103,7 @@ fn forks() {
     }
 }
 
-/// Uses the cache when it is dropped, by the thread that ends.
+/// Uses the cache when it is dropped, on the thread that ends.
 struct Last(u64);
 
 impl Drop for Last {
@@ -118,13 +119,13 @@ impl Drop for Last {
 }
 
 thread_local! {
-    /// Made before anything of the cache, and dropped after it.
+    /// Initialized before any thread local of the cache, and dropped after them.
     static BEFORE: RefCell<Option<Last>> = const { RefCell::new(None) };
     static AFTER: RefCell<Option<Last>> = const { RefCell::new(None) };
 }
 
 fn ends() {
-    // The order of the destructors is that of the first uses, or its reverse.
+    // Destructors run in the order of the first uses or in its reverse, so both are tested.
     let life = |first: u64| {
         BEFORE.with(|last| *last.borrow_mut() = Some(Last(first)));
         assert_eq!(square(first), first * first);
@@ -133,19 +134,19 @@ fn ends() {
     std::thread::spawn(move || life(10))
         .join()
         .expect("it ends");
-    // The main thread's are run when the process exits.
+    // The destructors of the main thread run when the process exits.
     life(20);
     println!("the process ends");
 }
 
-/// Of the cache that the environment names.
+/// A function on the cache that the environment configures.
 #[cached(ttl = 60)]
 fn default_square(number: u64) -> u64 {
     COMPUTED.fetch_add(1, Ordering::SeqCst);
     number * number
 }
 
-/// Uses the cache for the first time while there are no descriptors left, and later.
+/// Uses the cache for the first time while no file descriptors are left, and again later.
 fn starves() {
     let limits = getrlimit(Resource::Nofile);
     let none = Rlimit {

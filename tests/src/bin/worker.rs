@@ -1,13 +1,16 @@
-//! A process of the fleet for the tests. Orders come in on lines, each is answered on a line:
+//! A process of the fleet for the tests. The process reads one order per line and answers each
+//! order on one line:
 //!
 //! - `call ID MS`: calls the function, whose computation takes `MS` milliseconds
-//! - `burst N ID MS`: `N` tasks call it at once; answers with the microseconds it took them all
-//! - `try ID MS WITHIN`: calls it, and gives up after `WITHIN` milliseconds
-//! - `begin ID MS`: calls it in the background; `join` answers with its value, `abort` aborts it
+//! - `burst N ID MS`: calls the function from `N` tasks at once; answers with the microseconds that
+//!   all calls took together
+//! - `try ID MS WITHIN`: calls the function with a timeout of `WITHIN` milliseconds
+//! - `begin ID MS`: calls the function in the background; `join` answers with its value, `abort`
+//!   aborts the call
 //! - `invalidate PATTERN`, `keys PATTERN`, `all`, `entry ID`: invalidates
-//! - `off ID`: calls it until it is a bypass; answers with that moment, in nanoseconds
-//! - `near ID`: calls it; answers with its value, `near ` before it if it was a copy's
-//! - `waits`: how often the function has waited for another process's lease
+//! - `off ID`: calls the function until the call is a bypass; answers with that time in nanoseconds
+//! - `near ID`: calls the function; answers with its value, prefixed by `near ` for a near hit
+//! - `waits`: answers with the number of waits for a lease of another process
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};

@@ -1,5 +1,6 @@
-//! Holds every read against G1, G2 and G7: none returns a value older than an invalidation that
-//! had returned, in its own process, or elsewhere and been heard of, before the read began.
+//! Checks every read against G1, G2 and G7: no read returns a value older than an invalidation that
+//! returned before the read began, in the same process, or in another process and has taken effect
+//! in this process.
 
 use std::collections::BTreeMap;
 
@@ -13,16 +14,16 @@ pub(crate) struct Process {
     pub(crate) records: Vec<Record>,
 }
 
-/// An invalidation as all processes see it.
+/// An invalidation as seen by all processes.
 #[derive(Clone, Copy)]
 struct ReceivedEvents {
     process: usize,
     record: Record,
-    /// When the server knew; never, where the process has ended before it could tell.
+    /// Time at which the server received the invalidation; `None` if the process ended before.
     delivered: Option<u64>,
 }
 
-/// From `due` on, no read may return less than `version`.
+/// Lower bound on versions: from `due` on, no read may return less than `version`.
 #[derive(Clone, Copy)]
 struct Floor {
     due: u64,
@@ -33,7 +34,7 @@ struct Floor {
 pub(crate) struct Violation {
     process: usize,
     read: Record,
-    /// The invalidation; none where the value is of another register.
+    /// The violated bound; `None` if the value belongs to another register.
     floor: Option<Floor>,
 }
 
@@ -44,7 +45,7 @@ pub(crate) struct Verdict {
     pub(crate) failed: u64,
     pub(crate) near_hits: u64,
     pub(crate) slowest: u64,
-    /// Reads with nothing in the way.
+    /// Number of undisturbed reads.
     pub(crate) clear: u64,
     pub(crate) violations: Vec<Violation>,
 }
@@ -61,7 +62,7 @@ pub(crate) fn check(processes: &[Process], disturbances: &[Disturbance]) -> Verd
             let record = *record;
             let delivered = match record.ok {
                 true => Some(record.end),
-                // It waits for the server, with the process.
+                // The invalidation waits in the outbox and is lost if the process ends.
                 false => Some(hearings[process].recovered(record.end)).filter(|at| *at <= last),
             };
             told[record.register as usize].push(ReceivedEvents {
@@ -124,11 +125,11 @@ fn spans(records: &[Record], kind: Kind) -> Vec<Span> {
     of_kind.map(span).collect()
 }
 
-/// Sorted by when they are due, each with the highest version so far.
+/// Bounds sorted by their due time, each with the highest version so far.
 fn floors(process: usize, hearing: &Hearing, told: &[ReceivedEvents]) -> Vec<Floor> {
     let floor = |told: &ReceivedEvents| {
         let due = match told.process == process {
-            // Even if the server could not be reached (G7).
+            // The bound holds even if Redis was unreachable (G7).
             true => told.record.end,
             false => hearing.of(told.delivered?),
         };
@@ -151,7 +152,7 @@ fn floors(process: usize, hearing: &Hearing, told: &[ReceivedEvents]) -> Vec<Flo
 }
 
 impl Violation {
-    /// The read, what it should have heard of, and what went on around them.
+    /// Describes the read, the violated bound, and the records and disturbances around them.
     pub(crate) fn tell(&self, processes: &[Process], disturbances: &[Disturbance]) -> String {
         let read = self.read;
         let slot = |process: usize| processes[process].slot;

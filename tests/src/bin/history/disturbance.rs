@@ -1,48 +1,48 @@
-//! When something was in the way, and how long an invalidation may take to be heard of.
+//! Periods of disturbance, and the maximum time until an invalidation arrives in a process.
 
 use std::time::Duration;
 
 use crate::record::nanos;
 
-/// How long a push may take where nothing is in the way: below a millisecond on an idle
-/// machine; this is for one whose few cores are busy with the checker itself.
+/// Maximum time of an undisturbed push. A push takes less than a millisecond on an idle machine;
+/// the limit allows for few cores that the checker itself keeps busy.
 const TRAVEL: u64 = nanos(Duration::from_millis(200));
 
-/// When a dead connection is known to be one: within a heartbeat of one second and its answer's
-/// deadline of another.
+/// Time within which a dead connection is detected: a heartbeat every second, plus its timeout of
+/// another second.
 pub(crate) const FOUND_OUT: Duration = Duration::from_millis(2_300);
 
-/// How long at most, whatever the network does: by then either a heartbeat is answered, and
-/// before it all pushes have come, or the connection is given up and nothing it has pushed is
-/// used. The rest is for a busy machine.
+/// Maximum time until an invalidation takes effect, whatever the network does. By then, either a
+/// heartbeat has been answered and all earlier pushes have arrived, or the connection is closed and
+/// no entry from it is used. The rest allows for a busy machine.
 const DEAF: u64 = nanos(Duration::from_millis(3_500));
 
-/// When a process has come back to the server for certain, after the last thing in its way: the
-/// longest pause between two attempts, the attempt, and telling what has waited.
+/// Maximum time until a process has recovered after the last disturbance: the longest pause between
+/// two attempts, one attempt, and the delivery of the outbox.
 const RECOVERED: u64 = nanos(Duration::from_millis(2_500));
 
-/// Something in the way of one process or of all.
+/// A disturbance of one process or of all processes.
 #[derive(Clone, Debug)]
 pub(crate) struct Disturbance {
     pub(crate) what: String,
-    /// The process's slot; `None` is all of them.
+    /// Slot of the process; `None` for all processes.
     pub(crate) slot: Option<usize>,
     pub(crate) begin: u64,
     pub(crate) end: u64,
 }
 
-/// A stretch of time.
+/// A period of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Span {
     pub(crate) begin: u64,
     pub(crate) end: u64,
 }
 
-/// A disturbance of one process.
+/// Disturbances of one process.
 pub(crate) struct Hearing {
-    /// Of any kind, sorted.
+    /// Disturbances of any kind, sorted.
     disturbed: Vec<Span>,
-    /// It did not run; sorted.
+    /// Periods in which the process did not run, sorted.
     frozen: Vec<Span>,
 }
 
@@ -62,9 +62,9 @@ impl Hearing {
         Self { disturbed, frozen }
     }
 
-    /// Returns `true` if a read that begins now is held against all that was not just invalidated.
+    /// Returns `true` if no disturbance overlaps or closely precedes `now`.
     pub(crate) fn is_clear(&self, now: u64) -> bool {
-        // Few are long, so that those around `now` tell.
+        // Few spans are long, so the spans around `now` suffice.
         let later = self.disturbed.partition_point(|span| span.begin <= now);
         let near = &self.disturbed[later.saturating_sub(32)..later];
         near.iter().all(|span| span.end + TRAVEL < now)
@@ -79,7 +79,8 @@ impl Hearing {
         self.disturbed.iter().fold(since, calm) + RECOVERED
     }
 
-    /// When the process must have heard of an invalidation that has returned elsewhere.
+    /// Time by which an invalidation that returned in another process must take effect in this
+    /// process.
     pub(crate) fn of(&self, returned: u64) -> u64 {
         let mut travelled = returned + TRAVEL;
         let mut given_up = returned + DEAF;
@@ -92,7 +93,8 @@ impl Hearing {
             }
         }
         for span in &self.frozen {
-            // Its own clock stood still; two of its threads may have noted the same pause.
+            // The clock of a frozen process stood still. Two of its threads may record the same
+            // pause.
             if span.begin <= given_up && span.end > returned {
                 given_up += span.end - span.begin.max(returned);
             }

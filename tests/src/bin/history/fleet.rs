@@ -1,4 +1,4 @@
-//! The processes that faults are done to.
+//! The processes that faults are injected into.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -8,7 +8,8 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::servers::Servers;
 
-/// A place for one process at a time, where there is one server behind a proxy of its own.
+/// A slot for one process at a time. With a single server, the slot has its own proxy in front of
+/// it.
 pub(crate) struct Slot {
     pub(crate) place: usize,
     pub(crate) proxy: Option<Proxy>,
@@ -37,13 +38,13 @@ impl Slot {
     pub(crate) fn start(&mut self) {
         let records = self.records(self.processes);
         self.processes += 1;
-        // What is left running when this one dies ends with its input.
+        // Closing this pipe ends the child if the parent dies.
         let process = Command::new(std::env::current_exe().expect("this program"))
             .arg("reader")
             .arg(&self.url)
             .arg(&self.folder)
             .arg(records)
-            // A rollout: half of the fleet runs the next release.
+            // Simulates a rollout: half of the fleet runs the new release.
             .arg(if self.place.is_multiple_of(2) {
                 "old"
             } else {
@@ -59,12 +60,12 @@ impl Slot {
             .join(format!("records-{}-{process}", self.place))
     }
 
-    /// The files of all its processes.
+    /// Record files of all processes of this slot.
     pub(crate) fn all_records(&self) -> Vec<PathBuf> {
         (0..self.processes).map(|one| self.records(one)).collect()
     }
 
-    /// The files of all forks of these processes.
+    /// Record files of all forks of these processes.
     pub(crate) fn all_forks(&self) -> Vec<PathBuf> {
         let name = format!("records-{}-", self.place);
         let files = std::fs::read_dir(&self.folder).expect("it is there");
@@ -82,7 +83,7 @@ impl Slot {
         kill_process(id.expect("it is a process"), signal).expect("it was not waited for");
     }
 
-    /// Kills the process with no chance to clean up.
+    /// Kills the process without a chance to clean up.
     pub(crate) fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.kill().expect("it was not waited for");
@@ -90,7 +91,7 @@ impl Slot {
         }
     }
 
-    /// Lets the process write down what it has done, and end.
+    /// Waits until the process has written its records and ended.
     pub(crate) fn finish(&mut self) {
         if let Some(mut process) = self.process.take() {
             drop(process.stdin.take());

@@ -1,4 +1,4 @@
-//! Does faults to the fleet, several at a time, and notes when.
+//! Injects faults into the fleet, several at a time, and records their times.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
@@ -16,29 +16,30 @@ use crate::record::{nanos, now};
 use crate::registers::COUNT;
 use crate::servers::{Pair, Servers, replace, succeed};
 
-/// From one fault to the next, in a storm.
+/// Milliseconds between two faults of a storm.
 const PACE: std::ops::Range<u64> = 30..140;
 
-/// Faults come in storms, with calm between: what they have left behind is seen in the calm.
+/// Faults come in storms with calm periods in between. Reads in the calm periods reveal stale
+/// entries that a storm has left behind.
 const STORM: Duration = Duration::from_millis(2_300);
 const CALM: Duration = Duration::from_millis(1_700);
 
-/// A round trip to the server longer than this says that the machine is in the way.
+/// Round trips to the server above this limit count as a busy machine.
 const SLOW: Duration = Duration::from_millis(60);
 
 pub(crate) struct Injector {
     pub(crate) slots: Vec<Mutex<Slot>>,
     servers: Mutex<Servers>,
-    /// The port of the primary.
+    /// Port of the primary.
     port: AtomicU16,
     pub(crate) disturbances: Mutex<Vec<Disturbance>>,
     pub(crate) counts: Mutex<BTreeMap<&'static str, u64>>,
     over: AtomicBool,
-    /// `true` if there are proxies, for faults of the network.
+    /// `true` if there are proxies for faults of the network.
     proxies: bool,
 }
 
-/// Bytes among replies that are no frame, so that no caller takes them for its reply.
+/// Bytes that are no valid frame, so that no caller takes them for its reply.
 const GARBAGE: [&[u8]; 5] = [
     b"\xff\xfe\x00",
     b"$-7x\r\n",
@@ -69,12 +70,12 @@ impl Injector {
         }
     }
 
-    /// Faults for so long, then none; returns when the last one has ended.
+    /// Injects faults for this long. Returns when the last fault has ended.
     pub(crate) fn run(&self, time: Duration) {
         let begun = Instant::now();
         std::thread::scope(|scope| {
             if !self.proxies {
-                // Such a short run would not have one for certain.
+                // A run this short might otherwise contain no failover.
                 scope.spawn(|| self.fail_over());
             }
             while begun.elapsed() < time {
@@ -88,7 +89,7 @@ impl Injector {
         });
     }
 
-    /// Records when the machine is too busy, until it is stopped.
+    /// Records the times at which the machine is too busy, until the run is over.
     pub(crate) fn feel_the_pulse(&self) {
         let mut line = None;
         let mut port = 0;
@@ -116,8 +117,8 @@ impl Injector {
     }
 
     fn begin_one<'a>(&'a self, scope: &'a Scope<'a, '_>) {
-        // Where there is no proxy, the network's faults are missing, and processes would be the
-        // only ones to have any.
+        // Without proxies there are no network faults, so most faults must hit the servers and not
+        // the processes.
         match fastrand::u8(..100) {
             place @ 0..86 if self.proxies || place < 20 => {
                 let slot = fastrand::choice(&self.slots).expect("there are some");
@@ -169,7 +170,7 @@ impl Injector {
             }
             7 => {
                 with(Fault::HalfOpen, false, ms(30..2_000));
-                // What has lost bytes stays dead until a heartbeat finds out.
+                // A connection that has lost bytes stays dead until a heartbeat detects it.
                 tail = FOUND_OUT;
                 "half-open connections"
             }
@@ -246,7 +247,7 @@ impl Injector {
             proxy.cut();
         }
         let nobody = Instant::now();
-        // The pulse's connection stays.
+        // The load measurement keeps its own connection.
         while servers.clients() > 1 && nobody.elapsed() < Duration::from_secs(2) {
             sleep(Duration::from_millis(2));
         }
@@ -287,7 +288,7 @@ fn connect(port: u16) -> Option<redis::Connection> {
     Some(connection)
 }
 
-/// Faults of a primary with its replica.
+/// Injects a fault into a primary with a replica.
 fn disturb_pair(pair: &mut Pair) -> (&'static str, Duration) {
     let what = match fastrand::u8(..9) {
         0..3 => {
@@ -320,18 +321,19 @@ fn disturb_pair(pair: &mut Pair) -> (&'static str, Duration) {
     (what, Duration::ZERO)
 }
 
-/// A database that holds nothing: what was swapped out before would come back with what has been
-/// invalidated meanwhile.
+/// Returns the number of an empty database. A database swapped out before would restore entries
+/// that were invalidated meanwhile.
 fn another_database() -> Option<String> {
     static LAST: AtomicU16 = AtomicU16::new(0);
     let place = LAST.fetch_add(1, Ordering::SeqCst) + 1;
     (place < 16).then(|| place.to_string())
 }
 
-/// The slots of a cluster.
+/// Number of slots of a cluster.
 const SLOTS: u16 = 16_384;
 
-/// Faults of a cluster, and the time until every process has noticed.
+/// Injects a fault into a cluster. Returns its name and the time until every process has detected
+/// it.
 fn disturb_cluster(cluster: &mut Cluster) -> (&'static str, Duration) {
     let place = fastrand::choice(cluster.primaries()).expect("there are three");
     match fastrand::u8(..10) {
@@ -345,7 +347,7 @@ fn disturb_cluster(cluster: &mut Cluster) -> (&'static str, Duration) {
         }
         3..5 => {
             cluster.freeze(place);
-            // Not for so long that others take it for dead.
+            // Short enough that the other nodes do not consider the node dead.
             sleep(ms(20..400));
             cluster.thaw(place);
             ("stopped node", Duration::ZERO)
@@ -368,7 +370,7 @@ fn disturb_cluster(cluster: &mut Cluster) -> (&'static str, Duration) {
     }
 }
 
-/// Faults of a server behind sentinels.
+/// Injects a fault into a server behind sentinels.
 fn disturb_watched(sentinels: &Sentinels) -> (&'static str, Duration) {
     let primary = sentinels.primary();
     let what = match fastrand::u8(..5) {
@@ -390,7 +392,7 @@ fn disturb_watched(sentinels: &Sentinels) -> (&'static str, Duration) {
         }
         _ => {
             sentinels.freeze(primary);
-            // Two in a row must not be taken for the server's end.
+            // Two pauses in a row must not make the sentinels consider the server dead.
             sleep(ms(20..120));
             sentinels.thaw(primary);
             "stopped server"

@@ -1,8 +1,9 @@
-//! Holds a fleet of real processes against G1, G2 and G7 while everything around them fails.
+//! Checks a fleet of real processes against G1, G2 and G7 while servers, processes and the network
+//! fail.
 //!
-//! Processes read and invalidate versioned registers through the cache, and record what they
-//! did and when; an injector kills, stops, disconnects, delays, flushes and fails over; then
-//! every read is held against every invalidation.
+//! Processes read and invalidate versioned registers through the cache and record each operation
+//! with its times. An injector kills, stops, disconnects, delays, flushes and fails over. At the
+//! end, every read is checked against every invalidation.
 //!
 //! ```text
 //! cargo run --release -p recached-tests --bin history -- --minutes 1
@@ -30,10 +31,10 @@ use servers::Servers;
 
 const USAGE: &str = "history [--minutes N | --seconds N] [--processes N] [--seed N] [--on server|cluster|sentinels]";
 
-/// Largest number of violations that are printed.
+/// Maximum number of violations that are printed.
 const TOLD: usize = 3;
 
-/// After the last fault, all must work as before.
+/// Time after the last fault within which all processes must work normally again.
 const RECOVERY: Duration = Duration::from_secs(3);
 
 struct Options {
@@ -86,12 +87,12 @@ fn options(words: &[String]) -> Option<Options> {
 }
 
 fn run(options: &Options) -> ExitCode {
-    // Of the faults; what processes do in between is the scheduler's.
+    // The seed determines the faults; the scheduler determines the order of operations in between.
     fastrand::seed(options.seed.unwrap_or_else(|| fastrand::u64(..)));
     println!("seed {}", fastrand::get_seed());
     let folder = tempfile::tempdir().expect("a temporary folder");
     drop(Registers::open(folder.path()));
-    // Servers leave there what they write.
+    // Servers write their files to the current directory.
     std::env::set_current_dir(folder.path()).expect("it is there");
     let Some(servers) = Servers::start(&options.on) else {
         eprintln!("{USAGE}");
@@ -163,7 +164,7 @@ fn tell(verdict: &Verdict, processes: usize) {
     println!("violations: {}", verdict.violations.len());
 }
 
-/// Returns `true` if the last process of a slot has near hits in the last second.
+/// Returns `true` if the last process of a slot had near hits in the last second.
 fn reads_at(processes: &[Process], slot: usize, end: u64) -> bool {
     let Some(last) = processes.iter().rfind(|process| process.slot == slot) else {
         return false;

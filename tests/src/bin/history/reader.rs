@@ -1,4 +1,5 @@
-//! A process of the fleet: reads and invalidates the registers through the cache, and records it.
+//! A process of the fleet that reads and invalidates the registers through the cache and records
+//! its operations.
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -16,29 +17,30 @@ use crate::registers::{COUNT, Registers};
 
 static REGISTERS: OnceLock<Registers> = OnceLock::new();
 
-/// Registers below are kept in the process; those from here on expire soon.
+/// First register whose entries expire early; registers below it use the near cache.
 const BRIEF: u8 = 8;
-/// Those from here on are read from Redis each time.
+/// First register that is read from Redis each time.
 const FAR: u8 = 12;
 
-/// Invalidations come in bursts, by all processes at once, with calm between: what a burst has
-/// left behind is seen in the calm.
+/// Invalidations come in bursts by all processes at once, with calm periods in between. Reads in
+/// the calm periods reveal stale entries that a burst has left behind.
 const BURST: Duration = Duration::from_millis(300);
 const CALM: Duration = Duration::from_millis(600);
 
-/// A gap in a clock's ticks that is a pause of the process and not of the clock.
+/// Smallest gap between two ticks that counts as a pause of the process.
 const STALL: Duration = Duration::from_millis(60);
 
 const TICK: Duration = Duration::from_millis(5);
 
-/// How long the copies of before may be served in a fork, and how long it may live.
+/// `FORKED` is the time for which a fork may serve inherited near entries, `FORK_LIFE` its maximum
+/// lifetime.
 const FORKED: Duration = Duration::from_millis(600);
 const FORK_LIFE: Duration = Duration::from_secs(5);
 
-/// A value knows which register it is of.
+/// A value: its register and its version.
 type Held = (u8, u64);
 
-/// The functions of one release.
+/// Defines the functions of one release.
 macro_rules! release {
     ($release:ident, version = $version:literal) => {
         mod $release {
@@ -92,10 +94,11 @@ fn is_new() -> bool {
     IS_NEW.load(Ordering::Relaxed)
 }
 
-/// `true` if this process is a fork, with no runtime.
+/// `true` if this process is a fork without a runtime.
 static IS_FORK: AtomicBool = AtomicBool::new(false);
 
-/// Its value is of its beginning, and it may take its time.
+/// Reads the version first and then waits for a random time, so the value may be outdated when the
+/// computation ends.
 async fn compute(register: u8) -> Held {
     let version = registers().version(register);
     if IS_FORK.load(Ordering::Relaxed) {
@@ -113,19 +116,19 @@ fn registers() -> &'static Registers {
     REGISTERS.get().expect("it is set first")
 }
 
-/// The key of a register's entry in the old release.
+/// Key of a register's entry in the old release.
 pub(crate) fn key(register: u8) -> String {
     let key = match register {
         ..BRIEF => old::kept_entry(register).key().map(ToString::to_string),
         BRIEF..FAR => old::brief_entry(register).key().map(ToString::to_string),
         _ => old::far_entry(register).key().map(ToString::to_string),
     };
-    // The injector has installed no cache of this namespace.
+    // The injector has no global cache with this namespace.
     key.expect("it is a key")
         .replacen("recached:", "history:", 1)
 }
 
-/// Reads and invalidates until its orders end.
+/// Reads and invalidates until the standard input is closed.
 pub(crate) fn run(url: &str, folder: PathBuf, records: PathBuf, is_new: bool) {
     IS_NEW.store(is_new, Ordering::Relaxed);
     let opened = REGISTERS.set(Registers::open(&folder));
@@ -146,7 +149,7 @@ pub(crate) fn run(url: &str, folder: PathBuf, records: PathBuf, is_new: bool) {
     }
     runtime.spawn(invalidate(log.clone()));
     runtime.spawn(tick(log.clone()));
-    // One whose calls go by the connection of the cache's own runtime.
+    // The calls of this reader use the connection of the cache's own runtime.
     std::thread::spawn({
         let log = log.clone();
         move || {
@@ -173,7 +176,7 @@ async fn read(log: Log) {
             let register = fastrand::u8(..COUNT);
             match fastrand::u16(..400) {
                 0 => refresh(register, &log).await,
-                // A caller that goes away.
+                // A cancelled call.
                 1..5 => {
                     let patience = Duration::from_micros(fastrand::u64(0..3_000));
                     let _ = timeout(patience, call(register)).await;
@@ -200,7 +203,8 @@ async fn call(register: u8) -> Held {
     }
 }
 
-/// Forks off a process now and then, which has the copies of this one and none of its threads.
+/// Forks the process at random intervals. The fork has the near entries of this process and none of
+/// its threads.
 fn multiply(records: &std::path::Path) {
     for number in 0.. {
         std::thread::sleep(Duration::from_millis(fastrand::u64(500..4_000)));
@@ -216,7 +220,7 @@ fn multiply(records: &std::path::Path) {
     }
 }
 
-/// Body of a fork: it reads, and ends.
+/// Body of a fork, which reads and exits.
 fn read_alone(records: PathBuf) -> ! {
     IS_FORK.store(true, Ordering::Relaxed);
     let log = Log::to(&records);
@@ -242,8 +246,8 @@ fn read_alone(records: PathBuf) -> ! {
     std::process::abort()
 }
 
-/// Waits for a fork's end. One that another thread had the cache's locks in when it was made waits
-/// for them for ever, as a fork of any process with threads may: it is not waited for.
+/// Waits for the end of a fork, and kills it after `FORK_LIFE`. A fork taken while another thread
+/// holds a lock of the cache waits for that lock for ever, as in any process with threads.
 fn reap(child: i32) {
     let Some(child) = Pid::from_raw(child) else {
         return;
@@ -294,9 +298,9 @@ async fn invalidate(log: Log) {
         }
         let register = fastrand::u8(..COUNT);
         registers().advance(register);
-        // By groups in one burst of three, and then by some processes only: what groups leave
-        // behind, entries would sweep away, and the other way round, and one's own invalidations
-        // make up for what was not heard of others'.
+        // One burst in three invalidates by groups, and only some processes take part in it.
+        // Otherwise, invalidations of entries would hide faults in those of groups and the other
+        // way round, and the invalidations of a process would hide missed invalidations of others.
         let number = now() / cycle;
         let groups = number.is_multiple_of(3);
         if groups && !(number / 3 + u64::from(std::process::id())).is_multiple_of(3) {
@@ -325,7 +329,7 @@ async fn invalidate(log: Log) {
                 version,
             });
         }
-        // At once, and joining whatever still flies.
+        // Read at once and join any flight that still runs.
         for _ in 0..2 {
             let begin = now();
             let held = call(register).await;
@@ -335,7 +339,7 @@ async fn invalidate(log: Log) {
     }
 }
 
-/// The registers of the same function.
+/// Registers of the same function.
 fn reach(register: u8) -> std::ops::Range<u8> {
     match register {
         ..BRIEF => 0..BRIEF,
@@ -344,7 +348,7 @@ fn reach(register: u8) -> std::ops::Range<u8> {
     }
 }
 
-/// Returns `true` if it was delivered to the server.
+/// Invalidates. Returns `true` if the server has received the invalidation.
 async fn tell(kind: Kind, register: u8) -> bool {
     let name = match register {
         ..BRIEF => "near",
@@ -367,7 +371,7 @@ async fn tell(kind: Kind, register: u8) -> bool {
     .is_ok_and(|report| !report.queued)
 }
 
-/// Returns `true` if this runtime runs.
+/// Records pauses of this runtime.
 async fn tick(log: Log) {
     let mut before = now();
     loop {
@@ -376,7 +380,7 @@ async fn tick(log: Log) {
     }
 }
 
-/// Returns `true` if this process runs; and writes down what it did.
+/// Records pauses of this process and its near hits, and writes its records to the file.
 fn keep(log: &Log) {
     let mut before = now();
     loop {

@@ -1,4 +1,4 @@
-//! Actions of a process with their times, on the clock that all processes of a machine share.
+//! Operations of a process with their times, on the clock that all processes of a machine share.
 
 use std::fs::File;
 use std::io::Write;
@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// Nanoseconds of CLOCK_MONOTONIC.
+/// Nanoseconds of `CLOCK_MONOTONIC`.
 pub(crate) fn now() -> u64 {
     let now = clock_gettime(ClockId::Monotonic);
     let seconds = u64::try_from(now.tv_sec).expect("it began at zero");
     seconds * 1_000_000_000 + u64::try_from(now.tv_nsec).expect("a part of a second")
 }
 
-/// A duration on that clock.
+/// A duration in nanoseconds.
 pub(crate) const fn nanos(duration: Duration) -> u64 {
     duration.as_nanos() as u64
 }
@@ -28,11 +28,11 @@ pub(crate) enum Kind {
     Keys,
     Function,
     Everything,
-    /// The process has not run.
+    /// A period in which the process did not run.
     Stall,
-    /// A call was given the value of another.
+    /// A call that returned the value of another call.
     Foreign,
-    /// How many near hits the process has had.
+    /// Number of near hits of the process so far.
     Hits,
 }
 
@@ -59,20 +59,20 @@ impl Kind {
     }
 }
 
-/// One operation on one register. An invalidation of many is one record for each.
+/// One operation on one register. An invalidation of several registers is one record per register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Record {
     pub(crate) kind: Kind,
     pub(crate) register: u8,
-    /// An invalidation that has failed promises nothing yet.
+    /// `false` for an invalidation that returned an error; no guarantee holds for it yet.
     pub(crate) ok: bool,
     pub(crate) begin: u64,
     pub(crate) end: u64,
-    /// The value that was read; or the source's version when an invalidation began.
+    /// The version that was read, or the version of the source when an invalidation began.
     pub(crate) version: u64,
 }
 
-/// Bytes of a record.
+/// Size of a record in bytes.
 pub(crate) const SIZE: usize = 27;
 
 impl Record {
@@ -85,7 +85,7 @@ impl Record {
         }
     }
 
-    /// A record of `SIZE` bytes.
+    /// Decodes a record of `SIZE` bytes.
     pub(crate) fn read(bytes: &[u8]) -> Self {
         let number = |place: usize| {
             let number = bytes[place..].first_chunk::<8>().expect("it is there");
@@ -102,8 +102,8 @@ impl Record {
     }
 }
 
-/// The records of a process, on their way to a file. The last milliseconds of one that is killed
-/// are lost: that leaves less to check, and nothing wrong.
+/// Records of a process, buffered on their way to a file. A killed process loses the records of its
+/// last milliseconds, which leaves less to check and causes no false violation.
 #[derive(Clone)]
 pub(crate) struct Log {
     pending: Arc<Mutex<Vec<u8>>>,

@@ -1,14 +1,15 @@
-//! The truth: versioned registers that all processes share.
+//! The source of truth: versioned registers that all processes share.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
 
-/// How many there are.
+/// Number of registers.
 pub(crate) const COUNT: u8 = 16;
 
-/// A register's version is the length of its file. Appending is atomic in the kernel and takes
-/// no lock that a frozen or killed process could keep, and every look sees what is there.
+/// Registers as files; the version of a register is the length of its file. Appending is atomic in
+/// the kernel and takes no lock that a frozen or killed process could hold, and every read sees the
+/// current length.
 pub(crate) struct Registers(Vec<File>);
 
 impl Registers {

@@ -1,11 +1,11 @@
-//! The servers that faults are done to.
+//! The servers that faults are injected into.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use recached_tests::{Cluster, Sentinels, Server};
 
-/// Where the entries are.
+/// Servers that store the entries.
 pub(crate) enum Servers {
     Pair(Pair),
     Cluster(Cluster),
@@ -13,15 +13,15 @@ pub(crate) enum Servers {
 }
 
 impl Servers {
-    /// By the name that the command line has for them.
+    /// Starts the servers that the command line names.
     pub(crate) fn start(name: &str) -> Option<Self> {
         Some(match name {
             "server" => Self::Pair(Pair::start()),
             "cluster" => Self::Cluster(Cluster::start()),
             "sentinels" => {
                 let sentinels = Sentinels::start();
-                // A busy machine must not pass for a dead server: what nobody has held the writes
-                // for, a failover loses.
+                // A busy machine must not count as a dead server: a failover without held writes
+                // loses writes.
                 let patient = [
                     "SENTINEL",
                     "SET",
@@ -51,7 +51,7 @@ impl Servers {
         }
     }
 
-    /// Of one that tells how busy the machine is.
+    /// Port of a server whose round trips measure the load of the machine.
     pub(crate) fn port(&self) -> u16 {
         match self {
             Self::Pair(pair) => pair.primary.port(),
@@ -61,11 +61,12 @@ impl Servers {
     }
 }
 
-/// How long a primary takes no writes, so that its replica has all that it has acknowledged.
+/// Time in milliseconds for which a primary takes no writes, so that its replica receives all
+/// acknowledged writes.
 const PAUSE: &str = "3000";
 
-/// Pauses the writes of a primary and waits until its replica has everything: Redis replicates
-/// asynchronously, and what a failover loses, invalidations too, no cache can bring back.
+/// Pauses the writes of a primary and waits until its replica has received all of them. Redis
+/// replicates asynchronously, and no cache can restore the invalidations that a failover loses.
 fn hold_writes(ask: impl Fn(&[&str]) -> String) -> bool {
     ask(&["CLIENT", "PAUSE", PAUSE, "WRITE"]);
     let begun = Instant::now();
@@ -86,7 +87,8 @@ fn hold_writes(ask: impl Fn(&[&str]) -> String) -> bool {
     false
 }
 
-/// Kills the primary of this slot; one of its replicas takes over, and it comes back as one.
+/// Kills the primary of this slot. One of its replicas takes over, and the killed node returns as a
+/// replica.
 pub(crate) fn replace(cluster: &mut Cluster, slot: u16) -> bool {
     let primary = cluster.primary_of(slot);
     if !hold_writes(|words| cluster.ask(primary, words)) {
@@ -99,14 +101,14 @@ pub(crate) fn replace(cluster: &mut Cluster, slot: u16) -> bool {
     true
 }
 
-/// Has the sentinels make a primary of the replica.
+/// Makes the sentinels promote the replica.
 pub(crate) fn succeed(sentinels: &Sentinels) -> bool {
     let primary = sentinels.primary();
     if !hold_writes(|words| sentinels.ask(primary, words)) {
         return false;
     }
     sentinels.fail_over();
-    // As they will themselves, ten seconds later.
+    // The sentinels would do the same ten seconds later.
     let port = sentinels.port(1 - primary).to_string();
     sentinels.ask::<()>(primary, &["REPLICAOF", "127.0.0.1", &port]);
     sentinels.is_whole();
@@ -130,7 +132,8 @@ impl Pair {
     }
 
     fn replicate(&self) {
-        // Nothing on disk, which would come back with a restart, and no wait for more replicas.
+        // Nothing is saved to disk, since it would be loaded after a restart. A sync does not wait
+        // for more replicas.
         for server in [&self.primary, &self.replica] {
             for (what, value) in [
                 ("save", ""),
@@ -145,22 +148,22 @@ impl Pair {
         let _: () = self.replica.ask(&["REPLICAOF", "127.0.0.1", &port]);
     }
 
-    /// An empty server in the primary's place.
+    /// Restarts the primary as an empty server.
     pub(crate) fn restart(&mut self) {
         self.primary.restart();
         self.replicate();
     }
 
-    /// Makes the replica the primary, if it has everything that was ever acknowledged: nobody
-    /// may be connected to the primary any more. Redis replicates asynchronously, and what a
-    /// failover loses, invalidations too, no cache can bring back.
+    /// Promotes the replica if it has received all acknowledged writes. No client may be connected
+    /// to the primary any more. Redis replicates asynchronously, and no cache can restore the
+    /// invalidations that a failover loses.
     pub(crate) fn fail_over(&mut self) -> bool {
         let mut client = self.primary.client();
         let mut ask = |words: &[&str]| {
             let mut command = redis::cmd(words[0]);
             command.arg(&words[1..]).query::<i64>(&mut client)
         };
-        // Its own write comes after all others, and WAIT speaks of one's own.
+        // `WAIT` covers the writes of its own connection, so this write must follow all others.
         let written = ask(&["INCR", "marks"]);
         let reached = ask(&["WAIT", "1", "1000"]);
         if written.is_err() || reached != Ok(1) {
@@ -172,10 +175,10 @@ impl Pair {
         true
     }
 
-    /// Connections of the fleet's processes.
+    /// Number of connections of the fleet's processes.
     pub(crate) fn clients(&self) -> usize {
         let clients: String = self.primary.ask(&["CLIENT", "LIST", "TYPE", "normal"]);
-        // Not counting the one that asks.
+        // Do not count the connection that sends the command.
         clients.lines().count() - 1
     }
 }
