@@ -1,4 +1,4 @@
-//! A near hit takes nothing from the heap.
+//! A near hit does not allocate.
 
 use std::future::Future;
 use std::pin::pin;
@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use allocation_counter::measure;
 use recached::{Cache, cached};
 
-/// Allocates nothing itself.
+/// Runs a future without allocating.
 fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     loop {
@@ -52,9 +52,9 @@ async fn of_any<T: serde::Serialize + Sync>(value: &T) -> Arc<usize> {
     Arc::new(std::mem::size_of_val(value))
 }
 
-/// How often `call` allocates once its value is held.
+/// Number of allocations of `call` once its value is in the near cache.
 fn allocations(call: impl Fn()) -> u64 {
-    // The first computes and the second may be the first to know the generations.
+    // The first call computes; the second may be the first to learn the generations.
     call();
     call();
     let hits = cache().stats().total.near_hits;

@@ -1,4 +1,4 @@
-//! Other macros around and beside the attribute, in either order, and macros that write it.
+//! Other macros around and beside the attribute, in either order, and macros that generate it.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -172,7 +172,7 @@ fn what_stands_below_sees_every_call_and_what_stands_above_computations() {
     });
 }
 
-/// An attribute that makes a plain function of an async one.
+/// An attribute that turns an async function into a plain one.
 #[tokio::main(flavor = "current_thread")]
 #[cached(ttl = 60, entry = false)]
 async fn driven(id: u64) -> u64 {
@@ -194,7 +194,7 @@ async fn a_test_may_be_cached_itself() -> () {
     assert_eq!(runs("a test"), 1);
 }
 
-/// Counts from zero each time it is asked.
+/// Counts from zero on each call.
 #[must_use]
 #[inline]
 #[doc(hidden)]
@@ -214,7 +214,7 @@ fn place(of: &std::panic::Location<'_>) -> Place {
     (of.line(), of.column())
 }
 
-/// Where it was called from; an argument makes it another call.
+/// Returns the location of its caller; another argument is another call.
 #[track_caller]
 #[cached(ttl = 60)]
 fn tracked(mut id: u64, (_, _): (u8, u8)) -> Result<Place, u64> {
@@ -421,7 +421,7 @@ async fn macros_may_write_the_attribute() {
         first.as_method(2),
         first.as_method_entry(1)
     );
-    // An error is never stored, whatever writes the type.
+    // An error is never stored, however the type is written.
     assert!(second.reduced(0).is_err() && second.reduced(0).is_err());
     assert_eq!(runs("reduced"), 2);
 }

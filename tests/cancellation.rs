@@ -1,4 +1,4 @@
-//! A call or an invalidation that is dropped at every one of its await points.
+//! Calls and invalidations that are dropped at every one of their await points.
 
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
@@ -9,17 +9,17 @@ use std::time::{Duration, Instant};
 use recached::{Cache, Policy, cached};
 use recached_tests::{PATIENCE, Server, cache_on};
 
-/// Longest delay of others by a call that was dropped.
+/// Maximum delay of other calls by a dropped call.
 const LEASE: Duration = Duration::from_millis(400);
 const POLICY: Policy = Policy::new(Duration::from_secs(60)).lease(LEASE);
 
-/// More await points than anything here has.
+/// Upper bound on the number of await points of any call here.
 const MANY: usize = 500;
 
 static SOURCE: AtomicU64 = AtomicU64::new(0);
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
 
-/// Falls when a computation ends or is dropped.
+/// Counts running computations; decremented when a computation ends or is dropped.
 struct Running;
 
 impl Running {
@@ -35,7 +35,7 @@ impl Drop for Running {
     }
 }
 
-/// Reads the source first, and then goes through some await points of its own.
+/// Reads the source first and then passes some await points of its own.
 async fn compute() -> u64 {
     let _running = Running::begin();
     let value = SOURCE.load(Ordering::SeqCst);
@@ -59,7 +59,7 @@ async fn fallible(cache: &Cache, id: u64) -> Result<u64, String> {
     }
 }
 
-/// Polls `future` whenever it is woken, `polls` times at most; then drops it.
+/// Polls `future` whenever it is woken, at most `polls` times, and then drops it.
 async fn polled<F: Future>(future: F, polls: usize) -> Option<F::Output> {
     let mut future = Box::pin(future);
     let mut left = polls;
@@ -79,11 +79,11 @@ async fn polled<F: Future>(future: F, polls: usize) -> Option<F::Output> {
 enum Stage {
     /// Nothing is stored.
     Cold,
-    /// Redis has it, this process has not.
+    /// The value is stored in Redis but not in the near cache.
     Stored,
-    /// Another call in this process computes it.
+    /// Another call of this process computes the value.
     Flying,
-    /// Another process computes it.
+    /// Another process computes the value.
     Leased,
 }
 
@@ -107,7 +107,8 @@ impl Fixture {
         }
     }
 
-    /// Whoever calls next gets what the source holds now, without waiting longer than a lease.
+    /// Asserts that the next calls return the current value of the source, without waiting longer
+    /// than a lease each.
     async fn is_whole(&self, what: &str) {
         let wanted = SOURCE.load(Ordering::SeqCst);
         let begun = Instant::now();
@@ -126,7 +127,7 @@ impl Fixture {
         };
         let ended = tokio::time::timeout(PATIENCE, calls).await;
         assert!(ended.is_ok(), "{what}: somebody waits in vain");
-        // Each of the four may have met what the dropped one has left, one after the other.
+        // Each of the four calls may have waited for something that the dropped call left behind.
         let took = begun.elapsed();
         assert!(
             took < LEASE * 4 + Duration::from_secs(2),
@@ -139,7 +140,7 @@ impl Fixture {
         );
     }
 
-    /// No lease outlives the life it was taken for.
+    /// Asserts that no lease outlives its duration.
     async fn has_no_lease(&self, what: &str) {
         let begun = Instant::now();
         loop {
@@ -153,11 +154,11 @@ impl Fixture {
         }
     }
 
-    /// The source has changed, and all know.
+    /// Changes the source and invalidates everything in both processes.
     async fn begin(&self, stage: Stage) -> Option<tokio::task::JoinHandle<()>> {
         SOURCE.fetch_add(1, Ordering::SeqCst);
         let _ = self.here.invalidate_all().await.expect("it works");
-        // On the other's own connection, so that it has heard of it too.
+        // The second cache invalidates over its own connection, so it has received the change too.
         let _ = self.there.invalidate_all().await.expect("it works");
         let fly = |cache: &Cache| {
             let cache = cache.clone();
@@ -183,7 +184,8 @@ impl Fixture {
         }
     }
 
-    /// Drops what `make` makes after one poll, after two, and so on, until it ends by itself.
+    /// Drops the future that `make` returns after one poll, after two, and so on, until the future
+    /// completes.
     async fn drop_everywhere<F: Future>(&self, what: &str, stage: Stage, make: impl Fn() -> F) {
         for polls in 1..MANY {
             let other = self.begin(stage).await;
@@ -206,7 +208,7 @@ impl Fixture {
     }
 }
 
-/// The source and what computes are shared: one after the other.
+/// One test for all cases, because they share the source and the count of computations.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_dropped_at_any_await_leaves_nobody_waiting_and_nothing_behind() {
     let fixture = Fixture::new();
@@ -235,18 +237,18 @@ async fn a_call_dropped_at_any_await_leaves_nobody_waiting_and_nothing_behind() 
     invalidations_dropped_at_any_await(&fixture).await;
 }
 
-/// Granted to nobody, it would be in everybody's way for an hour.
+/// A lease granted to a dropped call would block all other calls for an hour.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_dropped_while_it_claims_leaves_no_lease() {
     let fixture = Fixture::new();
     let hour = Duration::from_secs(3_600);
     let policy = POLICY.lease(hour).lease_wait(hour);
-    // The others count what computes.
+    // Not `compute`, because other tests count its computations.
     async fn one() -> u64 {
         tokio::task::yield_now().await;
         1
     }
-    // Over the connection at home and over the steady one.
+    // Over the runtime connection and over the background connection.
     let home = |key: &str, polls| {
         let (cache, key) = (fixture.here.clone(), key.to_owned());
         async move {
@@ -276,8 +278,8 @@ async fn a_call_dropped_while_it_claims_leaves_no_lease() {
     panic!("it never ends");
 }
 
-/// An invalidation that was dropped promises nothing; the next one that returns holds, whatever
-/// state the dropped one has left.
+/// A dropped invalidation gives no guarantee. The next invalidation that returns must hold,
+/// whatever state the dropped one has left behind.
 async fn invalidations_dropped_at_any_await(fixture: &Fixture) {
     let (cache, key) = (&fixture.here, "hand:1");
     let read = || cache.get_or_compute(key, POLICY, compute);
@@ -294,7 +296,7 @@ async fn invalidations_dropped_at_any_await(fixture: &Fixture) {
         };
         for polls in 1..MANY {
             let what = format!("{how}, dropped after {polls} polls");
-            // Something is kept in this process, and something flies.
+            // A value is in the near cache, and a flight is in progress.
             for _ in 0..3 {
                 read().await;
             }
@@ -330,7 +332,7 @@ impl Fixture {
     }
 }
 
-/// The flight of a call whose leader is dropped is led by one of those who wait.
+/// When the leader of a flight is dropped, one of the joined calls leads it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn followers_of_a_call_dropped_at_any_await_share_one_computation() {
     let fixture = Fixture::new();
@@ -349,7 +351,7 @@ async fn followers_of_a_call_dropped_at_any_await_share_one_computation() {
             .await
             .unwrap_or_else(|_| panic!("somebody waits in vain after {polls} polls"));
         assert_eq!([one, two, three], [polls; 3]);
-        // The dropped one's, if it had begun, and one more.
+        // One computation of the dropped call, if it had begun, and one more.
         assert!(runs.swap(0, Ordering::SeqCst) <= 2, "after {polls} polls");
         if led.is_some() {
             return;

@@ -1,4 +1,4 @@
-//! Reaching a server: what it must allow, how it is trusted, and what is said where it fails.
+//! Connecting to a server: required rights, TLS, and error messages.
 
 mod connect {
     mod connecting;

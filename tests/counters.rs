@@ -1,4 +1,4 @@
-//! Each call is counted once, whatever options it has and whatever happens meanwhile.
+//! Each call is counted once, whatever its options and whatever happens during the call.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,7 +19,7 @@ fn roll() -> u64 {
     fastrand::u64(..)
 }
 
-/// One of a few milliseconds, and sometimes none at all.
+/// Work of up to a few milliseconds, sometimes none.
 async fn work() {
     match roll() % 4 {
         0 => {}
@@ -67,7 +67,8 @@ async fn rare(cache: &Cache, id: u64) -> u64 {
     id
 }
 
-/// One call, or something that disturbs calls; whether it was a call.
+/// Makes one call, or an operation that disturbs calls. Returns the name of the called function, if
+/// any.
 async fn step(cache: &Cache) -> Option<&'static str> {
     let id = roll() % 4;
     Some(match roll() % 8 {
@@ -160,7 +161,7 @@ async fn each_call_is_counted_once_under_load(fixture: Fixture) {
         assert_eq!(counted, made.load(Ordering::Relaxed), "{name}: {stats:#?}");
         assert!(stats.iter().any(|stats| stats.misses > 0), "{name}");
     }
-    // What was to be tried was tried.
+    // All intended cases have occurred.
     let total: Vec<_> = caches.iter().map(|cache| cache.stats().total).collect();
     for count in [
         |stats: &FunctionStats| stats.stale_hits,

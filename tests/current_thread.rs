@@ -1,5 +1,6 @@
-//! Runtimes with one thread that call often have connections of their own; what changes is heard
-//! all the same: while such a runtime is blocked, after it has ended, whichever connection goes.
+//! Single-threaded runtimes that call often have connections of their own. Invalidations still take
+//! effect while such a runtime is blocked, after it has ended, and when any of the connections is
+//! lost.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -37,7 +38,7 @@ fn until(what: &str, mut state: impl FnMut() -> bool) {
     }
 }
 
-/// The server's clients: each one's number, and where its pushes go.
+/// Clients of the server: the id of each, and the id of the client that receives its pushes.
 fn clients(server: &Server) -> Vec<(i64, i64)> {
     let list: String = server.ask(&["CLIENT", "LIST"]);
     let number = |line: &str, name: &str| {
@@ -49,12 +50,12 @@ fn clients(server: &Server) -> Vec<(i64, i64)> {
         .collect()
 }
 
-/// The connection whose pushes go to another, and that one.
+/// The connection whose pushes are redirected, and the connection that receives them.
 fn redirected(server: &Server) -> Option<(i64, i64)> {
     clients(server).into_iter().find(|(_, to)| *to > 0)
 }
 
-/// A thread with such a runtime, which executes commands.
+/// A thread with such a runtime that executes work items.
 struct Busy {
     work: Option<mpsc::Sender<Work>>,
     thread: Option<thread::JoinHandle<()>>,
@@ -72,7 +73,7 @@ impl Busy {
                 match todo.try_recv() {
                     Ok(work) => work(&runtime),
                     Err(mpsc::TryRecvError::Empty) => {
-                        // As a service's runtime, it runs all the time.
+                        // The runtime runs all the time, like that of a service.
                         runtime.block_on(async {
                             tokio::time::sleep(Duration::from_millis(1)).await;
                         });
@@ -111,7 +112,7 @@ impl Busy {
         self.run(move |runtime| runtime.block_on(read(&cache, &source, id)))
     }
 
-    /// Calls until it has a connection of its own; which.
+    /// Calls until the runtime has a connection of its own, and returns its id and its redirection.
     fn calls_often(&self, server: &Server, cache: &Cache, source: &Source) -> (i64, i64) {
         static NEXT: Mutex<u64> = Mutex::new(1_000_000);
         let mut own = None;
@@ -135,7 +136,7 @@ impl Busy {
     }
 }
 
-/// A server, the cache of this process, and another that invalidates.
+/// A server, the cache of this process, and a second cache that invalidates.
 fn pair() -> (Server, Cache, Cache) {
     let server = Server::start();
     let (ours, other) = (
@@ -145,7 +146,7 @@ fn pair() -> (Server, Cache, Cache) {
     (server, ours, other)
 }
 
-/// The other changes the source and invalidates; until a call from here sees it.
+/// Invalidates through the other cache and waits until a call here returns the new version.
 fn change(ours: &Cache, other: &Cache, source: &Source, version: u64, of_group: bool) {
     source.set(version);
     let told = match of_group {
@@ -164,15 +165,15 @@ fn what_one_has_read_is_invalidated_while_its_thread_is_blocked() {
     let source = Source::default();
     let busy = Busy::start();
     let copied = |id, version| {
-        // The push about its own write may arrive at the other connection after the reply.
+        // The push about the own write may arrive at the other connection after the reply.
         until("there is a copy", || {
             let hits = ours.stats().total.near_hits;
             assert_eq!(busy.read(&ours, &source, id), version);
             ours.stats().total.near_hits > hits
         });
     };
-    // After some seconds a runtime that is blocked is given up, with all that this process holds:
-    // the copy of another call says whether that was so.
+    // A runtime that stays blocked for some seconds is given up together with all near entries; the
+    // near entry of another call shows whether that happened.
     let (mut version, mut heard) = (0, 0);
     while heard < 4 {
         assert!(version < 5, "nothing is heard of but by giving all up");
@@ -232,7 +233,7 @@ fn changes_are_received_whichever_connection_was_lost() {
         };
         server.ask::<i64>(&["CLIENT", "KILL", "ID", &lost.to_string()]);
         if version > 4 {
-            // On whatever is there by now.
+            // Use whichever connection exists by now.
             busy.read(&ours, &source, 1);
         }
         change(&ours, &other, &source, version, version % 4 < 2);

@@ -1,4 +1,5 @@
-//! Reports about an environment that can't be used, if no builder can return an error.
+//! Log messages about an unusable environment, for caches without a builder that could return an
+//! error.
 
 use std::env;
 use std::fmt::Debug;
@@ -17,7 +18,7 @@ async fn account(token: &str) -> u32 {
     u32::from(!token.is_empty())
 }
 
-/// Prints what is logged.
+/// Prints log messages.
 struct Printed;
 
 impl tracing::Subscriber for Printed {
@@ -42,7 +43,7 @@ impl tracing::Subscriber for Printed {
     fn exit(&self, _: &Id) {}
 }
 
-/// Runs with an environment of its own.
+/// Runs in a child process with its own environment.
 #[test]
 #[ignore = "a part of another test"]
 fn child() {
@@ -74,7 +75,7 @@ fn child() {
     }
 }
 
-/// Log of a program with this variable in its environment.
+/// Returns the log of a child process with this variable in its environment.
 fn logged(variable: &str, value: &str) -> String {
     let program = env::current_exe().expect("this is a program");
     let mut child = Command::new(program);

@@ -1,4 +1,4 @@
-//! Failures: the call gets its function's result, and the cache comes back.
+//! Failures: each call returns its function's result, and the cache recovers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -44,7 +44,7 @@ on_server_and_cluster! {
     ]
 }
 
-/// A cache with the deadlines that users have.
+/// A cache with the default timeouts.
 fn cache_by_default(url: &str, namespace: &str) -> Cache {
     Cache::builder()
         .redis(url)
@@ -112,7 +112,7 @@ async fn a_server_killed_in_the_middle_costs_no_result(mut backend: Backend) {
     }
     backend.restart();
     until("the server is picked up", || works(&cache)).await;
-    // An empty server, a new generation: nothing of the old one is served.
+    // The server is empty and has a new generation, so no old value is served.
     until("it is read", || async {
         let read = cache.get::<u32>("killed:1").await;
         read.is_ok_and(|value| {
@@ -141,7 +141,7 @@ async fn a_hung_server_costs_one_deadline_and_then_next_to_nothing(backend: Back
     let first = took[0];
     took.sort_unstable();
     let median = took[took.len() / 2];
-    // The deadline is 80 ms; the rest is room for a busy machine.
+    // The timeout is 80 ms; the rest allows for a busy machine.
     assert!(first < Duration::from_secs(2), "{first:?}");
     assert!(median < Duration::from_millis(20), "{median:?}");
     backend.thaw();
@@ -150,7 +150,7 @@ async fn a_hung_server_costs_one_deadline_and_then_next_to_nothing(backend: Back
 
 async fn a_hung_server_costs_one_deadline_by_whichever_connection(backend: Backend) {
     let cache = cache_by_default(&backend.url(), &backend.namespace);
-    // By the connection at home and by the steady one.
+    // Over the runtime connection and over the background connection.
     let steady = |cache: &Cache| {
         let cache = cache.clone();
         let call = move || recached_tests::block_on(cache.get::<u32>("probe:1"));
@@ -279,7 +279,7 @@ async fn a_value_that_cannot_be_written_is_returned_and_counted(backend: Backend
     }
     let stats = cache.stats().function("mute");
     assert_eq!((stats.computations, stats.errors), (2, 2));
-    // The lease is given back: nobody waits for it.
+    // The lease is released, so no call waits for it.
     assert_eq!(backend.ask::<u64>(&["EXISTS", "{{ns}:mute:1}:lease"]), 0);
     let error = cache
         .put("mute:1", MINUTE, Unwritable)
@@ -324,7 +324,7 @@ async fn a_flushed_server_means_misses_and_the_names_come_back(backend: Backend)
 }
 
 async fn without_pushes_waiters_poll_and_invalidations_hold(backend: Backend) {
-    // No tracking for this user: as behind a proxy that does not pass pushes on.
+    // This user has no tracking, like behind a proxy that forwards no pushes.
     let url = backend.without_pushes();
     let [one, two] = [(); 2].map(|()| cache_on(&url, &backend.namespace));
     until("both are connected", || async {
@@ -513,7 +513,7 @@ async fn an_expired_entry_is_computed_once_though_its_end_is_pushed_to_all(backe
             assert_eq!(task.await.expect("no panic"), 1);
         }
         assert_eq!(runs.load(Ordering::SeqCst), round);
-        // Nobody has waited for the end of a lease.
+        // No call has waited for a lease to expire.
         assert!(
             begun.elapsed() < Duration::from_secs(3),
             "{:?}",

@@ -1,4 +1,4 @@
-//! Several processes on one server, or on one cluster.
+//! Several processes on one server or one cluster.
 
 use std::time::{Duration, Instant};
 
@@ -50,7 +50,7 @@ impl Fleet {
         }
     }
 
-    /// One command to each server that takes writes.
+    /// Sends one command to each server that accepts writes.
     fn tell<T: ::redis::FromRedisValue>(&self, words: &[&str]) -> Vec<T> {
         match &self.place {
             Place::Server(server) => vec![server.ask(words)],
@@ -61,7 +61,7 @@ impl Fleet {
         }
     }
 
-    /// One command about a key, its second word, to the server that has it.
+    /// Sends one command about a key, its second word, to the server that stores the key.
     fn ask<T: ::redis::FromRedisValue>(&self, words: &[&str]) -> T {
         match &self.place {
             Place::Server(server) => server.ask(words),
@@ -87,7 +87,7 @@ impl Fleet {
     }
 }
 
-/// Each claim becomes a test on a server, and one on a cluster.
+/// Expands each claim to a test on a server and a test on a cluster.
 macro_rules! on_both {
     ($($claim:ident)+) => {
         mod redis {
@@ -140,7 +140,7 @@ async fn an_invalidation_in_one_process_reaches_the_others(fleet: Fleet) {
         fleet.source.set(&format!("after {order}"));
         let told = workers[0].ask(order).await;
         assert!(!told.starts_with("error"), "{told}");
-        // In the process itself at once; in the others as soon as the push has travelled there.
+        // Takes effect at once in the process itself, and in the others when the push arrives.
         let after = format!("1:after {order}");
         assert_eq!(workers[0].ask("call 1 0").await, after);
         for worker in &mut workers {
@@ -161,14 +161,14 @@ async fn a_late_fill_of_another_process_never_lands(fleet: Fleet) {
         workers[0].ask("invalidate report").await;
         workers[0].order("begin 7 400").await;
         fleet.begun(begun + 1).await;
-        // Under way in the first process; the second invalidates.
+        // The first process computes; the second process invalidates.
         fleet.source.set(&format!("new {round}"));
         let told = workers[1].ask(order).await;
         assert!(!told.starts_with("error"), "{told}");
         let new = format!("7:new {round}");
         assert_eq!(workers[1].ask("call 7 0").await, new, "{order}");
         workers[2].until_answers("call 7 0", &new).await;
-        // The first process has heard of it by its next read at the latest.
+        // The next read of the first process already respects the invalidation.
         assert_eq!(workers[0].ask("join").await, "7:old");
         for worker in &mut workers {
             assert_eq!(
@@ -194,7 +194,7 @@ async fn who_calls_after_an_invalidation_elsewhere_does_not_join_what_began_befo
         fleet.begun(begun + 1).await;
         fleet.source.set(&format!("new {round}"));
         workers[1].ask(order).await;
-        // Once the push has travelled there, the first process opens another flight.
+        // When the push has arrived, the first process starts another flight.
         let new = format!("5:new {round}");
         workers[0].until_answers("try 5 0 50", &new).await;
         assert_eq!(workers[0].ask("abort").await, "aborted");
@@ -211,7 +211,7 @@ async fn a_killed_holder_delays_others_by_a_lease_and_one_succeeds_it(fleet: Fle
         for _ in 0..10 {
             worker.order("begin 3 20").await;
         }
-        // Its first caller waits for the lease, the others for the first.
+        // The first call of each process waits for the lease; the others join its flight.
         worker.until_answers("waits", "1").await;
     }
     let killed = Instant::now();
@@ -221,7 +221,7 @@ async fn a_killed_holder_delays_others_by_a_lease_and_one_succeeds_it(fleet: Fle
             assert_eq!(worker.ask("join").await, "3:old");
         }
     }
-    // A lease of one second, and the machine's own slowness.
+    // A lease of one second, and time for a busy machine.
     assert!(
         killed.elapsed() < Duration::from_secs(4),
         "{:?}",
@@ -236,7 +236,7 @@ async fn a_killed_holder_delays_others_by_a_lease_and_one_succeeds_it(fleet: Fle
 
 async fn a_computation_longer_than_its_lease_is_not_run_twice(fleet: Fleet) {
     let mut workers = fleet.workers(2).await;
-    // Three times the lease of a second.
+    // Three times the lease of one second.
     workers[0].order("begin 4 3000").await;
     fleet.begun(1).await;
     assert_eq!(workers[1].ask("call 4 0").await, "4:old");
@@ -262,14 +262,14 @@ async fn a_live_process_restores_the_names_when_their_key_goes(fleet: Fleet) {
     assert_eq!(workers[0].ask("call 1 0").await, "1:old");
     let known = || {
         let mut names = fleet.ask::<Vec<String>>(&["HKEYS", "fleet:functions"]);
-        // By which a worker has seen that it is connected.
+        // Ignore the function that shows whether a worker is connected.
         names.retain(|name| name != "reaches");
         names
     };
     assert_eq!(known(), ["fleet.report"]);
     let _: u64 = fleet.ask(&["DEL", "fleet:functions"]);
     until("the name is back", || async { known() == ["fleet.report"] }).await;
-    // A process that has never called the function reaches it by its name.
+    // A process that has never called the function invalidates it by name.
     fleet.source.set("new");
     assert_eq!(
         workers[1].ask("invalidate rep*").await,
@@ -283,7 +283,7 @@ async fn a_lost_generation_means_a_miss_and_never_an_old_value(fleet: Fleet) {
     assert_eq!(worker.ask("call 1 0").await, "1:old");
     fleet.source.set("new");
     worker.ask("invalidate report").await;
-    // The entry of the old generation is still there.
+    // The entry of the old generation is still stored.
     let entries: Vec<Vec<String>> = fleet.tell(&["KEYS", "fleet:fleet.report@*:1"]);
     assert!(!entries.concat().is_empty());
     let generations: Vec<Vec<String>> = fleet.tell(&["KEYS", "fleet:gen:*"]);
@@ -320,7 +320,7 @@ async fn an_invalidation_of_a_function_costs_the_same_for_any_number_of_entries(
         costs.push(touched(&server) - before);
         assert_eq!(cache.get::<u32>("many:1").await.expect("it works"), None);
     }
-    // Heartbeats aside, a handful of commands whatever the number.
+    // Apart from heartbeats, a few commands regardless of the number.
     assert!(costs.iter().all(|cost| *cost < 12), "{costs:?}");
 }
 
@@ -359,9 +359,9 @@ async fn a_setting_for_the_fleet_is_in_force_in_every_process_at_once(fleet: Fle
     }
     lags.sort();
     println!("in force in 4 processes after {lags:?}");
-    // Far more than it takes, far less than waiting for a heartbeat.
+    // Far more than it takes, and far less than a heartbeat interval.
     assert!(lags[2] < Duration::from_millis(500), "{lags:?}");
-    // And after a restart.
+    // The override also applies after a restart.
     settings.fleet().disable("report").await.expect("it works");
     let mut fresh = fleet.worker().await;
     fresh.ask("off 1").await;

@@ -1,5 +1,5 @@
-//! Nobody waits for what will not come: a call that needs itself, a leader that nobody polls
-//! any more, a function that fails.
+//! No call waits in vain: not if the call needs itself, if its leader is no longer polled, or if
+//! its function fails.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,7 +12,7 @@ use recached::{Cache, Policy, cached};
 use recached_tests::{Backend, PATIENCE, cache_on, on_server_and_cluster};
 use tokio::sync::Notify;
 
-/// Far beyond the patience of any test: whoever waits that long waits in vain.
+/// Far longer than any test: a call that waits this long fails the test.
 const HOUR: Duration = Duration::from_secs(3_600);
 const HOURS: Policy = Policy::new(HOUR).lease_wait(HOUR);
 
@@ -62,7 +62,7 @@ async fn countdown(cache: &Cache, id: u64, left: u64) -> u64 {
 async fn detour(cache: &Cache, id: u64, left: u64) -> u64 {
     match left {
         0 => 0,
-        // By another call, and it needs itself once more.
+        // Calls itself through another call.
         _ => 1 + Box::pin(detour(cache, id, left - 1)).await,
     }
 }
@@ -77,7 +77,7 @@ fn blocking_detour(cache: &Cache, id: u64, left: u64) -> u64 {
 
 async fn needs_itself(cache: &Cache) {
     assert_eq!(in_time(countdown(cache, 1, 3)).await, 4);
-    // What was stored is the outermost.
+    // The stored value is that of the outermost call.
     assert_eq!(in_time(detour(cache, 1, 0)).await, 3);
     let stats = cache.stats().function("flights.detour");
     assert_eq!((stats.computations, stats.lease_waits), (4, 0));
@@ -94,12 +94,12 @@ async fn a_call_that_needs_itself_does_not_wait_for_itself() {
 
 async fn a_call_that_needs_itself_does_not_wait_for_its_own_lease(backend: Backend) {
     needs_itself(&backend.cache()).await;
-    // Nor where it does not join its own flight: without pushes, nobody joins.
+    // Without pushes, no call joins its own flight, so it meets its own lease.
     let url = backend.without_pushes();
     needs_itself(&cache_on(&url, &format!("{}.plain", backend.namespace))).await;
 }
 
-/// Waits until both functions that need each other are being computed.
+/// Waits until two functions that need each other are both being computed.
 struct Meeting(tokio::sync::Barrier);
 
 impl Meeting {
@@ -115,7 +115,7 @@ async fn hen(cache: &Cache, meeting: &Meeting, id: u64, left: u64) -> u64 {
     meeting.at(left).await;
     match left {
         0 => 0,
-        // A call of a third function stands between.
+        // A call of a third function lies in between.
         _ => 1 + Box::pin(nest(cache, meeting, id, left - 1)).await,
     }
 }
@@ -162,7 +162,7 @@ async fn need_each_other(cache: &Cache) {
     let (at_one, at_two) = (Arc::clone(&meeting), meeting);
     let hen = tokio::spawn(async move { hen(&one, &at_one, 1, 3).await });
     let egg = tokio::spawn(async move { egg(&two, &at_two, 1, 3).await });
-    // The one that closes the circle computes through; the other waits for it.
+    // The call that closes the cycle computes without waiting; the other waits for it.
     let both = (in_time(hen).await, in_time(egg).await);
     let both = (both.0.expect("no panic"), both.1.expect("no panic"));
     assert!(both.0 >= 3 && both.1 >= 3, "{both:?}");
@@ -185,7 +185,7 @@ async fn two_functions_that_need_each_other_do_not_wait_for_each_other() {
 
 async fn two_calls_that_need_each_other_wait_for_no_flight_and_no_lease(backend: Backend) {
     need_each_other(&backend.cache()).await;
-    // Where nobody joins a flight, each waits for the other's lease.
+    // Without pushes no call joins a flight, so each call meets the other's lease.
     let url = backend.without_pushes();
     need_each_other(&cache_on(&url, &format!("{}.plain", backend.namespace))).await;
 }
@@ -194,7 +194,7 @@ async fn two_calls_that_need_each_other_wait_for_no_flight_and_no_lease(backend:
 async fn spawns(cache: Cache, id: u64, left: u64) -> u64 {
     match left {
         0 => 0,
-        // A task is not known as a part of the computation that has spawned it.
+        // A spawned task is not known as part of the computation that spawned it.
         _ => {
             let again = tokio::spawn(spawned(cache, id, left - 1));
             1 + again.await.expect("no panic")
@@ -275,7 +275,7 @@ async fn a_function_that_calls_itself_with_other_arguments_is_cached_at_every_de
     assert_eq!(MEMORY.stats().function("flights.nested").computations, 21);
 }
 
-/// A leader whose computation waits for `go`, polled up to there and not beyond.
+/// A leader whose computation waits for `go`, polled up to that point.
 async fn stalled<'a>(
     cache: &'a Cache,
     policy: Policy,
@@ -289,7 +289,7 @@ async fn stalled<'a>(
         };
         cache.get_or_compute("stalled:1", policy, compute).await
     });
-    // Until the computation waits.
+    // Poll until the computation waits.
     in_time(async {
         let mut polls = 0;
         while polls < 3 {
@@ -308,17 +308,17 @@ async fn stalls(one: &Cache, two: &Cache) {
     let policy = HOURS.lease(Duration::from_millis(300));
     let go = Notify::new();
     let leader = stalled(one, policy, &go).await;
-    // It waits for something, for longer than a lease: nobody takes it for dead.
+    // The computation waits for longer than a lease; the leader must not count as dead.
     let follower = one.get_or_compute("stalled:1", policy, || async { 2u32 });
     let mut follower = Box::pin(follower);
     let early = tokio::time::timeout(Duration::from_secs(1), follower.as_mut()).await;
     assert!(early.is_err(), "the leader is alive: {early:?}");
-    // Now it could go on, and nobody polls it.
+    // The computation could continue now, but its leader is not polled.
     go.notify_one();
     assert_eq!(in_time(follower).await, 2);
     let other = two.get_or_compute("stalled:1", policy, || async { 3u32 });
     assert_eq!(in_time(other).await, 2);
-    // It goes on after all, and what it has is not stored.
+    // The late leader continues, and its value is not stored.
     assert_eq!(in_time(leader).await, 1);
     for cache in [one, two] {
         let value = cache.get_or_compute("stalled:1", policy, || async { 4u32 });
@@ -336,7 +336,7 @@ async fn a_leader_that_is_not_polled_any_more_is_succeeded_after_a_lease() {
 async fn a_holder_that_is_not_polled_any_more_is_succeeded_after_a_lease(backend: Backend) {
     let one = backend.cache();
     stalls(&one, &backend.cache()).await;
-    // Waiters in other processes too, with none in its own.
+    // Waiters in other processes, with none in the leader's process.
     let policy = HOURS.lease(Duration::from_millis(300));
     let two = backend.cache();
     let _ = two.remove("stalled:1").await.expect("it works");
@@ -354,7 +354,7 @@ static BUSY: AtomicUsize = AtomicUsize::new(0);
 #[cached(ttl = 60, lease = "200ms", lease_wait = "1h", cache = MEMORY)]
 async fn busy(id: u64) -> u64 {
     BUSY.fetch_add(1, Ordering::SeqCst);
-    // What it waits for comes while it is at something else, on the same thread.
+    // The awaited event happens while the task is busy on the same thread.
     let other = async { std::thread::sleep(Duration::from_secs(1)) };
     tokio::join!(tokio::time::sleep(Duration::from_millis(20)), other);
     id
@@ -397,7 +397,7 @@ type Aliased<T, E> = Result<T, E>;
 
 #[cached(ttl = 60, lease_wait = "1h", cache = MEMORY)]
 async fn refused(id: u64) -> Aliased<u64, Refused> {
-    // No counter shows that all have joined.
+    // Time for all calls to join; no counter shows that they have.
     tokio::time::sleep(Duration::from_millis(200)).await;
     Err(Refused(id))
 }
@@ -417,10 +417,10 @@ async fn who_waited_for_a_failure_is_given_it_where_it_can_be_cloned() {
     }
     let stats = MEMORY.stats().function("flights.refused");
     assert_eq!((stats.computations, stats.coalesced), (1, 49));
-    // It is not stored.
+    // The error is not stored.
     assert_eq!(in_time(refused(7)).await, Err(Refused(7)));
     assert_eq!(MEMORY.stats().function("flights.refused").computations, 2);
-    // A plain function's, too.
+    // The same for a plain function.
     let begun = Arc::new(std::sync::Barrier::new(8));
     let calls: Vec<_> = (0..8)
         .map(|_| {
@@ -461,8 +461,8 @@ async fn who_waited_for_a_failure_of_its_leaders_own_waits_for_one_computation_a
         assert_eq!(id, 7);
     }
     assert_eq!(MEMORY.stats().function("flights.own").computations, 200);
-    // The leader's, at most one more of waiting for a turn, and its own; with a turn each for
-    // sixteen at a time it would be fourteen.
+    // The leader's computation, at most one more wait for a turn, and the call's own computation.
+    // With one turn at a time for sixteen calls it would take fourteen.
     let took = begun.elapsed();
     assert!(took < Duration::from_millis(500) * 8, "{took:?}");
 }
@@ -486,7 +486,7 @@ async fn what_succeeds_after_a_failure_is_stored_and_found_by_those_who_wait() {
         failed += usize::from(in_time(call).await.expect("no panic").is_err());
     }
     assert_eq!(failed, 1);
-    // The failed one, and those that had a turn at once.
+    // The failed computation, and those of the calls that had a turn at once.
     let computations = MEMORY.stats().function("flights.recovers").computations;
     assert!((2..=17).contains(&computations), "{computations}");
     assert_eq!(in_time(recovers(7)).await.ok(), Some(7));

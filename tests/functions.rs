@@ -1,4 +1,4 @@
-//! The attribute: which functions it takes, and which calls share an entry.
+//! The attribute: accepted functions, and calls that share an entry.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use recached::{Cache, cached};
 use serde::{Deserialize, Serialize};
 
-/// How often bodies have run, by the name of the test.
+/// Number of runs of each body, by name.
 static RUNS: LazyLock<std::sync::Mutex<HashMap<&'static str, usize>>> =
     LazyLock::new(Default::default);
 
@@ -53,7 +53,7 @@ async fn a_plain_value_is_computed_once() {
 
 type Fallible<T> = Result<T, NotClone>;
 
-/// An error with nothing: no Debug, no Clone, no serde.
+/// An error without any traits: no `Debug`, no `Clone`, no serde.
 struct NotClone;
 
 #[cached(ttl = "1h 30m")]
@@ -332,7 +332,7 @@ async fn methods_are_distinguished_by_what_the_user_says_and_by_their_types() {
         let user = repository.find(1, "db").await.ok().expect("it is found");
         assert_eq!(user.name, format!("{} u8", repository.tenant));
     }
-    // What is skipped tells nothing apart.
+    // Skipped arguments do not distinguish calls.
     assert!(a.find(1, "another db").await.is_ok());
     assert_eq!(runs("find"), 2);
     assert_eq!(
@@ -538,7 +538,7 @@ async fn another_cache_name_version_and_companion_can_be_given() {
     );
 }
 
-/// The key without the eight digits of its variant.
+/// Key without the eight digits of its variant.
 fn without_variant(key: &recached::Key) -> String {
     let key = key.as_str();
     let at = key.find('@').expect("it has a variant");
@@ -717,7 +717,7 @@ mod of_today {
 async fn an_entry_of_yesterdays_struct_is_a_miss_and_not_half_a_value() {
     let server = recached_tests::Server::start();
     let policy = recached::Policy::new(std::time::Duration::from_secs(60));
-    // Two releases of one program: each with the type as it knows it.
+    // Two releases of one program, each with its own definition of the type.
     let [old, new] = [(); 2].map(|()| recached_tests::cache_on(&server.url(), "shapes"));
     let first = old.get_or_compute("profile:1", policy, || async {
         of_yesterday::Profile { id: 1 }

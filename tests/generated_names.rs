@@ -1,5 +1,5 @@
-//! Names that clash with nothing, and places where functions may stand. Of each, a second call is
-//! served, other arguments are another entry, and the companion ends it.
+//! Names that do not clash, and places where functions may be defined. For each, the second call is
+//! a hit, other arguments are another entry, and the entry handle invalidates the entry.
 
 use recached::{cached, invalidates};
 use recached_tests::{assert_cached, assert_cached_async, ran, runs};

@@ -1,9 +1,9 @@
-//! The short form of the checker of histories: see `src/bin/history`.
+//! The short form of the history checker in `src/bin/history`.
 
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
-/// Each needs the machine for itself.
+/// Serializes the tests, because each needs the whole machine.
 static TURN: Mutex<()> = Mutex::new(());
 
 fn holds(on: &str, seconds: &str) {
@@ -19,7 +19,7 @@ fn holds(on: &str, seconds: &str) {
         let count = told.lines().find_map(|line| line.strip_prefix(what));
         count.and_then(|count| count.parse::<u64>().ok())
     };
-    // It has looked at something.
+    // The checker has seen enough operations.
     assert!(count("reads: ") > Some(20_000), "{told}");
     assert!(count("near hits: ") > Some(5_000), "{told}");
     assert!(count("faults: ") > Some(15), "{told}");

@@ -1,4 +1,4 @@
-//! Nobody joins what was begun before an invalidation it must know of.
+//! No call joins a flight that began before an invalidation known to the process.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ async fn works(cache: &Cache) -> bool {
     stored.is_ok() && cache.get::<u32>("probe:1").await.ok() == Some(Some(1))
 }
 
-/// The source has changed, and `two` has said so: nobody here joins what began before.
+/// Invalidates through `two` and asserts that no call of `one` joins a flight that began before.
 async fn invalidated_elsewhere(one: &Cache, two: &Cache, key: &str) {
     let hour = Duration::from_secs(3_600);
     let policy = MINUTE.lease(hour).lease_wait(hour);
@@ -55,7 +55,7 @@ async fn a_full_server_leaves_nobody_with_what_was_begun_before(backend: Backend
     let policy = MINUTE.lease(hour).lease_wait(hour);
     backend.tell::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
     let slow = endless(&one, "full:1", policy).await;
-    // Nothing is stored, so nothing is pushed.
+    // Nothing is stored, so no push arrives.
     assert_eq!(
         two.remove("full:1")
             .await
@@ -76,7 +76,7 @@ async fn without_pushes_nobody_joins_what_was_begun_before(backend: Backend) {
     invalidated_elsewhere(&one, &two, "silent:1").await;
 }
 
-/// A computation of `key` that never ends.
+/// Starts a computation of `key` that never ends.
 async fn endless(cache: &Cache, key: &str, policy: Policy) -> JoinHandle<String> {
     let (cache, key, begun) = (cache.clone(), key.to_owned(), Arc::new(Notify::new()));
     let task = tokio::spawn({
@@ -93,9 +93,9 @@ async fn endless(cache: &Cache, key: &str, policy: Policy) -> JoinHandle<String>
     task
 }
 
-/// Waits until a call of `key` is computed anew: none joins what was under way before.
+/// Waits until a call of `key` is computed anew instead of joining the earlier flight.
 async fn joined_no_more(cache: &Cache, key: &str, policy: Policy) {
-    // A machine that is busy may need longer for the call itself.
+    // The timeout grows because the call itself may take longer on a busy machine.
     let patience = Cell::new(Duration::from_millis(20));
     until("it takes no more joiners", || async {
         let value = cache.get_or_compute(key, policy, || async { "new".to_owned() });
@@ -109,7 +109,7 @@ async fn joined_no_more(cache: &Cache, key: &str, policy: Policy) {
 async fn a_holder_receives_its_invalidation_elsewhere_from_the_beginning(backend: Backend) {
     let one = backend.cache();
     let two = backend.cache();
-    // No renewal comes to tell of it.
+    // With a lease of an hour, no renewal reveals the invalidation.
     let hour = Duration::from_secs(3_600);
     let policy = MINUTE.lease(hour).lease_wait(hour);
     let slow = endless(&one, "claimed:1", policy).await;
@@ -125,7 +125,7 @@ async fn a_holder_receives_its_invalidation_after_it_has_renewed_its_lease(backe
         .lease(Duration::from_secs(15))
         .lease_wait(Duration::from_secs(60));
     let slow = endless(&one, "renewed:1", policy).await;
-    // A renewal ends the tracking of the lease unless it is read again.
+    // A renewal ends the tracking of the lease unless the lease is read again.
     let left = || backend.ask::<i64>(&["PTTL", "{{ns}:renewed:1}:lease"]);
     let lowest = Cell::new(i64::MAX);
     until("the lease has been renewed", || async {
@@ -139,17 +139,17 @@ async fn a_holder_receives_its_invalidation_after_it_has_renewed_its_lease(backe
     let removed = Instant::now();
     assert_eq!(two.remove("renewed:1").await.expect("it works").entries, 0);
     joined_no_more(&one, "renewed:1", policy).await;
-    // The next renewal is due after five seconds: only a push can have arrived by now.
+    // The next renewal is due after five seconds, so only a push can have caused this.
     let heard = removed.elapsed();
     assert!(heard < Duration::from_millis(4_500), "{heard:?}");
     slow.abort();
 }
 
-/// A call of `key` whose computation began with `value`, and ends on command.
+/// Starts a call of `key` that computes `value` and ends on command.
 async fn begun(cache: &Cache, key: &'static str, value: u32, end: &Arc<Notify>) {
     let (cache, began, end) = (cache.clone(), Arc::new(Notify::new()), Arc::clone(end));
     let told = Arc::clone(&began);
-    // A thread with no runtime: its calls go over the steady connection.
+    // A thread without a runtime, whose calls use the background connection.
     std::thread::spawn(move || {
         let compute = || async {
             told.notify_one();
@@ -182,7 +182,7 @@ async fn without_pushes_nobody_joins_a_waiter_of_an_old_generation(backend: Back
     })
     .await;
     let _ = holder.invalidate("wait").await.expect("it works");
-    // The waiter's process reads Redis, for other calls and for this one.
+    // The waiter's process reads Redis for other calls and for this one.
     assert_eq!(waiter.get::<u32>("wait:2").await.ok(), Some(None));
     tokio::time::sleep(Duration::from_millis(200)).await;
     let late = call(waiter);
@@ -197,7 +197,7 @@ async fn nobody_joins_over_one_connection_what_the_other_was_cut_off_from() {
     let server = Server::start();
     let one = cache_on(&server.url(), "joiners");
     until("it is connected", || works(&one)).await;
-    // The connection at home is the second.
+    // The runtime connection is the second one.
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(works(&one).await);
     let two = cache_on(&server.url(), "joiners");
@@ -218,12 +218,12 @@ async fn nobody_joins_over_one_connection_what_the_other_was_cut_off_from() {
     let mut kill = redis::cmd("CLIENT");
     kill.arg("KILL").arg("ID").arg(ids[0]);
     kill.query::<()>(&mut admin).expect("it works");
-    // Each attempt to connect ends flights; later on they are a second apart.
+    // Each connection attempt closes flights; later attempts are a second apart.
     tokio::time::sleep(Duration::from_secs(3)).await;
     let end = Arc::new(Notify::new());
     begun(&one, "cut:1", 1, &end).await;
     let _ = two.remove("cut:1").await.expect("it works");
-    // It reads Redis: the connection at home is up.
+    // The process still reads Redis because its runtime connection is up.
     assert_eq!(one.get::<u32>("probe:1").await.ok(), Some(Some(1)));
     let late = tokio::spawn({
         let one = one.clone();
@@ -247,7 +247,7 @@ async fn who_computes_after_waiting_in_vain_receives_the_invalidation_of_its_cal
         policy.lease_wait(Duration::from_millis(200)),
     )
     .await;
-    // Who comes now joins it, and waits for nobody's lease.
+    // A new call joins the flight instead of waiting for the lease.
     let late = one.get_or_compute("vain:1", policy, || async { "late".to_owned() });
     let late = tokio::time::timeout(Duration::from_millis(300), late).await;
     late.expect_err("it waits for the one under way");
@@ -258,8 +258,8 @@ async fn who_computes_after_waiting_in_vain_receives_the_invalidation_of_its_cal
     waited.abort();
 }
 
-/// The model has found it: an invalidation that has removed the lease before it was taken, and
-/// removes the entry after.
+/// Found by the model: an invalidation that removes the lease before it was taken, and the entry
+/// after it.
 async fn who_joined_after_a_change_is_given_nothing_old_by_a_failure(backend: Backend) {
     let one = backend.cache();
     assert!(works(&one).await);
@@ -284,7 +284,7 @@ async fn who_joined_after_a_change_is_given_nothing_old_by_a_failure(backend: Ba
         });
         begun.notified().await;
         assert_eq!(backend.ask::<u64>(&["DEL", "{ns}:old:1"]), 1);
-        // The push has come before this reply.
+        // The push arrives before this reply.
         assert!(works(&one).await);
         let late = tokio::spawn({
             let one = one.clone();
@@ -309,10 +309,10 @@ async fn who_joined_after_a_change_is_given_nothing_old_by_a_failure(backend: Ba
 async fn who_comes_while_it_is_computed_joins_and_asks_nobody(backend: Backend) {
     let cache = backend.cache();
     let end = Arc::new(Notify::new());
-    // The first look at a function makes its generation, and gets the push about it.
+    // The first read of a function creates its generation, which causes a push.
     assert_eq!(cache.get::<u32>("open:0").await.ok(), Some(None));
     begun(&cache, "open:1", 1, &end).await;
-    // Whatever the server has to say of the lease has been heard.
+    // By now all pushes about the lease have arrived.
     assert!(works(&cache).await);
     let calls: Vec<_> = (0..10)
         .map(|_| {
@@ -352,14 +352,14 @@ async fn nothing_old_stands_in_for_who_comes_after_its_invalidation_elsewhere() 
     };
     assert_eq!(one.try_get_or_compute("old:1", policy, good).await, Ok(1));
     tokio::time::sleep(Duration::from_millis(200)).await;
-    // What is old is read after the first half of a second, and the lease taken after another.
+    // The outdated entry is read after the first half second, and the lease taken after another.
     let slow = Duration::from_millis(500);
     proxy.set(Fault::Slow(slow, Duration::ZERO));
     let end = Arc::new(Notify::new());
     let first = tokio::spawn(call(one.clone(), Arc::clone(&end)));
     tokio::time::sleep(slow * 3 / 2).await;
     assert_eq!(two.remove("old:1").await.expect("it works").entries, 1);
-    // The push has travelled.
+    // Time for the push to arrive.
     tokio::time::sleep(slow / 5).await;
     let late = tokio::spawn(call(one.clone(), Arc::clone(&end)));
     while !late.is_finished() {

@@ -1,4 +1,4 @@
-//! Keys: two different argument lists never share one, one list always has the same.
+//! Keys: two different argument lists never share a key, and one list always has the same key.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -115,7 +115,7 @@ proptest! {
 
     #[test]
     fn a_small_change_changes_the_key(a in prop::collection::vec(text(), 1..4), cut in 0..8usize) {
-        // The same characters, the border between two arguments elsewhere.
+        // The same characters, with the border between two arguments elsewhere.
         let joined: String = a.concat();
         let border = joined.char_indices().map(|(at, _)| at).nth(cut).unwrap_or(joined.len());
         let moved = [joined[..border].to_owned(), joined[border..].to_owned()];
@@ -179,7 +179,7 @@ proptest! {
             list.finish("ns:m.f").expect("it can be written").to_string()
         };
         prop_assert_eq!(a == b, key(&a) == key(&b), "{} {}", key(&a), key(&b));
-        // A text that says what stands there.
+        // A text argument with the same characters as the encoded key.
         let written = key(&a).replace("ns:m.f:x:", "");
         let text = Value::Text(written);
         prop_assert_eq!(a == text, key(&a) == key(&text), "{}", key(&a));

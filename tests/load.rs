@@ -1,6 +1,7 @@
-//! More calls at once than anything is made for (G9): all are answered, and nothing is left behind.
+//! More concurrent calls than the cache is designed for (G9): all calls return, and no memory or
+//! lease is left behind.
 //!
-//! One test, because it looks at the memory of the process.
+//! A single test, because it measures the memory of the process.
 
 use std::time::{Duration, Instant};
 
@@ -9,14 +10,14 @@ use recached_tests::{Server, resident, until};
 
 const MINUTE: Policy = Policy::new(Duration::from_secs(60));
 
-/// Tasks at once: 100,000 with `RECACHED_CROWD=100000`, fewer where nobody wants to wait for a
-/// debug build.
+/// Number of concurrent tasks: 100,000 with `RECACHED_CROWD=100000`, fewer by default because debug
+/// builds are slow.
 fn size() -> u64 {
     let size = std::env::var("RECACHED_CROWD").ok();
     size.and_then(|size| size.parse().ok()).unwrap_or(10_000)
 }
 
-/// As many tasks as there are keys, each with a key of its own; all are answered right.
+/// Starts one task per key and asserts that all return the right value.
 async fn crowd(cache: &Cache, round: u64) {
     let calls: Vec<_> = (0..size())
         .map(|id| {
@@ -33,7 +34,7 @@ async fn crowd(cache: &Cache, round: u64) {
     }
 }
 
-/// Three crowds, one after the other: the second and third find what they need left by the first.
+/// Runs three crowds in sequence: the second and third reuse memory that the first has allocated.
 async fn leaves_no_memory_behind(cache: &Cache) {
     let mut after = Vec::new();
     for round in 0..3 {
@@ -45,7 +46,7 @@ async fn leaves_no_memory_behind(cache: &Cache) {
     }
     if let [_, second, third] = after[..] {
         let grown = third.saturating_sub(second);
-        // Small numbers are the allocator's.
+        // Small differences come from the allocator.
         assert!(
             grown < (second / 10).max(32 << 20),
             "{grown} bytes more after the third than after the second"
@@ -73,16 +74,16 @@ async fn in_the_process() {
 async fn on_a_server_with_time_for_all() {
     let server = Server::start();
     let cache = Cache::builder().redis(server.url()).namespace("crowd");
-    // Enough for all, so that all are stored: a heartbeat stands in the same queue, within
-    // the limit of an attempt to connect.
+    // Timeouts long enough to store all values; a heartbeat waits in the same queue and is limited
+    // by the connect timeout.
     let long = Duration::from_secs(120);
     let cache = cache.command_timeout(long).connect_timeout(long).build();
     let cache = cache.expect("the settings are usable");
     crowd(&cache, 0).await;
     let stats = cache.stats();
     println!("{stats}");
-    // A heartbeat that stands in the queue for three seconds closes the link to new calls: on a
-    // slow machine some are not stored, and counted.
+    // A heartbeat that waits in the queue for three seconds closes the connection to new calls. On
+    // a slow machine some values are therefore not stored, and the errors are counted.
     let stored: u64 = server.ask(&["DBSIZE"]);
     assert!(stored > size() / 4, "{stored} keys: {stats}");
     assert!(

@@ -1,5 +1,5 @@
-//! Methods the attribute takes: inherent ones, those of traits, and those that `async_trait`
-//! rewrites before the attribute sees them.
+//! Methods that the attribute accepts: inherent ones, those of traits, and those that `async_trait`
+//! rewrites before the attribute expands.
 
 use std::pin::Pin;
 use std::rc::Rc;
@@ -169,7 +169,7 @@ async fn every_receiver_is_taken() {
     assert_cached_async!("said", Shop::said(1), Shop::said(2), Shop::said_entry(1));
 }
 
-/// A trait's methods can't have a neighbour: `entry = false`.
+/// A trait's methods cannot have entry handles: `entry = false`.
 trait Prices {
     fn price(&self, id: u64) -> u64;
     async fn price_later(&self, id: u64) -> Result<u64, std::fmt::Error>;
@@ -374,7 +374,7 @@ fn by_hand(id: u64) -> Pin<Box<dyn Future<Output = Result<u64, NotClone>> + Send
     })
 }
 
-/// As that of the crate `futures`.
+/// A boxed future like that of the crate `futures`.
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 #[cached(ttl = 60)]
@@ -402,7 +402,7 @@ async fn a_boxed_future_is_an_async_function() {
     );
 }
 
-/// Its companions are of its sized types.
+/// A trait whose entry handles require a sized type.
 trait Shelves: Send + Sync {
     #[cached(ttl = 60, skip(self))]
     fn shelves(&self, id: u64) -> u64 {

@@ -1,4 +1,4 @@
-//! The near tier: hits with no round trip, and no older than a push takes to travel.
+//! The near cache: hits without a round trip, no older than the travel time of a push.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -27,7 +27,7 @@ on_server_and_cluster! {
     ]
 }
 
-/// The number a source holds, through the cache.
+/// Reads the number in `source` through the cache.
 async fn read(cache: &Cache, key: &str, policy: Policy, source: &AtomicU64) -> u64 {
     let compute = || async { source.load(Ordering::SeqCst) };
     cache.get_or_compute(key, policy, compute).await
@@ -37,7 +37,7 @@ fn near_hits(cache: &Cache) -> u64 {
     cache.stats().total.near_hits
 }
 
-/// Returns `true` if a call is answered in the process, once its value has been computed.
+/// Returns `true` if a call is a near hit after its value was computed.
 async fn is_kept(cache: &Cache, key: &str, policy: Policy) -> bool {
     let source = AtomicU64::new(1);
     let before = near_hits(cache);
@@ -59,7 +59,7 @@ async fn a_near_hit_asks_the_server_nothing(backend: Backend) {
     }
     let stats = cache.stats();
     let own = stats.function("near.doubled");
-    // Computed, read once or twice, and kept from then on.
+    // Computed once, read from Redis a few times, and a near hit from then on.
     assert_eq!(own.computations, 1, "{stats}");
     assert!(own.redis_hits <= 5 && own.near_hits >= 94, "{stats}");
     let stats = backend.tell(&["INFO", "commandstats"]);
@@ -69,7 +69,7 @@ async fn a_near_hit_asks_the_server_nothing(backend: Backend) {
         gets.split(',').next()?.parse::<u64>().ok()
     };
     let calls: u64 = stats.iter().filter_map(calls).sum();
-    // The generations, the entry and the lease: none of them a hundred times.
+    // Reads of the generations, the entry and the lease, far fewer than a hundred each.
     assert!((1..20).contains(&calls), "{stats:?}");
 }
 
@@ -179,7 +179,7 @@ async fn others_are_served_the_old_value_until_a_refresh_has_the_new_one(backend
         async move { slowly_entry(&cache, Some(&gates)).refresh().await }
     });
     begun.notified().await;
-    // In this process and in another.
+    // Check a call in this process and one in another process.
     let elsewhere = backend.cache();
     assert_eq!(slowly(&cache, None).await, 0);
     assert_eq!(slowly(&elsewhere, None).await, 0);
@@ -188,7 +188,7 @@ async fn others_are_served_the_old_value_until_a_refresh_has_the_new_one(backend
     assert_eq!(slowly(&cache, None).await, 1);
 }
 
-/// Signals of a computation.
+/// Signals for the beginning and the end of a computation.
 type Gates = (Arc<Notify>, Arc<Notify>);
 
 #[cached(ttl = 60, near = false, cache = cache, skip(cache, gates))]
@@ -232,13 +232,14 @@ fn blocked(backend: &Backend) {
                 read(&cache, "blocked:1", MINUTE, &source).await;
                 near_hits(&cache) > before
             };
-            // The first ones may use the other connection, while this runtime has none.
+            // The first calls may use the background connection until this runtime has a
+            // connection.
             until("it is kept", reads).await;
             let _ = there.remove("blocked:1").await.expect("it works");
             until("it is forgotten", || async { !reads().await }).await;
             until("it is kept again", reads).await;
             ready.send(()).expect("the test waits");
-            // Nothing on this runtime goes on, its connection neither.
+            // Block this runtime, and with it its connection.
             let _ = wait.recv();
         }
     });
@@ -260,7 +261,7 @@ async fn a_copy_lives_no_longer_than_its_entry(backend: Backend) {
     let short = Policy::new(Duration::from_millis(300)).jitter(0.0);
     let source = AtomicU64::new(1);
     read(&there, "short:1", short, &source).await;
-    // A copy taken half-way lives for the other half.
+    // An entry inserted halfway through its lifetime lives for the other half.
     until("half its life is over", || async {
         backend.ask::<i64>(&["PTTL", "{ns}:short:1"]) < 150
     })
@@ -320,7 +321,7 @@ async fn a_lost_connection_a_flush_and_a_hung_server_empty_it(backend: Backend) 
     backend.flush();
     until("the flush has emptied it", || async { entries() == 0 }).await;
     filled().await;
-    // The connection stands, and nothing comes any more.
+    // The connection stays open, but no bytes arrive.
     backend.freeze();
     until("the heartbeat has missed its answer", || async {
         entries() == 0
@@ -351,7 +352,7 @@ fn gone_with_its_runtime(backend: &Backend) {
     let source = AtomicU64::new(1);
     let first = runtime();
     first.block_on(async {
-        // Several looks, so that the connection at home has taken over.
+        // Repeat, so that the runtime connection is in use.
         for id in (0..100).map(|place| place / 2) {
             read(&cache, &format!("home:{id}"), MINUTE, &source).await;
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -383,7 +384,7 @@ async fn where_the_server_tells_of_nothing_it_is_off_and_says_so(backend: Backen
     );
     assert!(stats.near.rejected >= 2, "{stats}");
     assert!(stats.to_string().contains("off, because"), "{stats}");
-    // By name: no staler than this.
+    // With `near_ttl`, entries are kept without pushes, for at most this time.
     let bounded = MINUTE.near_ttl(Duration::from_millis(200));
     assert!(is_kept(&cache, "bounded:1", bounded).await);
     let _: u64 = backend.ask(&["DEL", "{ns}:bounded:1"]);
@@ -405,7 +406,8 @@ async fn it_is_bounded_by_entries_and_by_bytes() {
             .max_bytes(bytes)
             .build()
             .expect("the settings are good");
-        // Computed, then read until the push of its own write has arrived and it is kept.
+        // The first call computes; the others read until the push of its own write has arrived and
+        // the entry is inserted.
         for id in (0..4_000).map(|place| place / 4) {
             let value = "x".repeat(weight);
             cache
@@ -430,7 +432,7 @@ async fn a_server_that_watches_over_few_keys_costs_hits_and_never_an_old_value(b
     for id in (0..600).map(|place| place / 2) {
         read(&here, &key(id), MINUTE, &source).await;
     }
-    // The server lets go of what it can't watch, and says so.
+    // The server invalidates the keys that it can no longer track.
     until("most copies are gone", || async {
         cache_entries(&here) < 100
     })
@@ -460,8 +462,8 @@ async fn no_key_of_a_cluster_is_stale_once_traffic_has_stopped() {
     none_is_stale(&cluster.url()).await;
 }
 
-/// Readers here, writers there, 300 keys: twenty milliseconds after the last write every copy
-/// is the newest value.
+/// Lets one process read and another write 300 keys, and asserts that every near entry has the
+/// newest value 20 milliseconds after the last write.
 async fn none_is_stale(url: &str) {
     const KEYS: usize = 300;
     const ROUNDS: usize = 10_000;
@@ -508,7 +510,7 @@ async fn none_is_stale(url: &str) {
         stale += usize::from(value != source.load(Ordering::SeqCst));
     }
     assert_eq!(stale, 0, "of {KEYS} keys");
-    // How much was read beside the writes is the machine's affair: now nothing changes any more.
+    // The number of reads during the writes depends on the machine, so read again without writes.
     for (id, source) in sources.iter().enumerate() {
         read(&here, &format!("race:{id}"), MINUTE, source).await;
     }
@@ -519,7 +521,7 @@ async fn none_is_stale(url: &str) {
     );
 }
 
-/// How often a command ran on the server.
+/// Number of executions of a command on the server.
 fn calls_of(server: &Server, command: &str) -> u64 {
     let stats: String = server.ask(&["INFO", "commandstats"]);
     let start = format!("cmdstat_{command}:calls=");
@@ -551,7 +553,7 @@ async fn a_function_that_misses_asks_for_leases_at_once_until_it_hits() {
         after - before
     );
     assert_eq!(cache.stats().function("near.cold").computations, 100);
-    // What is there is found all the same, and then looked for as usual.
+    // Stored entries are still found, and the following calls read Redis first as usual.
     for _ in 0..3 {
         for id in 0..100 {
             assert_eq!(cold(&cache, id).await, id);
@@ -561,7 +563,7 @@ async fn a_function_that_misses_asks_for_leases_at_once_until_it_hits() {
     let own = stats.function("near.cold");
     assert_eq!((own.computations, own.redis_hits), (100, 300), "{stats}");
     assert!(looks() - after > 250, "{}", looks() - after);
-    // A call that was just invalidated here is not looked for.
+    // A call that this process just invalidated is not read from Redis.
     let before = looks();
     for id in 0..20 {
         let told = cold_entry(&cache, id).invalidate().await;
@@ -570,7 +572,7 @@ async fn a_function_that_misses_asks_for_leases_at_once_until_it_hits() {
     }
     assert_eq!(looks(), before);
     assert_eq!(cache.stats().function("near.cold").computations, 120);
-    // An invalidation of a function whose copies are served is as good as eight misses.
+    // Invalidating a function with near hits counts like eight misses.
     let calls = async || {
         let function = cache.stats().function("near.doubled");
         assert_eq!(*doubled(&cache, 21).await, 42);
@@ -598,7 +600,7 @@ async fn a_copy_that_a_claim_has_found_receives_changes_as_any_other() {
         async move { cache.get_or_compute(&key, MINUTE, async move || now).await }
     };
     let [one, two]: [&'static Cache; 2] = [one, two].map(|cache| &*Box::leak(Box::new(cache)));
-    // One expects misses from here on, whatever the other stores.
+    // The first process expects misses from now on, whatever the second one stores.
     for key in 0..10 {
         read(one, key).await;
     }
@@ -617,7 +619,7 @@ async fn a_copy_that_a_claim_has_found_receives_changes_as_any_other() {
             read(one, key).await == key - 9
         })
         .await;
-        // Expected again.
+        // Make the process expect misses again.
         for other in 0..10 {
             read(one, 1_000 + key * 10 + other).await;
         }

@@ -1,4 +1,4 @@
-//! The observer receives what no caller can see, once for each change of state.
+//! The observer receives events that no caller can see, once per change of state.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, OnceLock, mpsc};
@@ -166,7 +166,7 @@ mod twice {
 
 #[cached(ttl = 60, cache = cache, skip(cache))]
 async fn counts(cache: &Cache) -> usize {
-    // An observer may use the cache, and so may what it counts.
+    // An observer may use the cache, and so may a cached function.
     cache.stats().functions.len()
 }
 
@@ -184,7 +184,7 @@ async fn a_name_that_is_taken_is_reported_once() {
 static ASKED: LazyLock<Server> = LazyLock::new(Server::start);
 static ASKED_CACHE: LazyLock<Cache> = LazyLock::new(|| {
     let builder = on(&ASKED.url(), "observer").observer(|_| {
-        // Not from the thread that builds the cache.
+        // Only on the cache's own thread, not on the thread that builds the cache.
         if std::thread::current().name() == Some("recached") {
             ANSWERS.fetch_add(asked(7), Ordering::SeqCst);
             let refused = asked_entry(7).invalidate();
@@ -202,7 +202,7 @@ fn asked(id: u64) -> u64 {
     id
 }
 
-/// The thread of the callback is the one that would have to fetch the reply.
+/// The thread of the callback is the one that would have to read the reply.
 #[test]
 fn an_observer_that_calls_a_plain_function_holds_up_nobody() {
     let (tell, told) = mpsc::channel();
@@ -233,7 +233,7 @@ async fn an_observer_may_use_the_cache_from_another_runtime() {
         let this = Arc::clone(&this);
         move |event| {
             if let (Event::Disconnected(_), Some(cache)) = (event, this.get()) {
-                // A connection is made for it.
+                // The call opens a new connection.
                 let _other = handle.enter();
                 let call = cache.get_or_compute("told:3", MINUTE, || async { 1u32 });
                 send.send(block_on(call)).expect("the test waits");

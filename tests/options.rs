@@ -1,5 +1,5 @@
-//! Options of the attribute that reach into the store: tags, writes that invalidate, secret
-//! arguments, codecs.
+//! Options of the attribute that affect the store: tags, writes that invalidate, secret arguments,
+//! codecs.
 
 mod options {
     mod codec;

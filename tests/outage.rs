@@ -1,4 +1,4 @@
-//! Invalidations that are made while the server is away.
+//! Invalidations that are made while the server is unreachable.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -37,7 +37,7 @@ on_server_and_cluster! {
     ]
 }
 
-/// The number a source holds, through the cache.
+/// Reads the number in `source` through the cache.
 async fn read(cache: &Cache, source: &AtomicU64) -> u64 {
     let compute = || async { source.load(Ordering::SeqCst) };
     cache.get_or_compute("outage.item:1", MINUTE, compute).await
@@ -49,7 +49,7 @@ fn cache_by_default(backend: &Backend) -> Cache {
     builder.build().expect("the url is good")
 }
 
-/// Lets the cache find that the server hangs: what follows is not even sent.
+/// Waits until the cache has detected that the server hangs, so that later commands are not sent.
 async fn away(cache: &Cache) {
     until("the server is known to be away", || async {
         let before = cache.stats().total.error_kinds.unavailable;
@@ -60,14 +60,14 @@ async fn away(cache: &Cache) {
     .await;
 }
 
-/// Invalidates by `how` while the server hangs: from then on nobody here, and once it is back
-/// nobody anywhere, is given what was before.
+/// Invalidates by `how` while the server hangs. Afterwards no call in this process returns the old
+/// value, and no call in any process does once the server is back.
 async fn never_undone<F>(backend: Backend, how: impl Fn(Cache) -> F)
 where
     F: Future<Output = Result<InvalidationReport, Error>>,
 {
     let here = cache_by_default(&backend);
-    // Patient enough to wait for the server.
+    // This cache has timeouts long enough to wait for the server.
     let there = backend.cache();
     let source = AtomicU64::new(1);
     until("both have it from the server", || async {
@@ -92,7 +92,7 @@ where
         tokio::task::yield_now().await;
         assert!(begun.elapsed() < PATIENCE, "the server is not used again");
     }
-    // The outbox was delivered before anything was read, so the push is on its way.
+    // The outbox is delivered before any read, so the push is on its way.
     until("the others have heard of it", || async {
         read(&there, &source).await == 2
     })
@@ -163,7 +163,7 @@ async fn a_function_is_invalidated_though_the_fleet_has_lost_its_name_meanwhile(
     source.store(2, Ordering::SeqCst);
     let report = here.invalidate("item").await.expect("it is queued");
     assert!(report.queued);
-    // Evicted: nothing was used longer ago.
+    // Simulates eviction of the least recently used key.
     let lost: u64 = server.ask(&["DEL", "outage:functions"]);
     assert_eq!(lost, 1);
     proxy.set(Fault::None);
@@ -175,7 +175,7 @@ async fn a_function_is_invalidated_though_the_fleet_has_lost_its_name_meanwhile(
     .await;
 }
 
-/// One after the other would take a round trip each, twenty seconds in all.
+/// Delivered one by one, the invalidations would take a round trip each, twenty seconds in total.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_invalidations_are_delivered_in_a_few_round_trips() {
     let server = Server::start();
@@ -219,7 +219,7 @@ async fn a_full_server_still_takes_invalidations(backend: Backend) {
         read(&there, &source).await == 2
     })
     .await;
-    // There is room again: a generation, and entries, too.
+    // There is room again for a generation and for entries.
     backend.tell::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
     until("it is stored again", || async {
         read(&there, &source).await == 2 && there.stats().total.redis_hits > 1
@@ -231,7 +231,7 @@ async fn by_hand(cache: &Cache, key: &str, value: u32) -> u32 {
     cache.get_or_compute(key, MINUTE, || async { value }).await
 }
 
-/// A cache whose copies outlive their connection for so long, and one that has none.
+/// A cache with this `near_outage_grace`, and one without.
 async fn graced(backend: &Backend, grace: Duration) -> (Cache, Cache) {
     let builder = Cache::builder().redis(backend.url());
     let builder = builder.namespace(&backend.namespace);
@@ -258,7 +258,7 @@ async fn copies_are_served_in_an_outage_where_that_is_asked_for_and_never_once_i
 ) {
     let (one, two) = graced(&backend, Duration::from_secs(3_600)).await;
     backend.kill();
-    // Whoever does not ask for it computes.
+    // The cache without a grace period computes.
     until("the connection is lost", || async {
         by_hand(&two, "kept:1", 2).await == 2
     })
@@ -277,7 +277,7 @@ async fn copies_are_served_in_an_outage_where_that_is_asked_for_and_never_once_i
     assert!(report.queued);
     assert_eq!(by_hand(&one, "other:1", 3).await, 3);
     assert_eq!(by_hand(&one, "kept:2", 3).await, 1);
-    // Back, with nothing of what was there: copies are not served any more.
+    // The server is back without its data, so near entries are no longer served.
     backend.restart();
     until("it is back", || async { reaches(&two).await }).await;
     until("the copy is gone", || async {

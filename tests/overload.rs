@@ -1,5 +1,5 @@
-//! More than there is room for: of values, of keys, in the process and on the server (G9). Every
-//! call is answered right, and what was too much leaves nothing behind.
+//! Overload: too large values and too many keys, in the process and on the server (G9). Every call
+//! returns the right value, and the overload leaves nothing behind.
 
 mod overload {
     mod burst;

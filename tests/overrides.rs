@@ -1,4 +1,4 @@
-//! Settings at run time.
+//! Overrides at run time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,7 +27,7 @@ on_server_and_cluster! {
 
 static RUNS: AtomicUsize = AtomicUsize::new(0);
 
-/// Computations since the last time it was asked.
+/// Number of computations since the previous call.
 fn runs() -> usize {
     RUNS.swap(0, Ordering::SeqCst)
 }
@@ -48,7 +48,7 @@ mod shop {
 
 use shop::{price, price_entry};
 
-/// They share a counter.
+/// Serializes tests, because they share a counter.
 static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 async fn off_and_on(cache: &Cache) {
@@ -68,7 +68,7 @@ async fn off_and_on(cache: &Cache) {
     }
     assert_eq!(runs(), 3);
     assert_eq!(cache.stats().function("overrides.shop.price").bypasses, 3);
-    // More says more than less.
+    // A more specific pattern takes precedence.
     settings.enable("overrides.shop.*").expect("it is good");
     price(cache, 1).await;
     price(cache, 1).await;
@@ -116,7 +116,7 @@ async fn a_shorter_ttl_holds_for_what_is_stored_and_a_longer_one_for_what_comes(
     assert!(left().await <= Some(MINUTE));
     price(&one, 1).await;
     assert_eq!(runs(), 0, "it is not that old yet");
-    // Counted from when it was stored.
+    // The age is counted from the time of storing.
     one.overrides()
         .ttl("price", Duration::from_millis(50))
         .expect("it is good");
@@ -203,12 +203,12 @@ async fn what_is_being_computed_is_not_served_once_it_is_off() {
     assert_eq!(cache.stats().function("overrides.slow_tagged").bypasses, 1);
 }
 
-/// One who has waited for another since before a setting leads in its place.
+/// A joined call that waited since before the override becomes the leader.
 async fn who_has_waited_since_before_it_was_off_keeps_nothing(one: &Cache, two: &Cache) {
     let end = Arc::new(Notify::new());
     let stats = || one.stats().function("overrides.slow");
     let call = |id| slow(one.clone(), Arc::clone(&end), id);
-    // From then on the generations are known, and no push of theirs ends a flight.
+    // From then on the generations are known, so no push about them closes a flight.
     until("a copy is kept", || async {
         let at_once = Arc::new(Notify::new());
         at_once.notify_one();
@@ -224,7 +224,7 @@ async fn who_has_waited_since_before_it_was_off_keeps_nothing(one: &Cache, two: 
     one.overrides().disable("slow").expect("it is good");
     let entry = slow_entry(two.clone(), Arc::clone(&end), 1);
     entry.put(1).await.expect("it works");
-    // Until its push has travelled.
+    // Time for the push to arrive.
     tokio::time::sleep(Duration::from_millis(100)).await;
     leader.abort();
     assert_eq!(follower.await.expect("no panic"), 1);
@@ -277,7 +277,7 @@ async fn the_fleet_is_notified_and_lists_who_has_set_what(backend: Backend) {
     );
     let functions = fleet.disable("*.shop.*").await.expect("it works");
     assert_eq!(functions, ["overrides.shop.price"]);
-    // Here at once.
+    // Takes effect here at once.
     runs();
     price(&one, 1).await;
     assert_eq!(runs(), 1);
@@ -299,7 +299,7 @@ async fn the_fleet_is_notified_and_lists_who_has_set_what(backend: Backend) {
     price(&two, 1).await;
     price(&two, 1).await;
     assert_eq!(runs(), 2);
-    // An invalidation leaves settings alone.
+    // An invalidation does not affect overrides.
     let _ = one.invalidate_all().await.expect("it works");
     let _ = one.purge("*").await.expect("it works");
     let _ = one.invalidate_keys("*:*").await.expect("it works");

@@ -1,12 +1,12 @@
-//! Turns in the life of a process: it forks, it is stopped and goes on, its threads end. Nobody is
-//! stuck, nothing old is served, and calls are answered.
+//! A process that forks, that is stopped and resumed, or whose threads end. No call hangs, no
+//! outdated value is served, and all calls return.
 
 use std::time::Duration;
 
 use recached_tests::{Cluster, Server, Source, Worker};
 use tokio::time::timeout;
 
-/// Runs the binary, for at most a minute; what it has printed.
+/// Runs the binary for at most a minute and returns its output.
 async fn life(turn: &str, place: &str) -> String {
     let mut process = tokio::process::Command::new(env!("CARGO_BIN_EXE_process_lives"));
     process.args([turn, place]).kill_on_drop(true);
@@ -59,7 +59,7 @@ async fn a_process_that_finds_no_descriptors_at_first_is_cached_later() {
     everywhere("starve", &wanted).await;
 }
 
-/// Longer than a process may stand still before it doubts its copies.
+/// Longer than the pause after which a process no longer trusts its near entries.
 const STOPPED: Duration = Duration::from_secs(1);
 
 async fn stopped(url: &str) {
@@ -71,7 +71,7 @@ async fn stopped(url: &str) {
     let mut other = Worker::start(worker, url, folder.path()).await;
     let mut before = stopped.ask("call 1 0").await;
     for round in 1..=10 {
-        // Near, and asked for as long as it takes the process to trust its copies again.
+        // Wait for a near hit, as long as the process takes to use its near cache again.
         stopped
             .until_answers("near 1", &format!("near {before}"))
             .await;
@@ -79,7 +79,7 @@ async fn stopped(url: &str) {
         tokio::time::sleep(STOPPED).await;
         source.set(&round.to_string());
         assert_eq!(other.ask("entry 1").await, "()");
-        // It is the first thing that the process does.
+        // The call is the first thing that the resumed process does.
         stopped.order("call 1 0").await;
         stopped.thaw();
         let after = stopped.answer().await;

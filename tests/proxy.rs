@@ -1,5 +1,5 @@
-//! Network faults: the call gets its function's own result, nothing old is
-//! served, and the cache comes back by itself.
+//! Network faults: each call returns its function's result, no outdated value is served, and the
+//! cache recovers by itself.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 const MINUTE: Policy = Policy::new(Duration::from_secs(60));
 
-/// A cache behind a proxy, with the deadlines that users have, and one beside it.
+/// A cache behind a proxy with the default timeouts, and one with a direct connection.
 struct Fixture {
     here: Cache,
     there: Cache,
@@ -45,7 +45,7 @@ impl Fixture {
         self.here.get_or_compute("value:1", MINUTE, compute).await
     }
 
-    /// A copy is kept in the process, which the next change makes old.
+    /// Waits until a near entry exists, which the next change invalidates.
     async fn is_kept(&self) {
         until("a copy is kept", || async {
             let before = self.here.stats().total.near_hits;
@@ -55,9 +55,10 @@ impl Fixture {
         .await;
     }
 
-    /// Calls get their function's own result, whatever they cost; the median of what they do.
+    /// Asserts that calls return their function's result despite the fault. Returns the median
+    /// duration of a call.
     async fn calls(&self, count: u64) -> Duration {
-        // A claim whose answer is lost leaves a lease that nobody releases (G4).
+        // A claim whose reply is lost leaves a lease that no process releases (G4).
         let policy = MINUTE.lease(Duration::from_millis(500));
         let mut took = Vec::new();
         for id in 0..count {
@@ -72,8 +73,8 @@ impl Fixture {
         took[took.len() / 2]
     }
 
-    /// Invalidations by another process take effect here after some seconds at most, and
-    /// does not come back.
+    /// Asserts that an invalidation by another process takes effect here after some seconds at
+    /// most, and that the old value does not return.
     async fn receives_a_change(&self) {
         let new = self.source.fetch_add(1, Ordering::SeqCst) + 1;
         let _ = self.there.remove("value:1").await.expect("it works there");
@@ -82,7 +83,7 @@ impl Fixture {
             self.read().await == new
         })
         .await;
-        // A heartbeat, its answer's deadline, and a busy machine.
+        // A heartbeat, its timeout, and time for a busy machine.
         let gone = changed.elapsed();
         assert!(gone < Duration::from_secs(8), "{gone:?}");
         for _ in 0..50 {
@@ -90,7 +91,7 @@ impl Fixture {
         }
     }
 
-    /// An invalidation that has returned holds; one that has failed is tried again.
+    /// Asserts that a successful invalidation holds; one that failed may be repeated.
     async fn invalidates(&self) {
         for how in ["remove", "function", "keys", "everything"] {
             self.read().await;
@@ -101,7 +102,7 @@ impl Fixture {
                 "keys" => self.here.invalidate_keys("value:*").await,
                 _ => self.here.invalidate_all().await,
             };
-            // One that is queued holds here as well.
+            // A queued invalidation also holds in this process.
             if told.is_ok() {
                 for _ in 0..5 {
                     assert_eq!(self.read().await, new, "{how}");
@@ -120,7 +121,7 @@ impl Fixture {
         self.is_kept().await;
     }
 
-    /// The whole of it, with this fault and after it.
+    /// Checks all guarantees during the fault and after it.
     async fn survives(&self, fault: Fault) -> Duration {
         self.is_kept().await;
         self.proxy.set(fault);
@@ -162,11 +163,11 @@ async fn the_exchanges_of_a_call_share_one_deadline_and_a_slow_server_is_left_al
         .command_timeout(Duration::from_secs(1));
     let cache = cache.build().expect("the url is good");
     until("it is reached", || reaches(&cache)).await;
-    // The server knows the function and the scripts.
+    // Makes the function and the scripts known to the server.
     cache
         .get_or_compute("slow:2", MINUTE, || async { 2u32 })
         .await;
-    // One exchange takes less than the deadline, and two take more.
+    // One round trip takes less than the timeout, and two take more.
     let half = Duration::from_millis(350);
     proxy.set(Fault::Slow(half, half));
     let policy = MINUTE.near(false);
@@ -178,7 +179,7 @@ async fn the_exchanges_of_a_call_share_one_deadline_and_a_slow_server_is_left_al
     assert_eq!(call().await, 1);
     let errors = || cache.stats().function("slow").error_kinds;
     assert_eq!(errors().timeout, 1, "{}", errors());
-    // A ping takes more than half of the deadline: nobody waits for such a server.
+    // A ping takes more than half of the timeout, so calls do not wait for this server.
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(4) {
         assert_eq!(call().await, 1);
@@ -215,7 +216,7 @@ async fn a_push_that_comes_before_a_reply_makes_it_old() {
         source.store(round + 1, Ordering::SeqCst);
         proxy.set(Fault::Held);
         let late = async {
-            // It has been asked for by then, and the generations that are known looked up.
+            // By then the read has been sent and its generations are known.
             tokio::time::sleep(Duration::from_millis(30)).await;
             let report = there.invalidate("read").await.expect("it works");
             assert!(!report.queued);
@@ -232,7 +233,7 @@ async fn a_half_open_connection_costs_one_deadline_and_empties_the_near_tier() {
     let entries = || fixture.here.stats().near.entries;
     assert!(entries() > 0);
     fixture.proxy.set(Fault::HalfOpen);
-    // Nobody calls: the heartbeat alone finds out.
+    // Without any call, the heartbeat alone detects the fault.
     let begun = Instant::now();
     until("it is emptied", || async { entries() == 0 }).await;
     assert!(
@@ -274,7 +275,7 @@ async fn a_fill_that_the_network_has_kept_back_does_not_land() {
         begun.notified().await;
         fixture.proxy.set(Fault::Held);
         leave.notify_one();
-        // The fill is on its way, and its deadline over.
+        // The fill is on its way, and its timeout is over.
         assert_eq!(late.await.expect("no panic"), "old");
         match how {
             "remove" => drop(fixture.there.remove("late:1").await.expect("it works")),
@@ -314,7 +315,7 @@ async fn a_fill_that_the_network_has_kept_back_does_not_land() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_put_that_the_network_has_kept_back_undoes_no_invalidation() {
     let fixture = Fixture::new().await;
-    // The generations are known then: the first exchange of the next one changes something.
+    // Makes the generations known, so that the first command of the next `put` is a write.
     fixture
         .here
         .put("put:1", MINUTE, 1u32)
@@ -418,7 +419,7 @@ async fn a_server_without_resp3_keeps_everything_but_the_near_tier() {
     })
     .await;
     fixture.calls(20).await;
-    // Nothing is pushed, so nothing is waited for.
+    // Without pushes there is nothing to wait for.
     for how in ["remove", "function", "keys", "everything"] {
         let new = fixture.source.fetch_add(1, Ordering::SeqCst) + 1;
         match how {
@@ -442,7 +443,7 @@ async fn a_server_without_resp3_keeps_everything_but_the_near_tier() {
     assert_eq!(fixture.here.stats().near.disabled_reason, None);
 }
 
-/// Bytes that break the protocol, that announce more than ever comes, that nest.
+/// Bytes that violate the protocol, announce more data than follows, or nest too deep.
 const GARBAGE: &[&[u8]] = &[
     b"\xff\xfe\x00\x01",
     b"hello\r\n",
@@ -477,7 +478,7 @@ async fn garbage_among_the_replies_costs_no_result_and_does_not_last() {
             let calls = fixture.calls(10);
             let calls = tokio::time::timeout(PATIENCE, calls).await;
             calls.unwrap_or_else(|_| panic!("a call hangs on {garbage:?}"));
-            // What it has left behind on connections that live must be noticed.
+            // The process must detect the remains on connections that are still open.
             fixture.proxy.set(Fault::None);
             fixture.recovers().await;
         }

@@ -1,4 +1,4 @@
-//! Reads that go to the server together: each has its own reply, and none waits for long.
+//! Reads that are sent to the server together: each receives its own reply, and none waits long.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -15,12 +15,12 @@ const TASKS: u64 = 300;
 
 const DEADLINE: Duration = Duration::from_secs(1);
 
-/// The stored value of `id`.
+/// Stored value of `id`.
 fn text(id: u64) -> String {
     format!("value {id} {}", "x".repeat(id as usize))
 }
 
-/// One call, whose copy is not kept in this process; `runs` counts the computations.
+/// One call without the near cache; `runs` counts the computations.
 async fn read(cache: Cache, id: u64, runs: Arc<AtomicUsize>) -> String {
     let policy = Policy::new(Duration::from_secs(60)).near(false);
     let compute = || async {
@@ -31,7 +31,7 @@ async fn read(cache: Cache, id: u64, runs: Arc<AtomicUsize>) -> String {
     cache.get_or_compute(&key, policy, compute).await
 }
 
-/// A cache with a deadline, and all calls stored.
+/// A cache with a command timeout, with the values of all calls stored.
 async fn with_a_deadline(deadline: Duration) -> (Server, Cache) {
     let server = Server::start();
     let builder = Cache::builder().redis(server.url()).namespace("together");
@@ -44,7 +44,7 @@ async fn with_a_deadline(deadline: Duration) -> (Server, Cache) {
     (server, cache)
 }
 
-/// All calls at one time; how many computed.
+/// Makes all calls at once and returns the number of computations.
 async fn read_all(cache: &Cache) -> usize {
     let runs = Arc::new(AtomicUsize::new(0));
     let reads = (0..TASKS).map(|id| (id, tokio::spawn(read(cache.clone(), id, Arc::clone(&runs)))));
@@ -142,7 +142,8 @@ async fn a_thread_that_blocks_holds_up_nobody_on_another() {
         let (told, done) = mpsc::channel();
         let blocks = tokio::spawn({
             let read = |id| read(cache.clone(), id, Arc::clone(&runs));
-            // The second one has woken whoever sends, who waits for this very thread.
+            // The second read has woken the sender, which runs on this thread and is blocked with
+            // it.
             let (first, second) = (read(TASKS), read(TASKS + 1));
             async move {
                 let blocked = async move { done.recv_timeout(PATIENCE) };
@@ -153,8 +154,8 @@ async fn a_thread_that_blocks_holds_up_nobody_on_another() {
             read_all(&cache).await == 0
         })
         .await;
-        // And go on to be, though the server answers on the connection that nobody can use. (A
-        // busy machine may be late once.)
+        // They are served although replies also arrive on the connection that is blocked. A busy
+        // machine may be late once.
         let mut late = 0;
         for _ in 0..20 {
             late += usize::from(read_all(&cache).await > 0);
@@ -184,11 +185,11 @@ async fn another_task_that_blocks_its_thread_holds_up_nobody() {
             let (told, done) = mpsc::channel();
             let reads = tokio::spawn({
                 let read = |id| read(cache.clone(), id, Arc::clone(&runs));
-                // One is under way, so that the next is not alone.
+                // One read is in progress, so that the next one is batched.
                 let (mut first, second) = (Box::pin(read(0)), read(1));
                 async move {
                     begun(first.as_mut()).await;
-                    // A stranger that is about to block this thread, or another.
+                    // An unrelated task that is about to block this thread or another one.
                     let blocks = tokio::spawn(async move { done.recv_timeout(DEADLINE * 5) });
                     second.await;
                     told.send(()).expect("it blocks, or is about to");
@@ -217,7 +218,7 @@ fn a_call_whose_connection_nobody_reads_goes_by_another_and_is_a_hit() {
         .expect("it starts");
     let (_server, cache) = runtime.block_on(with_a_deadline(DEADLINE));
     let runs = Arc::new(AtomicUsize::new(0));
-    // The only thread that would read the replies.
+    // Block the only thread that could read the replies.
     let (told, done) = mpsc::channel::<()>();
     let (begin, begun) = mpsc::channel();
     runtime.spawn(async move {

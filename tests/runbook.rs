@@ -41,12 +41,12 @@ async fn an_operator_looks_invalidates_and_overrides_with_plain_commands() {
     let variant = entry.split(['@', ':']).nth(2).expect("it has a variant");
     assert!(variants.is_some_and(|variants| variants.contains(variant)));
 
-    // One call.
+    // Invalidating one call.
     let before = computed();
     server.ask::<u64>(&["UNLINK", &format!("{{{entry}}}:lease"), &entry]);
     is_computed_anew(before).await;
 
-    // A function, everything, a tag.
+    // Invalidating a function, everything, and a tag.
     for set in ["ops:gen:fn:runbook.user", "ops:gen:all"] {
         assert!(page.contains(&set.replace("ops", "recached").replace("runbook", "app")));
         let before = computed();

@@ -1,4 +1,4 @@
-//! Any runtime: one cache for callers from all of them, one after the other.
+//! Any runtime: one cache for callers on all of them, one after the other.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -28,7 +28,7 @@ fn hits() -> u64 {
     total.redis_hits + total.near_hits
 }
 
-/// Runs a call twice in `run` and sees a hit, with no error: the connection works there.
+/// Makes a call twice in `run` and asserts a hit without errors, so the connection works there.
 fn serves(number: u64, run: impl Fn(u64) -> u64) {
     let before = hits();
     assert_eq!(run(number), run(number));
@@ -38,7 +38,7 @@ fn serves(number: u64, run: impl Fn(u64) -> u64) {
 
 #[test]
 fn one_cache_serves_runtimes_of_every_kind_and_outlives_them() {
-    // Three times over, so that each kind finds connections that others have left behind.
+    // Three rounds, so that each kind meets connections that the others have left behind.
     for round in 0..3 {
         let number = |kind: u64| round * 10 + kind;
         serves(number(0), |n| {
@@ -53,7 +53,7 @@ fn one_cache_serves_runtimes_of_every_kind_and_outlives_them() {
                 .build();
             runtime.expect("a runtime").block_on(cube(n))
         });
-        // No time driver, no io driver.
+        // Without time and io drivers.
         serves(number(2), |n| {
             let runtime = tokio::runtime::Builder::new_current_thread().build();
             runtime.expect("a runtime").block_on(cube(n))
@@ -62,7 +62,7 @@ fn one_cache_serves_runtimes_of_every_kind_and_outlives_them() {
             let runtime = tokio::runtime::Builder::new_multi_thread().build();
             runtime.expect("a runtime").block_on(cube(n))
         });
-        // No runtime of tokio's at all.
+        // Without a tokio runtime.
         serves(number(3), |n| recached_tests::block_on(cube(n)));
         serves(number(4), square);
     }
@@ -106,7 +106,7 @@ async fn a_connection_of_one_test_serves_the_second_next() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_plain_function_works_on_the_only_worker_of_a_runtime() {
     assert_eq!(cube(200).await, 8_000_000);
-    // The worker that blocks here is the one that drives the connection at home.
+    // The worker that blocks here is the one that drives the runtime connection.
     assert_eq!(square(201), 40_401);
     assert_eq!(square(201), 40_401);
     assert_eq!(CACHE.stats().total.errors, 0);
@@ -140,7 +140,7 @@ fn threads_with_no_runtime_compute_a_plain_function_once() {
             assert_eq!(thread.join().expect("no panic"), 16_000_000);
         }
     });
-    // Other tests run beside this one, on other numbers.
+    // Other tests run at the same time, with other numbers.
     let stats = CACHE.stats().total;
     assert!(RUNS.load(Ordering::SeqCst) > before);
     assert!(stats.coalesced > 0);
@@ -161,7 +161,7 @@ fn a_plain_function_may_call_another_and_itself() {
 
 #[test]
 fn a_computation_that_blocks_its_runtime_beyond_its_lease_keeps_it() {
-    // A server of its own, so that the counters are this test's.
+    // A server of its own, so that only this test changes the counters.
     let server = Server::start();
     let (here, elsewhere) = (
         cache_on(&server.url(), "runtimes"),
@@ -178,7 +178,7 @@ fn a_computation_that_blocks_its_runtime_beyond_its_lease_keeps_it() {
     let (blocked, free) = (one_worker(), one_worker());
     let (begun, has_begun) = std::sync::mpsc::channel();
     let slow = blocked.spawn(async move {
-        // Connected at home first: that connection is blocked with its runtime.
+        // First connect on this runtime: the connection is blocked together with its runtime.
         until("there is a connection at home", || async {
             here.get::<u64>("warm").await.is_ok()
         })
@@ -189,7 +189,7 @@ fn a_computation_that_blocks_its_runtime_beyond_its_lease_keeps_it() {
         }
         let compute = || async move {
             begun.send(()).expect("the test waits");
-            // Four leases.
+            // Four times the lease.
             std::thread::sleep(Duration::from_millis(1_200));
             1u64
         };
@@ -204,7 +204,7 @@ fn a_computation_that_blocks_its_runtime_beyond_its_lease_keeps_it() {
 #[cached(ttl = "100ms", jitter = 0.0, stale_while_revalidate = "1h", cache = CACHE)]
 async fn doubled(number: u64) -> u64 {
     static TIMES: AtomicU64 = AtomicU64::new(0);
-    // Never one that is stored already.
+    // The argument is new each time, so the call is always a miss.
     negated(TIMES.fetch_add(1, Ordering::SeqCst));
     2 * number
 }
@@ -219,7 +219,8 @@ async fn doubled_twice(number: u64) -> u64 {
     2 * doubled(number).await
 }
 
-/// On our own thread it would wait for itself, and nothing else would go on.
+/// If the refresh ran on the cache's own thread, it would wait for itself and block everything
+/// else.
 #[test]
 fn a_refresh_with_no_runtime_may_call_plain_functions_and_others_that_refresh() {
     let (tell, told) = std::sync::mpsc::channel();
@@ -258,7 +259,7 @@ fn a_refresh_with_no_runtime_holds_up_nobody() {
     assert!(begun.elapsed() < Duration::from_secs(1));
 }
 
-/// Of its own: the other tests count the hits of theirs.
+/// A function for this test only, because the other tests count their hits.
 #[cached(ttl = 60, cache = CACHE)]
 async fn forgotten(number: u64) -> u64 {
     number * number * number
@@ -279,12 +280,12 @@ fn cubed(number: u64) -> u64 {
     number * number * number
 }
 
-/// A blocking wait there is woken by itself alone.
+/// A blocking wait inside a runtime must not depend on that runtime to be woken.
 #[test]
 fn plain_functions_invalidate_by_name_inside_any_runtime() {
     let (tell, told) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
-        // They must be known for a name to match.
+        // Functions must be called once before a name can match.
         assert_eq!((block_on(forgotten(2)), cubed(2)), (8, 8));
         let all = || {
             assert_eq!(forget_cubes(1) + forget_in_process(1), 2);

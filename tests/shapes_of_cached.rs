@@ -1,5 +1,5 @@
-//! Shapes that the README and the tests of the `cached` crate have, written for this one. What
-//! became of its options is said beside each.
+//! Patterns from the README and the tests of the `cached` crate, written for this crate. A comment
+//! beside each names the equivalent of its options.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use recached_tests::{assert_cached, assert_cached_async, ran, runs, until};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Barrier;
 
-// `#[cached] fn fib(n: u64) -> u64`, with no bound: a lifetime is required here.
+// `#[cached] fn fib(n: u64) -> u64` has no bound there; `ttl` is required here.
 #[cached(ttl = "1h")]
 fn fib(n: u64) -> u64 {
     ran("fib");
@@ -29,22 +29,21 @@ fn fibonacci_is_computed_once_for_each_number() {
     assert_eq!(runs("fib"), 61);
 }
 
-// `#[cached(size = 50)]` bounds one function; here the process has one bound, `capacity`.
+// `#[cached(size = 50)]` limits one function; here `max_entries` limits the whole process.
 #[cached(ttl = 60)]
 fn add(a: u64, b: u64) -> u64 {
     ran("add");
     a + b
 }
 
-// `time = 1`, `time_refresh`: an entry's life begins with its computation; reading does not
-// lengthen it.
+// `time = 1`, `time_refresh`: the ttl starts at the computation; reads do not extend it.
 #[cached(ttl = "50ms", jitter = 0.0)]
 fn slow(seconds: u64) -> () {
     ran("slow");
     std::thread::sleep(Duration::from_millis(seconds));
 }
 
-// `#[io_cached]`, `#[once]`: one value for all arguments is a key without any.
+// `#[io_cached]`, `#[once]`: one value for all arguments is a key without arguments.
 #[cached(ttl = 60, key = "once")]
 fn once(of: Vec<String>) -> Vec<String> {
     ran("once");
@@ -68,15 +67,15 @@ async fn a_sleeping_function_sleeps_once_in_its_lifetime() {
     assert_eq!(runs("once"), 1);
 }
 
-// `key = "String", convert = r#"{ format!("{}{}", a, b) }"#` is a template; nothing can run
-// together in it.
+// `key = "String", convert = r#"{ format!("{}{}", a, b) }"#` is a template here, in which arguments
+// cannot run together.
 #[cached(ttl = 60, key = "{a}:{b}")]
 fn keyed(a: &str, b: &str, _unused: usize) -> usize {
     ran("keyed");
     a.len() * b.len()
 }
 
-// `convert = r#"{ input.id }"#`: a field, or any expression beside what is skipped.
+// `convert = r#"{ input.id }"#` is a field in the template, or any expression together with `skip`.
 #[derive(Clone, Serialize)]
 struct Input {
     id: u32,
@@ -118,28 +117,28 @@ async fn a_conversion_into_a_key_is_a_template_or_an_expression() {
     );
 }
 
-// `result = true`: always.
+// `result = true`: always the case here.
 #[cached(ttl = 60)]
 fn fallible(n: u32) -> Result<Vec<u32>, ()> {
     ran("fallible");
     if n < 5 { Ok(vec![n]) } else { Err(()) }
 }
 
-// `option = true`, which stores `Some` alone.
+// `option = true`, which stores only `Some`, is `store_if`.
 #[cached(ttl = 60, store_if = Option::is_some)]
 async fn optional(n: u32) -> Option<Vec<u32>> {
     ran("optional");
     (n < 5).then(|| vec![n])
 }
 
-// Without it both are stored.
+// Without `store_if`, `Some` and `None` are both stored.
 #[cached(ttl = 60)]
 fn option_whole(n: u32) -> Option<u32> {
     ran("option_whole");
     (n < 5).then_some(n)
 }
 
-// `result = false`: the whole `Result` is a value. An error has a lifetime of its own here.
+// `result = false` stores the whole `Result`. Errors have their own ttl here.
 #[cached(ttl = 60, err_ttl = 60)]
 async fn result_whole(n: u32) -> Result<u32, String> {
     ran("result_whole");
@@ -162,7 +161,7 @@ async fn results_and_options_store_what_is_asked_for() {
     assert_eq!((runs("option_whole"), runs("result_whole")), (2, 2));
 }
 
-// `result_fallback = true` is `stale_if_error`, with an end.
+// `result_fallback = true` is `stale_if_error`, with a time limit.
 static FAILS: AtomicBool = AtomicBool::new(false);
 
 #[cached(ttl = "20ms", jitter = 0.0, stale_if_error = "1h")]
@@ -192,11 +191,11 @@ async fn the_last_good_value_stands_in_for_a_failure() {
     );
 }
 
-// `sync_writes = true`, `"by_key"`: always by key; other keys are not held up.
+// `sync_writes = true`, `"by_key"`: always by key here; calls with other keys do not wait.
 #[cached(ttl = 60)]
 async fn by_key(key: u64, all: SkippedBarrier) -> u64 {
     ran("by_key");
-    // Passed only when both keys are being computed at a time.
+    // Returns only when both keys are being computed at the same time.
     all.0.wait().await;
     key
 }
@@ -223,7 +222,7 @@ async fn concurrent_calls_of_one_key_compute_once_and_others_are_not_held_up() {
     assert_eq!(runs("by_key"), 2);
 }
 
-// Generic functions need a `ty`, `create` and `convert` there.
+// Generic functions need `ty`, `create` and `convert` there.
 #[cached(ttl = 60)]
 fn generic<T: Serialize + std::fmt::Display>(of: T) -> String {
     ran("generic");
@@ -241,8 +240,8 @@ async fn by_map(
     counts.len() + (high - low) as usize + list.len() + text.into().len()
 }
 
-// `#[cached(wrap_return = true)]`, `with_cached_flag`: whether a value was stored is asked of the
-// companion or of the counters, and does not change what a function returns.
+// `#[cached(wrap_return = true)]`, `with_cached_flag`: the entry handle and the counters show
+// whether a value was stored; the return type of the function does not change.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Answer(String);
 
@@ -281,7 +280,7 @@ static SMALL: std::sync::LazyLock<Cache> = std::sync::LazyLock::new(|| {
     builder.max_entries(10).build().expect("it builds")
 });
 
-// `name = "SOME_CACHE"` names the static; here it names the function.
+// `name = "SOME_CACHE"` names the static there; here it names the function.
 #[cached(ttl = 60, cache = SMALL, name = "some_cache")]
 fn in_another(id: u32) -> u32 {
     ran("in_another");

@@ -1,5 +1,6 @@
-//! Signatures the attribute takes: lifetimes, patterns, generics, returns. Of each, a second
-//! call is served, other arguments are another entry, and the companion ends it.
+//! Signatures that the attribute accepts: lifetimes, patterns, generics, return types. For each,
+//! the second call is a hit, other arguments are another entry, and the entry handle invalidates
+//! the entry.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -169,7 +170,7 @@ async fn patterns_are_keyed_by_the_whole_argument() {
         mutable(1, (2, 4)),
         mutable_entry(1, (2, 3))
     );
-    // What has no name is an argument all the same.
+    // Unnamed parameters are part of the key too.
     assert_cached!(
         "unnamed",
         unnamed(1, 2, 3),
@@ -438,7 +439,7 @@ fn units_errors_and_recursion_are_returns_too() {
     assert_eq!(runs("recursive"), 81);
 }
 
-/// No `Arc` in the crate can be written by serde itself: its feature `rc` is off.
+/// serde cannot serialize an `Arc` in this crate: its feature `rc` is off.
 #[cached(ttl = 60)]
 fn shared_text(of: Arc<str>) -> Arc<str> {
     ran("shared_text");
@@ -558,7 +559,7 @@ impl Row for Meters {
     const NAME: &'static str = "meters";
 }
 
-/// Nothing but a row can stand in it.
+/// A type whose parameter must be a row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Page<T: Row> {
     rows: Vec<T>,

@@ -1,10 +1,10 @@
-//! A day of steady traffic, by count: at its end the process and the server have no more in
-//! memory than after its first tenth, but for what the allocator keeps.
+//! A day of steady traffic, measured in calls. At its end, process and server use no more memory
+//! than after its first tenth, apart from what the allocator retains.
 //!
-//! A service that makes 600 cached calls a second makes 52 million a day. The long form makes
-//! all of them, with nothing left out but the waiting: `RECACHED_CALLS=52000000 cargo test
-//! --release --test steady -- --nocapture`. The short form makes one of 2,600. Lives are
-//! shortened by as much as the day, so that entries expire.
+//! A service with 600 cached calls per second makes 52 million calls a day. The long form makes all
+//! of them, without the pauses in between: `RECACHED_CALLS=52000000 cargo test --release --test
+//! soak -- --nocapture`. The short form makes one of 2,600. Ttls are shortened by the same factor,
+//! so that entries expire.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use recached::{Cache, Policy};
 use recached_tests::{Server, resident};
 
-/// Tasks that call.
+/// Number of tasks that call.
 const CALLERS: u64 = 16;
 
 fn calls() -> u64 {
@@ -21,10 +21,10 @@ fn calls() -> u64 {
     calls.and_then(|calls| calls.parse().ok()).unwrap_or(20_000)
 }
 
-/// One turn of a caller.
+/// One step of a caller.
 async fn turn(cache: &Cache, number: u64, keys: u64) {
     const BRIEF: Policy = Policy::new(Duration::from_millis(400));
-    // Half of all calls are for a hundredth of the keys.
+    // Half of all calls use a hundredth of the keys.
     let id = match fastrand::bool() {
         true => fastrand::u64(..keys / 100 + 1),
         false => fastrand::u64(..keys),
@@ -43,7 +43,7 @@ async fn turn(cache: &Cache, number: u64, keys: u64) {
                 assert_eq!(found, value());
             }
         }
-        // The caller goes away: at the first await, or never.
+        // The call is dropped at its first await point, if it has one.
         20..40 => {
             let call = cache.get_or_compute(&key, BRIEF, slow);
             tokio::select! {
@@ -60,7 +60,7 @@ async fn turn(cache: &Cache, number: u64, keys: u64) {
                 .stale_while_revalidate(Duration::from_millis(50));
             assert_eq!(cache.get_or_compute(&key, brief, slow).await, value());
         }
-        // Something is too large.
+        // The value is too large.
         51 => {
             let compute = || async { "x".repeat(20_000) };
             let key = format!("large:{id}");
@@ -74,12 +74,12 @@ async fn turn(cache: &Cache, number: u64, keys: u64) {
     }
 }
 
-/// Makes the calls in tenths, and tells what there is in memory after each.
+/// Makes the calls in tenths and returns the memory use after each.
 async fn day(cache: &Cache, server: Option<&Server>) -> Vec<(u64, u64)> {
     let begun = Instant::now();
     let next = Arc::new(AtomicU64::new(0));
     let (calls, mut levels) = (calls(), Vec::new());
-    // Each key is asked for some ten times a day.
+    // Each key is read about ten times a day.
     let keys = calls / 10;
     for tenth in 1..=10 {
         let end = calls * tenth / 10;
@@ -113,13 +113,13 @@ async fn day(cache: &Cache, server: Option<&Server>) -> Vec<(u64, u64)> {
 }
 
 fn is_level(what: &str, first: u64, last: u64) {
-    // What the allocator keeps for each thread grows for some hundred thousand calls.
+    // Memory that the allocator keeps per thread grows for some hundred thousand calls.
     let slack = if calls() < 100_000 { 2 << 20 } else { 12 << 20 };
     let most = first + (first / 10).max(slack);
     assert!(last <= most, "{what}: {first} bytes, then {last}");
 }
 
-/// Both forms one after the other: what one leaves must not be counted as the other's.
+/// Both backends in sequence, so that the memory of one is not attributed to the other.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_day_of_traffic_leaves_nothing_behind() {
     let small = || {

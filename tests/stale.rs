@@ -1,4 +1,4 @@
-//! Values past their ttl, served on purpose: while they are computed anew, and where that fails.
+//! Values past their ttl that are served on purpose: while a refresh runs, and if it fails.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ on_both_stores! {
     plain_functions_leave_a_failing_origin_alone
 }
 
-/// Source of a cached function: its computations end when they are let through.
+/// Source of a cached function whose computations end only when the test lets them pass.
 struct Source {
     value: AtomicU64,
     begun: AtomicUsize,
@@ -84,7 +84,7 @@ impl Source {
         self.fails.store(fails, Ordering::SeqCst);
     }
 
-    /// Lets nobody through any more.
+    /// Blocks all computations from now on.
     fn shut(&self) {
         self.gate.forget_permits(OPEN);
     }
@@ -109,7 +109,7 @@ async fn revalidated(cache: Cache, source: Arc<Source>, id: u64) -> Answer {
     source.ask().await
 }
 
-/// Waits until `call` has been served something past its ttl.
+/// Waits until `call` is a stale hit.
 async fn grown_old<F: Future<Output = Answer>>(cache: &Cache, call: impl Fn() -> F) {
     let before = cache.stats().total.stale_hits;
     until("the value is past its ttl", || async {
@@ -170,7 +170,8 @@ async fn a_refresh_begun_before_an_invalidation_never_lands(fixture: Fixture) {
         }
         .expect("the store works");
         source.open();
-        // Here at once, there as soon as the push arrives.
+        // The invalidation takes effect here at once, and in the other process when the push
+        // arrives.
         assert_eq!(call(&fixture.two).await, Ok(3), "{how}");
         until("it is told", || async { call(&fixture.one).await == Ok(3) }).await;
         until("both have ended", || async { source.ended() >= 3 }).await;
@@ -254,7 +255,7 @@ async fn an_old_value_stands_in_for_an_error(fixture: Fixture) {
     }
     source.set(2);
     source.fail(false);
-    // The old one stands in for errors only.
+    // The old value is served only if the computation fails.
     assert_eq!(call(&fixture.one).await, Ok(2));
 }
 
@@ -276,7 +277,7 @@ async fn an_old_value_stands_in_for_a_computation_that_takes_too_long(fixture: F
     source.shut();
     grown_old(&fixture.one, call).await;
     assert_eq!(source.begun(), 2);
-    // It goes on beside its caller, and lands.
+    // The computation outlives its call and stores its value.
     source.open();
     until("the new one is there", || async { call().await == Ok(2) }).await;
 
@@ -304,11 +305,11 @@ async fn who_is_served_what_is_old_is_counted_once(fixture: Fixture) {
     assert_eq!(call().await, Ok(1));
     source.open();
     until("it has failed as well", || async { source.ended() == 2 }).await;
-    // Whatever it still has to say.
+    // Time for late effects of the failed computation.
     tokio::time::sleep(Duration::from_millis(100)).await;
     let total = fixture.one.stats().total;
     assert_eq!((total.misses, total.stale_hits), (1, 1), "of two calls");
-    // Beside the limit, too.
+    // A stale hit outside the limit is counted too.
     assert_eq!(call().await, Ok(1));
     let total = fixture.one.stats().total;
     assert_eq!((total.misses, total.stale_hits), (1, 2), "of three calls");
@@ -341,7 +342,7 @@ async fn what_was_expensive_is_computed_anew_before_its_end(fixture: Fixture) {
     assert_eq!(call(&fixture.one).await, Ok(1));
     source.set(2);
     source.shut();
-    // With such a factor it is due at once: still it is served, and it is not stale.
+    // With this factor a refresh is due at once: the value is still served and is not stale.
     assert_eq!(call(&fixture.one).await, Ok(1));
     until("it is computed anew", || async {
         call(&fixture.one).await.expect("it is served");
@@ -426,7 +427,7 @@ async fn an_error_is_stored_for_as_long_as_was_asked_for(fixture: Fixture) {
     })
     .await;
     source.fail(true);
-    // The value has the function's own ttl.
+    // The value has the ttl of the function.
     tokio::time::sleep(Duration::from_millis(600)).await;
     assert_eq!(call(&fixture.two).await, Ok(1));
 }
@@ -476,7 +477,7 @@ async fn a_value_says_how_long_it_lives(fixture: Fixture) {
         .await
         .expect("it works");
     until("it has expired", || async { left().await.is_none() }).await;
-    // Longer than any clock: as long as the store can.
+    // Longer than any clock can represent: the entry lives as long as the store allows.
     source.set(u64::MAX);
     assert_eq!(call().await, Ok(u64::MAX));
     assert!(left().await > Some(Duration::from_secs(3_600)));
@@ -492,7 +493,7 @@ async fn plain_functions_are_refreshed_on_another_thread(fixture: Fixture) {
     let source = Source::new(1);
     let call = || {
         let (cache, source) = (fixture.one.clone(), Arc::clone(&source));
-        // From a thread with no runtime.
+        // From a thread without a runtime.
         let (send, receive) = tokio::sync::oneshot::channel();
         std::thread::spawn(move || send.send(revalidated_plain(cache, source, 1)));
         async { receive.await.expect("no panic") }
@@ -525,7 +526,7 @@ async fn by_hand_one_caller_computes_and_the_others_are_served_the_old_value(fix
     assert_eq!(call(&fixture.one).await, Ok(1));
     source.set(2);
     source.shut();
-    // One of them computes, and waits at the gate.
+    // One call computes and waits at the gate.
     let mut calls = Vec::new();
     until("one computes anew", || {
         calls.push(tokio::spawn(call(&fixture.one)));
@@ -546,17 +547,17 @@ async fn by_hand_one_caller_computes_and_the_others_are_served_the_old_value(fix
     assert_eq!((new, source.begun()), (1, 2));
 }
 
-/// How a refresh fails.
+/// Outcome of a refresh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Failing {
     No,
     Error,
     Panic,
-    /// The value is not to be stored.
+    /// `store_if` rejects the value.
     Unstored,
 }
 
-/// An origin whose calls are counted.
+/// An origin that counts its calls.
 #[derive(Clone)]
 struct Failable(Arc<(AtomicUsize, std::sync::Mutex<Failing>)>);
 
@@ -576,7 +577,7 @@ impl Failable {
         self.0.0.load(Ordering::SeqCst)
     }
 
-    /// 1 at first, 0 where it is not to be stored, else how often it was asked.
+    /// Returns 1 at first, then the number of calls, or 0 for a value that is not to be stored.
     fn ask(&self) -> Answer {
         let begun = self.0.0.fetch_add(1, Ordering::SeqCst) + 1;
         let how = *self.0.1.lock().expect("no panic under it");
@@ -589,7 +590,7 @@ impl Failable {
     }
 }
 
-/// Functions that are refreshed in each of the ways there are, with a pause of this length.
+/// Functions with each kind of refresh, with a pause of this length.
 macro_rules! paused {
     ($module:ident, $pause:literal) => {
         mod $module {
@@ -636,7 +637,7 @@ macro_rules! calls {
     };
 }
 
-/// The answer, unless the function has panicked.
+/// Result of a call, or `None` if the function has panicked.
 async fn answer(call: impl Future<Output = Answer> + Send + 'static) -> Option<Answer> {
     tokio::spawn(call).await.ok()
 }
@@ -658,7 +659,7 @@ async fn after_a_failed_refresh_the_origin_is_left_alone_by_the_whole_fleet(fixt
                 origin.begun() >= 2
             })
             .await;
-            // Whatever the failed one still has to say.
+            // Wait until late effects of the failed refresh are over.
             until("the pause has begun", || async {
                 let before = origin.begun();
                 for cache in [&fixture.one, &fixture.two, &fixture.one, &fixture.two] {
@@ -749,7 +750,7 @@ async fn a_pause_keeps_nobody_waiting_who_has_nothing_to_be_served(fixture: Fixt
         Ok(1),
         "it is paused"
     );
-    // One without windows has nothing to be served, and computes at once.
+    // A policy without a stale window has no value to serve and computes at once.
     let begun = Instant::now();
     assert_eq!(call(&fixture.two, policy, Ok(3)).await, Ok(3));
     assert!(begun.elapsed() < Duration::from_secs(5));

@@ -1,4 +1,4 @@
-//! One suite for both stores: the same guarantees in the process, on Redis and on a cluster.
+//! One suite for all backends: the same guarantees in memory, on Redis and on a cluster.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -8,12 +8,12 @@ use recached::{Cache, ErrorKind, Policy};
 use recached_tests::{Cluster, PATIENCE, Server, cache_on, until};
 use tokio::sync::Notify;
 
-/// Nothing here is repaired by a lease or a wait that ends: who waits in vain, waits too long.
+/// Leases and waits long enough that no test passes because one of them ends.
 const MINUTE: Policy = Policy::new(Duration::from_secs(60))
     .lease(Duration::from_secs(3_600))
     .lease_wait(Duration::from_secs(3_600));
 
-/// A cache under test, and what it stands on.
+/// A cache under test with its servers.
 struct Fixture {
     cache: Cache,
     _server: Option<Server>,
@@ -42,7 +42,7 @@ fn on_redis() -> Fixture {
     }
 }
 
-/// In a namespace of its own.
+/// A cache on the shared cluster, in a namespace of its own.
 fn on_a_cluster() -> Fixture {
     static BEDS: AtomicUsize = AtomicUsize::new(0);
     let cluster = Cluster::shared();
@@ -59,7 +59,7 @@ async fn in_time(claim: impl Future<Output = ()>) {
     ended.expect("somebody waits in vain");
 }
 
-/// Each claim becomes a test per store, and one of a cluster.
+/// Expands each claim to a test in memory, on a server and on a cluster.
 macro_rules! on_both_stores {
     ($($claim:ident)+) => {
         mod memory {
@@ -155,7 +155,7 @@ async fn none_is_a_value(fixture: Fixture) {
 }
 
 async fn an_error_is_not_stored(fixture: Fixture) {
-    // The error type needs nothing: no Clone, no serde, no Debug.
+    // The error type implements neither `Clone` nor serde's traits nor `Debug`.
     struct Broken;
     let outcome = fixture
         .cache
@@ -243,7 +243,7 @@ async fn concurrent_misses_compute_once(fixture: Fixture) {
 async fn another_type_under_the_key_is_a_miss(fixture: Fixture) {
     let cache = &fixture.cache;
     cache.put("typed:1", MINUTE, 5u32).await.expect("it works");
-    // Its JSON would do for both.
+    // The JSON would be valid for both types.
     assert_eq!(cache.get::<u64>("typed:1").await.expect("it works"), None);
     assert_eq!(
         cache.get::<String>("typed:1").await.expect("it works"),
@@ -276,8 +276,8 @@ async fn namespaces_and_functions_share_nothing(fixture: Fixture) {
     }
 }
 
-/// Begins a computation of "old", lets `invalidate` happen while it runs, lets it end; whoever
-/// asks from then on must get "new".
+/// Starts a computation of "old" and runs `invalidate` before it ends. Later calls must return
+/// "new".
 async fn late_fill<F: Future<Output = ()>>(fixture: &Fixture, invalidate: impl FnOnce(Cache) -> F) {
     let (entered, leave) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let slow = {
@@ -310,7 +310,7 @@ async fn late_fill<F: Future<Output = ()>>(fixture: &Fixture, invalidate: impl F
         .expect("it works");
     assert_ne!(early.as_deref(), Some("old"));
     leave.notify_one();
-    // Its own caller gets it in any case.
+    // The caller itself receives the old value in any case.
     assert_eq!(slow.await.expect("no panic"), "old");
     let after = fixture
         .cache
@@ -503,7 +503,7 @@ async fn a_failing_function_is_not_tried_in_single_file(fixture: Fixture) {
                             running.fetch_add(1, Ordering::SeqCst) + 1,
                             Ordering::SeqCst,
                         );
-                        // Until all have joined.
+                        // Time for all calls to join.
                         tokio::time::sleep(Duration::from_millis(300)).await;
                         running.fetch_sub(1, Ordering::SeqCst);
                         Err::<u32, &str>("down")
@@ -545,13 +545,13 @@ async fn a_waiter_computes_for_itself_when_its_patience_ends(fixture: Fixture) {
 }
 
 async fn waiters_whose_patience_ends_together_compute_once(fixture: Fixture) {
-    // The first look at a function makes its generation, and gets the push about it.
+    // The first read of a function creates its generation, which causes a push.
     assert_eq!(fixture.cache.get::<u32>("jam:0").await.ok(), Some(None));
     let entered = Arc::new(Notify::new());
     let stuck = {
         let (cache, entered) = (fixture.cache.clone(), Arc::clone(&entered));
         tokio::spawn(async move {
-            // It is not renewed before the test ends.
+            // The lease is not renewed before the test ends.
             let policy = MINUTE.lease(Duration::from_secs(60));
             cache
                 .get_or_compute("jam:1", policy, || async {
@@ -571,7 +571,7 @@ async fn waiters_whose_patience_ends_together_compute_once(fixture: Fixture) {
                 cache
                     .get_or_compute("jam:1", policy, || async {
                         runs.fetch_add(1, Ordering::SeqCst);
-                        // Until the last have lost their patience.
+                        // Time for the last waiters to stop waiting.
                         tokio::time::sleep(Duration::from_secs(2)).await;
                         7u32
                     })
@@ -721,7 +721,7 @@ async fn a_bad_pattern_or_key_is_an_error_that_names_the_fix(fixture: Fixture) {
     for key in ["", ":1", "gen:1", "functions:1", "a b:1"] {
         let error = cache.get::<u32>(key).await.expect_err(key);
         assert_eq!(error.kind(), ErrorKind::Key, "{key}: {error}");
-        // And the function itself runs all the same.
+        // The function itself still runs.
         assert_eq!(
             cache.get_or_compute(key, MINUTE, || async { 7u32 }).await,
             7

@@ -1,10 +1,10 @@
-//! The house: imports of the runtime point downward, and no two files import each other.
+//! Structure of the runtime: imports point downward, and no two files import each other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Folders and files of the runtime's root; each imports only those after it.
+/// Folders and files in the root of the runtime; each imports only later ones.
 const ORDER: [&str; 14] = [
     "macro_support",
     "api",
@@ -119,7 +119,7 @@ fn name(root: &Path, file: &Path) -> String {
     segments.join("::")
 }
 
-/// The code without comments and unit tests.
+/// Code without comments and unit tests.
 fn code(text: &str) -> String {
     let end = text.find("#[cfg(test)]").unwrap_or(text.len());
     let end = match text[end..].contains("mod tests") {
@@ -131,14 +131,14 @@ fn code(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// The paths that begin with `crate::` or `super::`, from the root.
+/// Paths that begin with `crate::` or `super::`, resolved from the root.
 fn paths(module: &str, code: &str) -> Vec<String> {
     let mut found = Vec::new();
     for (start, word) in ["crate::", "super::"]
         .into_iter()
         .flat_map(|word| code.match_indices(word))
     {
-        // `$crate::` is a path of generated code; the second `super::` belongs to the first.
+        // `$crate::` is a path in generated code; a second `super::` belongs to the first.
         if code[..start].ends_with(['$', ':']) {
             continue;
         }
@@ -164,7 +164,7 @@ fn paths(module: &str, code: &str) -> Vec<String> {
     found
 }
 
-/// The longest beginning of a path that is a module.
+/// Longest prefix of a path that is a module.
 fn longest(known: &BTreeSet<&str>, path: &str) -> Option<String> {
     let mut path = path;
     loop {

@@ -1,4 +1,4 @@
-//! Beyond one server: a cluster, a server that sentinels watch over, a pool of the program's own.
+//! Topologies with more than one server: a cluster, a server behind sentinels, an external pool.
 
 mod topology {
     mod cluster;

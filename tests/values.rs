@@ -1,5 +1,5 @@
-//! Values that a codec cannot write, cannot read back, or reads back as others: every call gets its
-//! result, and the function is named to the observer once (G5, G11).
+//! Values that a codec cannot write, cannot read back, or reads back as a different value. Every
+//! call returns its result, and the observer receives the function's name once (G5, G11).
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -35,7 +35,7 @@ fn on(backend: &Backend) -> Builder {
         .connect_timeout(Duration::from_secs(5))
 }
 
-/// Left out when it is written, and missed when it is read.
+/// The field is skipped when written and required when read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct LeftOut {
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -77,7 +77,7 @@ impl Nested {
 
 const MINUTE: Policy = Policy::new(Duration::from_secs(60));
 
-/// Calls a function of this name that returns `value`; how often it was computed.
+/// Calls a function of this name that returns `value`. Returns the number of computations.
 async fn calls<T>(cache: &Cache, name: &str, policy: Policy, value: &T) -> usize
 where
     T: Clone + Debug + PartialEq + Serialize + for<'a> Deserialize<'a> + Send + Sync + 'static,
@@ -94,7 +94,8 @@ where
     runs.into_inner()
 }
 
-/// Every call computes, which is reported once, with `reason` and without `secret`.
+/// Asserts that every call computes, and that this is reported once, with `reason` and without
+/// `secret`.
 async fn is_degraded<T>(
     backend: &Backend,
     name: &str,
@@ -119,7 +120,7 @@ async fn is_degraded<T>(
         errors.decode + errors.encode >= CALLS as u64 - 1,
         "{name}: {errors}"
     );
-    // In a process nothing has to be written.
+    // The memory backend does not encode values.
     let here = Cache::builder().in_process().build().expect("it builds");
     assert_eq!(calls(&here, name, policy, value).await, 1, "{name}");
 }
@@ -156,7 +157,7 @@ async fn what_cannot_be_read_back_is_computed_and_reported_once(backend: Backend
 }
 
 async fn what_is_nested_too_deep_is_computed_and_reported_once(backend: Backend) {
-    // Each level takes one of the 127 that serde_json reads.
+    // Each level takes one of the 127 levels that serde_json reads.
     let deepest = Nested::levels(127);
     let cache = on(&backend).build().expect("it builds");
     assert_eq!(calls(&cache, "deepest", MINUTE, &deepest).await, 1);
@@ -169,7 +170,7 @@ async fn what_is_nested_too_deep_is_computed_and_reported_once(backend: Backend)
     is_degraded(&backend, "deep", MINUTE, &deepest_of_all, "127", "[[").await;
 }
 
-/// Panics when it is written, unless its number is even.
+/// Panics when it is serialized, unless its number is even.
 #[derive(Clone, Debug, PartialEq)]
 struct Fragile(u32);
 
@@ -195,7 +196,7 @@ fn fragile(cache: &Cache, number: u32) -> Fragile {
 
 async fn a_value_whose_serialize_panics_is_returned_and_reported_once(backend: Backend) {
     is_degraded(&backend, "fragile", MINUTE, &Fragile(7), "panicked", "odd").await;
-    // One that can be written is stored, of the same function.
+    // Another value of the same function that can be written is stored.
     let cache = on(&backend).build().expect("it builds");
     assert_eq!(calls(&cache, "fragile_even", MINUTE, &Fragile(8)).await, 1);
     let plain = tokio::task::spawn_blocking(move || {
@@ -207,7 +208,7 @@ async fn a_value_whose_serialize_panics_is_returned_and_reported_once(backend: B
     assert_eq!(plain.await.expect("no panic"), 3);
 }
 
-/// Panics when it is read, unless its number is even.
+/// Panics when it is deserialized, unless its number is even.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 struct Touchy(u32);
 
@@ -223,14 +224,14 @@ impl<'de> Deserialize<'de> for Touchy {
 async fn a_stored_value_whose_deserialize_panics_is_a_miss_and_replaced(backend: Backend) {
     is_degraded(&backend, "touchy", MINUTE, &Touchy(7), "panicked", "odd").await;
     assert!(UNREADABLE.load(Ordering::SeqCst) > 0);
-    // One that can be read takes its place, and is served.
+    // A readable value replaces the entry and is served.
     let cache = on(&backend).build().expect("it builds");
     let value = cache.get_or_compute("touchy:1", MINUTE, async || Touchy(8));
     assert_eq!(value.await, Touchy(8));
     assert_eq!(calls(&cache, "touchy", MINUTE, &Touchy(8)).await, 0);
 }
 
-/// Written alike, whichever it is.
+/// Both variants have the same serialized form.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 enum Untagged {
@@ -259,7 +260,7 @@ fn tenth<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     u32::deserialize(deserializer).map(|value| value * 11)
 }
 
-/// Returns `true` if an event reports that a stored value is read back as another.
+/// Returns `true` if an event reports that a stored value is read back as a different one.
 async fn reads_back_otherwise<T>(backend: &Backend, name: &str, value: T) -> bool
 where
     T: Clone + Debug + PartialEq + Serialize + for<'a> Deserialize<'a> + Send + Sync + 'static,
@@ -280,7 +281,7 @@ where
 }
 
 async fn what_is_read_back_as_another_value_is_reported_once(backend: Backend) {
-    // A value is read back in debug builds, once for each function.
+    // Debug builds read a value back once per function.
     let told = cfg!(debug_assertions);
     let second = Untagged::Second { id: 1, rest: None };
     assert_eq!(
@@ -306,7 +307,7 @@ async fn what_is_read_back_as_it_was_is_not_reported(backend: Backend) {
     assert!(!reads_back_otherwise(&backend, "float", 0.1_f32 + 0.2).await);
 }
 
-/// Bytes of an entry before its payload.
+/// Length of the entry header before the payload.
 const HEADER: usize = 60;
 
 /// Replaces the payload of an entry.
@@ -336,7 +337,7 @@ async fn an_entry_nested_a_hundred_thousand_levels_is_a_miss(backend: Backend) {
         let value = Nested::levels(3);
         assert_eq!(calls(&cache, "deep", policy, &value).await, 1);
         replace(&backend, "deep:1", &levels.repeat(100_000));
-        // Another process reads it, and replaces it.
+        // Another process reads the entry and replaces it.
         let cache = on(&backend).build().expect("it builds");
         assert_eq!(calls(&cache, "deep", policy, &value).await, 1);
         let errors = cache.stats().function("deep").error_kinds.decode;
@@ -352,8 +353,9 @@ async fn an_entry_that_unpacks_to_a_gigabyte_is_not_unpacked(backend: Backend) {
     let cache = on(&backend).build().expect("it builds");
     let value = "x".repeat(9_000);
     assert_eq!(calls(&cache, "bomb", policy, &value).await, 1);
-    // A text: two literals, the second repeated by a match of any length, and five literals as the
-    // format wants them (https://github.com/lz4/lz4/blob/dev/doc/lz4_Block_format.md).
+    // A JSON text in an LZ4 block: two literals, a match of any length that repeats the second, and
+    // five literals as the format requires
+    // (https://github.com/lz4/lz4/blob/dev/doc/lz4_Block_format.md).
     let mut block = vec![0x2f, b'"', b'x', 1, 0];
     block.resize(block.len() + 3_900_000, 0xff);
     block.extend_from_slice(b"\0\x50xxxx\"");

@@ -1,4 +1,4 @@
-//! Errors of connections that fail, and logins that change.
+//! Errors of failed connections, and changing logins.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use recached::{Cache, Credentials, Event, Policy};
 use recached_tests::{Server, reaches, until};
 
-/// Output of `check`, and the events of the observer.
+/// Output of `check`, and the events that the observer received.
 async fn words(url: &str) -> String {
     let told = Arc::new(Mutex::new(String::new()));
     let observed = {
@@ -146,12 +146,13 @@ async fn a_password_that_changes_is_asked_for_anew() {
         .await;
     };
     stored("item:1").await;
-    // Changed, and the connections of before ended.
+    // The password changes, and existing connections are closed.
     user("second");
     *password.lock().expect("no panic") = "second".to_owned();
     server.ask::<u64>(&["CLIENT", "KILL", "USER", "app"]);
     stored("item:2").await;
-    // Changed without notifying the program: it goes on without, and comes back by itself.
+    // The password changes without the program's knowledge: calls run without the cache, which
+    // recovers by itself.
     user("third");
     server.ask::<u64>(&["CLIENT", "KILL", "USER", "app"]);
     until("it is away", || async { cache.check().await.is_err() }).await;
@@ -181,7 +182,7 @@ async fn a_password_alone_is_the_default_users_whatever_the_url_says() {
     until("it is reached", || async { reaches(&cache).await }).await;
 }
 
-/// It would take a thread at each attempt, and keep the program's runtime from ending.
+/// Otherwise each attempt would take a thread and keep the program's runtime from ending.
 #[test]
 fn who_hangs_when_asked_for_credentials_is_asked_by_one_thread() {
     let (asked, hang) = (Arc::<AtomicUsize>::default(), Arc::<Mutex<()>>::default());

@@ -1,4 +1,4 @@
-//! Rights that the cache needs, and its reports if one is missing.
+//! Rights that the cache needs, and reports about missing rights.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use recached::{Cache, Event, Policy, cached};
 use recached_tests::{Fault, Proxy, Server, cache_on, until};
 
-/// As the guide has it.
+/// Access rule of the guide.
 const RULE: &str = "~shop:* ~{shop:* +ping +info +scan +get +set +getrange +getex +pttl +pexpire +del +unlink +hget +hset +hdel +hlen +hscan +hgetall +evalsha +script|load +client|tracking";
 
 const MINUTE: Policy = Policy::new(Duration::from_secs(60));
@@ -51,7 +51,7 @@ async fn a_user_with_the_documented_rights_lacks_nothing() {
     };
     let (one, two) = (build(), build());
     let source = AtomicU64::new(0);
-    // Each round by another way, and all that a cache does in between.
+    // Each round invalidates in a different way, with reads and writes in between.
     for round in 0..6 {
         for cache in [&one, &two, &one, &two] {
             until("it is of this round", || async {
@@ -107,7 +107,7 @@ async fn a_right_that_is_missing_is_named() {
     assert!(rights.len() > 15);
     for right in rights {
         if right == "+ping" {
-            // Without it nobody can tell whether the server is there.
+            // Without `ping`, the process cannot detect whether the server is reachable.
             continue;
         }
         let rule: Vec<&str> = RULE.split(' ').filter(|other| *other != right).collect();
@@ -117,14 +117,14 @@ async fn a_right_that_is_missing_is_named() {
         assert_eq!(check.missing_rights(), [right], "{check}");
         assert!(check.to_string().contains(right), "{check}");
         assert!(!check.to_string().contains("hunter2"), "{check}");
-        // And no call fails for it.
+        // No call fails because of the missing right.
         assert_eq!(
             cache.get_or_compute("item:1", MINUTE, || async { 5 }).await,
             5,
             "{right}"
         );
     }
-    // The keys of another namespace.
+    // The key patterns of another namespace.
     allow(&server, &RULE.replace("shop", "other"));
     let check = cache_on(&url(&server), "shop")
         .check()

@@ -1,4 +1,4 @@
-//! Servers that speak TLS.
+//! Servers with TLS.
 
 use std::path::Path;
 use std::process::Child;
@@ -12,13 +12,14 @@ use recached_tests::{Cluster, PATIENCE, Sentinels, free_port, server, until};
 
 const MINUTE: Policy = Policy::new(Duration::from_secs(60));
 
-/// An authority, and what it has signed.
+/// A certificate authority.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
     fn new() -> Self {
         let mut params = CertificateParams::new([]).expect("they are names");
-        // Another name than that of what it signs, which would pass for signed by itself.
+        // The name differs from that of the signed certificates, which would count as self-signed
+        // otherwise.
         params
             .distinguished_name
             .push(DnType::CommonName, "authority");
@@ -31,7 +32,7 @@ impl Authority {
         self.0.pem()
     }
 
-    /// A certificate for this machine, and its key.
+    /// Signs a certificate for this machine and returns it with its key.
     fn signed(&self) -> (String, String) {
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
         let params = CertificateParams::new(names).expect("they are names");
@@ -59,7 +60,7 @@ impl Drop for Server {
     }
 }
 
-/// Settings of a server about its certificates: names and values.
+/// Server settings for certificates, as names and values.
 fn settings(folder: &Path, authority: &Authority, mutual: bool) -> [(&'static str, String); 4] {
     let (certificate, key) = authority.signed();
     let file = |name: &str, text: &str| {
@@ -90,7 +91,7 @@ fn start(folder: &Path, authority: &Authority, mutual: bool) -> Option<Server> {
     while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
         assert!(begun.elapsed() < PATIENCE, "no server came up");
         if process.try_wait().expect("it can be asked").is_some() {
-            // One that was chosen by hand may be without; what tests/run installs is not.
+            // A server chosen by hand may lack TLS; the one that tests/run installs has it.
             let chosen = std::env::var_os("REDISRS_SERVER_BIN").is_some();
             assert!(chosen, "the server was built without TLS");
             eprintln!("not tested: this server was built without TLS");
@@ -160,7 +161,7 @@ async fn a_server_is_trusted_by_its_authority_and_no_other() {
     serves(server.url(), TlsConfig::new().authority(ours.pem())).await;
     let wrong = TlsConfig::new().authority(theirs.pem());
     refuses(server.url(), Some(wrong), &["certificate"]).await;
-    // The system does not know it either.
+    // The system's authorities do not include this one either.
     refuses(server.url(), None, &["certificate"]).await;
     let plain = server.url().replace("rediss://", "redis://");
     refuses(plain, None, &["TLS"]).await;
@@ -183,7 +184,7 @@ async fn a_server_that_asks_for_a_certificate_is_shown_one() {
 async fn the_nodes_of_a_cluster_and_sentinels_are_shown_certificates_too() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (ours, theirs) = (Authority::new(), Authority::new());
-    // Whether this server can do it.
+    // Check whether this server supports TLS.
     if start(folder.path(), &ours, true).is_none() {
         return;
     }

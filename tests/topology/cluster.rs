@@ -10,7 +10,7 @@ use recached_tests::{Cluster, cache_on, reaches, until};
 #[derive(Default)]
 struct Source {
     value: AtomicU64,
-    /// No older value may be read any more.
+    /// Oldest value that calls may return.
     oldest: AtomicU64,
     runs: AtomicUsize,
 }
@@ -25,7 +25,7 @@ impl Source {
         self.value.store(value, Ordering::SeqCst);
     }
 
-    /// Earlier entries have been invalidated.
+    /// Records that entries older than the current value have been invalidated.
     fn is_told(&self) {
         let value = self.value.load(Ordering::SeqCst);
         self.oldest.store(value, Ordering::SeqCst);
@@ -57,7 +57,7 @@ async fn pair(cluster: &Cluster) -> (Cache, Cache) {
     (one, two)
 }
 
-/// The connections to a node that hear of changes.
+/// Connections to a node that use tracking.
 fn links(cluster: &Cluster, place: usize) -> Vec<String> {
     let clients: String = cluster.ask(place, &["CLIENT", "LIST"]);
     let field = |client: &str, name: &str| {
@@ -92,7 +92,7 @@ async fn copies_of_a_node_whose_connection_is_lost_are_served_no_more() {
         for link in links(&cluster, place) {
             cluster.ask::<u64>(place, &["CLIENT", "KILL", "ID", &link]);
         }
-        // No event reports it.
+        // No event reports the lost connection.
         cluster.ask::<u64>(place, &["DEL", &key]);
         until("it is computed anew", || async {
             item(&cache, &source, 1).await == round + 1
@@ -119,7 +119,7 @@ async fn calls_are_computed_once_served_near_and_invalidated_on_all_nodes() {
         "{}",
         two.stats()
     );
-    // By name, by tag, by key, all: whichever node it is on.
+    // Invalidate by name, by tag, by key and everything, whichever node stores the keys.
     let held = |cache: &Cache, wanted: u64| {
         let (cache, source) = (cache.clone(), &source);
         async move {
@@ -156,7 +156,7 @@ async fn calls_are_computed_once_served_near_and_invalidated_on_all_nodes() {
     let _ = two.invalidate_all().await.expect("it works");
     assert!(held(&two, 4).await);
     until("the other has heard of it", || held(&one, 4)).await;
-    // And what is freed is freed everywhere.
+    // A purge removes entries on every node.
     let freed = one.purge("*").await.expect("it works").entries;
     assert!(freed >= 2 * CALLS, "{freed}");
     let entries: usize = cluster
@@ -186,7 +186,7 @@ async fn a_slot_that_moves_takes_neither_entries_nor_invalidations_with_it() {
         .await;
         let runs = source.runs();
         assert!(runs > before);
-        // First the entry, then what says whether it is valid.
+        // Move the entry first, then the generations that validate it.
         let key = [
             "cluster:item:1",
             "cluster:gen:fn:item",
@@ -209,8 +209,8 @@ async fn a_slot_that_moves_takes_neither_entries_nor_invalidations_with_it() {
     }
 }
 
-/// Calls that go on all the time: each must have a value no older than the last invalidation
-/// that was acknowledged before it began, whoever asks.
+/// Continuous calls, each of which must return a value no older than the last invalidation that was
+/// acknowledged before the call began, in any process.
 struct Traffic {
     stop: Arc<AtomicBool>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
@@ -258,7 +258,7 @@ impl Traffic {
     }
 }
 
-/// How long until calls are hits again.
+/// Waits until calls are hits again and returns the elapsed time.
 async fn hits_again(cache: &Cache, source: &Source) -> Duration {
     let begun = Instant::now();
     until("there are hits again", || async {
@@ -303,7 +303,7 @@ async fn a_primary_that_dies_costs_no_call_its_result_and_hits_come_back() {
     let _ = cache.invalidate("far").await.expect("it works");
     source.is_told();
     assert_eq!(far(&cache, &source, 1).await, 1);
-    // Back as a replica.
+    // The killed node returns as a replica.
     cluster.restart(lost);
     cluster.is_whole();
     let (calls, slowest) = traffic.end().await;
@@ -334,7 +334,7 @@ async fn copies_from_a_node_that_is_lost_are_not_served() {
     cluster.kill(lost);
     until("they are gone", || async { kept() < 10 }).await;
     cluster.fails_over(lost);
-    // Somebody else invalidates as soon as that is possible.
+    // Another process invalidates as soon as that is possible.
     source.set(1);
     until("it can be invalidated", || async {
         two.invalidate("item")
@@ -374,16 +374,16 @@ async fn all_nodes_may_be_restarted_in_turn() {
     assert!(calls > 100, "{calls}");
 }
 
-/// A register a tag; each is changed and invalidated by one cache, and read by both, while slots
-/// move and primaries hand over to their replicas. What is acknowledged holds: at once where it
-/// was made, and elsewhere as soon as it may have travelled.
+/// One register per tag. Each register is changed and invalidated through one cache and read
+/// through both, while slots move and primaries hand over to their replicas. An acknowledged
+/// invalidation holds at once in its own process, and in the other after `TRAVEL`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_invalidation_is_lost_while_slots_move_and_primaries_change() {
     const REGISTERS: u64 = 20;
     const TRAVEL: Duration = Duration::from_secs(2);
     struct Register {
         source: Source,
-        /// The newest version that is known to be invalidated, and since when.
+        /// Newest version known to be invalidated, and the time of the invalidation.
         told: std::sync::Mutex<(u64, Instant)>,
     }
     let cluster = Arc::new(Cluster::start());
@@ -436,7 +436,7 @@ async fn no_invalidation_is_lost_while_slots_move_and_primaries_change() {
                         *register.told.lock().expect("no panic") = (version, Instant::now());
                         acknowledged.fetch_add(1, Ordering::SeqCst);
                     }
-                    // It is queued, and sent when that is possible.
+                    // The invalidation is queued and sent when that is possible.
                     Err(_) => untold += 1,
                 }
                 tokio::time::sleep(Duration::from_millis(2)).await;

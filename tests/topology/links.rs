@@ -1,4 +1,4 @@
-//! The links of one process, where the server may be another at any moment.
+//! The connections of one process when the server may change at any moment.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ async fn read(cache: &Cache, source: &AtomicU64) -> u64 {
     cache.get_or_compute("value:1", MINUTE, value).await
 }
 
-/// The connections to a server that hear of changes, the oldest first.
+/// Connections to a server that use tracking, the oldest first.
 fn links(sentinels: &Sentinels, server: usize) -> Vec<String> {
     let clients: String = sentinels.ask(server, &["CLIENT", "LIST"]);
     let hears = |client: &&str| {
@@ -28,14 +28,15 @@ fn links(sentinels: &Sentinels, server: usize) -> Vec<String> {
     clients.lines().filter(hears).filter_map(id).collect()
 }
 
-/// The server that was replaced lives on, and a link that stayed would read there what has been
-/// invalidated over the other link on the new one.
+/// The replaced server keeps running. A connection that stayed there would read entries that were
+/// invalidated on the new server over the other connection.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn where_one_link_of_a_process_has_gone_none_reads_elsewhere() {
     let sentinels = Sentinels::start();
     let cache = cache_on(&sentinels.url(), "watched");
     let source = AtomicU64::new(0);
-    // Each link finds out within a heartbeat by itself: in a round or two both may at once.
+    // Each connection detects the change within a heartbeat by itself, so in some rounds both may
+    // do so at once.
     for round in 0..10 {
         let before = sentinels.primary();
         until("both links are there, and have it from there", || async {
@@ -48,7 +49,8 @@ async fn where_one_link_of_a_process_has_gone_none_reads_elsewhere() {
         .await;
         source.store(round + 1, Ordering::SeqCst);
         let after = sentinels.name_another();
-        // The one that serves threads with no runtime is the first to connect.
+        // The background connection, which serves threads without a runtime, is the first to
+        // connect.
         if let Some(steady) = links(&sentinels, before).first() {
             sentinels.ask::<u64>(before, &["CLIENT", "KILL", "ID", steady]);
         }
@@ -59,7 +61,7 @@ async fn where_one_link_of_a_process_has_gone_none_reads_elsewhere() {
     }
 }
 
-/// By a thread with no runtime, once its link is at this server.
+/// Invalidates from a thread without a runtime, once its connection uses this server.
 fn invalidate_at(sentinels: &Sentinels, server: usize, cache: &Cache, round: u64) {
     let key = format!("arrived:{round}");
     let begun = Instant::now();

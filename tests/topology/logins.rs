@@ -16,7 +16,7 @@ async fn stores(cache: &Cache, key: &str) {
     .await;
 }
 
-/// The driver connects to single nodes by itself, with the login that it was given.
+/// The driver reconnects to single nodes by itself, with the login of the first connection.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_password_that_changes_is_asked_for_anew_when_one_node_is_lost() {
     let cluster = Cluster::start();
@@ -44,7 +44,7 @@ async fn a_password_that_changes_is_asked_for_anew_when_one_node_is_lost() {
     stores(&cache, "item:2").await;
 }
 
-/// Servers that want `sesame`, and sentinels that know it.
+/// Servers that require the password `sesame`, and sentinels that know it.
 fn locked() -> Sentinels {
     let sentinels = Sentinels::start();
     sentinels.ask_sentinels::<()>(&["SENTINEL", "SET", "main", "auth-pass", "sesame"]);
@@ -64,7 +64,7 @@ async fn sentinels_that_want_a_login_are_given_the_servers() {
     stores(&cache_on(&url, "watched"), "item:1").await;
 }
 
-/// Each is refused where the other is taken.
+/// Servers and sentinels each reject the login of the other.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sentinels_that_have_a_login_of_their_own_are_given_that() {
     let mut sentinels = locked();
@@ -91,7 +91,7 @@ async fn sentinels_that_have_a_login_of_their_own_are_given_that() {
     let error = error.to_string();
     assert!(error.contains("sentinel_credentials"), "{error}");
     assert!(!error.contains("sesame"), "{error}");
-    // Replaced, and it knows nothing of it: only the sentinels can tell.
+    // The server is replaced and does not know it; only the sentinels know.
     let before = sentinels.primary();
     let deaf = ["ACL", "SETUSER", "default", "-ping", "-info", "-publish"];
     let login = format!("redis://:sesame@127.0.0.1:{}", sentinels.port(before));

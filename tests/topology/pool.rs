@@ -1,4 +1,4 @@
-//! Connections from a pool of the program's own.
+//! Connections from an external pool.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -50,7 +50,7 @@ async fn serves(pool: impl Into<ExternalPool> + Clone) {
     );
 }
 
-/// All in one: they count the same computations.
+/// One test for all kinds, because they count the same computations.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pool_of_any_kind_serves_a_cache() {
     let server = Server::start();

@@ -1,4 +1,4 @@
-//! A cluster whose primaries change, or are away.
+//! A cluster whose primaries change or are unreachable.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -17,7 +17,8 @@ async fn ready(cache: &Cache) {
     until("the cluster is reached", || async { reaches(cache).await }).await;
 }
 
-/// It stays, as a replica that hears of nothing: whoever only reads copies never asks it again.
+/// The old primary stays as a replica that receives no updates. A process with near hits only would
+/// never contact it again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn copies_from_a_primary_that_is_one_no_more_are_not_served() {
     let cluster = Cluster::start();
@@ -33,7 +34,7 @@ async fn copies_from_a_primary_that_is_one_no_more_are_not_served() {
     }
     let before = cluster.primary_of(cluster.slot_of("demoted:gen:fn:item"));
     for place in (0..6).filter(|place| *place != before) {
-        // Nobody may follow the others any more.
+        // No node can replicate from the new primary any more.
         cluster.ask::<()>(place, &["ACL", "SETUSER", "default", "-psync", "-sync"]);
     }
     cluster.hand_over(before);
@@ -50,11 +51,11 @@ async fn copies_from_a_primary_that_is_one_no_more_are_not_served() {
     .await;
 }
 
-/// A server that answers no more costs the calls for its keys their patience, each of them,
-/// unless all calls go without the cluster.
+/// If a primary does not reply, each call for its keys would wait for the timeout, unless all calls
+/// bypass the cluster.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_primary_that_nobody_replaces_costs_no_call_its_patience() {
-    // The others serve their slots all the same.
+    // The other primaries keep serving their slots.
     let mut cluster = Cluster::start_with(&["--cluster-require-full-coverage", "no"]);
     let cache = Cache::builder()
         .redis(cluster.url())
@@ -73,7 +74,7 @@ async fn a_primary_that_nobody_replaces_costs_no_call_its_patience() {
             errors() > before
         };
         until("it is away", || unreachable("item:1")).await;
-        // All of it, for as long as that lasts.
+        // All calls bypass the cluster for that time.
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_secs(3) {
             for id in 0..8 {

@@ -1,4 +1,4 @@
-//! Rights that a cluster and sentinels must grant, and reports about missing ones.
+//! Rights that a cluster and sentinels must grant, and reports about missing rights.
 
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ async fn the_documented_rights_are_enough_on_a_cluster_while_a_slot_moves_too() 
     };
     let mut told = 0;
     assert_eq!(call(&one, told).await, told);
-    // The slot of its function's generation, and then that of the entry, stands half-moved.
+    // Begin to move the slot of the function's generation, then that of the entry.
     for key in ["shop:gen:fn:item", "shop:item:1"] {
         let slot = cluster.slot_of(key);
         cluster.begin_move(slot);
@@ -84,17 +84,17 @@ async fn a_right_that_is_missing_on_a_cluster_is_named() {
     let cluster = Cluster::start();
     let all = format!("{} {ON_A_CLUSTER}", rule());
     let rights = all.split(' ').filter(|right| right.starts_with('+'));
-    // Without ping nobody can tell whether the servers are there.
+    // Without `ping`, the process cannot detect whether the servers are reachable.
     for right in rights.filter(|right| *right != "+ping") {
         let rule: Vec<&str> = all.split(' ').filter(|other| *other != right).collect();
         allow(&cluster, &rule.join(" "));
         let cache = as_app(&cluster.url());
         match cache.check().await {
             Ok(check) => assert_eq!(check.missing_rights(), [right], "{check}"),
-            // Without it there is no connection.
+            // Without this right there is no connection.
             Err(error) => {
                 let error = error.to_string();
-                // Redis 6.2 names the command alone.
+                // Redis 6.2 names only the command.
                 let named = ["'cluster|slots'", "'cluster' command or its subcommand"];
                 let is_named = named.iter().any(|words| error.contains(words));
                 assert!(right == "+cluster|slots" && is_named, "{right}: {error}");
@@ -114,7 +114,7 @@ async fn the_documented_rights_are_enough_behind_sentinels() {
             sentinels.ask::<()>(server, &setuser(rule));
         }
         let cache = as_app(&sentinels.url());
-        // A machine that is busy may have the sentinels name another.
+        // On a busy machine the sentinels may name another server.
         until("it is reached", || async { cache.check().await.is_ok() }).await;
         let check = cache.check().await.expect("it is reached");
         assert_eq!(check.missing_rights(), Vec::from_iter(missing), "{check}");
@@ -146,13 +146,13 @@ async fn a_cluster_is_described_in_words() {
     ] {
         assert!(check.to_string().contains(words), "{words}: {check}");
     }
-    // One that differs is enough.
+    // One node with a different configuration is enough.
     let one = cluster.primaries()[1];
     cluster.ask::<()>(one, &["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
     let check = cache.check().await.expect("it is reached");
     assert_eq!(check.advice().len(), 1, "{check}");
     assert!(check.advice()[0].contains("refuses writes"), "{check}");
-    // A URL of one server that names a node of a cluster is reported.
+    // A URL of a single server that names a node of a cluster is reported.
     let alone = cache_on(&cluster.urls()[0], "words");
     let check = alone.check().await.expect("it is reached");
     assert!(check.to_string().contains("redis+cluster://"), "{check}");
@@ -161,7 +161,7 @@ async fn a_cluster_is_described_in_words() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_that_tells_of_no_changes_keeps_no_copies() {
     let cluster = Cluster::start();
-    // Redis 6.2 takes back whole commands only.
+    // Redis 6.2 can revoke only whole commands.
     let rule = rule().replace(" +client|tracking", "");
     assert_ne!(rule, self::rule(), "there is nothing to take back");
     allow(&cluster, &format!("{rule} {ON_A_CLUSTER}"));

@@ -1,4 +1,4 @@
-//! A server whose place its sentinels know.
+//! A server whose address the sentinels know.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use recached_tests::{Sentinels, cache_on, until};
 
 const MINUTE: Policy = Policy::new(Duration::from_secs(60));
 
-/// Reads until what is stored is served.
+/// Reads until calls are hits, and returns the elapsed time.
 async fn hits(cache: &Cache, key: &str, source: &AtomicU64) -> Duration {
     let begun = Instant::now();
     until("there are hits", || async {
@@ -26,7 +26,7 @@ async fn hits(cache: &Cache, key: &str, source: &AtomicU64) -> Duration {
     begun.elapsed()
 }
 
-/// A pool of the program's own.
+/// An external pool.
 fn pool(sentinels: &Sentinels, login: Option<RedisConnectionInfo>) -> Pool {
     let node = login.map(|login| SentinelNodeConnectionInfo {
         tls_mode: None,
@@ -54,7 +54,7 @@ fn cache_by(pool: &Pool) -> Cache {
     builder.build().expect("it builds")
 }
 
-/// Leaves some connections to the server of this moment in the pool.
+/// Leaves some connections to the current server in the pool.
 async fn used(pool: &Pool) {
     let some = [pool.get().await, pool.get().await, pool.get().await];
     assert!(some.iter().all(Result::is_ok), "it has room for them");
@@ -87,7 +87,7 @@ async fn follow(sentinels: &mut Sentinels, [one, two]: [&Cache; 2], connected: i
         hits(cache, "value:1", &source).await;
     }
     connected().await;
-    // It lives on as a replica, and would give old answers for ever.
+    // The old primary lives on as a replica and would serve outdated entries for ever.
     let before = sentinels.primary();
     sentinels.fail_over();
     until("the old one is a replica", || async {
@@ -112,7 +112,7 @@ async fn follow(sentinels: &mut Sentinels, [one, two]: [&Cache; 2], connected: i
     })
     .await;
     assert_ne!(sentinels.primary(), before);
-    // It dies.
+    // The primary dies.
     until("the replica is in step", || async {
         let info: String = sentinels.ask(before, &["INFO", "replication"]);
         info.contains("master_link_status:up")
@@ -128,15 +128,15 @@ async fn follow(sentinels: &mut Sentinels, [one, two]: [&Cache; 2], connected: i
         "{:?}",
         killed.elapsed()
     );
-    // They tell each other, and not all at once.
+    // The sentinels exchange the new address, and not all of them at once.
     until("the sentinels agree", || async {
         sentinels.primary() == before
     })
     .await;
 }
 
-/// Cut off from its sentinels and not from us, it would serve those who stay for ever, and hear of
-/// nothing that the others invalidate.
+/// A server that is cut off from its sentinels but not from the cache would serve its clients for
+/// ever, without the invalidations of other processes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_the_sentinels_have_replaced_is_left_though_it_knows_nothing_of_it() {
     let sentinels = Sentinels::start();
@@ -151,7 +151,7 @@ async fn a_server_that_the_sentinels_have_replaced_is_left_by_a_pool_of_the_prog
     leave(&sentinels, || cache_by(&pool), || used(&pool)).await;
 }
 
-/// Its user may not ask servers who they are: what is left is their role.
+/// The pool's user may not run `INFO`, so only the role shows that the server has changed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_is_a_replica_now_is_left_by_a_pool_of_the_programs_own() {
     let sentinels = Sentinels::start();
@@ -167,7 +167,7 @@ async fn a_server_that_is_a_replica_now_is_left_by_a_pool_of_the_programs_own() 
     used(&pool).await;
     let before = sentinels.primary();
     let after = sentinels.name_another();
-    // Sentinels would end its connections, too.
+    // Sentinels would also close the connections of the server.
     let port = sentinels.port(after).to_string();
     sentinels.ask::<()>(before, &["REPLICAOF", "127.0.0.1", &port]);
     written_at(&sentinels, after, &cache).await;
@@ -194,7 +194,7 @@ async fn leave(
     hits(&cache, "value:1", &AtomicU64::new(0)).await;
     connected().await;
     let before = sentinels.primary();
-    // The sentinels come as the default user.
+    // The sentinels log in as the default user.
     let deaf = ["ACL", "SETUSER", "default", "-ping", "-info", "-publish"];
     sentinels.ask::<()>(before, &deaf);
     until("another is the primary", || async {

@@ -1,9 +1,8 @@
-//! Errors are reported where the mistake is: each file of `faults/` has the mistake it is named
-//! after.
+//! Errors are reported at the mistake: each file in `faults/` contains the mistake in its name.
 //!
-//! The compiler's own words change with its version, so they are compared on the one they were
-//! written with: `TRYBUILD=overwrite` writes them anew. On others each file must fail all the same,
-//! with the first thing that its `.stderr` says.
+//! The compiler's messages change with its version, so they are compared only on the version that
+//! produced them; `TRYBUILD=overwrite` writes them again. On other versions each file must still
+//! fail, with the first line of its `.stderr`.
 
 use std::env;
 use std::fs;
@@ -12,7 +11,7 @@ use std::process::Command;
 
 const WRITTEN_WITH: &str = "rustc 1.95.0";
 
-/// Set for the process that compiles copies of the files, whatever the compiler says of them.
+/// Set for the process that compiles copies of the files, whatever the compiler's messages.
 const COPIES: &str = "RECACHED_UI_COPIES";
 
 #[test]
@@ -24,7 +23,8 @@ fn each_fault_is_reported_where_it_is() {
     }
 }
 
-/// The way of [`each_fault_is_reported_where_it_is`] on other compilers, tried on each.
+/// Tests the fallback of [`each_fault_is_reported_where_it_is`] for other compilers on any
+/// compiler.
 #[test]
 #[ignore = "the comparison says more where the compiler is the one the words are from"]
 fn each_fault_is_reported_on_any_compiler() {
@@ -34,13 +34,13 @@ fn each_fault_is_reported_on_any_compiler() {
 #[test]
 fn words_name_nothing_generated() {
     for fault in faults() {
-        // The compiler lists implementations in its own way, which is not asked of anybody.
+        // The compiler's list of implementations is outside our control.
         let words: String = words(&fault)
             .lines()
             .filter(|line| !line.contains("implements `Returns<"))
             .map(|line| format!("{line}\n"))
             .collect();
-        // There a bound in generated code is what is wrong, and the compiler names where it stands.
+        // In this case a bound in generated code fails, and the compiler names its location.
         if fault.ends_with("alias_of_result_in_generic_code.rs") {
             continue;
         }
@@ -58,7 +58,7 @@ fn words_name_nothing_generated() {
                 fault.display()
             );
         }
-        // One of ours, and not what follows from it.
+        // The first error is the intended one, not a consequence of it.
         let first = words.lines().next().unwrap_or_default();
         assert!(first.starts_with("error"), "{}", fault.display());
     }
@@ -91,7 +91,7 @@ fn on_another_compiler() {
     for fault in faults() {
         fs::copy(&fault, copy_of(&fault)).expect("the folder is writable");
     }
-    // It fails if one of the files compiles, and writes what is said of the others.
+    // Fails if one of the files compiles, and writes the messages about the others.
     let compiled = Command::new(env::current_exe().expect("this is a program"))
         .args(["--exact", "copies", "--ignored", "--nocapture"])
         .env("TRYBUILD", "overwrite")
@@ -117,7 +117,7 @@ fn faults() -> Vec<PathBuf> {
     faults
 }
 
-/// Output of the compiler.
+/// Expected output of the compiler.
 fn words(fault: &Path) -> String {
     fs::read_to_string(fault.with_extension("stderr")).expect("something was said")
 }

@@ -8,58 +8,58 @@ use crate::server::{Key, Variant};
 use crate::trap::Trap;
 use crate::world::{Id, World, at};
 
-/// The next step. Numbers are those of processes, connections and callers.
+/// The next step. The numbers identify processes, connections and callers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// A call is made.
     Call(Id),
-    /// A caller goes on with what has arrived for it.
+    /// A caller continues with the replies that have arrived.
     Step(Id),
     /// A computation ends.
     Computed(Id),
-    /// A waiter looks again, because nothing would wake it.
+    /// A waiter tries again because the server sends no pushes.
     Poll(Id),
-    /// A waiter loses its patience.
+    /// A waiter stops waiting for the lease.
     GiveUp(Id),
     /// A holder renews its lease.
     Renew(Id),
-    /// The source changes, and a process invalidates.
+    /// The source changes, and a process starts an invalidation.
     Invalidate(Id, Reach),
     /// The invalidation of a process returns.
     Return(Id),
-    /// The server runs the next command of a link.
+    /// The server runs the next command of a connection.
     Serve(Id),
-    /// A link's reader takes the next message.
+    /// The reader of a connection takes the next message.
     Deliver(Id),
-    /// The lease of someone who does not renew it runs out, or a pause.
+    /// A pause expires, or a lease that its holder does not renew.
     Expire(Variant),
-    /// The stored entry is past its ttl, and so is every copy.
+    /// The stored entry and all copies of it pass their ttl.
     Age(Variant),
     /// A computation fails.
     Fail(Id),
-    /// A process notices that a link is broken.
+    /// A process detects that a connection is broken.
     Notice(Id),
-    /// A link is connected again.
+    /// A connection is established again.
     Reconnect(Id),
     /// A process dies.
     Crash(Id),
-    /// A call that leads is dropped.
+    /// A leading call is dropped.
     Cancel(Id),
-    /// A link breaks.
+    /// A connection breaks.
     Disconnect(Id),
-    /// A stored entry goes.
+    /// The server evicts a stored entry.
     EvictEntry(Variant),
-    /// A lease goes.
+    /// The server evicts a lease.
     EvictLease(Variant),
-    /// A generation goes.
+    /// The server evicts the generation.
     EvictGeneration,
-    /// An entry goes while a command of this link runs.
+    /// The server evicts an entry while it runs a command of this connection.
     EvictDuring(Id),
-    /// The lease of a holder that was stopped runs out.
+    /// The lease of a stopped holder expires.
     Lapse(Variant),
-    /// Everything goes.
+    /// The server removes all keys.
     Flush,
-    /// The server drops the registry of variants.
+    /// The server evicts the registry of variants.
     EvictRegistry,
 }
 
@@ -72,7 +72,7 @@ impl World {
         let mut before = Phase::Done;
         for (c, caller) in (0..).zip(&self.callers) {
             let first = c == 0 || self.callers[at(c) - 1].process != caller.process;
-            // Calls of one process are alike: they come in order.
+            // Calls of one process are equivalent, so only their order by number is explored.
             if caller.phase == Phase::Idle
                 && (first || before != Phase::Idle)
                 && self.processes[at(caller.process)].alive
@@ -118,7 +118,7 @@ impl World {
         }
     }
 
-    /// Steps that happen by themselves, sooner or later.
+    /// Adds the steps that always happen sooner or later.
     pub(crate) fn progress(&self, scope: &Scope, actions: &mut Vec<Action>) {
         for (c, caller) in (0..).zip(&self.callers) {
             match caller.phase {
@@ -188,7 +188,7 @@ impl World {
                 }
                 actions.extend(there.into_iter().map(Action::EvictEntry));
                 if scope.falls_for(Trap::NoLoop) {
-                    // Be it a command of another call.
+                    // The command may belong to another call.
                     actions.extend((0..).zip(&self.links).map(|(l, _)| Action::EvictDuring(l)));
                 }
             }
@@ -198,8 +198,8 @@ impl World {
             }
             Fault::Lapse => actions.extend(self.leased(scope).map(Action::Lapse)),
             Fault::Flush => actions.push(Action::Flush),
-            // Who announces its variant for the first time just then has no way to tell a registry
-            // that was lost from one that is new.
+            // All variants must be announced: a process that announces its variant for the first
+            // time cannot distinguish a lost registry from a new one.
             Fault::EvictRegistry if scope.varies() && self.all_are_announced() => {
                 actions.push(Action::EvictRegistry);
             }

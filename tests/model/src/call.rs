@@ -1,4 +1,4 @@
-//! The protocol of one call, as `compute.rs` has it.
+//! The protocol of one call, as implemented in `cache-runtime/src/protocol`.
 
 use crate::caller::{Aim, Keeper, Looking, Phase, Reply, Right};
 use crate::event::Event;
@@ -9,7 +9,7 @@ use crate::trap::Trap;
 use crate::world::{Id, Version, World, at};
 
 impl World {
-    /// A call is made.
+    /// Makes a call.
     pub(crate) fn call(&mut self, scope: &Scope, c: Id) {
         let process = self.callers[at(c)].process;
         let link = self.callers[at(c)].link;
@@ -28,7 +28,7 @@ impl World {
         }
     }
 
-    /// Goes on with what has arrived.
+    /// Continues with the replies that have arrived.
     pub(crate) fn step(&mut self, scope: &Scope, c: Id) {
         match self.callers[at(c)].phase {
             Phase::Abandoned => self.join(scope, c),
@@ -59,7 +59,7 @@ impl World {
         }
     }
 
-    /// Asks for the entry, where the aim is to read it, and for the generation, unless known.
+    /// Requests the entry, if the purpose is to read it, and the generation, unless it is known.
     pub(crate) fn look(&mut self, scope: &Scope, c: Id, aim: Aim, tries: u8) {
         let link = self.callers[at(c)].link;
         if scope.looks > 0 && tries == scope.looks || self.links[at(link)].status == Status::Down {
@@ -78,7 +78,7 @@ impl World {
         });
         if !known {
             if scope.tracking {
-                // An earlier asker's token serves as well.
+                // The token of an earlier request is valid for this one too.
                 self.links[at(link)].generation = Slot::Asked;
                 self.callers[at(c)].fetching = true;
             }
@@ -130,7 +130,7 @@ impl World {
         }
     }
 
-    /// The stamp as it is known now that the replies are here, if it is.
+    /// The stamp after all replies have arrived, if it is known.
     fn settle(&mut self, scope: &Scope, c: Id, looking: Looking) -> Option<Nonce> {
         if !scope.tracking {
             return looking.generation;
@@ -150,7 +150,7 @@ impl World {
         }
     }
 
-    /// Takes the lease, or waits.
+    /// Claims the lease.
     pub(crate) fn claim(&mut self, scope: &Scope, c: Id, stamp: Nonce) {
         self.callers[at(c)].touched = false;
         if !scope.tracking && !scope.falls_for(Trap::WaitingOpen) {
@@ -186,7 +186,7 @@ impl World {
         self.send(link, claim);
     }
 
-    /// The value that may stand in for a failure of the caller's computation.
+    /// Value past its ttl that may be served if the caller's computation fails.
     fn spare(&self, scope: &Scope, c: Id) -> Option<Version> {
         let caller = &self.callers[at(c)];
         let stands = !caller.changed && !caller.touched || scope.falls_for(Trap::StandInUnchecked);
@@ -223,7 +223,7 @@ impl World {
                     self.happens(Event::Paused);
                     self.finish(c, old);
                 }
-                // What was read is not what is stored any more.
+                // The value that was read is no longer stored.
                 None => self.claim(scope, c, stamp),
             },
             Reply::OtherStamp(holder) => {
@@ -239,19 +239,19 @@ impl World {
         }
     }
 
-    /// The computation begins: it will return what the source says now.
+    /// Begins the computation, which will return the current version of the source.
     pub(crate) fn compute(&mut self, c: Id, stamp: Option<Nonce>) {
         let version = self.source;
         let caller = &mut self.callers[at(c)];
         caller.phase = Phase::Computing { version, stamp };
         if caller.spare.is_none() {
-            // It is as new as anything that was promised when the call was made.
+            // The computed value respects all invalidations before the call.
             caller.least = 0;
             caller.touched = false;
         }
     }
 
-    /// The stored entry is past its ttl. Copies were never to be served for longer.
+    /// Lets the stored entry and its copies in near caches pass their ttl.
     pub(crate) fn age(&mut self, variant: Variant) {
         if let Some(entry) = &mut self.server.entries[at(variant)] {
             entry.aged = true;
@@ -261,13 +261,14 @@ impl World {
         }
     }
 
-    /// The computation fails: a value past its ttl stands in, and a pause is left; with none, those
-    /// who wait have the failure.
+    /// Fails the computation. A value past its ttl is served if there is one, and a pause replaces
+    /// the lease. Otherwise, the joined calls fail too.
     pub(crate) fn failed(&mut self, scope: &Scope, c: Id) {
         let Phase::Computing { stamp, .. } = self.callers[at(c)].phase else {
             return;
         };
-        // Who joined after a push must not be given what was read before it, nor who joins now.
+        // Calls that joined after a push must not receive a value read before it; nor may new
+        // joiners.
         let shares = self.spare(scope, c).is_some();
         if !scope.falls_for(Trap::StandInOpen) {
             self.leave(c);
@@ -303,7 +304,7 @@ impl World {
         }
     }
 
-    /// Those who wait have the failure, too.
+    /// Fails the joined calls.
     fn fail_followers(&mut self, c: Id) {
         for follower in &mut self.callers {
             if follower.phase == Phase::Following(c) {
@@ -312,7 +313,7 @@ impl World {
         }
     }
 
-    /// The computation ends: those who wait have the value, then it is stored.
+    /// Ends the computation: the joined calls receive the value, then the value is stored.
     pub(crate) fn computed(&mut self, scope: &Scope, c: Id) {
         let Phase::Computing { version, stamp } = self.callers[at(c)].phase else {
             return;
@@ -343,8 +344,9 @@ impl World {
         self.send(link, fill);
     }
 
-    /// The server is away: a value is computed all the same, and one that could not be stored is
-    /// given back. Flights stay open, since the link ends them when it comes back.
+    /// Handles an unreachable server. A call that was storing its value returns it, any other call
+    /// computes without a lease. A flight stays open only if no connection is up, since a
+    /// reconnection closes it.
     pub(crate) fn fail(&mut self, scope: &Scope, c: Id) {
         if let Phase::Filling { version, .. } = self.callers[at(c)].phase {
             self.leave(c);
@@ -361,14 +363,14 @@ impl World {
         }
     }
 
-    /// A waiter computes without the lease, and ends its flight when the lease changes.
+    /// Lets a waiter compute without the lease; its flight is closed when the lease changes.
     pub(crate) fn give_up(&mut self, c: Id) {
         self.compute(c, None);
         self.callers[at(c)].keeper = Keeper::Vigil;
     }
 
     pub(crate) fn send(&mut self, link: Id, request: Request) {
-        // On a broken connection it is lost, and on one that is down nobody asks.
+        // A broken connection loses the request, and nothing is sent on one that is down.
         if self.links[at(link)].status == Status::Up {
             self.links[at(link)].up.push(request);
         }

@@ -1,23 +1,23 @@
 use crate::server::{Entry, Nonce};
 use crate::world::{Id, Version};
 
-/// One call of the function. It is made once, so that its number serves as its token too.
+/// One call of the function. Each call is made once, so its number is also its lease token.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Caller {
     pub(crate) process: Id,
     pub(crate) link: Id,
     pub(crate) phase: Phase,
-    /// The oldest version that it may be answered with: what was promised when it was made.
+    /// Oldest version that the call may return, fixed by the guarantees at the time of the call.
     pub(crate) least: Version,
-    /// Its flight was touched by a push.
+    /// A push about the entry has arrived during the flight.
     pub(crate) touched: bool,
-    /// As `touched`, since it read what may stand in.
+    /// Like `touched`, but since the read of the value past its ttl.
     pub(crate) changed: bool,
-    /// A value past its ttl, which stands in for a failure.
+    /// A value past its ttl that is served if the computation fails.
     pub(crate) spare: Option<Version>,
-    /// Its watch has seen a change of the lease since the last look.
+    /// The watch has seen a change of the lease since the last check.
     pub(crate) woken: bool,
-    /// The token under which it asked for the generation still stands.
+    /// The token of the request for the generation is still valid.
     pub(crate) fetching: bool,
     pub(crate) keeper: Keeper,
     pub(crate) right: Right,
@@ -26,14 +26,14 @@ pub(crate) struct Caller {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Phase {
     Idle,
-    /// It waits for the flight of another.
+    /// Waits for the flight of another call.
     Following(Id),
-    /// The flight that it waited for was abandoned.
+    /// The flight that the call waited for was abandoned.
     Abandoned,
     Looking(Looking),
-    /// It has read an entry of the right stamp.
+    /// Has read an entry with the right stamp.
     Found(Entry),
-    /// It tells the registry of its variant, to claim then.
+    /// Announces the variant to the registry before the claim.
     Announcing {
         stamp: Nonce,
         replace: Option<Id>,
@@ -43,16 +43,16 @@ pub(crate) enum Phase {
         stamp: Nonce,
         reply: Option<Reply>,
     },
-    /// Another holds the lease.
+    /// Waits while another call holds the lease.
     Waiting {
         stamp: Nonce,
     },
-    /// Under a lease of this stamp, or without one.
+    /// Computes, under a lease of this stamp or without a lease.
     Computing {
         version: Version,
         stamp: Option<Nonce>,
     },
-    /// Its flight has landed, and the value is being stored.
+    /// The flight has returned the value, and the value is being stored.
     Filling {
         version: Version,
         answered: bool,
@@ -60,34 +60,35 @@ pub(crate) enum Phase {
     Done,
 }
 
-/// A read of entry and generations under way.
+/// A read of the entry and the generation in progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Looking {
     pub(crate) aim: Aim,
-    /// The generation was not known and has been asked for.
+    /// The generation was unknown and has been requested.
     pub(crate) asked: bool,
     pub(crate) generation: Option<Nonce>,
     pub(crate) entry: Option<Entry>,
-    /// Replies that have not come yet.
+    /// Number of outstanding replies.
     pub(crate) missing: u8,
-    /// How often it was repeated, where that is counted.
+    /// Number of repetitions; counted only if the scope limits them.
     pub(crate) tries: u8,
-    /// Its connection is not the link's any more.
+    /// The connection of this read was replaced.
     pub(crate) cut: bool,
 }
 
-/// Purpose of a look.
+/// Purpose of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Aim {
     Read,
-    /// As what was read has changed, and nobody joins any more.
+    /// Repeats a read after a change. The flight is closed to joiners.
     ReadAgain,
-    /// To see who is behind: this claim, or the holder of a lease of another stamp.
+    /// Reads the generation to find out which is outdated: this claim, or the holder of a lease
+    /// with another stamp.
     Compare {
         stamp: Nonce,
         holder: Id,
     },
-    /// To claim with the stamp of today.
+    /// Reads the current generation to claim with its stamp.
     Refresh,
 }
 
@@ -98,32 +99,32 @@ pub(crate) enum Reply {
     Granted,
     Found(Entry),
     Held,
-    /// Held by this caller, for another stamp.
+    /// Held by this caller for another stamp.
     OtherStamp(Id),
-    /// The last refresh has failed just now.
+    /// The last refresh failed recently.
     Paused,
     Announced,
     Filled,
 }
 
-/// The task that listens for changes while a call computes.
+/// The task that watches for changes while a call computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Keeper {
     None,
     Idle,
-    /// It has asked whether the lease is still ours.
+    /// Has asked whether the call still holds the lease.
     Asking,
-    /// There is no lease of ours: it ends the flight at the first change.
+    /// The call holds no lease; the task closes the flight at the first change.
     Vigil,
 }
 
-/// The server's view of a computation. Nothing in the protocol knows it.
+/// The right to compute from the server's point of view. The protocol does not use it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Right {
     None,
-    /// It has been granted the lease, and nothing has taken it away that may.
+    /// The lease was granted and not legitimately taken away since.
     Kept,
-    /// The lease is gone: evicted, lapsed, invalidated, or replaced by a newer generation.
+    /// The lease is gone: evicted, expired, invalidated, or replaced by a newer generation.
     Lost,
 }
 
@@ -144,7 +145,7 @@ impl Caller {
         }
     }
 
-    /// Nothing of it matters any more.
+    /// Ends the call and resets its state.
     pub(crate) fn end(&mut self) {
         *self = Self {
             phase: Phase::Done,
@@ -152,7 +153,7 @@ impl Caller {
         };
     }
 
-    /// Returns `true` if it waits for a reply.
+    /// Returns `true` if the call waits for a reply.
     pub(crate) fn is_unanswered(&self) -> bool {
         match self.phase {
             Phase::Looking(looking) => looking.missing > 0,
@@ -162,7 +163,7 @@ impl Caller {
         }
     }
 
-    /// Returns `true` if it has something to go on with.
+    /// Returns `true` if the call can continue.
     pub(crate) fn is_ready(&self) -> bool {
         match self.phase {
             Phase::Found(_) | Phase::Abandoned => true,
@@ -174,7 +175,7 @@ impl Caller {
         }
     }
 
-    /// Its connection was replaced: what it holds already is all it gets from there.
+    /// Records that the connection was replaced, so no more replies arrive from it.
     pub(crate) fn cut(&mut self) {
         if let Phase::Looking(looking) = &mut self.phase {
             looking.cut = true;
@@ -194,7 +195,7 @@ impl Caller {
             (Phase::Filling { answered, .. }, Reply::Filled)
             | (Phase::Announcing { answered, .. }, Reply::Announced) => *answered = true,
             (Phase::Claiming { reply: slot, .. }, reply) => *slot = Some(reply),
-            // It was cancelled meanwhile.
+            // The call was cancelled in the meantime.
             _ => {}
         }
     }

@@ -1,4 +1,4 @@
-//! The commands and scripts, as `scripts.rs` and `tier.rs` have them.
+//! The commands and scripts, as implemented in `cache-runtime/src/backend/redis`.
 
 use crate::caller::{Phase, Reply, Right};
 use crate::event::Event;
@@ -8,7 +8,7 @@ use crate::server::{Entry, Key, Lease, Nonce};
 use crate::trap::Trap;
 use crate::world::{Id, Version, World, at};
 
-/// One command being run. Its own connection gets the push after the reply.
+/// One command that the server runs. Its own connection receives the push after the reply.
 struct Service<'a> {
     world: &'a mut World,
     scope: &'a Scope,
@@ -17,7 +17,7 @@ struct Service<'a> {
 }
 
 impl World {
-    /// The server runs the next command of a connection, or the two of a look.
+    /// Runs the next command of a connection, or both commands of a read.
     pub(crate) fn serve(&mut self, scope: &Scope, link: Id) {
         let commands = &self.links[at(link)].up;
         let (first, next) = (commands.first().copied(), commands.get(1).copied());
@@ -41,7 +41,7 @@ impl World {
         let (reply, completed) = service.run(request);
         let owed = service.owed;
         if let Some(body) = reply {
-            // Where nothing is pushed, a reply is what tells.
+            // Without pushes, only a reply carries the effect of an invalidation.
             let floor = match scope.tracking {
                 true => 0,
                 false => self.server.completed,
@@ -62,7 +62,7 @@ impl World {
         }
     }
 
-    /// Tells everybody who has read `key` that it has changed.
+    /// Sends a push to all connections that have read `key`.
     pub(crate) fn tell(&mut self, key: Key) {
         for link in &mut self.links {
             if link.tracked.remove(key) {
@@ -73,7 +73,8 @@ impl World {
 }
 
 impl Service<'_> {
-    /// The reply, if anybody waits for one, and the invalidation that is now complete.
+    /// Runs a request. Returns the reply, if any, and the version of an invalidation that is now
+    /// complete.
     fn run(&mut self, request: Request) -> (Option<Body>, Option<Version>) {
         let reply = match request {
             Request::Generation(c) => {
@@ -258,7 +259,7 @@ impl Service<'_> {
         {
             self.world.happens(Event::OtherRemoved);
         }
-        // Deleting a key that does not exist pushes nothing.
+        // Deleting a key that does not exist causes no push.
         if there {
             self.writes(key);
         }

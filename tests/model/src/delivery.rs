@@ -8,9 +8,9 @@ use crate::trap::Trap;
 use crate::world::{Id, World, at};
 
 impl World {
-    /// Hands over what is at the head of the queue and asks for no decision: a caller who has its
-    /// reply goes on whenever it likes, so that nobody could tell if it had come later. Unless
-    /// it could be lost on the way.
+    /// Delivers the replies at the head of the queue without a separate action, unless a
+    /// disconnection could lose them. A caller with a reply continues at any later time, so a later
+    /// delivery would make no difference.
     pub(crate) fn hand_over(&mut self, scope: &Scope, link: Id) {
         if self.left.faults > 0 && scope.kinds.contains(&Fault::Disconnect) {
             return;
@@ -35,14 +35,14 @@ impl World {
         self.hand_over(scope, link);
     }
 
-    /// The reader of a connection takes the next message: it acts on a push at once, and hands a
-    /// reply to its caller, who will go on some time later.
+    /// Takes the next message of a connection. A push takes effect at once; a reply goes to its
+    /// caller, which continues later.
     fn deliver_one(&mut self, scope: &Scope, link: Id) {
         let message = self.links[at(link)].down.remove(0);
         let process = self.links[at(link)].process;
         match message.body {
             Body::Reply(c, reply) => {
-                // From here on a push about the registry leads to another announcement.
+                // From now on, a lost registry makes the process announce its variant again.
                 self.processes[at(process)].announced |= reply == Reply::Announced;
                 self.callers[at(c)].take(reply);
             }

@@ -1,43 +1,43 @@
-/// States worth reaching: a model that never gets there proves nothing.
+/// States that must be reached: a model that never reaches them proves nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
-    /// A call was answered from the near tier.
+    /// A call was a near hit.
     NearHit,
-    /// A call was answered from what Redis holds.
+    /// A call was a hit on Redis.
     RedisHit,
-    /// A call was answered by the flight of another.
+    /// A call returned the value of another call's flight.
     Joined,
-    /// A call joined a flight whose value is being stored.
+    /// A call joined a flight whose value was being stored.
     JoinedLate,
-    /// A value was read and not kept, because its flight was closed.
+    /// A read value was not inserted into the near cache because its flight was closed.
     NotKept,
-    /// A leader read again, because of a push.
+    /// A leader read again because of a push.
     ReadAgain,
-    /// A reply was overtaken by a push about its generation.
+    /// A push about its generation overtook a reply.
     Overtaken,
-    /// A fill came too late.
+    /// The server rejected a late fill.
     FillRefused,
     /// A holder learned that its lease is gone.
     LeaseLost,
     /// A lease of another generation was taken over.
     TakenOver,
-    /// A claim was made with a stamp of the past.
+    /// A claim was made with an outdated stamp.
     ClaimBehind,
-    /// One who waited found the value.
+    /// A waiter found the value.
     WaitedAndFound,
-    /// A lease was granted after its last holder had died.
+    /// A lease was granted after its previous holder had died.
     Succeeded,
-    /// A connection has come back.
+    /// A connection was established again.
     Reconnected,
     /// An entry or a lease of another release was removed.
     OtherRemoved,
     /// An invalidation found that the registry was lost.
     Lost,
-    /// A value past its ttl stood in for a failure.
+    /// A value past its ttl was served because the computation failed.
     StoodIn,
-    /// A call was answered with such a value because of a pause.
+    /// A call returned a value past its ttl because of a pause.
     Paused,
-    /// A pause was taken over, by one with nothing to serve.
+    /// A caller without a value to serve took over a pause.
     PauseTaken,
 }
 
@@ -46,7 +46,7 @@ impl Event {
         1 << self as u32
     }
 
-    /// Its name among the properties.
+    /// Name of the event among the properties.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

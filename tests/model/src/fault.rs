@@ -6,7 +6,7 @@ use crate::server::{Key, Variant};
 use crate::trap::Trap;
 use crate::world::{Id, World, at};
 
-/// Faults.
+/// A kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// A process is killed.
@@ -15,7 +15,7 @@ pub enum Fault {
     Cancel,
     /// A connection breaks.
     Disconnect,
-    /// The server evicts the entry, or it expires.
+    /// The server evicts the entry, or the entry expires.
     EvictEntry,
     /// The server evicts the lease.
     EvictLease,
@@ -23,14 +23,14 @@ pub enum Fault {
     EvictGeneration,
     /// The server evicts the registry of variants.
     EvictRegistry,
-    /// The lease runs out although its holder lives: it was stopped for too long.
+    /// The lease expires although its holder lives, because the holder was stopped for too long.
     Lapse,
     /// `FLUSHALL`.
     Flush,
 }
 
 impl Fault {
-    /// All of them.
+    /// All faults.
     pub const ALL: [Self; 9] = [
         Self::Crash,
         Self::Cancel,
@@ -45,8 +45,8 @@ impl Fault {
 }
 
 impl World {
-    /// The process is gone, and the server notices. What it had sent is lost or was served before:
-    /// nobody can tell which.
+    /// Ends a process, and the server closes its connections. Requests that were on their way are
+    /// lost; a served request is the same as an earlier step.
     pub(crate) fn crash(&mut self, process: Id) {
         let gone = &mut self.processes[at(process)];
         gone.alive = false;
@@ -63,7 +63,7 @@ impl World {
         }
     }
 
-    /// The future of a call that leads is dropped: its guards release flight and lease.
+    /// Drops the future of a leading call; its guards release the flight and the lease.
     pub(crate) fn cancel(&mut self, c: Id) {
         let caller = &self.callers[at(c)];
         let leased = matches!(
@@ -87,13 +87,13 @@ impl World {
         }
     }
 
-    /// The connection breaks: both queues are lost, and the server forgets whom to tell.
+    /// Breaks the connection: both queues and the server's tracking table are lost.
     pub(crate) fn disconnect(&mut self, link: Id) {
         self.links[at(link)].cut();
         self.links[at(link)].status = Status::Broken;
     }
 
-    /// The process notices: nothing read on this connection can be trusted any more.
+    /// Detects the broken connection and drops all state that was read through it.
     pub(crate) fn notice(&mut self, scope: &Scope, link: Id) {
         self.links[at(link)].status = Status::Down;
         if !scope.falls_for(Trap::ReconnectedUnchanged) {
@@ -102,7 +102,7 @@ impl World {
         for c in self.callers_of(link) {
             let caller = &mut self.callers[at(c)];
             if caller.keeper == Keeper::Asking {
-                // An error says nothing about the lease.
+                // An error contains no information about the lease.
                 caller.keeper = Keeper::Idle;
             }
             caller.cut();
@@ -115,13 +115,14 @@ impl World {
             .invalidation
             .is_some_and(|invalidation| !invalidation.answered)
         {
-            // It returns an error, and promises nothing but what this process holds.
+            // The invalidation returns an error; its guarantee covers only this process's own
+            // state.
             self.forget_own(scope, process);
             self.processes[at(process)].invalidation = None;
         }
     }
 
-    /// A new connection takes calls; what began while there was none may have missed something.
+    /// Opens a new connection. Flights that began without a connection may have missed a push.
     pub(crate) fn reconnect(&mut self, scope: &Scope, link: Id) {
         let completed = self.server.completed;
         let fresh = &mut self.links[at(link)];
@@ -137,7 +138,7 @@ impl World {
         self.happens(Event::Reconnected);
     }
 
-    /// The server drops a key of its own accord, and tells, except for `deaf`.
+    /// Evicts a key and pushes that to all connections except `deaf`.
     pub(crate) fn evict(&mut self, key: Key, deaf: Option<Id>) {
         match key {
             Key::Entry(variant) => self.server.entries[at(variant)] = None,
@@ -150,7 +151,7 @@ impl World {
         self.tell(key);
     }
 
-    /// The server drops the registry, and tells those whose variants were there.
+    /// Evicts the registry and notifies every process over its background connection.
     pub(crate) fn evict_registry(&mut self, scope: &Scope) {
         self.server.announced = Default::default();
         for process in 0..self.processes.len() {
@@ -161,7 +162,7 @@ impl World {
         }
     }
 
-    /// Whoever has the lease may not count on it any more.
+    /// Removes a lease, so its holder has lost the right to compute.
     pub(crate) fn lose_lease(&mut self, variant: Variant) {
         if let Some(lease) = self.server.leases[at(variant)].take()
             && !lease.is_pause()
@@ -185,7 +186,7 @@ impl World {
         }
     }
 
-    /// Returns `true` if nobody renews the lease, so that it will run out.
+    /// Returns `true` if no process renews the lease, so that the lease will expire.
     pub(crate) fn lease_runs_out(&self, scope: &Scope, variant: Variant) -> bool {
         let Some(lease) = self.server.leases[at(variant)] else {
             return false;
@@ -199,13 +200,13 @@ impl World {
             Phase::Computing { stamp: Some(_), .. } => {
                 scope.falls_for(Trap::NeverRenewed) || steady.status != Status::Up
             }
-            // Its life is far longer than a round trip, unless the connection is gone.
+            // A lease lives far longer than a round trip, unless the connection is gone.
             Phase::Claiming { .. } | Phase::Filling { .. } => steady.status != Status::Up,
             _ => !self.is_being_released(lease.token),
         }
     }
 
-    /// The lease runs out. With nobody who renews it, it is the holder's own fault.
+    /// Expires the lease. If no process renews it, the loss is the holder's own fault.
     pub(crate) fn expire(&mut self, scope: &Scope, variant: Variant) {
         if scope.falls_for(Trap::NeverRenewed) {
             self.server.leases[at(variant)] = None;

@@ -1,4 +1,4 @@
-//! The flights of a process, as `flight.rs` has them.
+//! The flights of a process, as implemented in `cache-runtime/src/protocol/single_flight`.
 
 use crate::caller::{Aim, Phase};
 use crate::event::Event;
@@ -8,7 +8,7 @@ use crate::trap::Trap;
 use crate::world::{Id, Version, World, at};
 
 impl World {
-    /// Joins the flight, or leads one.
+    /// Joins the open flight, or leads a new one.
     pub(crate) fn join(&mut self, scope: &Scope, c: Id) {
         let process = self.callers[at(c)].process;
         let Some(leader) = self.processes[at(process)].flight else {
@@ -27,8 +27,9 @@ impl World {
         }
     }
 
-    /// The flight takes no more joiners; whether the entry has changed since it was asked for. If
-    /// not, what was read is kept.
+    /// Closes the flight to joiners, and inserts the read entry into the near cache if the flight
+    /// was still open and the entry has not changed. Returns `true` if the entry has changed since
+    /// the request.
     pub(crate) fn close(&mut self, scope: &Scope, c: Id, entry: Entry) -> bool {
         let process = self.callers[at(c)].process;
         let flying = self.processes[at(process)].flight == Some(c);

@@ -1,31 +1,34 @@
-//! A model of recached's protocol: what `ARCHITECTURE.md` describes and `cache-runtime` does,
-//! small enough that a checker tries every order in which things can happen.
+//! A model of recached's protocol. It follows `ARCHITECTURE.md` and `cache-runtime`, and is small
+//! enough that a checker tries every order of steps.
 //!
 //! ```text
 //! cargo test -p recached-model                                # a minute
 //! cargo test -p recached-model -- --ignored                   # deeper
 //! ```
 //!
-//! There is one call, with its function as its group; a few processes, of one release or of two
-//! that have entries of their own, each making it a few times; one server; between them connections that carry requests one way and replies and pushes
-//! the other, in order. The call's source changes when it is invalidated, and a computation
-//! returns what the source said when it began: so a number tells how old a value is.
+//! The model has one call, with its function as its only group, one server, and a few processes
+//! that make the call a few times each. The processes run one release, or two releases with
+//! separate entries. Connections carry requests in one direction and replies and pushes in the
+//! other, in order. Every invalidation changes the source of the call, and a computation returns
+//! the version of the source at its beginning, so the number shows the age of a value.
 //!
-//! An [`Action`] is as small as anything that others can get in between: a command or script that
-//! the server runs, a message that a connection's reader takes, a caller that goes on with its
-//! reply. A [`Scope`] bounds how often things happen. Within it [`GUARANTEES`] G1 to G4 must hold
-//! in every state, and every [`Event`] must be reached somewhere. Each [`Trap`] is a mistake in
-//! the protocol that the checker must find.
+//! An [`Action`] is the smallest step that other steps can interleave with: a command or script
+//! that the server runs, a message that the reader of a connection takes, a caller that continues
+//! with its reply. A [`Scope`] bounds the number of steps of each kind. Within a scope the
+//! [`GUARANTEES`] G1 to G4 must hold in every state, and every [`Event`] must be reached in some
+//! state. Each [`Trap`] is a mistake in the protocol that the checker must find.
 //!
-//! For other processes G1 begins when the push has arrived. In the model each
-//! invalidation puts its promise on whatever travels last on a connection at that moment, a push
-//! or a reply; where nothing travels, nothing is known there, and the promise holds at once.
+//! For other processes, G1 applies once the push has arrived. In the model, each invalidation
+//! attaches its guarantee to the last message that travels on a connection at that moment, a push
+//! or a reply. If no message travels, the process knows nothing from that connection, and the
+//! guarantee applies at once.
 //!
-//! A computation may fail; an entry past its ttl then stands in, and a pause is left in the lease.
+//! A computation may fail; an entry past its ttl is then served instead, and the lease is replaced
+//! by a pause.
 //!
-//! Not in here: time (waits end when something happens; what takes too long is an action of its
-//! own), more than one call or group, `put` and `refresh`, errors that are stored, a connection that
-//! was given up and still answers, a registry that is lost while the generations are not.
+//! The model leaves out time (waits end when something happens; a timeout is an action of its own),
+//! more than one call or group, `put` and `refresh`, stored errors, a connection that was given up
+//! and still replies, and a registry that is lost while the generations are kept.
 
 mod action;
 mod call;

@@ -2,7 +2,7 @@ use crate::caller::Reply;
 use crate::server::{Entry, Key, Keys, Nonce};
 use crate::world::{Id, Version};
 
-/// One connection of a process, and what the process knows through it.
+/// One connection of a process, and the state that the process knows through it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Link {
     pub(crate) process: Id,
@@ -13,24 +13,24 @@ pub(crate) struct Link {
     pub(crate) down: Vec<Message>,
     /// Keys that the server tracks for this connection.
     pub(crate) tracked: Keys,
-    /// The group's generation as the process knows it.
+    /// Generation of the group as known to the process.
     pub(crate) generation: Slot,
-    /// The oldest value that the arrived pushes allow.
+    /// Oldest version that the received pushes allow.
     pub(crate) floor: Version,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Status {
     Up,
-    /// Broken, and the process has not noticed.
+    /// Broken, and not yet detected by the process.
     Broken,
     Down,
-    /// Its process is gone.
+    /// The process of the connection is gone.
     Gone,
 }
 
-/// A place in the table of generations. Whoever asks keeps whether the token still stands, since
-/// there is at most one at a time.
+/// A slot in the table of generations. The caller that requests the generation stores whether its
+/// token is still valid, since there is at most one request at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Slot {
     Unknown,
@@ -38,7 +38,7 @@ pub(crate) enum Slot {
     Known(Nonce),
 }
 
-/// One command, or one script. Only those are atomic, not the pipelines that they come in.
+/// One command or one script. These are atomic; the pipelines that contain them are not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Request {
     Generation(Id),
@@ -47,16 +47,16 @@ pub(crate) enum Request {
     Claim {
         caller: Id,
         stamp: Nonce,
-        /// The holder whose lease may be replaced.
+        /// Holder whose lease may be replaced.
         replace: Option<Id>,
-        /// `true` if it waits out a pause, because it has something to serve.
+        /// `true` if the claim respects a pause, because the caller has a value to serve.
         pauses: bool,
     },
-    /// Announces the variant of this caller's process; nobody's, if it is announced again.
+    /// Announces the variant of a process, for a caller, or for no caller after a lost registry.
     Announce(Id, Option<Id>),
-    /// Asks which variants are announced.
+    /// Requests the announced variants.
     Variants,
-    /// Leaves a pause in place of the caller's lease.
+    /// Replaces the caller's lease by a pause.
     Pause(Id),
     Holds(Id),
     Renew(Id),
@@ -65,37 +65,39 @@ pub(crate) enum Request {
         entry: Entry,
     },
     Release(Id),
-    /// Part of an invalidation by this process; whether it is the last.
+    /// Removes a key as part of an invalidation; `true` for the last part.
     Remove(Key, bool),
-    /// Part of an invalidation likewise.
+    /// Changes the generation as part of an invalidation; `true` for the last part.
     Change(bool),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Message {
     pub(crate) body: Body,
-    /// The newest invalidation that had happened when this was sent, or before anything else was.
+    /// Newest invalidation that the receiver must respect from this message on.
     pub(crate) floor: Version,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Body {
     Reply(Id, Reply),
-    /// `true` if the lease is the caller's: to the one who listens, or to the one who renews.
+    /// `true` if the caller holds the lease. `Holds` goes to the watching task, `Renewed` to the
+    /// renewing one.
     Holds(Id, bool),
     Renewed(Id, bool),
-    /// The request of an invalidation.
+    /// The announced variants, for an invalidation; `true` if the registry was lost and announced
+    /// again.
     Variants([bool; 2], bool),
-    /// The process's invalidation is done.
+    /// The invalidation of the process is complete.
     Invalidated,
     Push(Key),
     Flush,
-    /// The registry is gone.
+    /// The registry is lost.
     RegistryLost,
 }
 
 impl Request {
-    /// Returns `true` if it matters to anybody but the one who asks.
+    /// Returns `true` if the request affects anyone except its sender.
     pub(crate) fn changes_something(&self) -> bool {
         !matches!(
             self,
@@ -125,15 +127,15 @@ impl Link {
         self.down.push(Message { body, floor: 0 });
     }
 
-    /// Messages on their way are lost, and so is the server's tracking table.
+    /// Drops the messages on their way and the server's tracking table.
     pub(crate) fn cut(&mut self) {
         self.up.clear();
         self.down.clear();
         self.tracked = Keys::default();
     }
 
-    /// An invalidation has happened. It counts for this process with whatever arrives next, or,
-    /// if nothing is on its way, now: had the process held anything, a push would be.
+    /// Applies a new invalidation. It takes effect in this process with the last message on its
+    /// way, or at once if there is none: if the process held a copy, a push would be on its way.
     pub(crate) fn promise(&mut self, version: Version) {
         match self.down.last_mut() {
             Some(last) => last.floor = last.floor.max(version),

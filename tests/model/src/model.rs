@@ -8,17 +8,17 @@ use crate::property;
 use crate::scope::Scope;
 use crate::world::World;
 
-/// The protocol within a scope, as the checker sees it.
+/// The protocol within a scope, as the checker explores it.
 #[derive(Debug)]
 pub struct Model {
     pub(crate) scope: Scope,
-    /// Events of all worlds. Kept apart from the worlds, where they would separate equal ones
-    /// apart.
+    /// Events of all worlds. They are not part of the worlds because they would make equal worlds
+    /// different.
     reached: AtomicU32,
 }
 
 impl Model {
-    /// The protocol within `scope`.
+    /// Creates a model of the protocol within `scope`.
     #[must_use]
     pub fn new(scope: Scope) -> Self {
         Self {

@@ -10,29 +10,29 @@ use crate::world::{Id, Version, World, at};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Process {
     pub(crate) alive: bool,
-    /// The release that it runs.
+    /// Release of the process.
     pub(crate) release: Variant,
-    /// It has announced its variant.
+    /// The process has announced its variant.
     pub(crate) announced: bool,
-    /// Its links: the steady one comes first.
+    /// Connections of the process, the background connection first.
     pub(crate) first: Id,
     pub(crate) links: Id,
-    /// Leader of the flight that takes joiners.
+    /// Leader of the flight that accepts joiners.
     pub(crate) flight: Option<Id>,
-    /// The copy in the near tier.
+    /// Entry in the near cache.
     pub(crate) near: Option<Entry>,
-    /// The stamp that a copy must have to be served.
+    /// Stamp that an entry in the near cache must have to be served.
     pub(crate) current: Option<Nonce>,
     pub(crate) invalidation: Option<Invalidation>,
-    /// The oldest value that its own invalidations allow.
+    /// Oldest version that the process's own invalidations allow.
     pub(crate) floor: Version,
 }
 
-/// An invalidation under way.
+/// An invalidation in progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Invalidation {
     pub(crate) reach: Reach,
-    /// The source's version when it began.
+    /// Version of the source when the invalidation began.
     pub(crate) version: Version,
     pub(crate) answered: bool,
 }
@@ -42,7 +42,7 @@ pub(crate) struct Invalidation {
 pub enum Reach {
     /// The call.
     Call,
-    /// The function, and with it the call.
+    /// The function, and thereby the call.
     Function,
 }
 
@@ -62,14 +62,14 @@ impl Process {
         }
     }
 
-    /// The link for what comes from an async caller.
+    /// Connection for requests of async callers.
     pub(crate) fn home(&self) -> Id {
         self.first + self.links - 1
     }
 }
 
 impl World {
-    /// The source changes, and the process begins to tell everybody.
+    /// Changes the source and starts the invalidation.
     pub(crate) fn invalidate(&mut self, scope: &Scope, process: Id, reach: Reach) {
         self.source += 1;
         self.processes[at(process)].invalidation = Some(Invalidation {
@@ -79,14 +79,14 @@ impl World {
         });
         let link = self.processes[at(process)].home();
         match reach {
-            // Which releases have entries of it?
+            // First find out which releases have entries of the call.
             Reach::Call if scope.varies() => self.send(link, Request::Variants),
             Reach::Call => self.remove_all(scope, process, [false; 2], false),
             Reach::Function => self.send(link, Request::Change(true)),
         }
     }
 
-    /// Removes the call: in the process's own variant, and in those that are announced.
+    /// Removes the call in the process's own variant and in the announced variants.
     pub(crate) fn remove_all(
         &mut self,
         scope: &Scope,
@@ -103,7 +103,7 @@ impl World {
         let lost = !announced.contains(&true) || has_announced && !announced[at(release)];
         let in_doubt = restored && !scope.falls_for(Trap::RestorationTrusted);
         if scope.varies() && (lost || in_doubt) {
-            // The registry was lost, and with it perhaps other variants.
+            // The registry was lost and may have listed other variants.
             self.send(link, Request::Change(false));
         }
         let others = scope.variants().filter(|variant| {
@@ -121,7 +121,7 @@ impl World {
         }
     }
 
-    /// The server has replied: now this process drops its copies, and the invalidation returns.
+    /// Drops the process's own copies after the server's reply, and returns from the invalidation.
     pub(crate) fn return_invalidation(&mut self, scope: &Scope, process: Id) {
         self.forget_own(scope, process);
         if let Some(invalidation) = self.processes[at(process)].invalidation.take() {
@@ -130,7 +130,7 @@ impl World {
         }
     }
 
-    /// Drops what the process has invalidated itself, before the push arrives.
+    /// Drops the copies that the process has invalidated itself, before the push arrives.
     pub(crate) fn forget_own(&mut self, scope: &Scope, process: Id) {
         let Some(invalidation) = self.processes[at(process)].invalidation else {
             return;
@@ -154,7 +154,7 @@ impl World {
         }
     }
 
-    /// The generation is not known any more, and no reply on its way will make it known.
+    /// Drops the known generation and ignores replies about it that are on their way.
     pub(crate) fn forget_generation(&mut self, link: Id) {
         self.links[at(link)].generation = Slot::Unknown;
         for c in self.callers_of(link) {
@@ -162,7 +162,7 @@ impl World {
         }
     }
 
-    /// The entry has changed: whoever has read it must read again.
+    /// Marks the entry as changed, so that callers read it again.
     pub(crate) fn touch(&mut self, process: Id) {
         if let Some(leader) = self.processes[at(process)].flight {
             self.callers[at(leader)].touched = true;
@@ -171,7 +171,7 @@ impl World {
         self.processes[at(process)].near = None;
     }
 
-    /// The group has changed.
+    /// Drops the state of the group after a change.
     pub(crate) fn change_group(&mut self, scope: &Scope, link: Id) {
         self.forget_generation(link);
         let process = &mut self.processes[at(self.links[at(link)].process)];
@@ -190,7 +190,7 @@ impl World {
         self.notify(scope, link);
     }
 
-    /// Wakes whoever watches the lease on this link.
+    /// Wakes the callers that watch the lease on this connection.
     pub(crate) fn notify(&mut self, scope: &Scope, link: Id) {
         for c in self.callers_of(link) {
             let caller = &mut self.callers[at(c)];
@@ -221,7 +221,7 @@ impl World {
         }
     }
 
-    /// Asks whether the lease is still there: it was changed by its renewal, or taken.
+    /// Asks whether the lease is still held: the change was either its renewal or its loss.
     pub(crate) fn look_after_lease(&mut self, c: Id) {
         let caller = &mut self.callers[at(c)];
         caller.woken = false;
@@ -232,7 +232,7 @@ impl World {
         }
     }
 
-    /// The keeper of `c` has learned that what it computes is out of date.
+    /// Closes the flight of `c` because its computation is outdated.
     pub(crate) fn lose_flight(&mut self, c: Id) {
         self.callers[at(c)].keeper = Keeper::None;
         self.callers[at(c)].woken = false;

@@ -6,16 +6,16 @@ use crate::model::Model;
 use crate::server::Variant;
 use crate::world::{Id, World, at};
 
-/// G1: no call is answered with what was invalidated before it was made.
+/// G1: no call returns a value that was invalidated before the call.
 pub const NO_STALE_ANSWER: &str = "G1: no later call is answered with what was invalidated";
 
-/// G2: what can be read from Redis is not older than the last invalidation.
+/// G2: no readable entry in Redis is older than the last invalidation.
 pub const NO_LATE_FILL: &str = "G2: no late fill can be read";
 
-/// G3: one computation per call and generation.
+/// G3: at most one computation per call and generation.
 pub const NO_SECOND_COMPUTATION: &str = "G3: nobody computes beside the holder of the lease";
 
-/// G4: whatever becomes of a holder, those who wait get on.
+/// G4: waiters make progress whatever happens to the holder.
 pub const NOBODY_IS_STUCK: &str = "G4: somebody succeeds";
 
 /// The guarantees.
@@ -62,7 +62,7 @@ fn reached() -> impl IntoIterator<Item = Property<Model>> {
 }
 
 impl World {
-    /// Two compute for one generation, and nothing has taken the lease from either that may.
+    /// Returns `true` if two callers compute for one generation and neither has lost its lease.
     fn has_two_holders(&self) -> bool {
         (0..2).any(|release| self.has_two_holders_of(release))
     }
@@ -78,7 +78,8 @@ impl World {
                     Phase::Computing { stamp, .. } => stamp,
                     _ => None,
                 };
-                // One that took the right without a lease has no stamp, and is one too many.
+                // A caller that has the right without a lease has no stamp and counts as a second
+                // holder.
                 match (stamp(one.phase), stamp(other.phase)) {
                     (Some(one), Some(other)) => one == other,
                     _ => true,
@@ -88,7 +89,7 @@ impl World {
         }
     }
 
-    /// Somebody waits, and nothing will happen by itself.
+    /// Returns `true` if a caller waits and no step can happen by itself.
     fn is_stuck(&self, model: &Model) -> bool {
         let waits = |phase| !matches!(phase, Phase::Idle | Phase::Done);
         if !self.callers.iter().any(|caller| waits(caller.phase)) {

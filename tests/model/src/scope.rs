@@ -1,50 +1,52 @@
 use crate::fault::Fault;
 use crate::trap::Trap;
 
-/// How far an exploration goes, and what is wrong with the protocol in it.
+/// The bounds of an exploration, and the mistake that is built into the protocol.
 ///
-/// Every number bounds how often something may happen; when it happens is left to the checker.
+/// Every number bounds how often something may happen; the checker tries every possible time.
 #[derive(Clone, Debug)]
 pub struct Scope {
-    /// Calls that each process makes of the one function.
+    /// Number of calls per process.
     pub calls: Vec<u8>,
-    /// Connections of each process: the one on recached's own runtime, and perhaps one at home.
+    /// Connections per process: the background connection, and optionally a runtime connection.
     pub links: u8,
     /// Invalidations of the call.
     pub removals: u8,
     /// Invalidations of the function.
     pub changes: u8,
-    /// Renewals of a lease that are pushed to those who watch it. (Leases are renewed in any case.)
+    /// Lease renewals that are pushed to the processes watching the lease. Leases are renewed in
+    /// any case.
     pub renewals: u8,
-    /// Waiters that lose their patience.
+    /// Waiters that stop waiting for the lease.
     pub impatience: u8,
-    /// Faults.
+    /// Number of faults.
     pub faults: u8,
-    /// The kinds of faults.
+    /// Kinds of faults.
     pub kinds: Vec<Fault>,
-    /// `true` if the server holds nothing at first, not even a generation.
+    /// `true` if the server stores nothing at first, not even a generation.
     pub empty: bool,
-    /// `true` if the server pushes what changes.
+    /// `true` if the server pushes changes.
     pub tracking: bool,
-    /// `true` if others get in between the commands of a look, and between a leader's judging what
-    /// it has read and its keeping it. Without, there are fewer states.
+    /// `true` if other steps may interleave with the two commands of a read, and may happen between
+    /// a leader's check of a read value and its insertion into the near cache. `false` means fewer
+    /// states.
     pub fine: bool,
-    /// How often a look is repeated whose generations change meanwhile; 0 is for ever.
+    /// Maximum number of reads while generations change; 0 means no limit.
     pub looks: u8,
-    /// The release that each process runs, 0 or 1; all the first if empty.
+    /// Release of each process, 0 or 1; an empty list means release 0 for all.
     pub releases: Vec<u8>,
-    /// Entries that grow old.
+    /// Entries that pass their ttl.
     pub ages: u8,
     /// Computations that fail.
     pub failures: u8,
-    /// `true` if the lease is asked for without a look.
+    /// `true` if calls claim the lease without reading the entry first.
     pub claims_first: bool,
-    /// The trap that is built in.
+    /// The mistake that is built in.
     pub trap: Option<Trap>,
 }
 
 impl Scope {
-    /// Processes that make so many calls each, with nothing invalidated and no fault.
+    /// A scope with this number of calls per process, without invalidations and faults.
     #[must_use]
     pub fn of(calls: &[u8]) -> Self {
         Self {
@@ -68,25 +70,25 @@ impl Scope {
         }
     }
 
-    /// With so many invalidations of the call.
+    /// Sets the number of invalidations of the call.
     #[must_use]
     pub fn removals(self, removals: u8) -> Self {
         Self { removals, ..self }
     }
 
-    /// With so many invalidations of the function.
+    /// Sets the number of invalidations of the function.
     #[must_use]
     pub fn changes(self, changes: u8) -> Self {
         Self { changes, ..self }
     }
 
-    /// With so many renewals that are pushed.
+    /// Sets the number of renewals that are pushed.
     #[must_use]
     pub fn renewals(self, renewals: u8) -> Self {
         Self { renewals, ..self }
     }
 
-    /// With so many faults of these kinds.
+    /// Sets the number of faults and their kinds.
     #[must_use]
     pub fn faults(self, faults: u8, kinds: &[Fault]) -> Self {
         Self {
@@ -96,14 +98,14 @@ impl Scope {
         }
     }
 
-    /// With processes of these releases.
+    /// Sets the release of each process.
     #[must_use]
     pub fn releases(self, releases: &[u8]) -> Self {
         let releases = releases.to_vec();
         Self { releases, ..self }
     }
 
-    /// With so many entries that grow old, and so many computations that fail.
+    /// Sets the number of entries that pass their ttl and the number of computations that fail.
     #[must_use]
     pub fn failures(self, ages: u8, failures: u8) -> Self {
         Self {
@@ -113,7 +115,7 @@ impl Scope {
         }
     }
 
-    /// With leases that are asked for without a look.
+    /// Makes calls claim the lease without reading the entry first.
     #[must_use]
     pub fn claiming_first(self) -> Self {
         Self {
@@ -122,17 +124,17 @@ impl Scope {
         }
     }
 
-    /// The variants that somebody has entries of.
+    /// Variants that may have entries.
     pub(crate) fn variants(&self) -> std::ops::Range<u8> {
         0..self.releases.iter().max().map_or(1, |most| most + 1)
     }
 
-    /// Returns `true` if there is more than one.
+    /// Returns `true` if there is more than one variant.
     pub(crate) fn varies(&self) -> bool {
         self.variants().len() > 1
     }
 
-    /// With the protocol built wrong.
+    /// Builds a mistake into the protocol.
     #[must_use]
     pub fn with(self, trap: Trap) -> Self {
         Self {

@@ -2,13 +2,13 @@ use crate::scope::Scope;
 use crate::trap::Trap;
 use crate::world::{Id, Version};
 
-/// One of two releases of the program, which have entries and leases of their own.
+/// A release of the program, one of two, with entries and leases of its own.
 pub(crate) type Variant = u8;
 
-/// Nobody's token: that of a pause.
+/// Token of a pause, which belongs to no caller.
 const NOBODY: Id = Id::MAX;
 
-/// A generation, and with one group the stamp too.
+/// A random id: a generation, or the stamp, which equals the generation of the only group.
 pub(crate) type Nonce = u8;
 
 /// State of the one call in Redis.
@@ -16,14 +16,14 @@ pub(crate) type Nonce = u8;
 pub(crate) struct Server {
     pub(crate) entries: [Option<Entry>; 2],
     pub(crate) leases: [Option<Lease>; 2],
-    /// The variants that are announced.
+    /// Announced variants.
     pub(crate) announced: [bool; 2],
-    /// Somebody has announced again what was lost: others may not have done so yet.
+    /// A lost registry was announced again by one process and may still lack other variants.
     pub(crate) restored: bool,
     pub(crate) generation: Option<Nonce>,
-    /// The last nonce that was made: none comes twice.
+    /// The last nonce that was created. Nonces do not repeat.
     last: Nonce,
-    /// The newest invalidation that has taken effect here.
+    /// Newest invalidation that has taken effect on the server.
     pub(crate) completed: Version,
 }
 
@@ -32,7 +32,7 @@ pub(crate) struct Server {
 pub(crate) struct Entry {
     pub(crate) stamp: Nonce,
     pub(crate) version: Version,
-    /// It is past its ttl: it may only stand in for a computation that fails.
+    /// The entry is past its ttl and is served only if a computation fails.
     pub(crate) aged: bool,
 }
 
@@ -61,7 +61,7 @@ impl Key {
 }
 
 impl Lease {
-    /// Pause after a failed refresh: nobody computes for this generation.
+    /// A pause after a failed refresh, during which no process with a value computes.
     pub(crate) fn pause(stamp: Nonce) -> Self {
         let token = NOBODY;
         Self { token, stamp }
@@ -98,12 +98,12 @@ impl Server {
         }
     }
 
-    /// The entry, if those who know the present generation would read it.
+    /// Returns the entry if its stamp is the current generation.
     pub(crate) fn readable(&self, variant: Variant) -> Option<Entry> {
         self.entries[usize::from(variant)].filter(|entry| Some(entry.stamp) == self.generation)
     }
 
-    /// The generation after the present one.
+    /// Creates the next generation.
     pub(crate) fn next(&mut self, scope: &Scope) -> Nonce {
         if scope.falls_for(Trap::CountingGenerations) {
             return self.generation.unwrap_or_default() + 1;

@@ -1,74 +1,76 @@
-/// A mistake that others have made, or that we nearly made. Put back in, each breaks a guarantee.
+/// A mistake that other projects have made, or that we nearly made. Each one breaks a guarantee.
 ///
-/// Of the design's traps these can't be expressed here: what costs time and not truth (a checkout
-/// that pings, `KEYS`, one huge `DEL`, waiters that poll, deadlines while the server is away),
-/// because the model has no clock; what mixes up calls (names alone as keys, globs), because it
-/// has one call; and what goes wrong inside an executor (a leader that is no longer polled,
-/// recursion that waits for itself).
+/// The model cannot express some mistakes. It has no clock, so it cannot express mistakes that cost
+/// time and not correctness (a checkout that pings, `KEYS`, one huge `DEL`, waiters that poll,
+/// timeouts while Redis is unreachable). It has one call, so it cannot express mistakes that
+/// confuse calls (names alone as keys, globs). It has no executor, so it cannot express mistakes
+/// inside one (a leader that is no longer polled, recursion that waits for itself).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trap {
-    /// Generations are counters: after an eviction they start again, and old entries with them.
+    /// Generations are counters: after an eviction they restart, and old entries become valid
+    /// again.
     CountingGenerations,
-    /// The fill does not look at the lease's token.
+    /// The fill does not check the token of the lease.
     FillUnchecked,
-    /// The stamp is read after computing and not before.
+    /// The stamp is read after the computation instead of before it.
     StampedAfterwards,
-    /// Entries are served whatever their stamp.
+    /// Entries are served regardless of their stamp.
     StampIgnored,
-    /// A value that was read is kept although a push has arrived meanwhile.
+    /// A read value is inserted into the near cache although a push has arrived since the read.
     KeptUnguarded,
     /// A generation is kept although a push or a disconnection has overtaken its reply.
     FetchUnguarded,
-    /// Tracking is on with `NOLOOP`: silence about keys evicted while a command of ours runs.
+    /// Tracking uses `NOLOOP`: the server sends no push about keys that it evicts while it runs a
+    /// command of the same connection.
     NoLoop,
     /// Leases are not renewed.
     NeverRenewed,
-    /// An invalidation does not reach the process's own copies and flights.
+    /// An invalidation does not affect the process's own copies and flights.
     OwnCopiesForgotten,
-    /// An invalidation reaches the process's own copies but not its flights.
+    /// An invalidation affects the process's own copies but not its flights.
     OwnFlightsForgotten,
-    /// After a disconnection everything is kept.
+    /// A reconnection keeps all state.
     ReconnectedUnchanged,
-    /// A flight takes joiners after its call or its group was invalidated.
+    /// A flight accepts joiners after its call or its group was invalidated.
     InvalidatedJoined,
-    /// A leader answers from what it read before a push that a joiner has seen.
+    /// A leader returns a value that it read before a push that a joiner has already received.
     TouchIgnored,
-    /// A lease is released whoever holds it.
+    /// A lease is released regardless of its holder.
     ReleaseUnchecked,
-    /// Whoever waited computes when the holder is gone.
+    /// All waiters compute when the holder is gone.
     AllSucceed,
-    /// An invalidation removes the entry first and the lease second.
+    /// An invalidation removes the entry before the lease.
     EntryFirst,
-    /// The claim does not look at the entry again.
+    /// The claim does not read the entry again.
     LookedOnce,
-    /// The claim does not read the lease that it has taken, so that no push about it arrives.
+    /// The claim does not read the lease that it has taken, so no push about the lease arrives.
     LeaseUnread,
-    /// A waiter begins to listen only once it sleeps.
+    /// A waiter starts to watch for pushes only when it goes to sleep.
     DeafUntilAsleep,
-    /// A flight whose lease has changed takes joiners until the server was asked whether the
+    /// A flight whose lease has changed accepts joiners until the server has replied whether the
     /// lease is gone or was only renewed.
     LeaseAskedFirst,
-    /// Without pushes, a flight takes joiners while its leader waits, although nothing tells it
-    /// that its generation is gone.
+    /// Without pushes, a flight accepts joiners while its leader waits, although the process does
+    /// not learn that the generation is gone.
     WaitingOpen,
-    /// A flight that a broken connection has cut off takes joiners that come by another.
+    /// A flight that lost its connection accepts joiners that use another connection.
     CutOffOpen,
-    /// An invalidation removes the entry of its own release alone.
+    /// An invalidation removes only the entry of its own release.
     OwnVariantOnly,
-    /// A variant is announced only once something of it is stored.
+    /// A variant is announced only after one of its entries is stored.
     AnnouncedLate,
-    /// A value past its ttl stands in although a push has come since it was read.
+    /// A value past its ttl is served although a push has arrived since the read.
     StandInUnchecked,
-    /// A flight in which such a value stands in takes joiners until its pause is stored.
+    /// A flight that returns such a value accepts joiners until its pause is stored.
     StandInOpen,
-    /// A registry that was lost is trusted as soon as one process has announced its variant again.
+    /// A lost registry is considered complete once one process has announced its variant again.
     RestorationTrusted,
-    /// Random ids are those of a forked process, which has made the same before.
+    /// Random ids repeat, as in a forked process that inherits the state of its parent's generator.
     IdsRepeated,
 }
 
 impl Trap {
-    /// All of them.
+    /// All traps.
     pub const ALL: [Self; 28] = [
         Self::CountingGenerations,
         Self::FillUnchecked,

@@ -5,35 +5,35 @@ use crate::process::Process;
 use crate::scope::Scope;
 use crate::server::{Keys, Server, Variant};
 
-/// The number of a process, a link or a caller.
+/// Number of a process, a connection or a caller.
 pub type Id = u8;
 
-/// Return value of the function: it grows with each change of its source.
+/// Return value of the function, which grows with each change of its source.
 pub(crate) type Version = u8;
 
 pub(crate) fn at(id: Id) -> usize {
     usize::from(id)
 }
 
-/// Everything there is at one moment.
+/// The complete state at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct World {
-    /// Return value of a computation that begins now.
+    /// Version that a computation started now would return.
     pub(crate) source: Version,
     pub(crate) server: Server,
     pub(crate) links: Vec<Link>,
     pub(crate) processes: Vec<Process>,
     pub(crate) callers: Vec<Caller>,
     pub(crate) left: Left,
-    /// G1 is broken: a call was answered with what it must not see any more.
+    /// G1 is violated: a call returned a value older than an invalidation before the call.
     pub(crate) stale: bool,
-    /// G3 is broken: a lease was granted for what is stored.
+    /// G3 is violated: a lease was granted although a valid entry is stored.
     pub(crate) again: bool,
-    /// Subject of the current action, as bits; the model takes them out again.
+    /// Events of the current action as bits, which the model takes out again.
     pub(crate) events: u32,
 }
 
-/// How often things may still happen.
+/// Remaining number of occurrences of each kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Left {
     pub(crate) removals: u8,
@@ -76,7 +76,8 @@ impl World {
                 .processes
                 .push(Process::new(first, scope.links, release));
             for call in 0..*calls {
-                // Blocked threads use the steady link, and the others the one at home.
+                // Calls alternate between the background connection, which blocking calls use, and
+                // the runtime connection.
                 let link = first + call % scope.links;
                 world.callers.push(Caller::new(process, link));
             }
@@ -88,12 +89,12 @@ impl World {
         self.events |= event.bit();
     }
 
-    /// The oldest version that a call made in `process` now may be answered with: what its own
-    /// invalidations have promised, and what the pushes on all of its connections have.
+    /// Oldest version that a call made now in `process` may return. It follows from the process's
+    /// own invalidations and from the pushes on all of its connections.
     pub(crate) fn floor(&self, process: Id) -> Version {
         let links = || self.links.iter().filter(|link| link.process == process);
         let least = |link: &Link| link.floor;
-        // A link that is known to be down has nothing to tell, and the others are read instead.
+        // A connection that is known to be down is not used for reads and is left out.
         let told = links().filter(|link| link.status != Status::Down);
         let told = told.map(least).min().or_else(|| links().map(least).min());
         let told = told.unwrap_or_default();
@@ -106,12 +107,12 @@ impl World {
         caller.end();
     }
 
-    /// The variant of what a caller asks for.
+    /// Variant of the release that makes this call.
     pub(crate) fn variant(&self, c: Id) -> Variant {
         self.processes[at(self.callers[at(c)].process)].release
     }
 
-    /// The link that renews and releases.
+    /// Background connection, which renews and releases leases.
     pub(crate) fn steady(&self, process: Id) -> Id {
         self.processes[at(process)].first
     }
@@ -123,13 +124,13 @@ impl World {
             .collect()
     }
 
-    /// Returns `true` if all calls of a process are answered, or died with it.
+    /// Returns `true` if all calls of a process are done or died with it.
     pub(crate) fn is_done(&self, process: Id) -> bool {
         let mut calls = self.callers.iter().filter(|c| c.process == process);
         calls.all(|caller| caller.phase == Phase::Done)
     }
 
-    /// Forgets what can't make a difference any more, so that worlds that will go on alike are one.
+    /// Clears state that can no longer make a difference, so that equivalent worlds are equal.
     pub(crate) fn tidy(&mut self) {
         for process in 0..self.processes.len() as Id {
             if !self.is_done(process) {
@@ -153,15 +154,15 @@ impl World {
             }
         }
         for link in &mut self.links {
-            // The promise of a push adds nothing to that of an invalidation of our own.
+            // The process's own invalidation already gives the same guarantee as this push.
             if link.floor <= self.processes[at(link.process)].floor {
                 link.floor = 0;
             }
         }
     }
 
-    /// Returns `true` if nothing that may still happen could break a promise: all calls are
-    /// answered, and no fill is on its way.
+    /// Returns `true` if no further step can violate a guarantee: all calls are done, and no fill
+    /// is on its way.
     pub(crate) fn is_over(&self) -> bool {
         let is_fill = |request: &Request| matches!(request, Request::Fill { .. });
         self.callers.iter().all(|c| c.phase == Phase::Done)

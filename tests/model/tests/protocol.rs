@@ -1,4 +1,4 @@
-//! The guarantees hold in every state; each trap breaks one.
+//! Tests that the guarantees hold in every state, and that each trap violates one.
 
 use recached_model::{
     Event, Fault, GUARANTEES, Model, NO_LATE_FILL, NO_SECOND_COMPUTATION, NO_STALE_ANSWER,
@@ -6,9 +6,10 @@ use recached_model::{
 };
 use stateright::{Checker, HasDiscoveries, Model as _};
 
-/// Tries everything; `reaches` is what must have happened somewhere.
+/// Explores all states and asserts the guarantees; each event in `reaches` must happen in some
+/// state.
 fn holds(scope: Scope, reaches: &[Event]) {
-    // Depth first: what waits to be looked at takes little memory.
+    // Depth first, because its queue of unexplored states takes little memory.
     let checker = Model::new(scope.clone()).checker();
     let checker = checker.finish_when(HasDiscoveries::AnyFailures);
     let checker = checker.spawn_dfs().join();
@@ -22,7 +23,7 @@ fn holds(scope: Scope, reaches: &[Event]) {
     assert!(checker.is_done(), "every state was looked at");
 }
 
-/// Finds a way to break `guarantee`, one of the shortest.
+/// Finds one of the shortest violations of `guarantee`.
 fn breaks(scope: Scope, guarantee: &'static str) {
     let checker = Model::new(scope).checker();
     let checker = checker.finish_when(HasDiscoveries::AnyFailures);
@@ -35,7 +36,7 @@ fn breaks(scope: Scope, guarantee: &'static str) {
     );
 }
 
-// What holds.
+// Scopes in which the guarantees hold.
 
 #[test]
 fn it_holds_while_the_call_is_invalidated() {
@@ -211,12 +212,12 @@ fn one_succeeds_whoever_dies() {
     holds(scope, &[Event::Succeeded]);
 }
 
-// What each trap breaks.
+// Traps and the guarantees that they violate.
 
-/// A trap, the smallest scope it is known to show in, and what it breaks there.
+/// Smallest known scope in which a trap shows, and the guarantee that it violates.
 fn trapped(trap: Trap) -> (Scope, &'static str) {
     let one = Scope::of(&[1, 0]).removals(1);
-    // Over one connection its own push comes before its own reply.
+    // Two connections: on a single one, the push of an invalidation arrives before its reply.
     let two = Scope {
         links: 2,
         ..Scope::of(&[2])
@@ -339,7 +340,7 @@ traps! {
     ids_that_a_fork_repeats_resurrect_old_values: IdsRepeated,
 }
 
-// Deeper: minutes, and a gigabyte or two.
+// Deeper scopes, which take minutes and one or two gigabytes of memory.
 
 macro_rules! deeper {
     ($($claim:ident: $scope:expr,)*) => {

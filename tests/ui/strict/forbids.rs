@@ -1,5 +1,5 @@
-//! Where lints are forbidden that cannot be allowed any more: annotated functions compile as
-//! plain ones do. A library, where nothing is dead that is public.
+//! Annotated functions compile like plain ones when lints are forbidden and cannot be allowed. This
+//! is a library, in which nothing public is dead code.
 #![forbid(warnings)]
 #![forbid(
     dead_code,
@@ -86,7 +86,7 @@ pub async fn held(_id: u64, _held: Arc<u64>) -> Vec<u64> {
     Vec::new()
 }
 
-/// Private functions are called from here alone.
+/// Calls the private functions, which have no other caller.
 #[must_use]
 pub fn calls() -> u64 {
     private(1) + private_sum((1, 2))

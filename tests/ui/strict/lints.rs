@@ -1,4 +1,4 @@
-//! Lints say of an annotated function what they say of a plain one.
+//! Lints report the same for an annotated function as for a plain one.
 #![deny(warnings, clippy::pedantic)]
 
 use recached::{cached, invalidates};

@@ -1,7 +1,7 @@
-//! Nothing that a user can name clashes with what the attributes write.
+//! No name of the user clashes with the code that the attributes generate.
 #![deny(warnings, clippy::pedantic)]
 
-/// As a schema that diesel writes: unit structs and statics of every name.
+/// A schema like that of diesel: unit structs and statics of every name.
 mod schema {
     pub mod dsl {
         macro_rules! unit_structs {
@@ -24,7 +24,7 @@ mod schema {
     }
 }
 
-/// A trait of all types, whose methods have the names of ours and take what ours don't.
+/// A blanket trait whose methods have the names of generated ones and other parameters.
 mod blanket {
     macro_rules! methods {
         ($($name:ident)*) => {
@@ -60,7 +60,7 @@ mod blanket {
     impl<T> Constants for T {}
 }
 
-/// Macros, modules and types of the names that generated code may use.
+/// Macros, modules and types with names that generated code may use.
 #[allow(
     unused_macros,
     dead_code,
@@ -123,7 +123,7 @@ mod annotated {
 
     static RUNS: AtomicU64 = AtomicU64::new(0);
 
-    // Types and modules that generated code might mean.
+    // Types and modules that generated code could refer to by mistake.
     #[allow(dead_code, reason = "they are there to be taken for others")]
     mod core {}
     #[allow(dead_code, reason = "they are there to be taken for others")]
