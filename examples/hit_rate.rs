@@ -1,4 +1,4 @@
-//! How much a cache helps depends on who is asked for: `cargo run --example hit_rate`
+//! The benefit of a cache depends on the distribution of the calls: `cargo run --example hit_rate`
 //!
 //! Three workloads of 20,000 calls over 10,000 products, from uniform to skewed.
 
@@ -11,7 +11,7 @@ const PRODUCTS: f64 = 10_000.0;
 
 /// The next product: the higher the skew, the more often the popular ones.
 fn product(state: &mut u64, skew: i32) -> u64 {
-    // Xorshift: the same workload at each run.
+    // Xorshift, which produces the same workload in each run.
     *state ^= *state << 13;
     *state ^= *state >> 7;
     *state ^= *state << 17;

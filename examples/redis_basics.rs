@@ -1,4 +1,4 @@
-//! Entries by hand on a Redis server: put, get, exists, expiry, remove.
+//! Entries stored by hand on a Redis server: put, get, exists, expiry, remove.
 //!
 //! `REDIS_URL=redis://127.0.0.1/ cargo run --example redis_basics`
 

@@ -1,4 +1,4 @@
-//! 200 tasks in 4 processes ask for one cold value, with and without protection.
+//! 200 tasks in 4 processes call one cold function, with and without protection.
 //!
 //! `REDIS_URL=redis://127.0.0.1/ cargo run --release --example stampede`
 
@@ -13,7 +13,7 @@ const PROCESSES: usize = 4;
 const TASKS: usize = 50;
 
 async fn expensive() -> String {
-    // A line for each computation, wherever it runs.
+    // Prints one line per computation, in every process.
     println!("computed");
     tokio::time::sleep(Duration::from_millis(50)).await;
     "report".to_owned()
@@ -24,7 +24,7 @@ async fn protected(_id: u32) -> String {
     expensive().await
 }
 
-/// The usual way of caches: look, compute, store.
+/// The common pattern of caches: look up, compute, store.
 async fn unprotected(id: u32) -> String {
     let (cache, key) = (Cache::global(), format!("unprotected:{id}"));
     if let Ok(Some(value)) = cache.get(&key).await {
@@ -40,7 +40,7 @@ async fn unprotected(id: u32) -> String {
     value
 }
 
-/// One process of the fleet: connects, waits for the word, lets its tasks loose.
+/// One process of the fleet: connects, waits for the start signal, and starts its tasks.
 async fn process(how: &str, id: u32) -> Result<(), Box<dyn Error>> {
     Cache::builder().namespace("stampede-example").install()?;
     Cache::global().get::<String>("warm:up").await?;
@@ -113,7 +113,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     if let (Some(how), Some(id)) = (words.next(), words.next()) {
         return process(&how, id.parse()?).await;
     }
-    // A key that no earlier run has filled.
+    // A key that no earlier run has stored.
     let id = std::process::id();
     stampede("unprotected", id)?;
     stampede("protected", id)

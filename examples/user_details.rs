@@ -1,4 +1,4 @@
-//! A lookup that is cached for a minute, in this process or on the server that REDIS_URL names.
+//! A lookup that is cached for a minute, in memory or on the server that `REDIS_URL` names.
 //!
 //! `cargo run --example user_details`
 
@@ -14,11 +14,11 @@ struct UserDetails {
     email: String,
 }
 
-/// The error needs nothing of the cache: only an `Ok` is stored.
+/// The error type needs no traits: only an `Ok` is stored.
 #[derive(Debug)]
 struct NotFound;
 
-/// A database that takes its time.
+/// A slow database.
 struct Database;
 
 impl Database {
@@ -35,7 +35,7 @@ impl Database {
     }
 }
 
-/// The handle is no part of the key.
+/// `database` is skipped and not part of the key.
 #[cached(ttl = 60, skip(database))]
 async fn user_details(database: &Database, id: u64) -> Result<UserDetails, NotFound> {
     database.query(id).await

@@ -165,7 +165,7 @@ fn what_one_has_read_is_invalidated_while_its_thread_is_blocked() {
     let source = Source::default();
     let busy = Busy::start();
     let copied = |id, version| {
-        // The push about the own write may arrive at the other connection after the reply.
+        // The push about this write may arrive at the other connection after the reply.
         until("there is a copy", || {
             let hits = ours.stats().total.near_hits;
             assert_eq!(busy.read(&ours, &source, id), version);

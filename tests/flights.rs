@@ -62,7 +62,7 @@ async fn countdown(cache: &Cache, id: u64, left: u64) -> u64 {
 async fn detour(cache: &Cache, id: u64, left: u64) -> u64 {
     match left {
         0 => 0,
-        // Calls itself through another call.
+        // Needs the same call again.
         _ => 1 + Box::pin(detour(cache, id, left - 1)).await,
     }
 }
@@ -94,7 +94,7 @@ async fn a_call_that_needs_itself_does_not_wait_for_itself() {
 
 async fn a_call_that_needs_itself_does_not_wait_for_its_own_lease(backend: Backend) {
     needs_itself(&backend.cache()).await;
-    // Without pushes, no call joins its own flight, so it meets its own lease.
+    // Without pushes, no call joins its own flight, so the inner call finds its own lease held.
     let url = backend.without_pushes();
     needs_itself(&cache_on(&url, &format!("{}.plain", backend.namespace))).await;
 }
@@ -185,7 +185,7 @@ async fn two_functions_that_need_each_other_do_not_wait_for_each_other() {
 
 async fn two_calls_that_need_each_other_wait_for_no_flight_and_no_lease(backend: Backend) {
     need_each_other(&backend.cache()).await;
-    // Without pushes no call joins a flight, so each call meets the other's lease.
+    // Without pushes no call joins a flight, so each call finds the other's lease held.
     let url = backend.without_pushes();
     need_each_other(&cache_on(&url, &format!("{}.plain", backend.namespace))).await;
 }
@@ -462,7 +462,7 @@ async fn who_waited_for_a_failure_of_its_leaders_own_waits_for_one_computation_a
     }
     assert_eq!(MEMORY.stats().function("flights.own").computations, 200);
     // The leader's computation, at most one more wait for a turn, and the call's own computation.
-    // With one turn at a time for sixteen calls it would take fourteen.
+    // If every call took a turn, sixteen at a time, it would take fourteen.
     let took = begun.elapsed();
     assert!(took < Duration::from_millis(500) * 8, "{took:?}");
 }

@@ -38,7 +38,7 @@ fn serves(number: u64, run: impl Fn(u64) -> u64) {
 
 #[test]
 fn one_cache_serves_runtimes_of_every_kind_and_outlives_them() {
-    // Three rounds, so that each kind meets connections that the others have left behind.
+    // Three rounds, so that each kind finds connections that the others have left behind.
     for round in 0..3 {
         let number = |kind: u64| round * 10 + kind;
         serves(number(0), |n| {

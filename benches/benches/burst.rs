@@ -1,4 +1,4 @@
-//! Very many cold calls at one time: whether all of them are stored, and what it costs the slowest.
+//! Many concurrent cold calls: the number of stored values, and the duration of the slowest call.
 
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -22,7 +22,7 @@ async fn timed(cache: Cache, slowest: Arc<AtomicU64>, id: u64) {
     slowest.fetch_max(u64::try_from(took).expect("it is short"), Ordering::Relaxed);
 }
 
-/// How many are stored, as the server says, once none is under way.
+/// Number of stored entries on the server once no write is in progress.
 async fn stored(server: &Server, namespace: &str, most: u64) -> u64 {
     let count = |keys: Vec<String>| {
         let is_entry = |key: &&String| {
@@ -52,7 +52,7 @@ async fn burst(server: &Server, url: &str, count: u64, spawned: bool) -> [String
     });
     let cache = cache.build().expect("the url is good");
     let slowest = Arc::<AtomicU64>::default();
-    // Connected; nothing of the function is known yet.
+    // Connect first; the function is still unknown to the cache.
     while cache
         .put(
             "warm:1",

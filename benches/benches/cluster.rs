@@ -1,4 +1,4 @@
-//! A hit on a cluster: beside a hand-written GET over the driver's cluster connection.
+//! A hit on a cluster, compared with a hand-written GET over the driver's cluster connection.
 
 use std::fmt::Write;
 use std::future::Future;

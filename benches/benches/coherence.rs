@@ -1,4 +1,4 @@
-//! Coherence lag: from `invalidate` returning in one process to the last stale near hit in
+//! Coherence lag: time from the return of `invalidate` in one process to the last stale near hit in
 //! another.
 
 use std::fmt::Write as _;
@@ -13,13 +13,13 @@ use recached_tests::{Server, cache_on};
 const SAMPLES: u64 = 400;
 const POLICY: Policy = Policy::new(Duration::from_secs(600));
 
-/// One clock for both processes of one machine.
+/// Nanoseconds on a clock that all processes of this machine share.
 fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.expect("after 1970").as_nanos() as u64
 }
 
-/// Calls without a pause, and tells of each new value when the one before was last seen.
+/// Calls without a pause, and prints for each new value when the previous value was last seen.
 async fn reader(url: &str) {
     let cache = cache_on(url, "bench");
     let client = redis::Client::open(url).expect("the url is good");
@@ -79,7 +79,7 @@ async fn main() {
             continue;
         };
         if let (Ok(value), Ok(seen)) = (value.parse::<usize>(), seen.parse::<u64>()) {
-            // The push may well arrive before the invalidation returns.
+            // The push may arrive before the invalidation returns.
             lags.push(seen.saturating_sub(returned[value - 1]) as f64 / 1e3);
         } else {
             println!("{line}");

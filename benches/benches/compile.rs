@@ -1,5 +1,5 @@
-//! Compile time: a clean build, and one more annotated function. Builds small packages in a
-//! temporary folder; needs the crates to be downloadable and several minutes.
+//! Compile time: a clean build, and a rebuild with one more annotated function. The benchmark
+//! builds small packages in a temporary folder; it needs downloadable crates and several minutes.
 
 use std::fmt::Write;
 use std::fs;
@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use recached_benches::{median, report};
 
-/// Annotated functions in the larger package.
+/// Number of annotated functions in the larger package.
 const MANY: usize = 100;
 const ROUNDS: usize = 3;
 
@@ -21,7 +21,7 @@ serde_json = "1"
 struct Library {
     name: &'static str,
     dependencies: String,
-    /// The n-th annotated function.
+    /// Source of the n-th annotated function.
     function: fn(usize) -> String,
 }
 
@@ -36,7 +36,7 @@ fn write(folder: &Path, library: &Library, functions: usize) {
     fs::write(folder.join("src/lib.rs"), body).expect("it is writable");
 }
 
-/// Seconds of one `cargo build`.
+/// Duration of one `cargo build` in seconds.
 fn build(folder: &Path) -> f64 {
     let begun = Instant::now();
     let status = Command::new(env!("CARGO"))

@@ -1,5 +1,5 @@
-//! Hits on Redis from two current-thread runtimes, as servers have them that run one for each
-//! core: beside the same by hand, on a connection of each runtime's own.
+//! Hits on Redis from two current-thread runtimes, as in servers with one runtime per core,
+//! compared with hand-written commands on a connection of each runtime's own.
 
 use std::fmt::Write;
 use std::sync::{Arc, Barrier};
@@ -28,7 +28,7 @@ async fn by_hand(mut connection: MultiplexedConnection, id: u64) -> String {
     serde_json::from_slice(&found).expect("it is json")
 }
 
-/// Runs so many tasks here.
+/// Runs this number of tasks on the current runtime.
 async fn run<F, T>(tasks: u64, each: u64, call: F)
 where
     F: Fn(u64) -> T + Clone + Send + 'static,
@@ -119,7 +119,7 @@ fn serve(cache: &'static Cache, url: &str, tasks: u64, each: u64, barrier: &Barr
                 .await
                 .expect("it works");
         }
-        // As a service that has run for a while.
+        // Simulates a service that has run for a while.
         tokio::time::sleep(Duration::from_millis(500)).await;
         connection
     });

@@ -1,4 +1,4 @@
-//! A stampede, an invalidation and its way to another cache, by how far the server is away.
+//! A stampede, an invalidation and its effect in another cache, by distance from the server.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ async fn compute(count: Arc<AtomicU64>) -> u64 {
     7
 }
 
-/// The lock that everyone writes: SET NX, and a poll every 10 ms.
+/// The commonly used lock: SET NX, and a poll every 10 ms.
 async fn polling(mut connection: MultiplexedConnection, key: String, count: Arc<AtomicU64>) -> u64 {
     let lock = format!("lock:{key}");
     loop {
@@ -49,7 +49,7 @@ async fn polling(mut connection: MultiplexedConnection, key: String, count: Arc<
     }
 }
 
-/// Milliseconds beyond the computation until all of them have the value.
+/// Milliseconds beyond the computation until all tasks have the value.
 async fn stampede<F>(call: impl Fn(u64) -> F) -> f64
 where
     F: Future<Output = u64> + Send + 'static,
@@ -102,7 +102,7 @@ async fn measure(server: &Server, table: &mut String) {
                 polling(hand.clone(), key, Arc::clone(&theirs))
             };
             took[1].push(stampede(call).await);
-            // The second holds a copy; the first invalidates it by name.
+            // The second cache has a near entry; the first one invalidates it by name.
             let source = Arc::<AtomicU64>::default();
             let read = async |cache: &Cache| {
                 let value = || async { source.load(Ordering::SeqCst) };
@@ -116,7 +116,8 @@ async fn measure(server: &Server, table: &mut String) {
             let begun = Instant::now();
             let _ = caches[0].invalidate("lag").await.expect("it works");
             took[2].push(millis(begun));
-            // Calls without a pause: how long old values were served after it has returned.
+            // Calls without a pause, to measure for how long stale values are served after the
+            // invalidation has returned.
             let returned = Instant::now();
             let mut last = 0.0;
             while read(&caches[1]).await != round + 1 {

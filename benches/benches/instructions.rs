@@ -1,5 +1,5 @@
-//! Instructions per near hit and per key, under callgrind: figures that do not move with the
-//! machine's load. Runs itself under `valgrind`, twice per case, and takes the difference.
+//! Instructions per near hit and per key under callgrind, which do not depend on the machine's
+//! load. The benchmark runs itself under `valgrind`, twice per case, and reports the difference.
 
 use std::fmt::Write;
 use std::hint::black_box;
@@ -35,7 +35,7 @@ fn key(add: impl FnOnce(&mut recached::__private::Arguments)) {
     black_box(&arguments);
 }
 
-/// Runs one case so often.
+/// Runs one case `count` times.
 fn run(case: &str, count: u64) {
     let bare = quick_cache::sync::Cache::<String, Arc<u64>>::new(100_000);
     bare.insert("of_number:42".to_owned(), Arc::new(42));
@@ -58,7 +58,7 @@ fn run(case: &str, count: u64) {
     }
 }
 
-/// Instructions of the whole process.
+/// Number of instructions of the whole process.
 fn instructions(case: &str, count: u64) -> Option<u64> {
     let own = std::env::current_exe().ok()?;
     let output = Command::new("valgrind")

@@ -1,4 +1,4 @@
-//! Invalidating a function that has many entries: a new generation beside the ways of others.
+//! Invalidating a function with many entries: a new generation, compared with other methods.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use redis::Pipeline;
 
 const TOTAL: u64 = 1_000_000;
 
-/// Makes entries `from..to` of a function by copying one that the cache has stored.
+/// Creates entries `from..to` of a function by copying one that the cache has stored.
 async fn fill(cache: &Cache, server: &Server, name: &str, from: u64, to: u64) {
     let hour = Policy::new(Duration::from_secs(3_600));
     cache
@@ -37,7 +37,7 @@ async fn fill(cache: &Cache, server: &Server, name: &str, from: u64, to: u64) {
     }
 }
 
-/// Runs `work` while another client reads; how long it took, and the longest of the reads.
+/// Runs `work` while another client reads. Returns the duration of `work` and of the longest read.
 async fn beside_a_reader<F: Future<Output = ()>>(server: &Server, work: F) -> (Duration, Duration) {
     let (stop, longest) = (
         Arc::new(AtomicBool::new(false)),

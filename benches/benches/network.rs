@@ -1,4 +1,4 @@
-//! Hits and cold misses on a server that is a network away, beside the same by hand.
+//! Hits and cold misses on a server across a network, compared with hand-written commands.
 
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,7 +17,7 @@ async fn page(cache: &'static Cache, id: u64) -> String {
     format!("{id:>100}")
 }
 
-/// As [`by_hand`], of what is not there yet.
+/// A cold miss with hand-written commands, as counterpart of [`by_hand`].
 async fn cold_by_hand(mut connection: MultiplexedConnection, id: u64) -> String {
     let key = format!("cold:{id}");
     let mut get = redis::cmd("GET");
@@ -44,7 +44,7 @@ async fn by_hand(mut connection: MultiplexedConnection, id: u64) -> String {
     serde_json::from_slice(&found).expect("it is json")
 }
 
-/// Hits per second of so many tasks.
+/// Calls per second with this number of tasks.
 async fn run<F, T>(tasks: u64, each: u64, call: F) -> f64
 where
     F: Fn(u64) -> T + Clone + Send + 'static,
@@ -67,7 +67,7 @@ where
     (tasks * each) as f64 / begun.elapsed().as_secs_f64()
 }
 
-/// An id that no call has used before.
+/// Reserves ids that no call has used before.
 fn unused(count: u64) -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1_000);
     NEXT.fetch_add(count, Ordering::Relaxed)

@@ -1,5 +1,5 @@
 //! Cost of an outage for a call whose computation takes no time, with the default settings: the
-//! server hangs (SIGSTOP), or is killed, and comes back; a holder of a lease is killed.
+//! server hangs (SIGSTOP) or is killed, and comes back; the holder of a lease is killed.
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader};
@@ -20,7 +20,7 @@ fn cache(server: &Server) -> Cache {
     builder.build().expect("the url is good")
 }
 
-/// One call of a key that nobody has, and what it took.
+/// Makes one call of a key that is not stored and returns its duration.
 async fn call(cache: &Cache, id: usize) -> Duration {
     let key = format!("away:{id}");
     let begun = Instant::now();
@@ -28,7 +28,7 @@ async fn call(cache: &Cache, id: usize) -> Duration {
     begun.elapsed()
 }
 
-/// Waits until the same key is a hit at once, and gives what that took.
+/// Waits until the same key is a hit at once, and returns the elapsed time.
 async fn recovered(cache: &Cache) -> Duration {
     let begun = Instant::now();
     until("there are hits again", || async {
@@ -52,7 +52,7 @@ struct Costs {
 }
 
 impl Costs {
-    /// While the server is away.
+    /// Measures calls while the server is unreachable.
     async fn away(&mut self, cache: &Cache) {
         self.first.push(call(cache, 0).await);
         let mut calls = Vec::new();
@@ -81,7 +81,7 @@ async fn holder(url: &str) {
     cache.get_or_compute("held:1", MINUTE, compute).await;
 }
 
-/// From the holder's end to the beginning of its successor's computation.
+/// Time from the end of the holder to the beginning of its successor's computation.
 async fn succession(server: &Server) -> Duration {
     let binary = std::env::current_exe().expect("it runs");
     let mut process = Command::new(binary)

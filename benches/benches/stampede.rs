@@ -1,4 +1,4 @@
-//! 4 processes of 50 tasks on one cold key with a computation of 50 ms.
+//! Stampede: 4 processes of 50 tasks on one cold key with a computation of 50 ms.
 
 use std::fmt::Write as _;
 use std::process::Stdio;
@@ -51,7 +51,7 @@ async fn unprotected(mut connection: MultiplexedConnection, round: u64) -> Strin
     value
 }
 
-/// The lock that everyone writes: SET NX, and a poll every 10 ms.
+/// The commonly used lock: SET NX, and a poll every 10 ms.
 async fn polling(mut connection: MultiplexedConnection, round: u64) -> String {
     let (key, lock) = (format!("poll:{round}"), format!("lock:{round}"));
     loop {
@@ -93,10 +93,7 @@ async fn process(url: &str) {
         .expect("it connects");
     until("it is connected", || async {
         let minute = Policy::new(Duration::from_secs(60));
-        Cache::global()
-            .put("warm:up", minute, 1u32)
-            .await
-            .is_ok()
+        Cache::global().put("warm:up", minute, 1u32).await.is_ok()
     })
     .await;
     println!("ready");

@@ -1,6 +1,6 @@
-//! Rounds, medians, and the tables of `benches/README.md`.
+//! Medians, and the tables of `benches/README.md`.
 //!
-//! Contenders take turns within each round, so that a slow moment of the machine hits all of
+//! Contenders take turns within each round, so that a slow moment of the machine affects all of
 //! them; only ratios within one run are compared.
 
 pub mod network;
@@ -9,14 +9,14 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-/// The middle one.
+/// Median of the values.
 pub fn median<T: Copy + PartialOrd>(values: &[T]) -> T {
     let mut sorted = values.to_vec();
     sorted.sort_by(|a, b| a.partial_cmp(b).expect("no NaN"));
     sorted[sorted.len() / 2]
 }
 
-/// Microseconds, readable.
+/// Formats a duration in microseconds or milliseconds.
 pub fn micros(duration: Duration) -> String {
     match duration.as_secs_f64() * 1e6 {
         us if us < 1_000.0 => format!("{us:.0} µs"),
@@ -24,7 +24,7 @@ pub fn micros(duration: Duration) -> String {
     }
 }
 
-/// Prints a table and puts it into `benches/README.md` between the marks of its name.
+/// Prints a table and inserts it into `benches/README.md` between the markers of its name.
 pub fn report(name: &str, table: &str) {
     println!("{table}");
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");

@@ -1,4 +1,4 @@
-//! A server that is further away than loopback.
+//! A server across a simulated network.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
@@ -11,19 +11,20 @@ use redis::IntoConnectionInfo;
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
 
-/// Delays what passes by a fixed time each way, and limits no rate. A process of its own, as a
-/// network takes no time of this one; it ends with this.
+/// A proxy that delays bytes by a fixed time in each direction without a rate limit. The proxy is a
+/// process of its own, so that it takes no CPU time of this process, like a network. It ends with
+/// this process.
 pub struct Distance {
     process: Child,
     port: u16,
 }
 
-/// Arguments of the process: the server's port, and microseconds each way.
+/// Variable with the arguments of the process: the server's port, and microseconds in each
+/// direction.
 const TOLD: &str = "RECACHED_BENCH_DISTANCE";
 
 impl Distance {
-    /// In front of the server at this port of this machine. The program calls
-    /// [`stand_between`] first of all.
+    /// Starts a proxy to the server at this port. The program must call [`stand_between`] first.
     pub fn to(server: u16, each_way: Duration) -> Self {
         let this = std::env::current_exe().expect("the system tells");
         let mut process = Command::new(this)
@@ -39,13 +40,13 @@ impl Distance {
         Self { process, port }
     }
 
-    /// The url of the server behind it.
+    /// URL of the server behind the proxy.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/", self.port)
     }
 }
 
-/// A connection of the driver's own, for what is written by hand.
+/// Opens a connection of the driver, for hand-written commands.
 pub async fn connect(url: &str, nodelay: bool) -> MultiplexedConnection {
     let info = url.into_connection_info().expect("the url is good");
     let settings = TcpSettings::default().set_nodelay(nodelay);
@@ -61,7 +62,7 @@ impl Drop for Distance {
     }
 }
 
-/// Does nothing, unless this process is there to be the [`Distance`] of another.
+/// Runs the proxy if this process was started as a [`Distance`], and otherwise returns at once.
 pub fn stand_between() {
     let Ok(told) = std::env::var(TOLD) else {
         return;
@@ -72,7 +73,7 @@ pub fn stand_between() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a port");
     println!("{}", listener.local_addr().expect("it is bound").port());
     thread::spawn(|| {
-        // Whoever has started it is gone when this ends.
+        // The input ends when the parent process ends.
         let _ = std::io::stdin().read(&mut [0]);
         std::process::exit(0);
     });
@@ -89,7 +90,7 @@ pub fn stand_between() {
     }
 }
 
-/// One direction of a connection: it is read at once, and written when it is due.
+/// Forwards one direction of a connection: bytes are read at once and written after the delay.
 fn pass(mut from: TcpStream, mut to: TcpStream, delay: Duration) {
     let (send, receive) = mpsc::channel::<(Instant, Vec<u8>)>();
     thread::spawn(move || {

@@ -1,4 +1,4 @@
-//! How values are written.
+//! Codecs and compression of values.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -121,7 +121,7 @@ async fn by_hand_a_policy_names_the_codec() {
     let value = one.get_or_compute("hand:1", policy, || async { long() });
     assert!(value.await == long());
     assert!(server.ask::<usize>(&["STRLEN", "codec:hand:1"]) < 500);
-    // An entry says itself how it is written: who reads it need not know.
+    // An entry records its own codec and compression, so any reader can decode it.
     let value = two.get_or_compute("hand:1", minute, || async { Vec::<u64>::new() });
     assert!(value.await == long());
     assert!(two.get("hand:1").await.expect("it works") == Some(long()));
@@ -138,7 +138,7 @@ async fn a_compressed_value_fits_if_it_fits_as_it_is() {
         .build()
         .expect("it builds");
     let policy = Policy::new(Duration::from_secs(60)).compress::<codec::Lz4>();
-    // Two quotes, and a byte that says whether it is compressed.
+    // The size includes two quotes and a byte that marks compression.
     for (length, stored) in [(9_999, true), (10_000, false), (10_001, false)] {
         let key = format!("fits:{length}");
         let value = "x".repeat(length);
@@ -170,7 +170,7 @@ nothing_in_some! {
     nickname_in_msgpack [, codec = "msgpack"]
 }
 
-/// A row without a nickname is not a row that is missing.
+/// A row without a nickname is not a missing row.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_value_that_would_be_read_as_another_is_computed_each_time() {
     let server = Server::start();

@@ -1,4 +1,4 @@
-//! Computations that go on when their callers are cancelled, and are stored.
+//! Computations that continue after their callers are cancelled, and whose values are stored.
 
 use std::future::Future;
 use std::pin::pin;
@@ -80,7 +80,7 @@ async fn holding_refresh(
     source.ask().await
 }
 
-/// Cancels a call once it, or another, computes.
+/// Cancels a call once `begun` computations have begun.
 async fn cancel_computing<T>(source: &Source, begun: usize, call: impl Future<Output = T>) {
     let mut call = pin!(call);
     while source.begun() < begun {
@@ -93,7 +93,7 @@ const SOON: Duration = Duration::from_millis(1);
 async fn a_detached_computation_is_stored_though_its_caller_is_cancelled(fixture: Fixture) {
     let source = Source::new();
     let call = || report(fixture.one.clone(), Arc::clone(&source), 1);
-    // Request after request has a deadline that is shorter than the function takes.
+    // All of these requests have timeouts shorter than the function's run time.
     cancel_computing(&source, 1, call()).await;
     for _ in 0..20 {
         assert!(timeout(SOON, call()).await.is_err());
@@ -150,7 +150,7 @@ async fn no_more_go_on_than_refreshes_may(fixture: Fixture) {
     }
     source.gate.add_permits(100);
     until("those end that go on", || async { source.ended() == 64 }).await;
-    // What is beyond that has left its place to the next caller.
+    // The other cancelled computations were dropped, which leaves room for the next call.
     let late = report(fixture.one.clone(), Arc::clone(&source), 79);
     assert_eq!(late.await, Ok(81));
     assert_eq!(source.ended(), 65);
@@ -175,7 +175,7 @@ async fn what_is_not_used_is_held_until_the_end(fixture: Fixture) {
     .await;
     assert_eq!(source.ended(), 1);
 
-    // As a refresh does whose caller was served what is old.
+    // The same for a refresh whose caller received a stale value.
     source.gate.add_permits(1);
     let call = holding_refresh(fixture.one.clone(), Arc::clone(&source), permit().await);
     call.await;
@@ -205,7 +205,7 @@ async fn an_invalidation_ends_a_detached_computation_as_any_other(fixture: Fixtu
     cancel_computing(&source, 1, call()).await;
     drop(fixture.one.invalidate("report").await);
     source.gate.add_permits(2);
-    // Begun before the invalidation, it is served to nobody who comes after.
+    // The computation began before the invalidation, so later calls do not receive its value.
     assert_eq!(call().await, Ok(2));
     until("both have ended", || async { source.ended() == 2 }).await;
     assert_eq!(call().await, Ok(2));

@@ -1,4 +1,4 @@
-//! Functions that invalidate once they have succeeded.
+//! Functions that invalidate after they have succeeded.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -40,7 +40,7 @@ async fn page(cache: &Cache, db: &Db, id: u64) -> u64 {
     db.get()
 }
 
-/// Each of them caches nothing itself, and ends three other calls.
+/// Makes three calls, which the functions of these tests invalidate.
 async fn read(cache: &Cache, db: &Db) -> [u64; 3] {
     [
         user(cache, db, 1).await,
@@ -200,7 +200,7 @@ async fn every_form_of_function_may_invalidate(fixture: Fixture) {
     assert_eq!(user(cache, db, 1).await, 7);
     assert_eq!(users().save_around(1, 8).await, 8);
     assert_eq!(user(cache, db, 1).await, 8);
-    // It can be spawned like any other.
+    // The returned future can be spawned.
     let users = users();
     let spawned = tokio::spawn(async move { users.rename(1, 9).await });
     assert_eq!(spawned.await.expect("no panic"), 9);

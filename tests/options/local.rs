@@ -1,5 +1,5 @@
-//! Values that are kept in one process only: nothing is asked of their types, and the fleet still
-//! ends them.
+//! Values that are kept only in one process: their types need no traits for storage, and the whole
+//! fleet can still invalidate them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -128,7 +128,7 @@ async fn a_local_value_is_kept_whatever_it_is(fixture: Fixture) {
     }
     assert_eq!(source.runs(), 11, "an error is not kept");
     if let Some(server) = &fixture.server {
-        // Not a byte of them is on the server: names and generations alone.
+        // The server stores only names and generations, and no values.
         let keys: Vec<String> = server.ask(&["KEYS", "*"]);
         let other = |key: &&String| !key.contains(":gen:") && !key.ends_with(":functions");
         let others: Vec<_> = keys.iter().filter(other).collect();
@@ -198,7 +198,7 @@ async fn a_call_that_is_invalidated_ends_the_value_of_this_process(fixture: Fixt
     let entry = template_entry(&fixture.one, &source, "a");
     assert!(entry.peek().await.expect("it works").is_some());
     assert!(entry.ttl().await.expect("it works").is_some());
-    // Put by hand, it is one like any other.
+    // An entry stored by hand behaves like any other.
     entry
         .put(Template(Arc::new(|_| 7)))
         .await

@@ -1,5 +1,5 @@
-//! Invalidations by key pattern and by tag: a pattern never misses, and the report says what it
-//! has reached.
+//! Invalidations by key pattern and by tag: a pattern never misses an entry, and the report lists
+//! what was invalidated.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -48,7 +48,7 @@ async fn a_pattern_reaches_calls_whose_arguments_are_too_long_to_be_written_out(
         ("search*:42:*", true),
         ("search:42*", true),
         ("*:*", true),
-        // It may be what the text ends with.
+        // The pattern may match the end of the text.
         ("search:42:*:7", true),
         ("search:43:*", false),
         ("search:42", false),

@@ -1,4 +1,4 @@
-//! Releases of one program that disagree about a type, side by side on one server.
+//! Releases of one program that define a type differently, at the same time on one server.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -146,10 +146,10 @@ async fn an_invalidation_of_one_call_reaches_every_release(backend: Backend) {
             values(&caches, &source, 1).await == [value + 1; 3]
         })
         .await;
-        // Of the other call nothing was touched.
+        // The other call was not invalidated.
         assert_eq!(values(&caches, &source, 0).await, [0; 3]);
     }
-    // A process that has stored nothing reaches them too.
+    // A process that has stored nothing invalidates all releases too.
     source.set(7);
     let fresh = [(); 3].map(|()| backend.cache());
     assert_eq!(invalidate(&fresh, &source, 0, 1).await.entries, 3);
@@ -195,7 +195,8 @@ async fn a_call_is_invalidated_in_every_release_though_the_registry_is_lost(back
     for round in 1..4 {
         values(&caches, &source, 1).await;
         source.set(round);
-        // Evicted: those who live restore it, but nobody has yet.
+        // Simulates an eviction of the registry: live processes restore it, but none has done so
+        // yet.
         let _: u64 = backend.ask(&["DEL", "{ns}:functions"]);
         let _ = invalidate(&caches, &source, 0, 1).await;
         until("all have heard of it", || async {
@@ -292,7 +293,7 @@ async fn by_hand_beside_a_function(cache: &Cache) {
         assert_eq!(stored, Some(own));
     }
     assert_eq!(source.runs(), 2, "each call once");
-    // An invalidation by name reaches both.
+    // An invalidation by name affects both.
     let report = cache.invalidate("app.user").await.expect("it works");
     assert_eq!(report.functions, ["app.user"]);
     let stored = cache.get::<first::User>("app.user:1").await;

@@ -1,4 +1,4 @@
-//! Arguments of which only a hash is seen.
+//! Secret arguments, of which only a hash is visible.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -44,7 +44,7 @@ async fn runs(work: impl Future<Output = ()>) -> usize {
     RUNS.load(Ordering::SeqCst) - runs
 }
 
-/// All in one: they count the same computations.
+/// One test for all cases, because they count the same computations.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_a_hash_of_a_secret_argument_is_seen_and_the_fleet_shares_it() {
     let server = Server::start();
@@ -58,7 +58,7 @@ async fn only_a_hash_of_a_secret_argument_is_seen_and_the_fleet_shares_it() {
     });
     assert_eq!(computed.await, 1);
     let computed = runs(async {
-        // Another secret argument, and each in the other's place.
+        // Other values of each secret argument, and a cache with another secret.
         account(&one, 1, "hunter3", None).await;
         account(&one, 1, "hunter2", Some(1)).await;
         account(&stranger, 1, "hunter2", None).await;
@@ -93,7 +93,7 @@ async fn only_a_hash_of_a_secret_argument_is_seen_and_the_fleet_shares_it() {
     assert!(!keys.iter().any(|key| key.contains("hunter")), "{keys:?}");
     let key = account_entry(&one, 1, "hunter2", None);
     assert!(!key.key().expect("it has one").as_str().contains("hunter2"));
-    // It is the same call for all that.
+    // The handle still identifies the same call.
     let _ = account_entry(&one, 1, "hunter2", None)
         .invalidate()
         .await

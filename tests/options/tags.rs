@@ -1,4 +1,4 @@
-//! Tags: groups that calls are put into by their arguments.
+//! Tags: groups of calls that are chosen by arguments.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -20,7 +20,7 @@ on_both_stores! {
     plain_functions_have_tags_too
 }
 
-/// The source of the cached functions.
+/// Source of the cached functions.
 #[derive(Default)]
 struct Source {
     value: AtomicU64,
@@ -168,7 +168,7 @@ async fn a_computation_from_before_the_invalidation_of_its_tag_is_not_kept(fixtu
         .invalidate_tag("slow:1")
         .await
         .expect("it works");
-    // In this process at once, and in another when it has heard of it.
+    // Takes effect in this process at once, and in the other when the push arrives.
     let new = call(&fixture.two);
     until("the next has begun", || async { source.runs() == 2 }).await;
     gate.add_permits(10);
@@ -226,7 +226,7 @@ async fn a_value_past_its_ttl_is_not_served_once_its_tag_is_invalidated(fixture:
     .await;
 }
 
-/// Readers of one cache, invalidations by the other; at the end nothing is old.
+/// Reads through one cache and invalidates through the other; at the end no value is outdated.
 async fn no_tagged_call_is_stale_once_traffic_has_stopped(fixture: Fixture) {
     const IDS: u64 = 50;
     let sources: Arc<Vec<Source>> = Arc::new((0..IDS).map(|_| Source::default()).collect());
@@ -304,7 +304,7 @@ async fn a_tagged_call_is_a_near_hit_and_computed_once_in_the_fleet() {
         .await;
     }
     assert_eq!(source.runs(), 1);
-    // No more than the first ones, which are read from Redis.
+    // Only the first calls read from Redis.
     assert!(two.stats().total.redis_hits < 5);
 }
 
@@ -319,7 +319,7 @@ async fn what_redis_keeps_of_a_tag_has_an_end() {
     assert!((day - 60..=day).contains(&ttl()));
     let _ = cache.invalidate_tag("user:1").await.expect("it works");
     assert_eq!(ttl(), -2, "nothing is left of it");
-    // A generation that has gone by itself costs a miss, and nothing comes back with it.
+    // An evicted generation costs a miss, and no old entry becomes valid again.
     profile(&cache, &source, 1).await;
     source.set(1);
     assert_eq!(server.ask::<i64>(&["UNLINK", "tags:gen:tag:user:1"]), 1);

@@ -1,4 +1,4 @@
-//! A burst of our own is no outage: it waits to be sent, and is stored.
+//! A burst of calls is no outage: the calls wait to be sent, and their values are stored.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -14,10 +14,10 @@ async fn page(cache: &Cache, id: u64) -> String {
     format!("{id:>100}")
 }
 
-/// How many of the calls are stored.
+/// Number of calls whose values are stored.
 fn stored(backend: &Backend) -> usize {
     let keys = backend.tell::<Vec<String>>(&["KEYS", "*page*"]);
-    // Replicas have them too.
+    // Replicas list the same keys again.
     let keys: HashSet<String> = keys.into_iter().flatten().collect();
     let is_entry = |key: &&String| !key.contains(":gen:") && !key.ends_with(":lease");
     keys.iter().filter(is_entry).count()

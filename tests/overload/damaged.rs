@@ -1,4 +1,4 @@
-//! A server that holds what nobody of ours has written, and a network that mixes up replies.
+//! A server with data that recached has not written, and a network that mixes up replies.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -20,7 +20,7 @@ on_server_and_cluster! {
     own []
 }
 
-/// A cache whose events are kept.
+/// A cache and the events that its observer has received.
 fn observed(url: &str, namespace: &str) -> (Cache, Arc<Mutex<Vec<String>>>) {
     let told = Arc::<Mutex<Vec<String>>>::default();
     let keep = Arc::clone(&told);
@@ -44,7 +44,7 @@ fn count(told: &Mutex<Vec<String>>, what: &str) -> usize {
     told.iter().filter(|one| one.contains(what)).count()
 }
 
-/// Computes once or is served; how often it has run.
+/// Makes calls of one key and returns the number of computations.
 async fn runs_of(cache: &Cache, key: &str, calls: usize) -> usize {
     let runs = AtomicUsize::new(0);
     for _ in 0..calls {
@@ -102,7 +102,7 @@ async fn a_damaged_generation_is_replaced_and_reported_once(backend: Backend) {
         runs_of(&cache, "marked:1", 2).await;
         let _: u64 = backend.ask(&["DEL", "{ns}:gen:fn:marked"]);
         let _: redis::Value = backend.ask(&words);
-        // Until the push has travelled the old one is known.
+        // The old generation is known until the push arrives.
         until("it is replaced", || async {
             runs_of(&cache, "marked:1", 1).await;
             backend.ask::<String>(&["TYPE", "{ns}:gen:fn:marked"]) == "string"
@@ -139,7 +139,7 @@ async fn a_lease_that_outlives_its_own_life_is_taken_over(backend: Backend) {
         let (value, held) = tokio::join!(computed, held);
         assert_eq!((value, held.len() > 32), (1, true));
         let _ = one.remove(&key).await.expect("it works");
-        // As its holder had left it when it died, with a life that nothing of ours has given it.
+        // The lease as a dead holder left it, with a ttl that recached has not set.
         let name = lease.replace("{ns}", &backend.namespace);
         let mut set = redis::cmd("SET");
         set.arg(&name).arg(held).arg(&how);
@@ -160,7 +160,7 @@ async fn something_else_in_the_place_of_the_registry_costs_no_invalidation(backe
     let (one, two) = (backend.cache(), backend.cache());
     let _: u64 = backend.ask(&["DEL", "{ns}:functions"]);
     let _: u64 = backend.ask(&["RPUSH", "{ns}:functions", "x"]);
-    // Nothing is stored that no pattern would reach; but an invalidation holds.
+    // Values that no pattern could reach are not stored; an invalidation still holds.
     runs_of(&one, "blind:1", 3).await;
     let report = two
         .invalidate("blind*")
@@ -173,7 +173,7 @@ async fn something_else_in_the_place_of_the_registry_costs_no_invalidation(backe
         runs_of(&one, "blind:1", 3).await == 0
     })
     .await;
-    // What is no name is passed over.
+    // Fields that are no names are skipped.
     let mut set = redis::cmd("HSET");
     let registry = format!("{}:functions", backend.namespace);
     set.arg(&registry).arg(b"\xff\xfe").arg("x");
@@ -199,7 +199,7 @@ async fn a_reply_that_comes_twice_gives_nobody_the_value_of_another_call() {
     for id in 0..50 {
         value(&cache, id).await;
     }
-    // A whole reply of ours, as a middle box would repeat it.
+    // A complete reply of an earlier call, as a faulty network device might repeat it.
     let key: Vec<String> = server.ask(&["KEYS", "mixed:mixed.value@*:7"]);
     let entry: Vec<u8> = server.ask(&["GET", &key[0]]);
     let mut frame = format!("${}\r\n", entry.len()).into_bytes();
@@ -227,7 +227,7 @@ async fn a_reply_that_comes_twice_gives_nobody_the_value_of_another_call() {
         for task in tasks {
             task.await.expect("each has its own");
         }
-        // Replies that are about other calls are errors, which end the connection, and no misses.
+        // A reply for another call is an error that closes the connection, and not a miss.
         if garbage == frame {
             assert!(cache.stats().total.errors > before);
         }
@@ -244,7 +244,7 @@ async fn a_swapped_database_is_noticed() {
         let now = source.load(Ordering::SeqCst);
         cache.get_or_compute("value:1", MINUTE, async move || now)
     };
-    // A heartbeat has seen which database it is.
+    // By then a heartbeat has read the id of the database.
     until("it has an id", || async {
         server.ask::<u64>(&["EXISTS", "swapped:gen:database"]) == 1
     })
@@ -261,7 +261,7 @@ async fn a_swapped_database_is_noticed() {
         .await;
         source.store(round + 1, Ordering::SeqCst);
         let _: () = server.ask(&["SWAPDB", "0", "1"]);
-        // What the other database holds is of an earlier round, or nothing.
+        // The other database contains values of an earlier round or nothing.
         until("it is noticed", || async { read().await != round }).await;
     }
 }

@@ -1,4 +1,4 @@
-//! Values whose `Drop` uses the cache: whoever drops them holds no lock of ours.
+//! Values whose `Drop` uses the cache: no value is dropped while a lock of the cache is held.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,7 +14,7 @@ on_both_stores! {
 
 static DROPPED: AtomicUsize = AtomicUsize::new(0);
 
-/// Calls a cached function, and invalidates another, when it is dropped.
+/// Calls a cached function and invalidates another one when dropped.
 #[derive(Clone, Serialize, Deserialize)]
 struct Calling {
     id: u64,
@@ -28,7 +28,7 @@ impl Drop for Calling {
         if let Some(cache) = self.cache.take() {
             let key = format!("inner:{}", self.id % 7);
             let minute = Policy::new(Duration::from_secs(60));
-            // From whichever thread drops it, with or without a runtime.
+            // The value may be dropped on any thread, with or without a runtime.
             let work = move || {
                 recached_tests::block_on(async {
                     cache.get_or_compute(&key, minute, || async { 1u32 }).await;

@@ -1,4 +1,4 @@
-//! A server that has no memory left.
+//! A server without free memory.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -8,11 +8,11 @@ use recached_tests::{Server, cache_on, until};
 
 const MINUTE: Policy = Policy::new(Duration::from_secs(60));
 
-/// How often each call's source changes.
+/// Number of versions of the source.
 const VERSIONS: u64 = 3;
 const KEYS: u64 = 350;
 
-/// A server with room for some hundreds of values of 4 KiB beyond what it needs for itself.
+/// A server with room for some hundreds of values of 4 KiB beyond its own needs.
 fn full(policy: &str) -> Server {
     let server = Server::start();
     let most = server.used_memory() + (1 << 20);
@@ -29,7 +29,7 @@ async fn ask(cache: &Cache, id: u64, version: u64) -> (u64, u64) {
     (id, version)
 }
 
-/// More than there is room for, from two processes' worth of caches, with invalidations between.
+/// Makes more calls than fit into memory through two caches, with invalidations in between.
 async fn is_always_right(server: &Server) -> [Cache; 2] {
     let caches = [(); 2].map(|()| cache_on(&server.url(), "full"));
     let source = AtomicU64::new(0);
@@ -42,7 +42,7 @@ async fn is_always_right(server: &Server) -> [Cache; 2] {
         for id in 0..KEYS {
             assert_eq!(ask(&caches[0], id, version).await, (id, version));
         }
-        // The other hears of it by a push, or reads the new generation.
+        // The other cache receives a push or reads the new generation.
         until("the other knows", || async {
             ask(&caches[1], KEYS, version).await == (KEYS, version)
         })
@@ -69,7 +69,7 @@ async fn a_full_server_that_refuses_to_store_costs_no_answer() {
         let stats = cache.stats();
         assert!(stats.total.errors > 0, "it was never full: {stats}");
     }
-    // What nobody can reach any more goes, and there is room again.
+    // Unreachable entries are removed, and there is room again.
     server.ask::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
     until("values are stored again", || {
         is_stored(&caches[0], "full:again")

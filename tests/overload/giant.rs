@@ -22,7 +22,7 @@ fn limited(builder: Builder, bytes: u64) -> Cache {
     cache.expect("the settings are usable")
 }
 
-/// Computes once for twenty callers, and again for the next one.
+/// Asserts that twenty calls share one computation, and that the next call computes again.
 async fn is_shared_and_not_stored(cache: &Cache, key: &str) {
     let (runs, called) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let go = Arc::new(Semaphore::new(0));
@@ -63,7 +63,7 @@ async fn is_shared_and_not_stored(cache: &Cache, key: &str) {
     let error = cache.put(key, MINUTE, "x".repeat(2_000)).await;
     let error = error.expect_err("it is too large");
     assert_eq!(error.kind(), ErrorKind::Oversized);
-    // With its quotes.
+    // With the quotes, 1,000 bytes.
     let most = "x".repeat(998);
     cache
         .put(key, MINUTE, most.clone())
@@ -89,7 +89,7 @@ async fn a_value_beyond_the_limit_is_given_to_all_who_wait_and_not_stored() {
 async fn whoever_waits_elsewhere_for_a_value_beyond_the_limit_is_woken() {
     let server = Server::start();
     let caches = [(); 2].map(|()| limited(builder(&server), 1_000));
-    // Nothing but the release ends the wait.
+    // Only the release can end the wait in time.
     let policy = MINUTE
         .lease(Duration::from_secs(60))
         .lease_wait(Duration::from_secs(60));
@@ -138,7 +138,7 @@ async fn a_giant_that_somebody_else_has_stored_is_not_read_to_its_end() {
     let sent = || server.info("stats", "total_net_output_bytes");
     let before = sent();
     for round in 0..5 {
-        // Both the look and the claim meet it; what it computes is too large for it as well.
+        // Both the lookup and the claim find the entry; the computed value is too large as well.
         let compute = || async { "y".repeat(LIMIT as usize) };
         let value = reader.get_or_compute("giant:1", MINUTE, compute).await;
         assert_eq!(value.len() as u64, LIMIT, "round {round}");
@@ -156,7 +156,7 @@ async fn a_giant_that_somebody_else_has_stored_is_not_read_to_its_end() {
     let stats = reader.stats();
     assert_eq!(stats.total.errors, 0, "{stats}");
     assert_eq!(stats.function("giant").oversized, 5, "{stats}");
-    // It is still there for those who have room, until somebody stores what is smaller.
+    // The entry remains for caches with a larger limit, until a smaller value replaces it.
     let giant = writer.get::<String>("giant:1").await.expect("it works");
     assert_eq!(giant.map(|giant| giant.len()), Some(GIANT));
     let compute = || async { "short".to_owned() };
@@ -177,7 +177,7 @@ async fn a_value_of_64_mib_costs_its_callers_nothing_but_the_store() {
             .in_process()
             .build()
             .expect("the settings are usable"),
-        // More than a shard of its memory has room for, though not more than the limit.
+        // More than a shard of the near cache can hold, but within the limit.
         limited(Cache::builder().in_process(), 1 << 30),
     ];
     for cache in caches {
@@ -193,12 +193,12 @@ async fn a_value_of_64_mib_costs_its_callers_nothing_but_the_store() {
     assert!(server.used_memory() < GIANT as u64);
 }
 
-/// How small hits fare while somebody reads an entry of 64 MiB: with a limit, and with none.
+/// Measures small hits while an entry of 64 MiB is read, with and without a size limit.
 #[ignore = "it measures, and says so"]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_giant_does_to_small_hits() {
     let server = Server::start();
-    // A foreign value: nobody has to write or read json for it.
+    // A value without a header, so that no JSON has to be written or read.
     let mut client = server.client();
     let giant = vec![b'x'; 64 << 20];
     redis::cmd("SET")

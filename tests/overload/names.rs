@@ -1,4 +1,4 @@
-//! Many names, of functions and by hand.
+//! Many names, of functions and of entries stored by hand.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -35,7 +35,7 @@ async fn ten_thousand_names_are_invalidated_while_others_go_on(fixture: Fixture)
         cache.put(&key, MINUTE, name).await.expect("it works");
     }
     let (report, took, others) = tokio::task::block_in_place(|| {
-        // On one thread: whoever holds it holds up the others.
+        // A single thread, which a long operation would block for all other tasks.
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();

@@ -1,4 +1,4 @@
-//! A tier in the process that is far smaller than what is asked of it.
+//! A near cache that is far smaller than the set of requested keys.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ fn is_within(cache: &Cache) -> bool {
     near.entries <= ENTRIES as u64 && near.weight <= BYTES
 }
 
-/// Asks for many keys of many, while somebody watches the tier's size.
+/// Calls many keys while another thread watches the size of the near cache.
 async fn is_never_above_its_bounds(builder: Builder) -> Cache {
     let cache = builder.max_entries(ENTRIES).max_bytes(BYTES).build();
     let cache = cache.expect("the settings are usable");
@@ -41,7 +41,7 @@ async fn is_never_above_its_bounds(builder: Builder) -> Cache {
             let cache = cache.clone();
             tokio::spawn(async move {
                 for _ in 0..2_000 {
-                    // A few are asked for often.
+                    // Some keys are used more often than others.
                     let id = fastrand::u64(..KEYS) * fastrand::u64(..KEYS) / KEYS;
                     let compute = || async { value(id) };
                     let key = format!("small:{id}");
@@ -83,7 +83,7 @@ async fn copies_of_what_redis_holds_stay_within_their_bounds() {
     let cache = is_never_above_its_bounds(builder).await;
     let near = cache.stats().near;
     assert_eq!((near.entries, near.weight), (0, 0));
-    // Nobody else finds anything either.
+    // Another process finds no values either.
     let other = cache_on(&server.url(), "small");
     for id in 0..KEYS {
         let found = other.get::<String>(&format!("small:{id}")).await;
@@ -91,13 +91,13 @@ async fn copies_of_what_redis_holds_stay_within_their_bounds() {
     }
 }
 
-/// With no server nothing has to be written; what is held has its size all the same.
+/// Without a server values are not encoded, but their size is counted all the same.
 #[tokio::test]
 async fn values_that_cannot_be_written_take_their_room_too() {
     let builder = Cache::builder().in_process().max_entries(ENTRIES);
     let cache = builder.max_bytes(BYTES).max_value_size(BYTES / 4);
     let cache = cache.build().expect("the settings are usable");
-    // JSON has texts for keys, and no pairs.
+    // JSON object keys are strings, so a map with pairs as keys cannot be written.
     let tile = |length: usize| async move { HashMap::from([((1_u8, 2_u8), "x".repeat(length))]) };
     for id in 0..50 {
         let key = format!("tile:{id}");
@@ -112,7 +112,7 @@ async fn values_that_cannot_be_written_take_their_room_too() {
     assert_eq!(cache.stats().total.oversized, 1);
 }
 
-/// Calls `entries` keys, then each again; how many of the second calls were computed.
+/// Calls `entries` keys, then each again. Returns the number of computations of the second round.
 async fn again(cache: &Cache, entries: usize) -> usize {
     let runs = AtomicUsize::new(0);
     let round = async || {
@@ -126,7 +126,7 @@ async fn again(cache: &Cache, entries: usize) -> usize {
         }
     };
     round().await;
-    // Those of an earlier use go first.
+    // A first round evicts the keys of an earlier use.
     round().await;
     let before = runs.load(Ordering::SeqCst);
     round().await;

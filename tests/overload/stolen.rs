@@ -1,4 +1,4 @@
-//! Keys that an eviction or somebody's hand takes away while they are in use.
+//! Keys that are evicted or deleted while they are in use.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -51,7 +51,7 @@ async fn whatever_is_taken_away_an_invalidation_holds() {
     let server = Server::start();
     let cache = cache_on(&server.url(), "stolen");
     let source = Arc::new(AtomicU64::new(1));
-    // What an invalidation that has returned was made after.
+    // Version of the source at the last invalidation that has returned.
     let floor = Arc::new(AtomicU64::new(1));
     let done = Arc::new(AtomicBool::new(false));
     let thief = std::thread::spawn({
@@ -105,7 +105,7 @@ async fn whatever_is_taken_away_an_invalidation_holds() {
     }
     let taken = thief.join().expect("it has its way");
     assert!(taken > 200, "{taken} keys were taken");
-    // Nothing is stored that a pattern can't reach.
+    // No entry is stored that a pattern cannot reach.
     until("the name is there again", || async {
         server.ask::<u64>(&["HEXISTS", "stolen:functions", "stolen"]) == 1
     })

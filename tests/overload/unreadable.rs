@@ -1,4 +1,4 @@
-//! The fleet's functions and overrides, with fields among them that are no text.
+//! The fleet's functions and overrides, with some hash fields that are not text.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ fn on(backend: &Backend) -> Builder {
         .connect_timeout(Duration::from_secs(5))
 }
 
-/// Sets so many fields more in a hash of the namespace.
+/// Sets this many additional fields in a hash of the namespace.
 fn fill(backend: &Backend, hash: &str, count: usize, value: &str) {
     let key = format!("{}:{hash}", backend.namespace);
     let mut client = backend.client(&key);
@@ -42,7 +42,7 @@ fn fill(backend: &Backend, hash: &str, count: usize, value: &str) {
     }
 }
 
-/// Sets a field that is no text in a hash of the namespace.
+/// Sets fields that are not text in a hash of the namespace.
 fn spoil(backend: &Backend, hash: &str, count: u8) {
     let key = format!("{}:{hash}", backend.namespace);
     let mut set = redis::cmd("HSET");
@@ -83,7 +83,7 @@ async fn an_override_that_is_no_text_leaves_the_others_in_force(backend: Backend
     two.get_or_compute("legible:1", MINUTE, || async { 1u32 })
         .await;
     assert_eq!(two.stats().function("legible").bypasses, 1);
-    // Read once more, and reported as before.
+    // The overrides are read again, and reported as before.
     fleet.enable("legible").await.expect("it works");
     until("the other has read it again", || async {
         let list = two.overrides().list();
@@ -105,7 +105,7 @@ async fn a_namespace_full_of_overrides_is_read_as_far_as_its_bound(backend: Back
     let ignored = told.named("OverrideIgnored");
     assert_eq!(ignored.len(), 1, "{ignored:?}");
     assert!(ignored[0].contains("10000"), "{ignored:?}");
-    // The link serves all the while.
+    // The connection serves calls all the time.
     for _ in 0..20 {
         let value = cache.get_or_compute("served:1", MINUTE, || async { 1u32 });
         assert_eq!(value.await, 1);

@@ -1,1 +1,1 @@
-//! Nothing but a place for `ui.rs`, whose files use what this depends on.
+//! An empty library for `ui.rs`, whose files use the dependencies of this package.

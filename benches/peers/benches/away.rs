@@ -1,6 +1,6 @@
-//! Hits and misses on a server that is a network away, beside clients and caching crates: on
-//! loopback, and 0.5 and 2 ms each way. The peers' caches are made once in a process; so each
-//! distance is measured in a process of its own.
+//! Hits and misses on a server across a network, compared with clients and caching crates: on
+//! loopback, and with 0.5 and 2 ms in each direction. The peers' caches are created once per
+//! process, so each distance is measured in a process of its own.
 
 use std::fmt::Write;
 use std::future::Future;
@@ -98,8 +98,8 @@ async fn by_rustis(client: RustisClient, id: u64) -> Item {
 type Rate = Pin<Box<dyn Future<Output = f64>>>;
 type Contender = Box<dyn Fn(u64, u64, u64) -> Rate>;
 
-/// Calls per second, given the number of tasks, of calls of each, and the first id; of hits, ids
-/// come round.
+/// Calls per second, given the number of tasks, the number of calls per task, and the first id. For
+/// hits, ids repeat.
 fn contender<F>(call: impl Fn(u64) -> F + Clone + Send + Sync + 'static) -> Contender
 where
     F: Future<Output = Item> + Send + 'static,
@@ -130,7 +130,7 @@ where
     })
 }
 
-/// An id that no call has used before.
+/// Reserves ids that no call has used before.
 fn unused(count: u64) -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(10_000);
     NEXT.fetch_add(count, Ordering::Relaxed)
@@ -149,7 +149,7 @@ async fn fred(url: &str) -> FredClient {
     client
 }
 
-/// At this distance: a line for each contender.
+/// Measures at this distance and prints a line for each contender.
 async fn measure(url: String, micros: u64) {
     CACHE.get_or_init(|| cache_on(&url, "bench"));
     peer_cached::start(&url).await;
@@ -185,7 +185,7 @@ async fn measure(url: String, micros: u64) {
         contender(8, KEYS / 4, 0).await;
         contender(1, KEYS, 0).await;
     }
-    // Calls of each task: hits, then misses.
+    // Calls per task: for hits, then for misses.
     let (alone, many) = match micros {
         0 => ((3_000, 1_000), (400, 100)),
         _ => ((150, 60), (100, 40)),

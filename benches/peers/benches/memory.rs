@@ -1,6 +1,6 @@
-//! Memory of copies in the process: each of a struct with 100 bytes of text, in caches with
-//! room for a hundred thousand, which is nearly used up: with as many, some would be evicted.
-//! Each contender runs in a process of its own, which tells by how much it has grown.
+//! Memory of near entries, each a struct with 100 bytes of text. The caches have a capacity of a
+//! hundred thousand and are nearly full; with as many entries, some would be evicted. Each
+//! contender runs in a process of its own, which reports its growth.
 
 use std::fmt::Write;
 use std::process::Command;
@@ -25,9 +25,9 @@ const CONTENDERS: [&str; 4] = [
     "recached",
 ];
 
-/// Bytes an entry, in this process.
+/// Bytes per entry, measured in this process.
 fn measure(contender: &str) -> u64 {
-    // What is set up once is not counted, nor what it makes of room for all.
+    // One-time setup is not counted, including memory reserved for the full capacity.
     let fill = |from: u64, to: u64| -> Vec<Arc<Item>> {
         match contender {
             "recached" => (from..to).map(ours).for_each(drop),
@@ -39,7 +39,7 @@ fn measure(contender: &str) -> u64 {
     };
     let before = recached_tests::resident().expect("Linux tells");
     let held = fill(0, ENTRIES);
-    // moka does its housekeeping later.
+    // moka runs its maintenance later.
     std::thread::sleep(std::time::Duration::from_millis(500));
     let after = recached_tests::resident().expect("Linux tells");
     if contender == "recached" {

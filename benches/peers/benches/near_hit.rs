@@ -1,4 +1,4 @@
-//! A hit in the process: recached beside bare caches and other caching macros.
+//! A near hit: recached compared with bare caches and other caching macros.
 
 use std::fmt::Write;
 use std::hint::black_box;
@@ -25,15 +25,15 @@ fn ours_plain(id: u64) -> Arc<Item> {
     Arc::new(make(id, SIZE))
 }
 
-/// The ids one thread asks for.
+/// Ids that one thread calls.
 fn ids(thread: u64, keys: u64, calls: u64) -> impl Iterator<Item = u64> {
     (0..calls).map(move |call| (thread * 5_003 + call * 7_919) % keys)
 }
 
-/// Work of one thread: by its number, the number of keys, and of calls.
+/// Work of one thread, given its number, the number of keys, and the number of calls.
 type Work<'a> = &'a (dyn Fn(u64, u64, u64) + Sync);
 
-/// Nanoseconds a call, on so many threads.
+/// Nanoseconds per call on this number of threads.
 fn cost(threads: u64, keys: u64, calls: u64, work: Work<'_>) -> f64 {
     let begun = Instant::now();
     thread::scope(|scope| {
@@ -69,7 +69,7 @@ macro_rules! awaited {
 fn main() {
     let keys: Vec<String> = (0..KEYS).map(quick_cache::key).collect();
     let prepared = |id: u64| quick_cache::item_by_key(&keys[id as usize], id);
-    // Calls in one measurement: a few tens of milliseconds each.
+    // The number is that of calls in one measurement, which takes a few tens of milliseconds.
     let contenders: [(&str, u64, Work<'_>); 15] = [
         (
             "bare quick_cache, `String` key prepared",
@@ -132,7 +132,7 @@ fn main() {
         ("recached, async", 400_000, awaited!(ours)),
     ];
     for (name, _, work) in &contenders {
-        // All of them held, and the generations known.
+        // Makes all keys hits, with known generations.
         work(0, KEYS, 2 * KEYS);
         println!("ready: {name}");
     }
@@ -151,7 +151,7 @@ fn main() {
     for (place, (name, ..)) in contenders.iter().enumerate() {
         let _ = write!(table, "| {name}");
         for (case, own) in costs[place].iter().enumerate() {
-            // Within each round, then the middle one.
+            // Median of the ratios within each round.
             let ratios: Vec<f64> = own
                 .iter()
                 .zip(&costs[0][case])

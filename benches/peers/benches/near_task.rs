@@ -1,5 +1,5 @@
-//! A hit in the process as a service has it: an async function that is awaited in a task of tokio,
-//! whose value is an `Arc` of a struct, of a thousand keys; and what the copies take of memory.
+//! A near hit as in a service: an async function that is awaited in a tokio task, whose value is an
+//! `Arc` of a struct, with a thousand keys.
 
 use std::fmt::Write;
 use std::future::Future;
@@ -22,7 +22,7 @@ async fn ours(id: u64) -> Arc<Item> {
     Arc::new(make(id, SIZE))
 }
 
-/// Work of one task, by its number.
+/// Work of one task, given its number.
 type Work = fn(u64) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
 fn ids(task: u64) -> impl Iterator<Item = u64> {
@@ -41,7 +41,7 @@ macro_rules! work {
     };
 }
 
-/// Nanoseconds a call, in so many tasks.
+/// Nanoseconds per call in this number of tasks.
 fn cost(runtime: &Runtime, tasks: u64, work: Work) -> f64 {
     runtime.block_on(async {
         let begun = Instant::now();

@@ -1,5 +1,5 @@
-//! A hit on Redis: recached beside a hand-written multiplexed GET, a pool's checkout per call, and
-//! other caching macros.
+//! A hit on Redis: recached compared with a hand-written multiplexed GET, a pool checkout per call,
+//! and other caching macros.
 
 use std::fmt::Write;
 use std::future::Future;
@@ -150,7 +150,7 @@ async fn main() {
                 }
             }
             for (place, row) in rows.iter_mut().enumerate() {
-                // Within each round, then the middle one: what was slow was slow for all.
+                // Median of the ratios within each round: a slow round was slow for all contenders.
                 let ratios = rates[place].iter().zip(&rates[0]).map(|(a, b)| a / b);
                 let ratio = median(&ratios.collect::<Vec<_>>());
                 let _ = write!(row, " | {:.0} ({ratio:.2})", median(&rates[place]));

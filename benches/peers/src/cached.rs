@@ -56,13 +56,13 @@ pub async fn item_concurrent_async(id: u64) -> Arc<Item> {
 
 static URL: OnceLock<String> = OnceLock::new();
 
-/// Notes the URL; each function connects on its first call.
+/// Stores the URL; each function connects on its first call.
 pub async fn start(url: &str) {
     URL.get_or_init(|| url.to_owned());
 }
 
-/// The cache that `redis = true, ttl_secs = 600` builds, prefix included, but with the URL from
-/// `start`.
+/// Builds the cache that `redis = true, ttl_secs = 600` would build, prefix included, but with the
+/// URL from `start`.
 async fn store(prefix: &str) -> AsyncRedisCache<u64, Item> {
     AsyncRedisCache::builder(prefix)
         .ttl(TTL)

@@ -12,7 +12,7 @@ use cachekit::{CacheKit, CachekitError, cachekit};
 use crate::item::compute;
 use crate::{CAPACITY, Item, SIZE, TTL};
 
-/// A client needs a backend; this one stores nothing, which leaves the L1 alone.
+/// A backend that stores nothing, since a client needs one; only the L1 remains.
 struct Nowhere;
 
 #[async_trait]
@@ -48,14 +48,14 @@ async fn memory(cache: &CacheKit, id: u64) -> Result<Item, CachekitError> {
     Ok(compute(id, SIZE))
 }
 
-/// L1 only. A hit decodes the stored bytes, so the `Arc` is new each time.
+/// Calls with the L1 only. A hit decodes the stored bytes, so the `Arc` is new each time.
 pub async fn item(id: u64) -> Arc<Item> {
     Arc::new(memory(&MEMORY, id).await.expect("cachekit in memory"))
 }
 
 static REDIS: OnceLock<CacheKit> = OnceLock::new();
 
-/// Connects, with the `minimal` preset (its fastest: no reliability stack) and no L1.
+/// Connects with the `minimal` preset (its fastest: no reliability stack) and no L1.
 pub async fn start(url: &str) {
     let builder = CacheKit::minimal(url)
         .await

@@ -25,14 +25,14 @@ async fn memory(id: u64) -> Item {
     compute(id, SIZE)
 }
 
-/// Moka backend. A hit decodes the stored bytes, so the `Arc` is new each time.
+/// Calls with the moka backend. A hit decodes the stored bytes, so the `Arc` is new each time.
 pub async fn item(id: u64) -> Arc<Item> {
     Arc::new(memory(id).cache(&*MEMORY).await)
 }
 
 static REDIS: OnceLock<Cache<RedisBackend>> = OnceLock::new();
 
-/// Builds the Redis backend; it connects on the first call.
+/// Builds the Redis backend, which connects on the first call.
 pub async fn start(url: &str) {
     let backend = RedisBackend::builder()
         .connection(ConnectionMode::single(url))

@@ -1,9 +1,9 @@
-//! The shared value type. In its own module because hitbox's derive names the `hitbox` crate by a
-//! relative path, which the crate root's `mod hitbox` would shadow.
+//! The shared value type. It has its own module because hitbox's derive names the `hitbox` crate by
+//! a relative path, which the crate root's `mod hitbox` would shadow.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// How often any peer has computed a value instead of serving it.
+/// Number of computations by all peers.
 pub static COMPUTED: AtomicU64 = AtomicU64::new(0);
 
 #[derive(
@@ -15,7 +15,7 @@ pub struct Item {
     pub body: String,
 }
 
-/// An item whose body is about `size` bytes.
+/// An item whose body has `size` bytes.
 pub fn make(id: u64, size: usize) -> Item {
     let mut body = format!("{id:016x}").repeat(size.div_ceil(16));
     body.truncate(size);
@@ -26,7 +26,7 @@ pub fn make(id: u64, size: usize) -> Item {
     }
 }
 
-/// Computation of every peer on a miss.
+/// Computes the value for any peer on a miss.
 pub(crate) fn compute(id: u64, size: usize) -> Item {
     COMPUTED.fetch_add(1, Ordering::Relaxed);
     make(id, size)

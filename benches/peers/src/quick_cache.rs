@@ -1,4 +1,4 @@
-//! `quick_cache`'s sync cache under a key the caller prepares. It has no TTL.
+//! `quick_cache`'s sync cache, with keys that the caller prepares. It has no TTL.
 
 use std::convert::Infallible;
 use std::sync::{Arc, LazyLock};
@@ -14,7 +14,7 @@ pub fn key(id: u64) -> String {
     format!("item:{id}")
 }
 
-/// `key` is `key(id)`, made outside what is measured.
+/// Calls with a key from `key(id)` that is created outside the measurement.
 pub fn item_by_key(key: &str, id: u64) -> Arc<Item> {
     CACHE
         .get_or_insert_with(key, || Ok::<_, Infallible>(Arc::new(compute(id, SIZE))))

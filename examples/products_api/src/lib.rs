@@ -1,4 +1,4 @@
-//! Products and users over HTTP, from SQLite, through the cache.
+//! Products and users over HTTP, read from SQLite through the cache.
 //!
 //! - `GET /products`: one entry with a fixed key, for 5 minutes
 //! - `GET /users/{id}`, `GET /users/{id}/greeting/{language}`: an entry per user
@@ -19,24 +19,24 @@ use sqlx::{Row, SqlitePool};
 /// A product of the shop.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Product {
-    /// Its number.
+    /// Id of the product.
     pub id: i64,
-    /// Its name.
+    /// Name of the product.
     pub name: String,
-    /// Its price in cents.
+    /// Price in cents.
     pub cents: i64,
 }
 
 /// A user of the shop.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct User {
-    /// Their number.
+    /// Id of the user.
     pub id: i64,
-    /// Their name.
+    /// Name of the user.
     pub name: String,
 }
 
-/// The shop: its database, its cache, and how often the database was asked.
+/// The shop: its database, its cache, and a count of database queries.
 #[derive(Clone)]
 pub struct Shop {
     pool: SqlitePool,
@@ -45,11 +45,11 @@ pub struct Shop {
 }
 
 impl Shop {
-    /// A shop with some products and users.
+    /// Creates a shop with some products and users.
     ///
     /// # Errors
     ///
-    /// Those of the database.
+    /// Returns the errors of the database.
     pub async fn open(pool: SqlitePool, cache: Cache) -> Result<Self, sqlx::Error> {
         for statement in [
             "CREATE TABLE products (id INTEGER PRIMARY KEY, name TEXT NOT NULL, cents INTEGER NOT NULL)",
@@ -66,7 +66,7 @@ impl Shop {
         })
     }
 
-    /// How many queries have read from the database.
+    /// Number of queries that have read from the database.
     #[must_use]
     pub fn queries(&self) -> u64 {
         self.queries.load(Ordering::Relaxed)
@@ -126,9 +126,10 @@ impl Shop {
             .bind(id)
             .execute(&self.pool)
             .await?;
-        // Every cached function of this user, with or without further arguments. The row is
-        // written: in an outage of Redis the invalidation is queued, which is `Ok`. So `?` fails
-        // the request only if the invalidation will never be delivered, as for a missing right.
+        // Invalidates every cached function of this user, with or without further arguments. The
+        // row is already written. In an outage of Redis the invalidation is queued, which is `Ok`,
+        // so `?` fails the request only if the invalidation can never be delivered, as with a
+        // missing right.
         let _ = self
             .cache
             .invalidate_keys(&format!("get_user*:{id}:*"))
@@ -137,7 +138,7 @@ impl Shop {
     }
 }
 
-/// Response to a request that can't be served.
+/// Response to a failed request.
 struct Failure(String);
 
 impl<E: std::error::Error> From<E> for Failure {
@@ -152,7 +153,7 @@ impl axum::response::IntoResponse for Failure {
     }
 }
 
-/// The routes.
+/// Routes of the service.
 pub fn app(shop: Shop) -> Router {
     Router::new()
         .route("/products", get(products))

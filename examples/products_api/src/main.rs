@@ -1,4 +1,4 @@
-//! `cargo run -p products-api`, then for example:
+//! Run `cargo run -p products-api`, then for example:
 //!
 //! ```text
 //! curl localhost:3000/products
@@ -7,7 +7,7 @@
 //! curl localhost:3000/stats
 //! ```
 //!
-//! Caches in this process, or on the server that REDIS_URL names.
+//! Caches in memory, or on the server that `REDIS_URL` names.
 
 use std::error::Error;
 
@@ -17,7 +17,7 @@ use sqlx::sqlite::SqlitePoolOptions;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    // One connection: each would have a database in memory of its own.
+    // One connection, because each connection would have its own in-memory database.
     let pool = SqlitePoolOptions::new()
         .max_connections(1)
         .connect("sqlite::memory:")

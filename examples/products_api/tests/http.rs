@@ -1,4 +1,4 @@
-//! The service as its clients see it: over real sockets, in the process and on Redis.
+//! The service as seen by its clients: over real sockets, in memory and on Redis.
 
 use products_api::{Product, Shop, User, app};
 use recached::Cache;

@@ -33,7 +33,7 @@ pub enum Action {
     Deliver(Id),
     /// A pause expires, or a lease that its holder does not renew.
     Expire(Variant),
-    /// The stored entry and all copies of it pass their ttl.
+    /// The stored entry and all near entries of it pass their ttl.
     Age(Variant),
     /// A computation fails.
     Fail(Id),

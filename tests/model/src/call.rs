@@ -251,7 +251,7 @@ impl World {
         }
     }
 
-    /// Lets the stored entry and its copies in near caches pass their ttl.
+    /// Lets the stored entry and the near entries pass their ttl.
     pub(crate) fn age(&mut self, variant: Variant) {
         if let Some(entry) = &mut self.server.entries[at(variant)] {
             entry.aged = true;

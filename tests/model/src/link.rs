@@ -135,7 +135,7 @@ impl Link {
     }
 
     /// Applies a new invalidation. It takes effect in this process with the last message on its
-    /// way, or at once if there is none: if the process held a copy, a push would be on its way.
+    /// way, or at once if there is none: if the process held an entry, a push would be on its way.
     pub(crate) fn promise(&mut self, version: Version) {
         match self.down.last_mut() {
             Some(last) => last.floor = last.floor.max(version),

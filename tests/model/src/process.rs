@@ -121,7 +121,8 @@ impl World {
         }
     }
 
-    /// Drops the process's own copies after the server's reply, and returns from the invalidation.
+    /// Drops the process's own near entry after the server's reply, and returns from the
+    /// invalidation.
     pub(crate) fn return_invalidation(&mut self, scope: &Scope, process: Id) {
         self.forget_own(scope, process);
         if let Some(invalidation) = self.processes[at(process)].invalidation.take() {
@@ -130,7 +131,7 @@ impl World {
         }
     }
 
-    /// Drops the copies that the process has invalidated itself, before the push arrives.
+    /// Drops the near entry that the process has invalidated itself, before the push arrives.
     pub(crate) fn forget_own(&mut self, scope: &Scope, process: Id) {
         let Some(invalidation) = self.processes[at(process)].invalidation else {
             return;

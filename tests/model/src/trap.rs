@@ -25,9 +25,9 @@ pub enum Trap {
     NoLoop,
     /// Leases are not renewed.
     NeverRenewed,
-    /// An invalidation does not affect the process's own copies and flights.
+    /// An invalidation does not affect the process's own near entries and flights.
     OwnCopiesForgotten,
-    /// An invalidation affects the process's own copies but not its flights.
+    /// An invalidation affects the process's own near entries but not its flights.
     OwnFlightsForgotten,
     /// A reconnection keeps all state.
     ReconnectedUnchanged,
