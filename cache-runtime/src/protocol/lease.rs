@@ -151,7 +151,8 @@ fn release(session: BackendSession, key: Key, token: UniqueId) {
     });
 }
 
-/// Only after a panic: a cancelled call says nothing about the function.
+/// Returns the pause after a failure, which is zero unless the thread panics: a cancelled call says
+/// nothing about the function.
 fn pause(session: BackendSession, key: Key, token: UniqueId, pause: Duration) {
     background::spawn(async move {
         if let Err(error) = session.pause(&key, token, pause).await {

@@ -18,7 +18,7 @@ use crate::protocol::single_flight::SingleFlight;
 use crate::registry::Registry;
 use crate::telemetry::event::{Event, Observer};
 
-/// Everything that this process holds of the cache. An invalidation, ours or another's, reaches all
+/// Everything that this process holds of the cache. An invalidation by any process reaches all
 /// of it.
 ///
 /// An invalidation closes flights before it drops copies: a leader inserts a copy only while its

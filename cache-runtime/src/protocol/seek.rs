@@ -23,7 +23,8 @@ pub(crate) enum SeekOutcome {
     Found(Erased),
     /// The failure of the flight that the call has waited for.
     Failed(Erased),
-    /// The value, and a refresh is due: of an entry that lives no longer than this.
+    /// The value, and a refresh is due, unless an entry with a longer remaining life is stored by
+    /// then.
     DueRenewal(Erased, Duration),
     /// The caller computes, then settles the result.
     Compute(Box<ComputePermit>),
@@ -110,7 +111,7 @@ impl Call<'_> {
         }
     }
 
-    /// As [`seek`](Self::seek), but the caller always computes and replaces the entry.
+    /// Leads a new flight, whose caller always computes and replaces the entry.
     pub(crate) fn seek_anew(&self) -> Boxed<'_, SeekOutcome> {
         Box::pin(self.find_anew())
     }
@@ -206,8 +207,8 @@ impl Call<'_> {
     }
 
     /// Returns `true` if the claim comes without a look before it: the claim finds an entry as
-    /// well, and a miss saves a round trip. Not if a stale value may be served, which a claim does
-    /// not return.
+    /// well, and a miss saves a round trip. If a stale value may be served, the look comes first,
+    /// because a claim does not return one.
     fn claims_first(&self) -> bool {
         !self.session.is_typed()
             && !self.policy.ages()
@@ -275,7 +276,7 @@ impl Call<'_> {
         SeekOutcome::Compute(Box::new(ComputePermit::new(leader, lease, spare)))
     }
 
-    /// Computes beside the cache.
+    /// Lets the caller compute without a flight and without a lease.
     fn alone(&self, turn: Option<OwnedSemaphorePermit>) -> SeekOutcome {
         self.state.counters.here().misses.count();
         self.state.counters.here().computations.count();
@@ -284,8 +285,8 @@ impl Call<'_> {
 
     pub(super) fn failed(&self, error: &Error, leader: &Leader) -> ClaimOutcome {
         if self.inner.backend.is_up() {
-            // Nothing of ours is stored, so no push would arrive. (A server that is away
-            // for all of this process ends our flights when it comes back.)
+            // This process has stored nothing, so no invalidation push would arrive. (If the server
+            // is unreachable for the whole process, the reconnect ends this process's flights.)
             leader.leave();
         }
         self.state.counters.here().errors.count(error.kind());

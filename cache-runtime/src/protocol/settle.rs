@@ -212,7 +212,7 @@ impl Call<'_> {
         Ok(())
     }
 
-    /// An error is not served past its ttl.
+    /// Returns the lifetimes of an entry. An error has no stale window.
     pub(super) fn span(&self, fresh: Duration, class: ValueClass, cost: Duration) -> Lifetimes {
         let stale = match class {
             ValueClass::Failure => Duration::ZERO,

@@ -109,7 +109,7 @@ impl SingleFlight {
         self.shard(key.fingerprint()).remove(key.fingerprint());
     }
 
-    /// As [`close_to_joiners`](Self::close_to_joiners), by the key's text.
+    /// Closes the flight of a key to joiners, by the key's text.
     pub(crate) fn close_by_text(&self, key: &str) {
         let fingerprint = Fingerprint::of(key);
         self.shard(&fingerprint).remove(&fingerprint);

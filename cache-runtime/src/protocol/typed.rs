@@ -33,7 +33,8 @@ type Held<R, const KIND: u8> = <Kind<R, KIND> as ValueKind>::Held;
 pub(crate) enum CallOutcome<R> {
     /// The value.
     Found(R),
-    /// The value, and a refresh is due: of an entry that lives no longer than this.
+    /// The value, and a refresh is due, unless an entry with a longer remaining life is stored by
+    /// then.
     DueRenewal(R, Duration),
     /// The caller computes, then settles the result.
     Compute(Box<ComputePermit>),
@@ -151,8 +152,8 @@ impl<'a, R: Returns<KIND>, const KIND: u8> TypedCall<'a, R, KIND> {
         result
     }
 
-    /// As [`settle`](Self::settle), for a caller that may get the stale value meanwhile: the
-    /// receiver of the result counts the tally.
+    /// Settles as [`settle`](Self::settle) does, for a caller that may get the stale value
+    /// meanwhile: the receiver of the result counts the tally.
     pub(crate) async fn settle_uncounted(
         &self,
         permit: Box<ComputePermit>,
