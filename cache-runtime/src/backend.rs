@@ -1,6 +1,6 @@
-//! Where entries, leases and generations are held: in this process or on Redis.
+//! Storage of entries, leases and generations: in this process or on Redis.
 //!
-//! Both implement [`Backend`](contract::Backend) with the same guarantees.
+//! Both backends implement [`Backend`](contract::Backend) with the same guarantees.
 
 pub(crate) mod any_backend;
 pub(crate) mod apply;

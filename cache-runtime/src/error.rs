@@ -3,8 +3,9 @@ use std::fmt;
 
 /// An error of the cache itself.
 ///
-/// A cached function never returns this: its callers get the function's own result. It is returned
-/// by operations on the cache itself: building it, invalidating, reading or writing by hand.
+/// A cached function never returns this error: callers get the function's own result. Operations on
+/// the cache itself return this error: building a cache, invalidating, and reading or writing by
+/// hand.
 pub struct Error {
     kind: ErrorKind,
     message: String,
@@ -17,9 +18,9 @@ pub struct Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// A setting can't be used; the message names it and the fix.
+    /// A setting is not usable. The message names the setting and the fix.
     Config,
-    /// No connection to the server at the moment.
+    /// The cache has no connection to the server at the moment.
     Unavailable,
     /// The server did not reply within the deadline.
     Timeout,
@@ -27,19 +28,19 @@ pub enum ErrorKind {
     Overloaded,
     /// The server replied with an error.
     Server,
-    /// An argument or a key text can't be made into a key.
+    /// An argument or a key text cannot be converted to a key.
     Key,
-    /// A value can't be written in its codec.
+    /// A value cannot be encoded by its codec.
     Encode,
-    /// A value takes more than the cache's `max_value_size` when it is written.
+    /// An encoded value is larger than the cache's `max_value_size`.
     Oversized,
-    /// A stored value can't be read as the requested type.
+    /// A stored value cannot be decoded as the requested type.
     Decode,
-    /// Two places use one function name.
+    /// Two functions have the same name.
     NameTaken,
-    /// A pattern can't be understood.
+    /// A pattern is not valid.
     Pattern,
-    /// Another computation of the same call took longer than a caller waits for one.
+    /// Another computation of the same call took longer than the maximum wait of a caller.
     WaitExceeded,
 }
 
@@ -56,25 +57,25 @@ impl Error {
         }
     }
 
-    /// Marks the error as transient, because the server may reply otherwise in a while.
+    /// Marks the error as transient, because the server may reply differently later.
     pub(crate) fn for_now(mut self) -> Self {
         self.passing = true;
         self
     }
 
-    /// Marks the error as one of this connection only: the server is well.
+    /// Marks the error as an error of one connection: the server itself replies.
     pub(crate) fn elsewhere(mut self) -> Self {
         self.elsewhere = true;
         self
     }
 
-    /// Returns `true` if the same would succeed on another connection.
+    /// Returns `true` if the same operation would succeed on another connection.
     pub(crate) fn is_elsewhere(&self) -> bool {
         self.elsewhere
     }
 
-    /// Returns `true` if the same operation may succeed in a while: Redis is away, slow, starting, full
-    /// or busy.
+    /// Returns `true` if the same operation may succeed later: Redis is unreachable, slow,
+    /// starting, full or busy.
     ///
     /// ```
     /// let error = recached_runtime::Cache::builder().redis("nonsense").build().unwrap_err();
@@ -95,7 +96,7 @@ impl Error {
         }
     }
 
-    /// The kind of the error.
+    /// Returns the kind of the error.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.kind

@@ -1,5 +1,6 @@
-//! Decoded values in this process: copies of entries on Redis, kept coherent by pushes, or the
-//! entries themselves if there is no server.
+//! The near cache: decoded values in this process. With the Redis backend, the values are copies of
+//! entries that pushes from Redis keep coherent. With the memory backend, the values are the
+//! entries.
 
 use crate::process::sync::Mutex;
 use std::hash::{Hash, Hasher};
@@ -23,23 +24,25 @@ use crate::telemetry::stats::NearCacheStats;
 use crate::values::tagged_value::TaggedValue;
 use crate::values::value_kind::Erased;
 
-/// The only reason for a disabled near cache.
+/// The one value of `disabled_reason` in the statistics.
 const OFF: &str = "the server pushes no changes (no RESP3, or a proxy between)";
 
-/// Weight of an entry besides its value, in bytes: its slot, its key, the allocator.
+/// Weight of an entry without the value and the text of the key, in bytes: the slot, the structs on
+/// the heap, and the overhead of the allocator.
 const OVERHEAD: usize = 192;
 
 fn overhead(key: &Key) -> u64 {
     (OVERHEAD + key.as_str().len()) as u64
 }
 
-/// Share of a shard for entries in use, which bounds the largest entry.
+/// Fraction of a shard that quick_cache gives to entries in use; no entry can be larger.
 const HOT: f64 = 0.97;
 
-/// Number of entries that fit one shard.
+/// Least number of entries per shard; a smaller cache has one shard.
 const FEW: usize = 33;
 
-/// Returns the number of shards: four for each processor, if each has room for `largest`.
+/// Returns the number of shards: four for each processor, or fewer if an entry of `largest` bytes
+/// would not fit one shard.
 fn shards(bytes: u64, largest: u64) -> usize {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let room = largest.saturating_add(largest / 16).saturating_add(4_096);
@@ -47,7 +50,8 @@ fn shards(bytes: u64, largest: u64) -> usize {
     (processors * 4).next_power_of_two().min(1 << most.ilog2())
 }
 
-/// The near cache. Bounded by entries and by bytes; the least recently used entry is evicted first.
+/// The near cache. Bounded by entries and by bytes; quick_cache's policy decides which entry is
+/// evicted.
 pub(crate) struct NearCache {
     entries: quick_cache::sync::Cache<CopySlot, NearCopy, Weight, DefaultHashBuilder, CarryOut>,
     /// Largest weight of an entry that fits one shard.
@@ -56,9 +60,9 @@ pub(crate) struct NearCache {
     invalidated: Counter,
     rejected: Counter,
     off: AtomicBool,
-    /// Time until which copies are served, in ticks of the clock.
+    /// Time until which copies are served, in ticks of the coarse clock.
     trusted: AtomicU64,
-    /// Ends the time during which copies outlive their connection.
+    /// The task that clears the cache when `near_outage_grace` ends; `None` if no grace runs.
     drift: Mutex<Option<AbortHandle>>,
 }
 
@@ -66,13 +70,15 @@ pub(crate) struct NearCache {
 #[derive(Clone)]
 pub(crate) struct NearCopy {
     pub(crate) value: Erased,
-    /// Half of the stamp that the value was stored with, so that an entry fits two cache lines.
+    /// Half of the stamp that the value was stored with. The other half is left out so that an
+    /// entry fits two cache lines.
     pub(crate) stamp: HalfStamp,
-    /// Expiry, on a clock that needs no system call and moves every few milliseconds.
+    /// Time of expiry, on a coarse clock that needs no system call and advances every few
+    /// milliseconds.
     until: Instant,
 }
 
-/// The part of an entry that lookups compare; a hit does not touch the rest.
+/// Slot of an entry. Lookups compare only the fingerprint, so a hit does not read the boxed part.
 struct CopySlot {
     fingerprint: Fingerprint,
     apart: Box<Apart>,
@@ -115,7 +121,7 @@ impl Equivalent<CopySlot> for Fingerprint {
     }
 }
 
-/// Weighs entries for both bounds: no entry weighs less than its share of the bytes.
+/// Weigher that enforces both bounds: an entry weighs at least `max_bytes / max_entries`.
 #[derive(Clone)]
 struct Weight {
     least: u64,
@@ -127,11 +133,12 @@ impl Weighter<CopySlot, NearCopy> for Weight {
     }
 }
 
-/// Carries evicted and replaced values out of the lock, because dropping them runs the user's code.
+/// Lifecycle that moves evicted and replaced values out of the lock, because dropping a value runs
+/// the user's code.
 #[derive(Clone)]
 struct CarryOut;
 
-/// Evicted and replaced values, to be dropped once no lock is held.
+/// Evicted and replaced values. The caller drops the values after it has released every lock.
 #[derive(Default)]
 #[must_use = "dropping it runs the user's code: under no lock"]
 pub(crate) struct Evicted(Vec<(CopySlot, NearCopy)>);
@@ -152,11 +159,11 @@ impl Lifecycle<CopySlot, NearCopy> for CarryOut {
     }
 }
 
-/// A value that no stamp has.
+/// Marks an unknown stamp; no stamp has this value.
 const UNKNOWN: u64 = 0;
 
-/// The stamp of a function that this process knows, and that its copies must have. Known only while
-/// pushes report every change.
+/// The current stamp of a function, as this process knows it. A copy is served only if the copy has
+/// this stamp. The stamp is known only while pushes report every change.
 #[derive(Default)]
 pub(crate) struct KnownStamp(AtomicU64);
 
@@ -178,10 +185,10 @@ impl KnownStamp {
 }
 
 impl NearCache {
-    /// Creates a near cache. A value of `largest` bytes fits if `bytes` allow it.
+    /// Creates a near cache for `entries` and `bytes`. A value of `largest` bytes fits if `bytes`
+    /// is large enough.
     pub(crate) fn new(entries: usize, bytes: u64, largest: u64) -> Self {
-        // A small cache has one shard, in which each entry has its share of the part for entries in
-        // use.
+        // A small cache has one shard, and its entries must all fit the share for hot entries.
         let share = match entries {
             ..FEW => bytes as f64 * HOT,
             _ => bytes as f64,
@@ -204,7 +211,7 @@ impl NearCache {
             Ok(options) => {
                 quick_cache::sync::Cache::with_options(options, weight, hasher, CarryOut)
             }
-            // Fails only without a capacity, which is given above.
+            // Unreachable: building fails only without a capacity.
             Err(_) => quick_cache::sync::Cache::with(entries, bytes, weight, hasher, CarryOut),
         };
         Self {
@@ -219,14 +226,15 @@ impl NearCache {
         }
     }
 
-    /// Returns a value that may be served now. The hit path.
+    /// Returns the value if it may be served now. Every hit runs this function.
     #[inline]
     pub(crate) fn fresh(&self, fingerprint: &Fingerprint, current: &KnownStamp) -> Option<Erased> {
         let copy = self.entries.get(fingerprint)?;
         (current.is(copy.stamp) && self.is_served(copy.until)).then_some(copy.value)
     }
 
-    /// As [`fresh`](Self::fresh), for a call with tags.
+    /// Returns the value of a call with tags if the value may be served now, like
+    /// [`fresh`](Self::fresh).
     pub(crate) fn sealed(&self, fingerprint: &Fingerprint) -> Option<Erased> {
         let copy = self.entries.get(fingerprint)?;
         let sealed = copy.value.downcast_ref::<TaggedValue>()?;
@@ -234,15 +242,15 @@ impl NearCache {
         sealed.open().filter(|_| fresh).cloned()
     }
 
-    /// Returns `true` if a copy that expires then is served now.
+    /// Returns `true` if a copy that expires at `until` may be served now.
     #[inline]
     fn is_served(&self, until: Instant) -> bool {
         let now = Instant::now();
         until > now && self.trusted.load(Ordering::Relaxed) > now.as_ticks()
     }
 
-    /// Serves copies for `life` from now on, because this process is known to run and to read its
-    /// connections. Zero stops serving.
+    /// Allows copies to be served for `life` from now on. The caller has checked that this process
+    /// runs and reads its connections. A `life` of zero stops serving.
     pub(crate) fn trust(&self, life: Duration) {
         let until = match life.is_zero() {
             true => 0,
@@ -251,10 +259,10 @@ impl NearCache {
         self.trusted.store(until, Ordering::Relaxed);
     }
 
-    /// Returns the value, of any generation.
+    /// Returns the copy of `key` if the copy has not expired. The stamp is not compared.
     pub(crate) fn find(&self, key: &Key) -> Option<NearCopy> {
-        // An expired value stays until it is replaced or evicted: removing it here would drop it
-        // under the caller's lock.
+        // An expired value stays until it is replaced or evicted: a removal here would drop the
+        // value under the caller's lock.
         let copy = self.entries.get(key.fingerprint())?;
         (copy.until > Instant::now()).then_some(copy)
     }
@@ -264,7 +272,8 @@ impl NearCache {
         self.largest.saturating_sub(overhead(key))
     }
 
-    /// Inserts a value that takes `bytes` when it is written.
+    /// Inserts a value whose encoded size is `bytes`. Removes the present entry instead if the
+    /// value does not fit.
     pub(crate) fn keep(
         &self,
         key: &Key,
@@ -303,7 +312,8 @@ impl NearCache {
         Evicted(removed.into_iter().collect())
     }
 
-    /// Removes the values for which `gone` returns `true`, to be dropped outside the locks.
+    /// Removes the values for which `gone` returns `true`. Returns the values, so that they are
+    /// dropped outside the locks.
     fn sweep(&self, gone: impl Fn(&CopySlot, &NearCopy) -> bool) -> Evicted {
         let removed = Mutex::new(Vec::new());
         self.entries.retain(|slot, copy| {
@@ -318,7 +328,7 @@ impl NearCache {
         Evicted(removed.into_inner())
     }
 
-    /// Removes the values whose keys match. Returns those that had not expired.
+    /// Removes the values whose keys match `pattern`. Counts only the values that had not expired.
     pub(crate) fn remove_matching(&self, pattern: &KeyPattern) -> (RemovedEntries, Evicted) {
         let evicted = self.sweep(|slot, _| pattern.matches(&slot.apart.key));
         let now = Instant::now();
@@ -330,7 +340,7 @@ impl NearCache {
         (removed, evicted)
     }
 
-    /// Removes the values of one function.
+    /// Removes the values of `function`.
     pub(crate) fn remove_of(&self, function: &str) {
         drop(self.sweep(|slot, _| slot.apart.key.name() == function));
     }
@@ -339,15 +349,15 @@ impl NearCache {
         drop(self.sweep(|_, _| true));
     }
 
-    /// The copies receive no pushes any more: they are served for `grace`, unless they
-    /// [`land`](Self::land) before.
+    /// Starts the grace, because pushes no longer arrive: the near cache is cleared after `grace`,
+    /// unless [`land`](Self::land) ends the grace before. A running grace is not extended.
     pub(crate) fn drift(self: &Arc<Self>, grace: Duration) {
         let Ok(runtime) = background::handle() else {
             return self.clear();
         };
         let mut drift = self.drift.lock();
         if drift.is_some() {
-            // The first loss decides the end of the grace.
+            // A grace is running already; a later loss does not extend it.
             return;
         }
         let near = Arc::downgrade(self);
@@ -371,7 +381,7 @@ impl NearCache {
         end.is_some()
     }
 
-    /// Disables or enables the near cache, depending on pushes. Returns `true` if that is a change.
+    /// Disables the near cache if `off`, or enables it. Returns `true` if the state changed.
     pub(crate) fn switch(&self, off: bool) -> bool {
         self.off.swap(off, Ordering::Relaxed) != off
     }
@@ -399,7 +409,7 @@ impl NearCopy {
     }
 }
 
-/// The clock counts in 64 bits, of which 32 are seconds.
+/// Limits `life`, because the coarse clock has only 32 bits for seconds.
 fn bounded(life: Duration) -> coarsetime::Duration {
     life.min(LONGEST * 2).into()
 }

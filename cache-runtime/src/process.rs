@@ -1,4 +1,4 @@
-//! Detection of forks: a fork has the memory of its parent and none of its threads.
+//! Detection of forks. A forked process has the memory of its parent, but not the parent's threads.
 
 pub(crate) mod background;
 pub(crate) mod sync;
@@ -8,13 +8,14 @@ use std::sync::OnceLock;
 
 static ORIGINAL: OnceLock<u32> = OnceLock::new();
 
-/// Records this process as the one that built caches.
+/// Records this process as the process that built a cache.
 pub(crate) fn note() {
     ORIGINAL.get_or_init(std::process::id);
 }
 
-/// Returns `true` if this process was forked off one that had built a cache: its connections,
-/// timers and renewals are the parent's. A system call; not for the hit path.
+/// Returns `true` if this process was forked from a process that had built a cache. The
+/// connections, timers and lease renewals then belong to the parent. Makes a system call, so the
+/// hit path must not call this function.
 pub(crate) fn is_forked() -> bool {
     ORIGINAL
         .get()

@@ -23,29 +23,29 @@ use crate::registry::outlook::Outlook;
 use crate::telemetry::event::Observer;
 use crate::telemetry::stats::{Counters, NearCacheStats, Stats};
 
-/// Place of an annotated function. Two statics of one site are one function.
+/// Place of an annotated function in the source. Two statics with the same site are one function.
 #[derive(Debug)]
 pub struct Site {
     /// The function's identifier.
     pub function: &'static str,
     /// The `name` option.
     pub name: Option<&'static str>,
-    /// The `version` option, or nothing.
+    /// The `version` option, or an empty string.
     pub version: &'static str,
-    /// The path of an item inside the function.
+    /// Function that returns the path of an item inside the annotated function.
     pub path: fn() -> &'static str,
     /// The file of the attribute.
     pub file: &'static str,
-    /// Its line.
+    /// The line of the attribute.
     pub line: u32,
-    /// Its column.
+    /// The column of the attribute.
     pub column: u32,
 }
 
-/// An annotated function, in a static beside its body.
+/// An annotated function. The macro stores it in a static next to the function's body.
 pub struct Function {
     site: Site,
-    // The first cache is nearly always the only one.
+    // Most processes have one cache, so only the state in the first cache is stored here.
     first: OnceLock<(u64, Arc<FunctionState>)>,
 }
 
@@ -75,8 +75,8 @@ impl Function {
     }
 }
 
-/// The state of one function in one cache. Borrowed if possible: counting references would
-/// cost the cores that share it more than reading it.
+/// A reference to the state of one function in one cache. The state is borrowed if possible,
+/// because a reference count that several cores write would cost more than the read of the state.
 #[derive(Clone)]
 pub(crate) enum FunctionRef {
     First(&'static FunctionState),
@@ -98,40 +98,40 @@ impl Deref for FunctionRef {
 /// The state of one function in one cache.
 pub(crate) struct FunctionState {
     pub(crate) name: Arc<str>,
-    /// Prefix of its keys with the path of its body, once the function is known not to be generic.
+    /// Path of the body and prefix of the keys. Set once the function is known not to be generic.
     plain: OnceLock<((usize, usize), KeyPrefix)>,
-    /// Prefixes of the keys of its instances, by the path of their bodies.
+    /// Prefixes of the keys of all other instances, by the path of the instance's body.
     heads: RwLock<HashMap<(usize, usize), Arc<KeyPrefix>>>,
-    /// The name with its namespace.
+    /// The namespace and the name, separated by a colon.
     full_name: String,
     version: String,
     /// Groups of every call: the namespace and the function.
     pub(crate) groups: Arc<[Group]>,
-    /// Stamp of these groups, while it is known.
+    /// Stamp of `groups`, while the stamp is known.
     pub(crate) current: KnownStamp,
     pub(crate) counters: Counters,
-    /// Variants that were announced to the fleet, so that a pattern and an invalidation by another
-    /// release reach the entries.
+    /// Variants that were announced to the fleet. The announcement lets a pattern or an
+    /// invalidation by another release reach the entries of the variant.
     announced: RwLock<HashSet<Box<str>>>,
     pub(crate) announcing: Announcements,
     pub(crate) failures: FailureReporter,
     set: ActiveSettings,
-    /// Error if another function has the name: nothing is cached.
+    /// Error message if another function has the name. If set, no call of the function is cached.
     refused: Option<String>,
     #[cfg(debug_assertions)]
     read_back: AtomicBool,
-    /// `true` if the cache is off.
+    /// `true` if the whole cache is disabled.
     out: bool,
     place: FunctionPlace,
     pub(crate) outlook: Outlook,
 }
 
-/// Distinguishes functions of one name.
+/// Origin of a function. Distinguishes functions that have the same name.
 #[derive(Clone, PartialEq, Eq)]
 enum FunctionPlace {
     Site {
         at: String,
-        /// Its scope, because a macro can write several functions at one place.
+        /// Scope of the function, because a macro can generate several functions at one place.
         within: String,
         provided: bool,
     },
@@ -139,7 +139,7 @@ enum FunctionPlace {
 }
 
 impl FunctionPlace {
-    /// The site, unless keys are used by hand.
+    /// Returns the site, or `None` if the keys are built by hand.
     fn at(&self) -> Option<&str> {
         match self {
             Self::Site { at, .. } => Some(at),
@@ -183,7 +183,7 @@ impl FunctionState {
         }
     }
 
-    /// Returns the prefix of keys for a body of this path and values of this schema.
+    /// Calls `with` with the prefix of the keys for a body at `path` and values of `schema`.
     #[inline(always)]
     pub(crate) fn head<T>(
         &self,
@@ -191,7 +191,7 @@ impl FunctionState {
         schema: fn() -> u64,
         with: impl FnOnce(&KeyPrefix) -> T,
     ) -> T {
-        // The path is one static text per instance, so its address identifies the instance.
+        // Each instance has one static path, so the path's address identifies the instance.
         let place = (path.as_ptr().addr(), path.len());
         if let Some((plain, head)) = self.plain.get()
             && *plain == place
@@ -213,10 +213,11 @@ impl FunctionState {
             return Arc::clone(head);
         }
         drop(heads);
-        // Tracing the schema runs the user's code, so no lock is held.
+        // `schema` runs the user's code, so no lock is held here.
         let variant = Variant::new(schema(), &self.version);
         let head = || match &self.place {
-            // The path of an item contains its `impl`, and of a trait only the name.
+            // The path of an item in an `impl` contains the `impl`, but the path of an item in a
+            // trait contains only the trait's name.
             FunctionPlace::Site { provided: true, .. } if path.starts_with('<') => {
                 KeyPrefix::provided(&self.full_name, variant, path)
             }
@@ -256,12 +257,12 @@ impl FunctionState {
         }
     }
 
-    /// Returns `true` if its calls do not consult the cache.
+    /// Returns `true` if calls of the function do not consult the cache.
     pub(crate) fn is_out(&self) -> bool {
         self.out || self.refused.is_some() || self.set.off.load(Ordering::Relaxed)
     }
 
-    /// Returns the policy of its attribute with the active overrides.
+    /// Applies the active overrides to `policy`, the policy of the function's attribute.
     pub(crate) fn policy(&self, policy: Policy) -> Policy {
         match self.set.ttl.load(Ordering::Relaxed) {
             0 => policy,
@@ -269,7 +270,7 @@ impl FunctionState {
         }
     }
 
-    /// Returns `true` if a call that begins now gets the same policy.
+    /// Returns `true` if a call that begins now would get the same policy.
     pub(crate) fn is_still(&self, policy: &Policy) -> bool {
         let cap = match self.set.ttl.load(Ordering::Relaxed) {
             0 => None,
@@ -278,7 +279,7 @@ impl FunctionState {
         !self.is_out() && policy.cap == cap
     }
 
-    /// Returns `true` for the first value of the function, which is read back.
+    /// Returns `true` for the first value of the function. Only the first value is read back.
     #[cfg(debug_assertions)]
     pub(crate) fn is_read_back_first(&self) -> bool {
         !self.read_back.swap(true, Ordering::Relaxed)
@@ -288,7 +289,7 @@ impl FunctionState {
         &self.groups[1]
     }
 
-    /// Activates overrides. Returns `true` if they are new.
+    /// Activates overrides. Returns `true` if the overrides changed.
     fn set(&self, (ttl, on): (Option<Duration>, bool)) -> bool {
         let ms = ttl.map_or(0, |ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
         let ttl = self.set.ttl.swap(ms, Ordering::Relaxed) != ms;
@@ -300,7 +301,7 @@ impl FunctionState {
 /// Active overrides of a function.
 #[derive(Default)]
 struct ActiveSettings {
-    /// Ttl in milliseconds; 0 is none.
+    /// Ttl in milliseconds. 0 means that no ttl is overridden.
     ttl: AtomicU64,
     off: AtomicBool,
 }
@@ -313,18 +314,19 @@ pub(crate) struct Registry {
     observer: Observer,
     rules: OverrideRules,
     pub(crate) off: bool,
-    /// Reports of damage that concerns no single function.
+    /// Reporter of damaged entries whose function this process does not know.
     damage: FailureReporter,
     functions: RwLock<HashMap<String, Vec<Arc<FunctionState>>>>,
     /// Name of the function that was called first.
     first_called: OnceLock<Arc<str>>,
 }
 
-/// Largest number of names by hand, which may come from the program's data.
+/// Maximum number of names in a registry that accepts a new name by hand. A name by hand may come
+/// from the program's data, so the number of such names would have no bound.
 const MOST_BY_HAND: usize = 10_000;
 
 impl Registry {
-    /// Creates a registry. If `off`, no call consults the cache.
+    /// Creates a registry. If `off` is `true`, no call consults the cache.
     pub(crate) fn new(
         namespace: &str,
         observer: &Observer,
@@ -362,7 +364,7 @@ impl Registry {
         self.of(&name, site.version, place)
     }
 
-    /// Returns the function of keys by hand.
+    /// Returns the function `name`, whose keys are built by hand.
     pub(crate) fn by_hand(&self, name: &str) -> Result<Arc<FunctionState>, Error> {
         let functions = self.functions.read();
         let known = functions.contains_key(name);
@@ -391,7 +393,7 @@ impl Registry {
         if let Some(state) = find(states) {
             return state;
         }
-        // Keys by hand have no variant, so they never meet those of annotated functions.
+        // Keys by hand have no variant, so keys by hand never equal keys of annotated functions.
         let owner = states.iter().find_map(|state| state.place.at());
         let refused = owner.zip(place.at()).map(|(owner, at)| {
             format!(
@@ -409,7 +411,7 @@ impl Registry {
         state.set(self.rules.of(name));
         states.push(Arc::clone(&state));
         let _ = self.first_called.set(Arc::clone(&state.name));
-        // An observer may use the cache.
+        // The lock is released first, because an observer may use the cache.
         drop(functions);
         if let Err(error) = state.check() {
             state.failures.arises(&self.observer, name, &error);
@@ -417,31 +419,32 @@ impl Registry {
         state
     }
 
-    /// The overrides.
+    /// Returns the overrides.
     pub(crate) fn rules(&self) -> &OverrideRules {
         &self.rules
     }
 
-    /// Activates the overrides. Returns the functions for which they are new.
+    /// Activates the overrides. Returns the functions whose overrides changed.
     pub(crate) fn apply_rules(&self) -> Vec<Arc<FunctionState>> {
-        // Under the write lock, so that a function that is added at this moment gets the overrides.
+        // The write lock ensures that a function that is added concurrently gets the overrides.
         let functions = self.functions.write();
         let states = functions.values().flatten();
         let new = states.filter(|state| state.set(self.rules.of(&state.name)));
         new.cloned().collect()
     }
 
-    /// Forgets the stamp of the function whose generation has changed.
+    /// Forgets the stamp of the function whose group has a new generation. Forgets all stamps if
+    /// `group` is not the group of a function.
     pub(crate) fn forget(&self, group: &str) {
-        // Found by its name, because each of ten thousand groups would otherwise scan all
-        // functions.
+        // The function is looked up by name, because a scan of all functions for each of ten
+        // thousand groups would be slow.
         let Some(name) = Group::function_of_key(group) else {
             return self.forget_all();
         };
         let functions = self.functions.read();
         let states = functions.get(name).into_iter().flatten();
         states.for_each(|state| {
-            // A push about a generation that was created just now changes nothing.
+            // If the stamp was not known, the push reports a new generation and changes nothing.
             if state.current.forget() {
                 state.outlook.expect_misses();
             }
@@ -460,12 +463,12 @@ impl Registry {
         functions.values().flatten().for_each(|state| forget(state));
     }
 
-    /// Counts damage on the server and reports it once.
+    /// Counts a damaged entry on the server. Reports the damage once.
     pub(crate) fn damaged(&self, function: &str, error: &Error) {
         let functions = self.functions.read();
         let state = functions.get(function).and_then(|states| states.first());
         let state = state.cloned();
-        // An observer may use the cache.
+        // The lock is released first, because an observer may use the cache.
         drop(functions);
         match state {
             Some(state) => {

@@ -16,7 +16,7 @@ pub(crate) enum AnyBackend {
 }
 
 impl AnyBackend {
-    /// Returns the session of one call from its beginning to its end.
+    /// Returns the session that one call uses from its beginning to its end.
     pub(crate) fn session(&self, caller: Caller) -> BackendSession {
         match self {
             Self::Memory(memory) => BackendSession::Memory(Arc::clone(memory)),
@@ -26,7 +26,7 @@ impl AnyBackend {
         }
     }
 
-    /// As [`session`](Self::session), for values of `local` functions, which are kept in `memory`.
+    /// Like [`session`](Self::session), for `local` functions, whose values are kept in `memory`.
     pub(crate) fn session_here(
         &self,
         caller: Caller,
@@ -41,7 +41,7 @@ impl AnyBackend {
         }
     }
 
-    /// Returns `true` if any call could reach it at this moment.
+    /// Returns `true` if calls can reach the backend now.
     pub(crate) fn is_up(&self) -> bool {
         match self {
             Self::Memory(_) => true,
@@ -49,11 +49,11 @@ impl AnyBackend {
         }
     }
 
-    /// Puts invalidations that `error` has kept from the server into the outbox.
+    /// Queues invalidations in the outbox, after `error` has prevented their delivery to Redis.
     ///
     /// # Errors
     ///
-    /// Returns `error` if the server will never take them.
+    /// Returns `error` if a later delivery would fail as well, or if the backend has no outbox.
     pub(crate) fn queue(
         &self,
         new: impl IntoIterator<Item = Invalidation>,
@@ -68,7 +68,8 @@ impl AnyBackend {
         }
     }
 
-    /// Drops from all connections of this process what it has invalidated itself.
+    /// Drops from all connections of this process the state that an invalidation by this process
+    /// has outdated.
     pub(crate) fn forget(&self, change: &Invalidation) {
         if let Self::Redis(redis) = self {
             redis.forget(change);

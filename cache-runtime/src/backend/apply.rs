@@ -7,16 +7,16 @@ use crate::invalidation::request::Invalidation;
 use crate::key::Key;
 use crate::process::background::yielded;
 
-/// Number of groups whose generations are replaced at a time, so that other tasks run in between.
+/// Number of groups whose generations are replaced at a time. Other tasks run in between.
 const PART: usize = 500;
 
 /// Result of an invalidation on a backend.
 pub(crate) struct Applied {
-    /// The groups that got, or should get, a new generation.
+    /// Groups whose generations were replaced, or should have been if `outcome` is an error.
     pub(crate) groups: Vec<Group>,
-    /// Names of the functions that it is about, sorted.
+    /// Names of the functions that the invalidation is about, sorted.
     pub(crate) functions: BTreeSet<String>,
-    /// Number of entries that were removed.
+    /// Number of removed entries.
     pub(crate) outcome: Result<u64, Error>,
 }
 
@@ -51,7 +51,7 @@ pub(crate) async fn apply(
             let names = names.into_iter().chain(known.names);
             let functions: BTreeSet<_> = names.filter(|name| pattern.matches(name)).collect();
             let groups: Vec<Group> = match known.incomplete {
-                // A function whose name can't be read may match.
+                // A function whose name could not be read may match the pattern.
                 true => vec![Group::everything(namespace)],
                 false => functions
                     .iter()
@@ -93,7 +93,7 @@ pub(crate) async fn apply(
     }
 }
 
-/// Gives each group a new generation, some hundred at a time.
+/// Replaces the generation of each group, [`PART`] groups at a time.
 async fn change(backend: &impl Backend, groups: &[Group]) -> Result<(), Error> {
     for part in groups.chunks(PART) {
         backend.refill();

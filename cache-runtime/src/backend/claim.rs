@@ -10,13 +10,13 @@ use crate::process::unique_id::UniqueId;
 pub(crate) enum ClaimReply {
     /// The lease is granted.
     Granted,
-    /// Another holder has stored the entry meanwhile, with this remaining life.
+    /// An entry was stored before the claim, and has this remaining life.
     Found(StoredEntry, Duration),
-    /// Another holder computes; its lease ends in this time unless it is renewed.
+    /// Another holder computes. Its lease expires after this duration, unless the holder renews it.
     Held(Duration),
-    /// A group has been invalidated since the stamp was read: read again.
+    /// A group was invalidated since the stamp was read, so the generations must be read again.
     Stale,
-    /// The last refresh has failed just now: the stale value is served.
+    /// The last refresh failed recently, so the stale value is served.
     Paused,
 }
 
@@ -27,7 +27,7 @@ pub(crate) enum ClaimMode {
     Normal,
     /// Takes a free lease and ignores the entry.
     IgnoreEntry,
-    /// Takes the lease from its holder: a refresh replaces the holder's value.
+    /// Takes the lease from its holder, because a refresh must replace the holder's value.
     Force,
 }
 
@@ -39,10 +39,9 @@ pub(crate) struct ClaimRequest<'a> {
     pub(crate) token: UniqueId,
     pub(crate) life: Duration,
     pub(crate) reach: ClaimMode,
-    /// Least remaining life of an entry that is accepted.
+    /// Remaining life that an accepted entry must exceed.
     pub(crate) min_remaining_ttl: Duration,
-    /// `true` if there is a stale value to serve, so that a pause after a failed refresh is
-    /// respected.
+    /// Set if a stale value can be served. A pause after a failed refresh is then respected.
     pub(crate) respects_pause: bool,
 }
 
@@ -51,7 +50,7 @@ pub(crate) struct ClaimRequest<'a> {
 pub(crate) enum ExistingEntry {
     /// Replaces the entry.
     Replace,
-    /// Keeps an entry of the same generations and pauses the call for this long: an error never
-    /// replaces a value that may still be served.
+    /// Keeps an entry of the same generations and pauses the call for `pause`, because an error
+    /// must never replace a value that may still be served.
     Keep { pause: Duration },
 }

@@ -12,17 +12,18 @@ use crate::key::Key;
 use crate::key::pattern::KeyPattern;
 use crate::process::unique_id::UniqueId;
 
-/// Names of the fleet's functions, as far as they can be read.
+/// Names of the fleet's functions that could be read.
 #[derive(Debug, Default)]
 pub(crate) struct KnownNames {
     pub(crate) names: Vec<String>,
-    /// `true` if there are further names: then a pattern can only be matched by everything.
+    /// `true` if the list lacks names, so that an invalidation by pattern must invalidate
+    /// everything.
     pub(crate) incomplete: bool,
 }
 
-/// A backend, which holds entries, leases and generations.
+/// A store of entries, leases and generations.
 pub(crate) trait Backend {
-    /// Restores the caller's whole budget, if it has one.
+    /// Restores the caller's whole time budget, if the session has one.
     fn refill(&self) {}
     fn read(
         &self,
@@ -34,7 +35,7 @@ pub(crate) trait Backend {
         &self,
         groups: &[Group],
     ) -> impl Future<Output = Result<GenerationStamp, Error>> + Send;
-    /// Watches the lease of `key` from now on.
+    /// Watches the lease of `key` from this call on.
     fn watch(&self, key: &Key) -> LeaseWatch;
     fn claim(
         &self,
@@ -46,8 +47,8 @@ pub(crate) trait Backend {
         token: UniqueId,
         life: Duration,
     ) -> impl Future<Output = Result<bool, Error>> + Send;
-    /// Stores the entry and drops the lease, if the token still holds it. Returns `true` if it has
-    /// stored.
+    /// Stores the entry and removes the lease, if `token` still holds the lease. Returns `true` if
+    /// the entry was stored.
     fn fill(
         &self,
         key: &Key,
@@ -56,7 +57,7 @@ pub(crate) trait Backend {
         life: Duration,
         existing: ExistingEntry,
     ) -> impl Future<Output = Result<bool, Error>> + Send;
-    /// Replaces the lease by a pause, if the token still holds it.
+    /// Replaces the lease by a pause, if `token` still holds the lease.
     fn pause(
         &self,
         key: &Key,
@@ -65,23 +66,25 @@ pub(crate) trait Backend {
     ) -> impl Future<Output = Result<(), Error>> + Send;
     fn release(&self, key: &Key, token: UniqueId)
     -> impl Future<Output = Result<(), Error>> + Send;
-    /// Removes entries and leases of the call in every variant. Returns the number of entries.
+    /// Removes the entries and leases of the call in every variant. Returns the number of removed
+    /// entries.
     fn remove(&self, key: &Key) -> impl Future<Output = Result<u64, Error>> + Send;
-    /// Gives each group a new generation.
+    /// Replaces the generation of each group.
     fn change(&self, groups: &[Group]) -> impl Future<Output = Result<(), Error>> + Send;
-    /// Removes matching leases, then matching entries. Returns the entries.
+    /// Removes matching leases, then matching entries. Returns the removed entries.
     fn remove_matching(
         &self,
         pattern: &KeyPattern,
     ) -> impl Future<Output = Result<RemovedEntries, Error>> + Send;
     /// Returns the names of the fleet's functions.
     fn functions(&self) -> impl Future<Output = Result<KnownNames, Error>> + Send;
-    /// Announces a function and its variant to the fleet; the variant is empty for keys by hand.
+    /// Announces a function and its variant to the fleet. `variant` is empty for keys that are
+    /// written by hand.
     fn announce(&self, name: &str, variant: &str)
     -> impl Future<Output = Result<(), Error>> + Send;
 }
 
-/// Kind of a caller: a thread that blocks must not wait for its own runtime.
+/// Kind of caller: a blocking thread must not wait for its own runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Caller {
     Async,

@@ -29,7 +29,8 @@ impl LeaseWatchers {
     pub(crate) fn notify(&self, key: &str) {
         let keys = self.keys.lock();
         let changes = keys.get(key).cloned();
-        // Woken outside the lock, because waking may poll at once and drop the waiter.
+        // Waiters are woken after the lock is released, because a woken waiter may be polled and
+        // dropped immediately.
         drop(keys);
         if let Some(changes) = changes {
             changes.send_replace(());
@@ -46,8 +47,8 @@ impl LeaseWatchers {
     }
 }
 
-/// Watch of a lease. It records changes from its creation on, so that no change between a look and
-/// a sleep is missed.
+/// A watch of a lease. The watch records changes from its creation on, so that no change between a
+/// lookup and a wait is missed.
 pub(crate) struct LeaseWatch {
     watchers: Arc<LeaseWatchers>,
     key: Key,
@@ -55,10 +56,10 @@ pub(crate) struct LeaseWatch {
 }
 
 impl LeaseWatch {
-    /// Returns at the next change, or at once if there was one since the last return.
+    /// Waits for the next change, or returns immediately if there was one since the last return.
     pub(crate) async fn changed(&mut self) {
         if let Some(changes) = &mut self.changes {
-            // The sender lives as long as a receiver.
+            // The sender lives at least as long as any receiver.
             let _ = changes.changed().await;
         }
     }
@@ -87,7 +88,7 @@ mod tests {
     use std::task::{Context, Wake, Waker};
     use std::time::Duration;
 
-    /// A waker that polls at once.
+    /// A waker that polls immediately.
     struct Eager(Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send>>>>);
 
     impl Wake for Eager {

@@ -1,5 +1,5 @@
-//! Values of `local` functions: kept in this process under the generations of the fleet, so that an
-//! invalidation by name or tag in any process reaches them.
+//! Values of `local` functions. They are kept in this process under the generations of the fleet,
+//! so that an invalidation by name or tag in any process reaches them.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::key::pattern::KeyPattern;
 use crate::near_cache::NearCache;
 use crate::process::unique_id::UniqueId;
 
-/// Memory for such values, created at first use.
+/// Memory backend for values of `local` functions, created at first use.
 pub(crate) struct LocalValues {
     make: Box<dyn Fn() -> NearCache + Send + Sync>,
     made: OnceLock<Arc<MemoryBackend>>,
@@ -39,13 +39,14 @@ impl LocalValues {
         self.made.get_or_init(make)
     }
 
-    /// Returns the memory if it was created.
+    /// Returns the memory backend if it was created.
     pub(crate) fn made(&self) -> Option<&Arc<MemoryBackend>> {
         self.made.get()
     }
 }
 
-/// A session of one call: entries and leases here, generations and names from the fleet.
+/// Session of one call of a `local` function: entries and leases are in this process, generations
+/// and names on Redis.
 #[derive(Clone)]
 pub(crate) struct LocalSession {
     pub(super) memory: Arc<MemoryBackend>,
@@ -69,7 +70,7 @@ impl Backend for LocalSession {
     }
 
     async fn claim(&self, claimed: &ClaimRequest<'_>) -> Result<ClaimReply, Error> {
-        // An invalidation in between costs a computation that no caller gets.
+        // An invalidation between the two steps costs a computation whose value no caller gets.
         let now = self.redis.stamp(claimed.groups).await?;
         Ok(self.memory.claim_under(claimed, |stamp| stamp == now))
     }

@@ -20,23 +20,25 @@ use crate::key::pattern::KeyPattern;
 use crate::near_cache::{Evicted, NearCache, NearCopy};
 use crate::process::unique_id::UniqueId;
 
-/// Life of a lease that never lapses by itself: its guard in this process releases it.
+/// Reported life of a lease. The lease itself never expires: the guard of its holder, in this
+/// process, releases it.
 const UNTIL_RELEASED: Duration = Duration::from_secs(3_600);
 
-/// Number of leases below which expired pauses are not searched for.
+/// Number of leases below which expired pauses are not removed.
 const FEW: usize = 1_024;
 
-/// Largest number of functions; a forgotten generation causes misses, never an old value.
+/// Maximum number of functions. Beyond it, all generations of functions are dropped, which causes
+/// misses and never an old value.
 const MOST_GENERATIONS: usize = 100_000;
 
-/// Largest number of tags; the least recently used are forgotten first.
+/// Maximum number of tags. Beyond it, quick_cache's policy decides which tags are dropped.
 const MOST_TAGS: usize = 200_000;
 
-/// The backend in this process: values as they are, with the same protocol as on Redis.
+/// The backend in this process. It holds unencoded values, with the same protocol as on Redis.
 pub(crate) struct MemoryBackend {
     entries: Arc<NearCache>,
     leases: Mutex<HashMap<Key, MemoryLease>>,
-    /// Number of leases at which expired pauses are searched for.
+    /// Number of leases at which expired pauses are removed.
     many: AtomicUsize,
     generations: RwLock<HashMap<u128, UniqueId>>,
     tags: quick_cache::sync::Cache<u128, UniqueId>,
@@ -47,12 +49,12 @@ pub(crate) struct MemoryBackend {
 struct MemoryLease {
     token: UniqueId,
     stamp: GenerationStamp,
-    /// End of the pause after a failed refresh, during which the lease has no holder.
+    /// End of the pause after a failed refresh. During a pause, the lease has no holder.
     paused: Option<Instant>,
 }
 
 impl MemoryLease {
-    /// Returns `true` if it was a pause.
+    /// Returns `true` if this is a pause that has ended.
     fn is_over(&self) -> bool {
         self.paused.is_some_and(|end| end <= Instant::now())
     }
@@ -75,7 +77,7 @@ impl MemoryBackend {
         self.leases.lock()
     }
 
-    /// Replaces the lease by a pause.
+    /// Replaces the lease by a pause, if `token` still holds the lease.
     fn pause_now(
         &self,
         mut leases: MutexGuard<'_, HashMap<Key, MemoryLease>>,
@@ -86,10 +88,10 @@ impl MemoryBackend {
         let Some(lease) = leases.get_mut(key).filter(|lease| lease.token == token) else {
             return;
         };
-        // Longer than any pause, and small enough to add to the clock.
+        // `LONGEST` exceeds any pause, and every clock can add it to its present time.
         lease.paused = Some(Instant::now() + pause.min(LONGEST));
         lease.token = UniqueId::fresh();
-        // Expired pauses are searched for when there are twice as many leases as last time.
+        // Expired pauses are removed when there are twice as many leases as after the last removal.
         if leases.len() >= self.many.load(Ordering::Relaxed) {
             leases.retain(|_, lease| !lease.is_over());
             let many = FEW.max(leases.len() * 2);
@@ -113,7 +115,7 @@ impl MemoryBackend {
         )
     }
 
-    /// Removes entry and lease of a call. Returns the number of entries.
+    /// Removes the entry and the lease of a call. Returns the number of removed entries.
     pub(crate) fn remove_call(&self, key: &str) -> u64 {
         let mut leases = self.leases();
         leases.remove(key);
@@ -125,7 +127,7 @@ impl MemoryBackend {
         removed
     }
 
-    /// Removes matching entries and leases. Returns the entries.
+    /// Removes matching entries and leases. Returns the removed entries.
     pub(crate) fn remove_calls(&self, pattern: &KeyPattern) -> RemovedEntries {
         let mut leases = self.leases();
         let mut gone: Vec<Key> = Vec::new();
@@ -145,7 +147,7 @@ impl MemoryBackend {
         removed
     }
 
-    /// Replies to a claim, if its generations are current.
+    /// Replies to a claim, with [`ClaimReply::Stale`] if its generations are not current.
     pub(super) fn claim_under(
         &self,
         claimed: &ClaimRequest<'_>,
@@ -153,8 +155,8 @@ impl MemoryBackend {
     ) -> ClaimReply {
         let stamp = claimed.header.stamp();
         let mut leases = self.leases();
-        // Under the lock, because a claim from before an invalidation must not take the lease of a
-        // later one.
+        // Checked under the lock, because a claim from before an invalidation must not take the
+        // lease of a later claim.
         if !is_current(stamp) {
             return ClaimReply::Stale;
         }
@@ -167,7 +169,8 @@ impl MemoryBackend {
             return ClaimReply::Found(kept.into(), left);
         }
         match leases.get(claimed.key) {
-            // A holder with an older generation computes in vain.
+            // A lease of an older generation is taken over, because its holder's value could not be
+            // used.
             Some(lease)
                 if lease.stamp == stamp
                     && lease.paused.is_none()
@@ -236,7 +239,7 @@ impl From<NearCopy> for StoredEntry {
         Self::TypedValue(TypedValue {
             value: kept.value,
             stamp: kept.stamp,
-            // It was weighed when it was stored.
+            // The size was counted when the value was stored.
             bytes: 0,
         })
     }
@@ -320,7 +323,7 @@ impl Backend for MemoryBackend {
         let mut known = self.generations.write();
         for group in groups {
             match group.is_tag() {
-                // The next reader creates another.
+                // The next reader creates another generation.
                 true => drop(self.tags.remove(&group.digest())),
                 false => drop(known.insert(group.digest(), UniqueId::fresh())),
             }

@@ -17,7 +17,7 @@ use crate::key::Key;
 use crate::key::pattern::KeyPattern;
 use crate::process::unique_id::UniqueId;
 
-/// One call's session with its backend.
+/// Session of one call with its backend.
 #[derive(Clone)]
 pub(crate) enum BackendSession {
     Memory(Arc<MemoryBackend>),
@@ -26,13 +26,13 @@ pub(crate) enum BackendSession {
 }
 
 impl BackendSession {
-    /// Returns `true` if the tier holds values as they are, in this process.
+    /// Returns `true` if the backend holds unencoded values in this process.
     pub(crate) fn is_typed(&self) -> bool {
         !matches!(self, Self::Redis(_))
     }
 
-    /// Returns a session for invalidations, which go ahead of the outbox: an invalidation uses
-    /// nothing that it reads, and must not wait behind a stream of others.
+    /// Returns a session whose commands go ahead of the outbox, for invalidations: an invalidation
+    /// uses no value that it reads, and must not wait behind other invalidations.
     pub(crate) fn ahead(self) -> Self {
         match self {
             Self::Memory(memory) => Self::Memory(memory),
@@ -53,8 +53,8 @@ impl BackendSession {
         }
     }
 
-    /// Returns `true` if values that are held as they are may be served without a look at the
-    /// generations: whoever changes one tells this process.
+    /// Returns `true` if unencoded values may be served without reading the generations, because
+    /// this process is notified of each change of a generation.
     pub(crate) fn is_coherent(&self) -> bool {
         match self {
             Self::Memory(_) | Self::Redis(_) => true,
@@ -74,7 +74,7 @@ impl BackendSession {
         }
     }
 
-    /// Returns the longest wait for a fill; `None` if a fill is immediate.
+    /// Returns the longest wait for a fill, or `None` if a fill is immediate.
     pub(crate) fn patience(&self) -> Option<Duration> {
         match self {
             Self::Memory(_) | Self::Local(_) => None,
@@ -82,8 +82,8 @@ impl BackendSession {
         }
     }
 
-    /// Returns `true` if this call goes by another connection from now on, because of this error:
-    /// the server is well, and the one that it went by is not read in time.
+    /// Returns `true` if `error` moves this call to another connection: the server replies, but the
+    /// current connection is not read in time.
     pub(crate) fn moves(&self, error: &Error) -> bool {
         match self {
             Self::Memory(_) => false,
@@ -139,7 +139,7 @@ impl Backend for BackendSession {
 }
 
 impl BackendSession {
-    /// Returns facts about the server; `None` if there is none.
+    /// Returns facts about the server, or `None` if the backend has no server.
     pub(crate) async fn facts(&self) -> Result<Option<ServerFacts>, Error> {
         match self {
             Self::Memory(_) | Self::Local(_) => Ok(None),
@@ -147,7 +147,7 @@ impl BackendSession {
         }
     }
 
-    /// Reads the fleet's overrides and activates them here.
+    /// Reads the fleet's overrides and activates them in this process.
     pub(crate) async fn apply_overrides(&self) -> Result<(), Error> {
         match self {
             Self::Memory(_) | Self::Local(_) => Ok(()),
@@ -155,7 +155,8 @@ impl BackendSession {
         }
     }
 
-    /// Changes the fleet's overrides and activates them here. Returns `false` if there is no fleet.
+    /// Changes the fleet's overrides and activates them in this process. Returns `false` if there
+    /// is no fleet.
     pub(crate) async fn change_overrides(
         &self,
         fields: &[(String, Option<String>)],

@@ -7,7 +7,7 @@ use crate::invalidation::group::{GenerationStamp, HalfStamp};
 use crate::values::tagged_value::TaggedValue;
 use crate::values::value_kind::{Erased, ValueVTable};
 
-/// An entry as its backend holds it.
+/// An entry in the form that its backend holds.
 #[derive(Clone)]
 pub(crate) enum StoredEntry {
     Encoded(Vec<u8>),
@@ -23,15 +23,15 @@ pub(crate) struct AgedValue {
 /// A value in this process.
 #[derive(Clone)]
 pub(crate) struct TypedValue {
-    /// The value, maybe inside an [`AgedValue`] or a [`TaggedValue`].
+    /// The value, possibly inside an [`AgedValue`] or a [`TaggedValue`].
     pub(crate) value: Erased,
     pub(crate) stamp: HalfStamp,
-    /// Size in bytes when it is written.
+    /// Size of the encoded value, in bytes.
     pub(crate) bytes: u32,
 }
 
 impl StoredEntry {
-    /// Returns `true` if this is an entry of these generations.
+    /// Returns `true` if the entry belongs to these generations.
     pub(crate) fn is_of(&self, stamp: GenerationStamp) -> bool {
         match self {
             Self::Encoded(bytes) => {
@@ -41,7 +41,7 @@ impl StoredEntry {
         }
     }
 
-    /// Size of the written value, in bytes.
+    /// Returns the size of the entry, in bytes.
     pub(crate) fn bytes(&self) -> u32 {
         match self {
             Self::Encoded(bytes) => u32::try_from(bytes.len()).unwrap_or(u32::MAX),
@@ -49,11 +49,12 @@ impl StoredEntry {
         }
     }
 
-    /// Returns the value, if the entry has the expected `header` and at most `most` bytes.
+    /// Returns the value, if the entry has the expected `header`. `most` is the maximum size of the
+    /// uncompressed payload, in bytes.
     ///
     /// # Errors
     ///
-    /// Returns `ErrorKind::Decode` if it is such an entry and can't be read.
+    /// Returns `ErrorKind::Decode` if the entry has this header but cannot be decoded.
     pub(crate) fn value(
         &self,
         vtable: &ValueVTable,
@@ -78,7 +79,7 @@ impl StoredEntry {
         }
     }
 
-    /// Returns its lifetimes.
+    /// Returns the lifetimes of the entry.
     pub(crate) fn span(&self) -> Lifetimes {
         match self {
             Self::Encoded(bytes) => Lifetimes::of(bytes),
@@ -88,7 +89,8 @@ impl StoredEntry {
 }
 
 impl TypedValue {
-    /// Returns the value without the validity of its tags: the reader knows the generations.
+    /// Returns the value without the validity of its tags, because the reader knows the
+    /// generations.
     fn bare(&self) -> &Erased {
         let sealed = self.value.downcast_ref::<TaggedValue>();
         sealed.map_or(&self.value, |sealed| &sealed.value)

@@ -14,12 +14,13 @@ use crate::process::unique_id::UniqueId;
 pub(crate) struct Group {
     key: Arc<str>,
     digest: u128,
-    /// Lifetime of its generation, if it has one.
+    /// Lifetime of the group's generation, or `None` if the generation does not expire.
     life: Option<Duration>,
 }
 
-/// Least lifetime of a tag's generation. Tags are as many as users, and nothing marks one as
-/// unused; a generation that has expired costs its calls a miss.
+/// Minimum lifetime of a tag's generation. Generations of tags expire, because a program may have
+/// one tag per user and no event marks a tag as unused. An expired generation costs each call with
+/// the tag a miss.
 const TAG_LIFE: Duration = Duration::from_secs(24 * 3_600);
 
 impl Group {
@@ -33,7 +34,7 @@ impl Group {
         Self::new(keyspace::function(namespace, name))
     }
 
-    /// Returns `true` if every call of the namespace is in it.
+    /// Returns `true` if the group contains every call of the namespace.
     pub(crate) fn is_everything(&self) -> bool {
         keyspace::is_everything(&self.key)
     }
@@ -43,12 +44,12 @@ impl Group {
         Self::new(keyspace::database(namespace))
     }
 
-    /// Returns the name of the function whose group this is.
+    /// Returns the function's name if the group is the group of a function.
     pub(crate) fn function_name(&self) -> Option<&str> {
         Self::function_of_key(&self.key)
     }
 
-    /// Returns the name of the function whose generation this key holds.
+    /// Returns the function's name if `key` holds the generation of a function.
     pub(crate) fn function_of_key(key: &str) -> Option<&str> {
         keyspace::function_of(key)
     }
@@ -62,7 +63,7 @@ impl Group {
         }
     }
 
-    /// Returns the group whose generation this key holds.
+    /// Returns the group whose generation is stored at `key`.
     pub(crate) fn of_key(key: &str) -> Self {
         Self {
             life: keyspace::is_tag(key).then_some(TAG_LIFE),
@@ -78,17 +79,17 @@ impl Group {
         }
     }
 
-    /// Returns `true` if it is a tag's.
+    /// Returns `true` if the group is the group of a tag.
     pub(crate) fn is_tag(&self) -> bool {
         self.life.is_some()
     }
 
-    /// Returns the lifetime of a new generation, if it has one.
+    /// Returns the lifetime of a new generation, or `None` if the generation does not expire.
     pub(crate) fn life(&self) -> Option<Duration> {
         self.life
     }
 
-    /// Returns the digest of its key, by which this process finds it.
+    /// Returns the digest of the group's key, by which this process looks up the group.
     pub(crate) fn digest(&self) -> u128 {
         self.digest
     }
@@ -111,7 +112,8 @@ pub(crate) struct GenerationStamp(pub(crate) [u8; 16]);
 
 impl GenerationStamp {
     pub(crate) fn of(generations: impl IntoIterator<Item = UniqueId>) -> Self {
-        // Without a secret key, because every process must agree; generations are random.
+        // The hash needs no secret key, because generations are random. Every process must compute
+        // the same digest.
         let mut hasher = SipHasher13::new();
         for generation in generations {
             hasher.write(&generation.0);
@@ -124,7 +126,7 @@ impl GenerationStamp {
     }
 }
 
-/// Half of a stamp, 64 bits, to compare stamps within one process.
+/// Half of a stamp: 64 bits, used to compare stamps within one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct HalfStamp(pub(crate) u64);
 
@@ -139,7 +141,7 @@ mod tests {
         assert!(Group::of_key(tag.key()).life().is_some());
         let function = Group::function("ns", "gen.tag");
         assert!(Group::of_key(function.key()).life().is_none());
-        // What only an argument can say is no tag.
+        // A key text that only an argument can produce is not a tag.
         assert!(!keyspace::is_tag("ns:f::gen:tag:1"));
     }
 

@@ -8,13 +8,13 @@ use quick_cache::DefaultHashBuilder;
 use crate::invalidation::group::Group;
 use crate::key::fingerprint::digest;
 
-/// Number of tags before unused ones are searched for.
+/// Number of tags from which on the registry searches for unused tags.
 const FEW: usize = 1_024;
 
-/// Validity of a group since it was taken. A copy that holds one for each of its groups, taken
-/// before the value was read, is valid while all of them are.
+/// Validity of a group since the validity was taken. A copy holds one validity for each of the
+/// copy's groups, taken before the value was read. The copy is valid while all its validities are.
 ///
-/// For calls with tags only: calls without tags compare the stamp of their function.
+/// Only calls with tags use validities. Calls without tags compare the stamp of the function.
 pub(crate) struct TagValidity(AtomicBool);
 
 impl TagValidity {
@@ -24,19 +24,20 @@ impl TagValidity {
     }
 }
 
-/// The valid groups of this process. Bounded by the copies and calls that hold them.
+/// The valid groups of this process. The number of groups is bounded by the copies and calls that
+/// hold the groups.
 #[derive(Default)]
 pub(crate) struct TagRegistry(Mutex<KnownTags>);
 
 #[derive(Default)]
 struct KnownTags {
     tags: HashMap<u128, Arc<TagValidity>, DefaultHashBuilder>,
-    /// Number of groups after the last search for unused ones.
+    /// Number of groups after the last search for unused groups.
     held: usize,
 }
 
 impl TagRegistry {
-    /// Returns the validity of each group.
+    /// Returns the validity of each group in `groups`.
     pub(crate) fn of(&self, groups: &[Group]) -> Arc<[Arc<TagValidity>]> {
         let mut known = self.0.lock();
         if known.tags.len() >= FEW.max(known.held * 2) {
@@ -52,7 +53,7 @@ impl TagRegistry {
         groups.iter().map(&mut validity).collect()
     }
 
-    /// Ends the validity of a group.
+    /// Ends the validity of `group`.
     pub(crate) fn break_of(&self, group: &str) {
         let mut known = self.0.lock();
         if let Some(validity) = known.tags.remove(&digest(group.as_bytes())) {
@@ -94,7 +95,7 @@ mod tests {
         let (one, two) = (sealed(&tags, 1), sealed(&tags, 2));
         tags.break_of(groups(1)[1].key());
         assert!(one.open().is_none() && two.open().is_some());
-        // What is read after the change is good.
+        // A value that is read after the change is valid.
         let again = sealed(&tags, 1);
         assert!(again.open().is_some());
         tags.break_of(groups(1)[0].key());
@@ -112,7 +113,7 @@ mod tests {
             drop(sealed(&tags, tag));
         }
         assert!(tags.0.lock().tags.len() <= FEW);
-        // However many are held, those that are not stay few beside them.
+        // The number of unused tags stays small compared with the number of held tags.
         let many: Vec<_> = (0..4 * FEW).map(|tag| sealed(&tags, tag)).collect();
         for tag in 100_000..100_000 + 40 * FEW {
             drop(sealed(&tags, tag));

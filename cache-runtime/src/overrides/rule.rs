@@ -6,14 +6,14 @@ use serde_json::{Value, json};
 use crate::error::{Error, ErrorKind};
 use crate::key::pattern::NamePattern;
 
-/// A value that replaces one of a function's attribute at run time.
+/// A value that replaces a value of a function's attribute at run time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Override {
-    /// Lifetime of values. If it is shorter than an entry's own, it applies to stored entries too,
-    /// counted from when they were stored.
+    /// Lifetime of values. A lifetime that is shorter than the lifetime of a stored entry also
+    /// applies to the stored entry, counted from the time of storage.
     Ttl(Duration),
-    /// `true` if calls consult the cache; if `false`, every call is a bypass.
+    /// Switch of the cache: if `true`, calls consult the cache; if `false`, every call is a bypass.
     Enabled(bool),
 }
 
@@ -21,15 +21,15 @@ pub enum Override {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum OverrideSource {
-    /// This process, by [`Overrides`](crate::Overrides).
+    /// Set in this process, by [`Overrides`](crate::Overrides).
     Code,
-    /// `RECACHED_TTL` or `RECACHED_OFF`.
+    /// Set by the environment variable `RECACHED_TTL` or `RECACHED_OFF`.
     Environment,
     /// Set by any process for the whole fleet.
     Fleet,
 }
 
-/// Largest number of an author's characters that are shown.
+/// Maximum number of characters of an author's name that are displayed.
 const LONGEST_AUTHOR: usize = 100;
 
 /// An active override.
@@ -63,7 +63,7 @@ impl fmt::Display for ActiveOverride {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.pattern.escape_debug(), self.setting)?;
         match (self.origin, &self.by) {
-            // Anyone who can write to the server may have written anything.
+            // Any client of the server can write any text here, so the text is not trusted.
             (OverrideSource::Fleet, Some(by)) => {
                 let by: String = by.chars().take(LONGEST_AUTHOR).collect();
                 write!(f, ", for the fleet, by {}", by.escape_debug())?;
@@ -79,7 +79,7 @@ impl fmt::Display for ActiveOverride {
     }
 }
 
-/// Kind of an override: one of each kind is active for a function.
+/// Kind of an override. At most one override of each kind is active for a function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum OverrideKind {
     Ttl,
@@ -104,7 +104,7 @@ impl Override {
         }
     }
 
-    /// Returns its field in the fleet's hash; the value is JSON.
+    /// Returns the field of the override in the fleet's hash. The value of the field is JSON.
     pub(crate) fn field(kind: OverrideKind, pattern: &str) -> String {
         match kind {
             OverrideKind::Ttl => format!("ttl:{pattern}"),
@@ -122,7 +122,7 @@ impl Override {
         }
     }
 
-    /// Parses a field; `None` if it is malformed or of a later version.
+    /// Parses a field. Returns `None` if the field is malformed or was written by a later version.
     pub(crate) fn read(field: &str, value: &str) -> Option<OverrideRule> {
         let (kind, pattern) = field.split_once(':')?;
         let value: Value = serde_json::from_str(value).ok()?;
@@ -167,8 +167,9 @@ impl OverrideRule {
         self.names.matches(name)
     }
 
-    /// Rank of the override: of two that match, the greater one is active. By source, then by the
-    /// length of the pattern, then by an order that all processes agree on.
+    /// Returns the rank of the override. Of two matching overrides, the override with the greater
+    /// rank is active. Overrides rank by source, then by the length of the pattern, then by the
+    /// text of the pattern, which is the same order in all processes.
     pub(crate) fn rank(&self) -> (OverrideSource, usize, &str) {
         (self.origin, self.pattern.len(), &self.pattern)
     }

@@ -1,5 +1,6 @@
-//! A tokio runtime of our own with one thread, for timers, renewals and connections that must go on
-//! with any executor of the caller, and after it has ended.
+//! The background runtime: a tokio runtime with one thread. The runtime drives timers, lease
+//! renewals and connections, which must work with any executor and must outlive the caller's
+//! executor.
 
 use crate::process::sync::Mutex;
 use std::cell::Cell;
@@ -16,14 +17,16 @@ use tokio::time::Timeout;
 
 use crate::error::{Error, ErrorKind};
 
-/// Returns the handle of the runtime, which starts at first use and lives as long as the process.
+/// Returns the handle of the background runtime. The runtime starts at first use and lives as long
+/// as the process.
 pub(crate) fn handle() -> Result<&'static Handle, Error> {
     static RUNTIME: OnceLock<Handle> = OnceLock::new();
     static STARTING: Mutex<()> = Mutex::new(());
     if let Some(handle) = RUNTIME.get() {
         return Ok(handle);
     }
-    // At most one runtime; a start without file descriptors is retried.
+    // The lock ensures at most one runtime. A start that fails for lack of file descriptors is
+    // retried by the next call.
     let _starting = STARTING.lock();
     if let Some(handle) = RUNTIME.get() {
         return Ok(handle);
@@ -54,22 +57,22 @@ thread_local! {
     static OURS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Returns `true` if this is the runtime's thread: whoever waits here for the cache waits for
-/// himself, and everybody with him. An observer may come to it.
+/// Returns `true` on the thread of the background runtime. A blocking wait for the cache on this
+/// thread would deadlock and would stop all connections. An observer may run on this thread.
 pub(crate) fn is_here() -> bool {
-    // A thread that is about to end is not ours.
+    // A thread that is about to end is not the thread of the background runtime.
     OURS.try_with(Cell::get).unwrap_or(false)
 }
 
-/// Runs `future` on our runtime, detached.
+/// Runs `future` on the background runtime, detached.
 pub(crate) fn spawn(future: impl Future<Output = ()> + Send + 'static) {
     if let Ok(handle) = handle() {
         spawn_on(handle, future);
     }
 }
 
-/// Runs `future` on `runtime`, detached. Boxed, because a task
-/// is two thousand lines of machine code for each type of future.
+/// Runs `future` on `runtime`, detached. The future is boxed, because tokio generates about two
+/// thousand lines of machine code for a task of each type of future.
 pub(crate) fn spawn_on(
     runtime: &Handle,
     future: impl Future<Output = ()> + Send + 'static,
@@ -78,11 +81,11 @@ pub(crate) fn spawn_on(
     runtime.spawn(future).abort_handle()
 }
 
-/// Runs `future` with a deadline of our runtime's timer, from any executor. Refused on a thread
-/// whose thread-locals are being destroyed.
+/// Runs `future` with a deadline from the background runtime's timer, on any executor. Returns an
+/// error on a thread whose thread-locals are being destroyed.
 pub(crate) fn timeout<F: Future>(limit: Duration, future: F) -> Result<Timeout<F>, Error> {
     let handle = handle()?;
-    // Entering a runtime would panic there, and a panic in a destructor aborts.
+    // Entering a runtime would panic on such a thread, and a panic in a destructor aborts.
     if Handle::try_current().is_err_and(|error| error.is_thread_local_destroyed()) {
         let text = "this thread is about to end, and can't wait for the cache";
         return Err(Error::new(ErrorKind::Unavailable, text));
@@ -91,7 +94,8 @@ pub(crate) fn timeout<F: Future>(limit: Duration, future: F) -> Result<Timeout<F
     Ok(tokio::time::timeout(limit, future))
 }
 
-/// Returns the output of `future` within `limit`; a longer one continues on our runtime.
+/// Returns the output of `future` if `future` ends within `limit`. Otherwise `future` continues on
+/// the background runtime.
 pub(crate) async fn beside<T: Send + 'static>(
     limit: Duration,
     future: impl Future<Output = T> + Send + 'static,
@@ -111,9 +115,9 @@ pub(crate) async fn beside<T: Send + 'static>(
     None
 }
 
-/// Yields to other tasks through the queue that other threads take from: if a task blocks this
-/// thread, another thread continues. `tokio::task::yield_now` waits in a place that no other thread
-/// looks into, and for ever on a thread that blocks inside a runtime.
+/// Yields to other tasks through the queue that other threads steal from, so that another thread
+/// continues if a task blocks this thread. `tokio::task::yield_now` defers the task to a list that
+/// no other thread reads, and never returns on a thread that blocks inside a runtime.
 pub(crate) async fn yielded() {
     let mut before = false;
     poll_fn(|context| {

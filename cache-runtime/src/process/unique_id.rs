@@ -2,11 +2,11 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// 16 random bytes: the token of a lease, the generation of a group.
+/// A unique id of 16 random bytes: the token of a lease or the generation of a group.
 ///
-/// Never a time and never a counter: a lost generation must come back as something new, or it would
-/// bring old entries back with it. And from the operating system each time: what a process keeps
-/// for later, a forked or restored copy of it has too.
+/// The id is neither a time nor a counter, because a lost generation must be replaced by a new id;
+/// a repeated id would make old entries valid again. Every id is read from the operating system,
+/// because a forked or restored copy of a process would share any random state in its memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct UniqueId(pub(crate) [u8; 16]);
 
@@ -14,13 +14,13 @@ impl UniqueId {
     pub(crate) fn fresh() -> Self {
         let mut bytes = [0; 16];
         match getrandom::fill(&mut bytes) {
-            // Zeros are the token of a pause.
+            // The id of 16 zeros is reserved as the token of a pause.
             Ok(()) if bytes != [0; 16] => Self(bytes),
             _ => Self::without_system(),
         }
     }
 
-    /// Returns an id without the system's randomness, as unlike others as possible.
+    /// Returns an id that is as distinct as possible without the system's randomness.
     fn without_system() -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let half = |salt: u64| {
@@ -56,7 +56,7 @@ mod tests {
             let halves = |half: std::ops::Range<usize>| -> HashSet<Vec<u8>> {
                 ids.iter().map(|id| id.0[half.clone()].to_vec()).collect()
             };
-            // The ids depend neither on the process nor on a counter.
+            // Neither half of the ids may be constant in a process or come from a counter.
             assert_eq!(halves(0..8).len(), ids.len());
             assert_eq!(halves(8..16).len(), ids.len());
             let next = |pair: &[UniqueId]| {

@@ -18,21 +18,21 @@ pub(crate) struct CacheInner {
     pub(crate) backend: AnyBackend,
     pub(crate) process: Arc<ProcessState>,
     pub(crate) defaults: Defaults,
-    /// Largest payload of an entry, in bytes.
+    /// Maximum size of an entry's payload, in bytes.
     pub(crate) max_value_size: u64,
     pub(crate) refreshes: Arc<BackgroundRefreshes>,
     pub(crate) secret: Secret,
-    /// Time that a call waits for the server.
+    /// Maximum time that a call waits for the server.
     pub(crate) patience: Duration,
-    /// Reports of keys by hand that can't be used.
+    /// Reporter of keys by hand that cannot be used.
     pub(crate) misuse: FailureReporter,
-    /// This process is a fork, which was reported.
+    /// `true` if this process is a fork and the fork was reported.
     pub(crate) forked: AtomicBool,
-    /// Patterns that match no function and were reported.
+    /// Patterns that match no function and that were already reported.
     pub(crate) warned: Mutex<HashSet<String>>,
 }
 
-/// Values for options that a policy leaves open.
+/// Default values for options that a policy does not set.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Defaults {
     pub(crate) lease: Duration,
@@ -40,12 +40,12 @@ pub(crate) struct Defaults {
 }
 
 impl CacheInner {
-    /// Returns `true` if calls must do without the cache, because this process is a fork.
+    /// Returns `true` if calls must bypass the cache because this process is a fork.
     pub(crate) fn is_forked(&self) -> bool {
         if !process::is_forked() {
             return false;
         }
-        // Stops serving copies without a lock, because a thread of the parent may hold it.
+        // Copies are disabled without a lock, because a thread of the parent may hold the lock.
         self.process.distrust();
         if !self.forked.swap(true, Ordering::Relaxed) {
             self.process.observer.notify(&Event::Forked);

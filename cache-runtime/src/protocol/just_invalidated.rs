@@ -2,8 +2,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::key::fingerprint::Fingerprint;
 
-/// Calls that this process has just invalidated and not looked up since, so that their entries are
-/// probably missing. A guess: calls that share a slot overwrite each other.
+/// Calls that this process has invalidated and has not looked up since, so the entries of these
+/// calls are probably missing. The set is not exact: calls that share a slot overwrite each other.
 pub(crate) struct JustInvalidated([AtomicU64; PLACES]);
 
 const PLACES: usize = 64;
@@ -19,10 +19,10 @@ impl JustInvalidated {
         self.place(call).store(call.word(), Ordering::Relaxed);
     }
 
-    /// Returns `true` if it was, and is not any more.
+    /// Removes `call` from the set. Returns `true` if the set contained `call`.
     pub(crate) fn take(&self, call: &Fingerprint) -> bool {
         let (place, word) = (self.place(call), call.word());
-        // Usually `false`, which reads without writing.
+        // The first comparison usually fails, so most calls read the slot without a write.
         place.load(Ordering::Relaxed) == word
             && place
                 .compare_exchange(word, 0, Ordering::Relaxed, Ordering::Relaxed)

@@ -151,8 +151,8 @@ fn release(session: BackendSession, key: Key, token: UniqueId) {
     });
 }
 
-/// Replaces the lease by a pause in the background, after a panic. A cancelled call says nothing about
-/// the function, so it leaves no pause.
+/// Replaces the lease by a pause in the background, after a panic. A cancelled call says nothing
+/// about the function, so it leaves no pause.
 fn pause(session: BackendSession, key: Key, token: UniqueId, pause: Duration) {
     background::spawn(async move {
         if let Err(error) = session.pause(&key, token, pause).await {

@@ -9,11 +9,11 @@ use crate::key::Key;
 use crate::key::fingerprint::Fingerprint;
 use crate::process::background;
 
-/// Largest number of background refreshes of one process at a time; further ones start at the next
-/// call.
+/// Maximum number of concurrent background refreshes in one process. A refresh beyond the maximum
+/// is skipped; the next call tries again.
 const MOST: usize = 64;
 
-/// Calls that this process refreshes in the background, each at most once.
+/// Calls that this process refreshes in the background. Each call has at most one running refresh.
 #[derive(Default)]
 pub(crate) struct BackgroundRefreshes(Mutex<HashSet<Fingerprint>>);
 
@@ -24,7 +24,8 @@ pub(crate) struct RefreshGuard {
 }
 
 impl BackgroundRefreshes {
-    /// Begins a refresh. Returns `None` if the call is being refreshed, or too many others are.
+    /// Begins a refresh. Returns `None` if the call is being refreshed already, or if the maximum
+    /// number of refreshes is running.
     pub(crate) fn begin(self: &Arc<Self>, key: &Key) -> Option<RefreshGuard> {
         let fingerprint = *key.fingerprint();
         let mut running = self.0.lock();
@@ -43,21 +44,22 @@ impl Drop for RefreshGuard {
     }
 }
 
-/// Runs `permit` beside its caller: on the caller's runtime, whose drivers it may need, else with
-/// ours, on a thread that it may block. On our own thread it would be in the way of all links, and
-/// wait for itself where it calls a plain function that is cached.
+/// Runs `permit` in the background. `permit` runs on the caller's runtime, because `permit` may
+/// need the drivers of that runtime. Otherwise `permit` runs on a blocking thread of the background
+/// runtime. On the background runtime's own thread, `permit` would block all connections, and would
+/// deadlock when `permit` calls a plain cached function.
 pub(crate) fn spawn(permit: impl Future<Output = ()> + Send + 'static) {
     let Ok(ours) = background::handle() else {
         return;
     };
     match Handle::try_current() {
         Ok(runtime) if runtime.id() != ours.id() => drop(background::spawn_on(&runtime, permit)),
-        // No runtime, or a refresh that starts another.
+        // The caller has no runtime, or the caller is itself a refresh.
         _ => drop(ours.spawn_blocking(|| ours.block_on(permit))),
     }
 }
 
-/// Runs plain `permit` beside its caller, on a thread that may block.
+/// Runs the plain function `permit` in the background, on a thread that may block.
 pub(crate) fn spawn_blocking(permit: impl FnOnce() + Send + 'static) {
     if let Ok(runtime) = background::handle() {
         drop(runtime.spawn_blocking(permit));

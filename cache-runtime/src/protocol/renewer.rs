@@ -1,5 +1,5 @@
-//! Renews all leases of this process in one task: a task per lease would be created and dropped at
-//! every miss, and ended ones would pile up whenever our thread is late.
+//! Renews all leases of this process in one task. A task per lease would be created and dropped at
+//! every miss, and ended tasks would pile up whenever the background thread is late.
 
 use crate::process::sync::{Mutex, MutexGuard};
 use std::collections::HashMap;
@@ -12,18 +12,19 @@ use tokio::time::{sleep, timeout};
 
 use crate::process::background;
 
-/// Precision of a renewal; a lease lives for at least 100 ms.
+/// Precision of a renewal. A lease lives for at least 100 ms, so 10 ms are precise enough.
 const TICK: Duration = Duration::from_millis(10);
 
-/// Time that the renewer stays awake without work, because waking it costs a system call.
+/// Number of ticks that the renewer stays awake without work, because a wake-up costs a system
+/// call.
 const AWAKE: u32 = 100;
 
-/// Longest sleep of the renewer.
+/// Maximum duration of one sleep of the renewer.
 const NAP: Duration = Duration::from_secs(60);
 
 static WARDEN: OnceLock<LeaseRenewer> = OnceLock::new();
 
-/// A renewal that is due.
+/// Callback that renews a lease when the renewal is due.
 pub(crate) type Renew = Arc<dyn Fn(RenewalHandle) + Send + Sync>;
 
 struct LeaseRenewer {
@@ -32,7 +33,7 @@ struct LeaseRenewer {
 
 #[derive(Default)]
 struct RenewalQueue {
-    /// Bounded by the number of leases that are held.
+    /// Renewals of all held leases. The number of renewals is bounded by the number of held leases.
     all: Mutex<HashMap<u64, DueRenewal>>,
     count: AtomicU64,
     asleep: AtomicBool,
@@ -45,7 +46,7 @@ struct DueRenewal {
     renew: Renew,
 }
 
-/// Guard during which the renewer renews a lease.
+/// Guard of a renewal. The renewer renews the lease until the guard is dropped.
 pub(crate) struct RenewalGuard {
     duties: Arc<RenewalQueue>,
     id: u64,
@@ -68,17 +69,17 @@ impl RenewalHandle {
 impl Drop for RenewalGuard {
     fn drop(&mut self) {
         let ended = self.duties.lock().remove(&self.id);
-        // Dropped after the lock is free.
+        // The renewal is dropped after the lock is released.
         drop(ended);
     }
 }
 
-/// Renews a lease: calls `renew` at the interval `every` on our runtime. `renew` must not block.
-/// Returns `None` if there is no runtime.
+/// Renews a lease: calls `renew` at the interval `every` on the background runtime. `renew` must
+/// not block. Returns `None` if the background runtime cannot start.
 pub(crate) fn take(every: Duration, renew: Renew) -> Option<RenewalGuard> {
     let warden = match WARDEN.get() {
         Some(warden) => warden,
-        // A second task, after a race, has nothing to do.
+        // If two threads race, the second task never gets a lease to renew.
         None => {
             let started = LeaseRenewer::start()?;
             WARDEN.get_or_init(|| started)
@@ -115,7 +116,7 @@ impl RenewalQueue {
             idle = if self.renew_all() { 0 } else { idle + 1 };
             if idle > AWAKE {
                 self.asleep.store(true, Ordering::Release);
-                // Later leases find the renewer asleep and wake it.
+                // A later lease wakes the sleeping renewer.
                 if self.lock().is_empty() {
                     let _ = timeout(NAP, self.wake.notified()).await;
                 }
@@ -125,7 +126,7 @@ impl RenewalQueue {
         }
     }
 
-    /// Renews due leases. Returns `true` if there are leases.
+    /// Renews the leases that are due. Returns `true` if any lease is held.
     fn renew_all(self: &Arc<Self>) -> bool {
         let now = Instant::now();
         let mut all = self.lock();
@@ -167,7 +168,7 @@ mod tests {
                 assert!(renewed.recv_timeout(PATIENCE).is_ok(), "{round}");
             }
             drop(ward);
-            // The sender is gone.
+            // The sender has been dropped.
             while renewed.recv_timeout(PATIENCE).is_ok() {}
             assert_eq!(renewed.try_recv(), Err(mpsc::TryRecvError::Disconnected));
         }

@@ -14,10 +14,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::OwnedSemaphorePermit;
 
-/// Longest time that a follower waits beyond its leader.
+/// Extra time, granted once, that a follower waits past its deadline for its leader to begin to
+/// compute.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Result of a search for a call's value.
+/// Next step of a caller that looks for a value.
 pub(crate) enum SeekOutcome {
     /// The value.
     Found(Erased),
@@ -44,8 +45,8 @@ impl Call<'_> {
     /// Looks for the value; if there is none, the caller computes it, once in the fleet as far as
     /// the backend knows.
     ///
-    /// Futures that a hit on Redis does not need are boxed: the future is moved around, and large
-    /// ones cost as much as the rest.
+    /// Futures of the miss path are boxed to keep this one small: moving a large future costs as
+    /// much as the rest of a hit on Redis.
     ///
     /// The computation is not awaited here, so that a plain function computes on its caller's stack
     /// and may recurse as deep as without the cache.
@@ -70,7 +71,8 @@ impl Call<'_> {
                     }
                     return sought;
                 }
-                // After a failure the followers do not retry one after the other.
+                // After a failed flight each follower computes by itself; joining the next flight
+                // would make them retry one after the other.
                 FlightRole::Follow(_) if failed.is_some() => return self.alone(failed.flatten()),
                 FlightRole::Follow(follower) => {
                     match Box::pin(self.follow(&follower, deadline)).await {
@@ -149,7 +151,7 @@ impl Call<'_> {
             if let Ok(result) = result.await {
                 return FollowOutcome::To(result);
             }
-            // The leader may have waited as long as this follower, and compute only now.
+            // The leader may itself have waited for the lease, so the wait counts from its start.
             deadline = match follower.begun() {
                 Some(begun) => begun + self.wait(),
                 None => deadline + std::mem::take(&mut grace),
@@ -160,13 +162,13 @@ impl Call<'_> {
         }
     }
 
-    /// Counts and reports that the caller computes after all of its `lease_wait`.
+    /// Counts and reports that the caller has waited all of its `lease_wait` in vain.
     pub(super) fn waited_in_vain(&self) {
         let error = Error::new(
             ErrorKind::WaitExceeded,
             format!(
                 "calls compute after waiting {:?} for another computation of the same call: \
-                 let `wait` exceed what the function takes; one that calls itself from a task it has spawned, \
+                 let `lease_wait` exceed what the function takes; one that calls itself from a task it has spawned, \
                  or through another process, waits for itself",
                 self.wait(),
             ),
@@ -184,7 +186,7 @@ impl Call<'_> {
                 self.state.outlook.note(true);
                 self.found(leader, hit)
             }
-            // The caller may hold the lease itself.
+            // The call is nested in a computation of itself, which may hold the lease.
             Ok(LookOutcome::Miss(..)) if is_within(self.calling()) => self.alone(None),
             Ok(LookOutcome::Miss(stamp, spare)) => {
                 self.state.outlook.note(false);

@@ -1,5 +1,5 @@
-//! The graph of computations of this process that wait for calls: a wait that would close a circle
-//! is refused, so that two functions that need each other do not wait for each other.
+//! The graph of computations of this process that wait for calls. A wait that would close a cycle
+//! is rejected, so that two functions that call each other do not deadlock.
 
 use crate::process::sync::{Mutex, MutexGuard};
 use std::collections::{HashMap, HashSet};
@@ -7,25 +7,26 @@ use std::sync::LazyLock;
 
 use crate::protocol::computation::{self, CallId};
 
-/// One graph for all caches, because one cache may call another.
+/// The graph of all caches, because a computation of one cache may call a function of another.
 static WAITS: LazyLock<WaitGraph> = LazyLock::new(WaitGraph::default);
 
-/// The waits of a process. Bounded by the number of callers: a wait lives inside a caller's future.
+/// The waits of a process. The number of waits is bounded by the number of callers, because a
+/// caller's future owns the wait.
 #[derive(Default)]
 struct WaitGraph(Mutex<HashMap<CallId, Vec<CallId>>>);
 
-/// A wait of computations for a call, which ends when it is dropped.
+/// Guard of a wait of computations for a call. The wait ends when the guard is dropped.
 pub(crate) struct WaitGuard {
     waits: &'static WaitGraph,
     waiting: Vec<CallId>,
     call: CallId,
 }
 
-/// Returns `true` if the caller may wait for a call: `None` if that call's computation waits for
-/// the one that the caller is part of.
+/// Returns a guard if the caller may wait for `call`. Returns `None` if the computation of `call`
+/// waits for the computation that the caller is part of.
 ///
-/// Computations are distinguished by the thread that polls them: a task that one has spawned is not
-/// known as its part.
+/// Computations are identified by the polling thread, so a task that a computation has spawned is
+/// not recognised as a part of the computation.
 pub(crate) fn enter(call: CallId) -> Option<WaitGuard> {
     WAITS.enter(computation::within(), call)
 }
@@ -53,7 +54,7 @@ impl WaitGraph {
     }
 }
 
-/// Returns `true` if `call` is one of `waiting`, or waits for one of them.
+/// Returns `true` if `call` is one of `waiting`, or waits for a call in `waiting`.
 fn is_reached(waits: &HashMap<CallId, Vec<CallId>>, call: CallId, waiting: &[CallId]) -> bool {
     let mut reached = HashSet::from([call]);
     let mut next = vec![call];
@@ -111,7 +112,7 @@ mod tests {
         assert!(waits.enter(vec![c], a).is_none(), "a, b, c, a");
         assert!(waits.enter(vec![d, c], b).is_none(), "c waits for itself");
         assert!(waits.enter(vec![a], a).is_none());
-        // The same wait from another computation closes no circle.
+        // The same wait from another computation closes no cycle.
         let third = waits.enter(vec![d], a);
         assert!(third.is_some());
         drop(second);

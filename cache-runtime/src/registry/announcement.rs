@@ -9,11 +9,11 @@ use tokio::sync::Notify;
 use crate::error::{Error, ErrorKind};
 use crate::process::background;
 
-/// How long an announcement may take, with all that waits before it.
+/// Maximum duration of an announcement, including the time that the announcement waits.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// The announcements of one function's variants that are under way: many calls of a new function
-/// at one time announce it once. Bounded by the variants.
+/// The running announcements of one function's variants. Concurrent calls of a new function share
+/// one announcement. The number of announcements is bounded by the number of variants.
 #[derive(Clone, Default)]
 pub(crate) struct Announcements(Arc<Mutex<HashMap<Box<str>, Arc<Attempt>>>>);
 
@@ -23,7 +23,8 @@ struct Attempt {
     ended: Notify,
 }
 
-/// The one that announces; dropped half-way, it gives way to another.
+/// Guard of the task that announces a variant. If the guard is dropped before the announcement
+/// ends, another call can announce the variant.
 struct Leading {
     all: Announcements,
     variant: Box<str>,
@@ -31,9 +32,10 @@ struct Leading {
 }
 
 impl Announcements {
-    /// Announces a variant, or waits for who is at it. It is announced by a task on our own
-    /// runtime: its callers may be many thousands, and the first of them may have its next turn
-    /// after all the others. They need no clock of their own: the task has one.
+    /// Announces a variant, or waits for the running announcement of the variant. A task on the
+    /// background runtime announces the variant, because the first of many thousand callers may be
+    /// polled again only after all other callers. Callers need no timeout of their own, because the
+    /// task has a timeout.
     pub(crate) async fn once<F>(
         &self,
         variant: &str,
@@ -127,7 +129,7 @@ mod tests {
         let mut context = std::task::Context::from_waker(waker);
         assert!(one.as_mut().poll(&mut context).is_pending());
         assert!(two.as_mut().poll(&mut context).is_pending());
-        // Whoever was first need not be polled again, nor be there.
+        // The first caller may never be polled again, or may be dropped.
         drop(one);
         assert!(go.send(()).is_ok());
         assert!(pollster::block_on(two).is_err());

@@ -4,18 +4,18 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, ErrorKind};
 use crate::telemetry::event::{Event, Observer};
 
-/// How long nothing must be wrong before all is said to be well: what fails for some arguments
-/// and not for others is reported once.
+/// Time without a failure after which a function is reported as recovered. The delay ensures that a
+/// function that fails only for some arguments is reported once.
 const CALM: Duration = Duration::from_secs(10);
 
-/// `true` if a function itself has failed; reported when that changes.
+/// Reports the failures of one function to the observer, once per change of state.
 #[derive(Default)]
 pub(crate) struct FailureReporter(Mutex<Option<Instant>>);
 
 impl FailureReporter {
-    /// A call was computed and not stored.
+    /// Records that a call was computed and not stored.
     pub(crate) fn arises(&self, observer: &Observer, function: &str, error: &Error) {
-        // An outage or an overload is reported once for all functions.
+        // An outage or an overload is reported once for all functions, not here.
         if matches!(
             error.kind(),
             ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Overloaded
@@ -33,7 +33,7 @@ impl FailureReporter {
         }
     }
 
-    /// A call was stored.
+    /// Records that a call was stored.
     pub(crate) fn ends(&self, observer: &Observer, function: &str) {
         let mut last = self.0.lock();
         let ended = last.take_if(|last| last.elapsed() >= CALM).is_some();

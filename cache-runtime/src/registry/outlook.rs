@@ -1,23 +1,24 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// Results of a function's last looks at the server, which predict the next one: if
-/// nothing is expected, the lease is asked for at once, and finds what is there all the same.
+/// Results of a function's last lookups on the server, which predict the next result. If a miss is
+/// expected, the call requests the lease at once. The lease request still returns a stored entry.
 #[derive(Default)]
 pub(crate) struct Outlook(AtomicU8);
 
 impl Outlook {
-    /// One look more. Looks that come at one time may count as one: it is a guess.
+    /// Records the result of a lookup. Concurrent lookups may count as one, because the prediction
+    /// need not be exact.
     pub(crate) fn note(&self, hit: bool) {
         let looks = self.0.load(Ordering::Relaxed);
         self.0.store(looks << 1 | u8::from(!hit), Ordering::Relaxed);
     }
 
-    /// The stored entries are of another generation.
+    /// Predicts misses, because the stored entries have an old generation.
     pub(crate) fn expect_misses(&self) {
         self.0.store(u8::MAX, Ordering::Relaxed);
     }
 
-    /// Returns `true` if the last eight have found nothing.
+    /// Returns `true` if the last eight lookups were misses.
     pub(crate) fn expects_miss(&self) -> bool {
         self.0.load(Ordering::Relaxed) == u8::MAX
     }

@@ -4,49 +4,50 @@ use std::sync::Arc;
 
 use crate::error::Error;
 
-/// A change of state that no caller can see: sent once for each change, not once
-/// for each call. By [`Builder::observer`](crate::Builder::observer), and to `tracing`.
+/// A change of state that no caller can see. Each change is sent once, not once for each call, to
+/// the callback of [`Builder::observer`](crate::Builder::observer) and to `tracing`.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// Redis can't be reached or does not answer in time: calls go through without it.
+    /// Redis is unreachable or does not reply in time. Calls run without Redis.
     Disconnected(Error),
-    /// Redis answers: calls are served from it.
+    /// Redis replies again. Calls are served from Redis.
     Reconnected,
-    /// More commands wait in this process for Redis than can be kept (262,144, or 64 MiB): further
-    /// calls compute and are not stored, until half of them are sent. Redis is there.
+    /// The queue of commands for Redis in this process is full (262,144 commands, or 64 MiB).
+    /// Further calls compute and are not stored until half of the commands are sent. Redis is
+    /// reachable.
     Overloaded,
-    /// Nothing is kept in this process from now on, because the server tells of no changes (no
-    /// RESP3, or a proxy between).
+    /// The near cache is disabled, because the server sends no notifications of changes (no RESP3,
+    /// or a proxy between the process and the server).
     NearCacheDisabled,
-    /// Copies are kept in this process again.
+    /// The near cache is enabled again.
     NearCacheEnabled,
-    /// Invalidations wait for Redis, and nothing is read from it until they are sent.
+    /// Invalidations wait for Redis. Nothing is read from Redis until the invalidations are sent.
     InvalidationsQueued,
-    /// No invalidation waits any more.
+    /// All waiting invalidations were sent.
     InvalidationsDelivered,
-    /// Redis will never take an invalidation that has waited for it.
+    /// An invalidation that waited for Redis is dropped, because Redis will never accept the
+    /// invalidation.
     InvalidationDropped(Error),
-    /// This process was forked off one that had built the cache, and has none of its threads: calls
-    /// are computed. Build caches after forking.
+    /// This process was forked from the process that built the cache, and has none of the parent's
+    /// threads. Calls are computed without the cache. Build caches after forking.
     Forked,
-    /// An override that the fleet keeps in Redis can't be read and is passed over: its field, or
-    /// all of them beyond a bound.
+    /// An override that the fleet stores in Redis cannot be read and is ignored. Names the field of
+    /// the override, or reports that the overrides beyond a bound are ignored.
     OverrideIgnored(String),
-    /// A function has a `secret` argument and the cache has no secret: its entries can be found by
-    /// this process alone. See [`Builder::secret`](crate::Builder::secret).
+    /// A function has a `secret` argument and the cache has no secret. Only this process can find
+    /// the function's entries. See [`Builder::secret`](crate::Builder::secret).
     SecretNotShared,
-    /// Something is wrong with a function, not with Redis: its calls are computed, and not
-    /// stored.
+    /// A function fails, and Redis does not. Calls of the function are computed and not stored.
     FunctionDegraded {
-        /// Its name.
+        /// The name of the function.
         function: String,
         /// The failure.
         error: Error,
     },
-    /// A call of such a function was stored again.
+    /// A call of a degraded function was stored again.
     FunctionRecovered {
-        /// Its name.
+        /// The name of the function.
         function: String,
     },
 }
@@ -114,7 +115,8 @@ impl Observer {
             }
         }
         if let Some(observe) = &self.0 {
-            // It may run in the reader of a connection, which has others to serve.
+            // The callback may run in the reader task of a connection, so a panic of the callback
+            // must not end the task.
             let observed = catch_unwind(AssertUnwindSafe(|| observe(event)));
             if observed.is_err() {
                 tracing::error!("the cache's observer has panicked");

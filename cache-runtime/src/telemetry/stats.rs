@@ -34,9 +34,9 @@ macro_rules! counters {
         #[non_exhaustive]
         pub struct FunctionStats {
             $($(#[$doc])* pub $name: u64,)+
-            /// Operations of the cache that failed; the calls got their result all the same.
+            /// Operations of the cache that failed. The calls still returned their results.
             pub errors: u64,
-            /// The same by kind.
+            /// Operations of the cache that failed, by kind of error.
             pub error_kinds: ErrorStats,
         }
 

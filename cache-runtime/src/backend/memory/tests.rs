@@ -24,7 +24,7 @@ impl Fixture {
         self.memory.current(&self.groups)
     }
 
-    /// Returns the reply to a claim of this stamp.
+    /// Returns the reply to a claim with this stamp.
     fn claim_at(
         &self,
         stamp: GenerationStamp,
@@ -104,7 +104,7 @@ fn a_claim_of_before_an_invalidation_takes_nothing_of_after_it() {
     let before = fixture.stamp();
     assert!(matches!(fixture.claim(early), ClaimReply::Granted));
     fixture.change();
-    // Who computes for an older generation computes for nobody.
+    // A holder with an older generation loses the lease.
     assert!(matches!(fixture.claim(late), ClaimReply::Granted));
     assert!(matches!(
         fixture.claim_at(before, early, false),
@@ -128,7 +128,7 @@ fn a_pause_is_respected_by_those_who_have_something_to_serve_until_it_is_over() 
         !fixture.fill(first, 1, ExistingEntry::Replace),
         "nobody holds it"
     );
-    // Of another generation it is none.
+    // A pause of another generation does not count.
     fixture.change();
     let claimed = fixture.claim_at(fixture.stamp(), next, true);
     assert!(matches!(claimed, ClaimReply::Granted));
@@ -136,7 +136,7 @@ fn a_pause_is_respected_by_those_who_have_something_to_serve_until_it_is_over() 
     pollster::block_on(over).expect("it answers");
     let claimed = fixture.claim_at(fixture.stamp(), first, true);
     assert!(matches!(claimed, ClaimReply::Granted));
-    // With nothing to serve, nobody waits for the end of one.
+    // A claim without a stale value to serve does not wait for the end of a pause.
     let paused = fixture.memory.pause(&fixture.key, first, LIFE);
     pollster::block_on(paused).expect("it answers");
     assert!(matches!(fixture.claim(next), ClaimReply::Granted));

@@ -1,6 +1,9 @@
-//! Sends concurrent commands as one pipeline: most of what a command
-//! costs a process is paid once for all of them. No more is sent than the server answers well
-//! within a call's patience; the rest waits here, where its patience does not run.
+//! Sends concurrent commands as one pipeline, so that most of the cost of a command to this process
+//! is shared.
+//!
+//! The number of requests in flight is limited to what the server can reply to well within a call's
+//! time limit. Further requests wait in this process, and the time limit does not run while they
+//! wait.
 
 mod batch;
 pub(super) mod command_batcher;

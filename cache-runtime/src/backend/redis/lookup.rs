@@ -9,14 +9,14 @@ use crate::invalidation::group::{GenerationStamp, Group};
 use crate::key::Key;
 use crate::process::unique_id::UniqueId;
 
-/// Result of a look. The stamp is `None` if a group has changed meanwhile.
+/// Result of a lookup. The stamp is `None` if a group has changed during the lookup.
 pub(super) struct LookupReply {
     pub(super) seen: RawEntry,
     pub(super) stamp: Option<GenerationStamp>,
 }
 
 impl RedisSession {
-    /// Reads `key` and, in the same round trip, the unknown generations.
+    /// Reads `key` and, in the same round trip, the generations that are unknown.
     pub(super) async fn look(
         &self,
         groups: &[Group],
@@ -28,7 +28,7 @@ impl RedisSession {
                 None => RawEntry::default(),
                 Some((key, look)) => self.entry(key, look).await?,
             };
-            // Looked up again, because a push may have arrived just before the reply.
+            // The stamp is computed again if a push has changed a generation just before the reply.
             let stamp = match generations.is_still(version) {
                 true => Some(stamp),
                 false => generations.stamp(groups),
@@ -38,7 +38,7 @@ impl RedisSession {
         Box::pin(self.look_further(groups, key)).await
     }
 
-    /// As [`look`](Self::look), if generations are unknown.
+    /// Like [`look`](Self::look), for groups with unknown generations.
     async fn look_further(
         &self,
         groups: &[Group],
@@ -47,13 +47,13 @@ impl RedisSession {
         let generations = &self.connection().push_handler.generations;
         let handle = match self.connection().handle_now() {
             Some(handle) => handle?,
-            // Still connecting.
+            // The connection is not established yet.
             None => self.exchange(|handle| async move { Ok(handle) }).await?,
         };
         let wanted = if handle.tracking {
             match generations.ask(groups, handle.epoch) {
                 Some(wanted) => wanted,
-                // The caller tries again on the next connection.
+                // The connection was replaced: the caller tries again on the next one.
                 None => return Ok(LookupReply::unsettled(RawEntry::default())),
             }
         } else {
@@ -76,7 +76,8 @@ impl RedisSession {
         let mut nonces = Vec::with_capacity(answers.len());
         for ((place, _), answer) in wanted.iter().zip(answers) {
             let group = &groups[*place];
-            // Another task may have created it meanwhile: a known generation will do.
+            // Another task may have created the generation since the request: the known one is
+            // valid.
             let answer = answer.or_else(|| match handle.tracking {
                 true => generations.nonce(group),
                 false => None,
@@ -99,7 +100,7 @@ impl RedisSession {
         Ok(LookupReply { seen, stamp })
     }
 
-    /// Creates the generation of a group. Returns `None` if the reply is no generation.
+    /// Creates the generation of a group. Returns `None` if the reply is not a generation.
     async fn make(&self, group: &Group) -> Result<Option<UniqueId>, Error> {
         let nonce = UniqueId::fresh().0;
         let make = || {

@@ -1,5 +1,5 @@
-//! The batchers of one connection, one per server, so that a slow server delays only its own
-//! commands.
+//! The batchers of one connection. Each server has its own, so that a slow server delays only its
+//! own commands.
 
 #[cfg(feature = "cluster")]
 use crate::process::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -21,18 +21,18 @@ use super::batcher::request::BatchRequest;
 use super::cluster_layout::SlotRanges;
 use crate::error::Error;
 
-/// The batchers of one connection: one for each server.
+/// The batchers of one connection, one for each server.
 pub(super) struct NodeBatchers {
     first: Arc<CommandBatcher>,
     #[cfg(feature = "cluster")]
     cluster: ClusterLanes,
 }
 
-/// The batchers beside the first.
+/// The batchers of a cluster's other servers.
 #[cfg(feature = "cluster")]
 #[derive(Default)]
 struct ClusterLanes {
-    /// `true` if keys are on several servers.
+    /// Set if keys are on several servers.
     parted: AtomicBool,
     parts: RwLock<SlotTable>,
 }
@@ -60,7 +60,7 @@ impl NodeBatchers {
         &self.first
     }
 
-    /// Decides how a request of `bytes` bytes is sent.
+    /// Submits a request of `bytes` bytes to the batcher of its server.
     pub(super) fn begin(&self, request: BatchRequest, bytes: usize) -> Submission {
         #[cfg(feature = "cluster")]
         if self.is_parted() {
@@ -72,7 +72,8 @@ impl NodeBatchers {
         self.first.begin(request, bytes)
     }
 
-    /// Accepts or rejects requests from now on; waiting ones get the reason.
+    /// Accepts or rejects requests from this call on. If `open` is false, waiting requests fail
+    /// with `reason`.
     pub(super) fn set_open(&self, open: bool, reason: impl Fn() -> Error) {
         self.first.set_open(open, &reason);
         #[cfg(feature = "cluster")]
@@ -100,7 +101,7 @@ impl NodeBatchers {
         }
     }
 
-    /// Returns `true` if more waits to be sent than is on the way.
+    /// Returns `true` if on any server more requests wait than may be in flight.
     pub(super) fn are_crowded(&self) -> bool {
         #[cfg(feature = "cluster")]
         if self
@@ -114,7 +115,7 @@ impl NodeBatchers {
         self.first.is_crowded()
     }
 
-    /// Returns `true` if those who ask would wait in vain, though the servers answer.
+    /// Returns `true` if new requests to any server would not be sent, although the servers reply.
     pub(super) fn is_stuck(&self) -> bool {
         #[cfg(feature = "cluster")]
         if self.read().others.iter().any(|batcher| batcher.is_stuck()) {
@@ -131,8 +132,8 @@ impl NodeBatchers {
         self.cluster.parted.load(Ordering::Acquire)
     }
 
-    /// Distributes the slots to the servers. Returns new batchers, for which sending tasks must be
-    /// started.
+    /// Distributes the slots to the servers. Returns the new batchers, whose sending tasks the
+    /// caller must start.
     pub(super) fn part(&self, slots: &SlotRanges, limit: Duration) -> Vec<Arc<CommandBatcher>> {
         if self.read().known == *slots {
             return Vec::new();

@@ -8,26 +8,26 @@ use crate::invalidation::group::Group;
 use crate::invalidation::request::Invalidation;
 use crate::telemetry::event::{Event, Observer};
 
-/// Largest number of waiting invalidations; beyond it, one of everything replaces them.
+/// Maximum number of waiting invalidations. If there are more, one invalidation of everything
+/// replaces them.
 const MOST: usize = 10_000;
 
-/// Number of invalidations on the way at a time: one after the other, ten thousand would take as
+/// Maximum number of invalidations in flight. One at a time, ten thousand of them would take as
 /// many round trips, during which Redis is not used.
 const BATCH: usize = 64;
 
-/// Invalidations that wait for Redis. While there are any, nothing is read from Redis or stored
-/// there.
+/// Invalidations that wait for Redis. While any wait, no value is read from Redis or stored there.
 pub(crate) struct InvalidationOutbox {
     pub(super) namespace: Arc<str>,
     waiting: AtomicBool,
     items: Mutex<Items>,
-    /// Number of invalidations so far.
+    /// Number of pushes to this outbox since its creation.
     made: AtomicU64,
     pub(super) observer: Observer,
 }
 
-/// Invalidations, each with the number of its last request: one that is requested again during its
-/// delivery must be delivered again.
+/// Invalidations, each with the number of its last request. An invalidation that is requested again
+/// during its delivery must be delivered again.
 type Items = BTreeMap<Invalidation, u64>;
 
 impl InvalidationOutbox {
@@ -41,7 +41,11 @@ impl InvalidationOutbox {
         }
     }
 
-    /// Returns an error while invalidations wait.
+    /// Checks that no invalidation waits.
+    ///
+    /// # Errors
+    ///
+    /// Returns `ErrorKind::Unavailable` if one waits.
     pub(crate) fn check(&self) -> Result<(), Error> {
         match self.waiting.load(Ordering::Acquire) {
             false => Ok(()),
@@ -61,15 +65,15 @@ impl InvalidationOutbox {
             *items = Items::from([(Invalidation::Group(everything), number)]);
         }
         let new = !self.wait(&items) && !items.is_empty();
-        // An observer may use the cache.
+        // The lock is released first, because an observer may use the cache.
         drop(items);
         if new {
             self.observer.notify(&Event::InvalidationsQueued);
         }
     }
 
-    /// Returns the next invalidations to deliver: many that take one exchange, or one that takes
-    /// more.
+    /// Returns the next invalidations to deliver: at most [`BATCH`] that take one exchange each, or
+    /// a single one that takes more.
     pub(super) fn next(&self) -> Items {
         let items = self.items.lock();
         let first = items.iter().take(1);
@@ -91,13 +95,13 @@ impl InvalidationOutbox {
         }
     }
 
-    /// Returns `true` if invalidations waited before.
+    /// Records if invalidations wait now. Returns `true` if any waited before.
     fn wait(&self, items: &Items) -> bool {
         self.waiting.swap(!items.is_empty(), Ordering::AcqRel)
     }
 }
 
-/// Returns `true` if an invalidation takes a single exchange.
+/// Returns `true` if the invalidation takes a single exchange.
 fn is_small(item: &Invalidation) -> bool {
     matches!(item, Invalidation::Group(_) | Invalidation::Call(_))
 }

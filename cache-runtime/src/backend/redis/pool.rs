@@ -19,14 +19,14 @@ use super::transport::Transport;
 use super::url::unusable;
 use crate::error::{Error, ErrorKind};
 
-/// Capacity of the queue to one connection's writer.
+/// Capacity of the queue to the writer of one connection, in requests.
 const QUEUE: usize = 1_024;
 
-/// Source of the underlying connections of a `Connection`.
+/// Source of the underlying connections of a [`Connection`](super::connection::Connection).
 pub(super) struct ConnectionSource {
     config: Arc<RedisConfig>,
     push_handler: Arc<PushHandler>,
-    /// Pools of one server.
+    /// Pools of a single server. `None` if each connection needs pools of its own.
     pools: Option<Pools>,
 }
 
@@ -35,7 +35,8 @@ impl ConnectionSource {
         config: &Arc<RedisConfig>,
         push_handler: &Arc<PushHandler>,
     ) -> Result<Self, Error> {
-        // If each connection has a login of its own, each has a pool of its own.
+        // With a credentials callback, each connection may have another login and needs its own
+        // pools.
         let pools = match &config.topology {
             Topology::One(server) if config.credentials.is_none() => {
                 Some(Pools::new(server, config, push_handler)?)
@@ -49,8 +50,13 @@ impl ConnectionSource {
         })
     }
 
-    /// Opens a connection. Its pushes go to the connection with the id `redirect`, if there is one;
-    /// returns an error if the server can't do that.
+    /// Opens a connection. If `redirect` is set, the server sends the connection's pushes to the
+    /// connection with this client id.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if no connection can be opened, or if the server cannot redirect the
+    /// pushes.
     pub(super) async fn connect(
         &self,
         topology: &Topology,
@@ -117,10 +123,10 @@ impl ConnectionSource {
     }
 }
 
-/// Connections to one server: with pushes if it speaks RESP3, without otherwise.
+/// Connections to one server: with pushes if the server speaks RESP3, otherwise without.
 ///
-/// Pools of one connection: every call multiplexes over the connection that stays checked out,
-/// because a checkout per call costs a ping each time.
+/// Each pool holds one connection, which stays checked out. All calls multiplex over it, because a
+/// checkout costs a ping and would otherwise be needed for each call.
 struct Pools {
     resp3: Pool,
     resp2: Pool,
@@ -158,8 +164,8 @@ impl Pools {
         }
         let connection = match self.resp3.get().await {
             Ok(mut connection) => {
-                // Without NOLOOP, which also silences keys that expire or are evicted while the
-                // server runs a command of ours.
+                // Without NOLOOP, which also suppresses pushes about keys that expire or are
+                // evicted while the server runs a command of this connection.
                 match tracking().query_async::<()>(&mut connection).await {
                     Ok(()) => {
                         let id = id(&mut connection).await;
@@ -186,13 +192,14 @@ fn tracking() -> Cmd {
     tracking
 }
 
-/// Returns the server's id of this connection. HELLO returns it and needs no right.
+/// Returns the client id of this connection on the server. HELLO returns the id and needs no
+/// permission.
 async fn id(connection: &mut Connection) -> Option<i64> {
     let hello = redis::cmd("HELLO").query_async::<Value>(connection).await;
     field(hello.ok()?, "id")
 }
 
-/// Returns a number in the reply of HELLO.
+/// Returns a number from the reply to HELLO.
 pub(super) fn field(hello: Value, name: &str) -> Option<i64> {
     let pairs = match hello {
         Value::Map(pairs) => pairs,

@@ -1,4 +1,5 @@
-//! The primaries of a cluster: all must reply, and must still be primaries.
+//! The primaries of a cluster. A cluster is up when every primary that it lists replies and is
+//! still a primary.
 
 use futures_util::future::join;
 use redis::cluster_async::ClusterConnection;
@@ -11,8 +12,8 @@ use super::cluster_layout::{ClusterLayout, NodeAddress, SlotRanges};
 /// Returns the primaries that the driver routes to, if all of them reply and the cluster lists the
 /// same ones.
 ///
-/// The driver skips a node without a connection silently. A former primary keeps its connection as
-/// a replica, and pushes changes only as long as it receives them itself.
+/// The driver silently skips a node without a connection. A former primary stays connected as a
+/// replica, and sends invalidations only while it receives the changes itself.
 pub(super) async fn primaries<C: RoutedNode>(
     connection: &mut ClusterConnection<C>,
 ) -> RedisResult<ClusterLayout> {
@@ -20,7 +21,7 @@ pub(super) async fn primaries<C: RoutedNode>(
     let (answering, named) = join(answering(connection), named(&mut other)).await;
     let (mut places, named) = (answering?, named?);
     compare(&places, &named)?;
-    // In a stable order, because each has a batcher of its own.
+    // Sorted, because each server keeps the batcher at its index.
     places.sort();
     let mut slots = SlotRanges::default();
     for one in &named {
@@ -31,7 +32,12 @@ pub(super) async fn primaries<C: RoutedNode>(
     Ok(ClusterLayout { places, slots })
 }
 
-/// Returns an error unless the nodes that answer are the primaries that the cluster names.
+/// Checks that the nodes that reply are exactly the primaries that the cluster lists.
+///
+/// # Errors
+///
+/// Returns `ErrorKind::Io` if a listed primary does not reply, or if a node that replies is not
+/// listed.
 fn compare(answering: &[NodeAddress], named: &[ListedPrimaries]) -> RedisResult<()> {
     if !named
         .iter()
@@ -52,11 +58,11 @@ fn compare(answering: &[NodeAddress], named: &[ListedPrimaries]) -> RedisResult<
     Ok(())
 }
 
-/// Returns the nodes that the driver is connected to.
+/// Returns the nodes that reply to the driver.
 async fn answering<C: RoutedNode>(
     connection: &mut ClusterConnection<C>,
 ) -> RedisResult<Vec<NodeAddress>> {
-    // Without a response policy, the reply names each node.
+    // Without a response policy, the reply contains the address of each node.
     let routing = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, None));
     let pongs = connection
         .route_command(redis::cmd("PING"), routing)
@@ -76,11 +82,11 @@ async fn answering<C: RoutedNode>(
     Ok(places)
 }
 
-/// A primary and some of its slots, as a node lists them.
+/// A primary and one range of its slots, as a node of the cluster lists them.
 struct ListedPrimaries {
     first: u16,
     last: u16,
-    /// `None` if the node does not know it.
+    /// Empty if the node does not know the host.
     host: String,
     port: i64,
 }
@@ -104,7 +110,7 @@ async fn named<C: RoutedNode>(
     let random = RoutingInfo::SingleNode(SingleNodeRoutingInfo::RandomPrimary);
     let slots = connection.route_command(slots, random).await?;
     let mut primaries = Vec::new();
-    // Each: first slot, last slot, primary, replicas; a node: host, port, id, more.
+    // Each element: first slot, last slot, primary, replicas. Each node: host, port, id, more.
     for range in slots.extract_error()?.into_sequence().unwrap_or_default() {
         let mut range = range.into_sequence().unwrap_or_default().into_iter();
         let (Some(Value::Int(first)), Some(Value::Int(last)), Some(node)) =
@@ -154,11 +160,11 @@ mod tests {
         let answering = [("a", 1), ("b", 2)];
         assert!(agree(&answering, &[("b", 2), ("a", 1)]));
         assert!(agree(&answering, &[("", 1), ("", 2)]));
-        // A primary is not reached.
+        // A listed primary does not reply.
         assert!(!agree(&answering, &[("a", 1), ("b", 2), ("c", 3)]));
-        // A node is no primary any more.
+        // A node that replies is no longer a primary.
         assert!(!agree(&answering, &[("a", 1)]));
-        // Another node has come in its place.
+        // Another node has replaced a primary.
         assert!(!agree(&answering, &[("a", 1), ("b", 3)]));
         assert!(!agree(&answering, &[("a", 1), ("c", 2)]));
     }

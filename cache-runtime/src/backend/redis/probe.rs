@@ -9,33 +9,34 @@ use super::topology::Topology;
 use crate::error::Error;
 use crate::key::keyspace;
 
-/// Number of round trips for the median.
+/// Number of pings for the median round trip.
 const PINGS: usize = 11;
 
-/// Facts about a server, and the rights of the user.
+/// Facts about a server, and the permissions of its user.
 pub(crate) struct ServerFacts {
-    /// For each primary: lines of INFO, one `name:value` each. Empty if INFO is refused.
+    /// The INFO of each primary that permits it.
     infos: Vec<ServerInfo>,
-    /// Version of the protocol, 3 or 2.
+    /// Version of the RESP protocol, 2 or 3.
     pub(crate) protocol: i64,
     pub(crate) tracking: bool,
     pub(crate) primaries: usize,
     pub(crate) round_trip: Duration,
-    /// Rights that the user lacks, as in a rule of an access list.
+    /// Permissions that the user lacks, as rules of an access control list.
     pub(crate) missing: Vec<String>,
-    /// Other refusals of the server, in its own words.
+    /// Other error replies of the server, in its own words.
     pub(crate) refused: Vec<String>,
-    /// `true` if the server redirects us: it is a node of a cluster, used as a single server.
+    /// Set if the server replies with MOVED: it is a node of a cluster but is used as a single
+    /// server.
     pub(crate) elsewhere: bool,
-    /// `true` if the connections come from an external pool.
+    /// Set if the connections come from an external pool.
     pub(crate) lent: bool,
 }
 
-/// The INFO of one server.
+/// The INFO of one server: lines of the form `name:value`.
 pub(crate) struct ServerInfo(String);
 
 impl ServerInfo {
-    /// Returns one value.
+    /// Returns the value with this name.
     pub(crate) fn of(&self, name: &str) -> Option<&str> {
         let mut lines = self.0.lines().filter_map(|handle| handle.split_once(':'));
         let (_, value) = lines.find(|(known, _)| *known == name)?;
@@ -44,7 +45,7 @@ impl ServerInfo {
 }
 
 impl ServerFacts {
-    /// Returns the INFO of each primary that replies.
+    /// Returns the INFO of each primary that permits it.
     pub(crate) fn infos(&self) -> &[ServerInfo] {
         &self.infos
     }
@@ -53,7 +54,7 @@ impl ServerFacts {
 impl RedisSession {
     /// Collects facts about the server and tries every command that the cache needs.
     pub(crate) async fn facts(&self) -> Result<ServerFacts, Error> {
-        // Sent ahead of the outbox, because the result explains why invalidations wait.
+        // Sent ahead of the outbox, because the report explains why invalidations wait.
         Self::ahead(self.connection().background())
             .facts_now()
             .await
@@ -99,7 +100,7 @@ impl RedisSession {
                 facts.refused(&error, right, &self.connection().config.namespace);
             }
         }
-        // Changes nothing, because it concerns untracked connections only.
+        // Has no effect, because tracking is off on this connection already.
         if !facts.tracking
             && let Err(error) = self.say(tracking("OFF")).await?
         {
@@ -130,12 +131,12 @@ impl RedisSession {
         Ok(topology.await?.places)
     }
 
-    /// Sends one command; an error reply of the server is not an error of the connection.
+    /// Sends one command. An error reply of the server is returned as the inner result.
     async fn say(&self, command: Cmd) -> Result<Result<Value, RedisError>, Error> {
         self.say_to(&NodeAddress::LocalSession, command).await
     }
 
-    /// As [`say`](Self::say), to this server.
+    /// Like [`say`](Self::say), to the server at `place`.
     async fn say_to(
         &self,
         place: &NodeAddress,
@@ -153,8 +154,8 @@ impl RedisSession {
         .await
     }
 
-    /// Returns every command of the cache with the right it needs, on keys of its own, in an order
-    /// that leaves nothing behind.
+    /// Returns every command of the cache with the permission that it needs. The commands use keys
+    /// of their own and leave none behind.
     fn trials(&self) -> Vec<(&'static str, Cmd)> {
         let namespace = &self.connection().config.namespace;
         let entry = keyspace::check(namespace);
@@ -196,7 +197,8 @@ impl ServerFacts {
                 format!("~{namespace}:* ~{{{namespace}:*")
             }
             Some("NOPERM") => format!("+{right}"),
-            // An unknown script is loaded when it is needed.
+            // The permission was granted: the server only lacks the script, which is loaded when
+            // needed.
             Some("NOSCRIPT") => return,
             Some("MOVED") => return self.elsewhere = true,
             code => {
@@ -210,7 +212,8 @@ impl ServerFacts {
     }
 }
 
-/// Digest of no loaded script: the server checks the right before it looks the script up.
+/// Digest of a script that is never loaded. The server checks the permission before it looks the
+/// script up.
 const NO_SCRIPT: &str = "0000000000000000000000000000000000000000";
 
 fn tracking(how: &str) -> Cmd {

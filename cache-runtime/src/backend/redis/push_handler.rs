@@ -11,7 +11,7 @@ use crate::backend::lease_watch::LeaseWatchers;
 use crate::key::Key;
 use crate::key::keyspace;
 
-/// Handles the pushes of one connection in its reader, before any later reply.
+/// Handles the pushes of one connection in the connection's reader, before any later reply.
 pub(crate) struct PushHandler {
     generations_prefix: String,
     names_key: String,
@@ -19,13 +19,13 @@ pub(crate) struct PushHandler {
     pub(super) listener: Arc<dyn InvalidationSink>,
     pub(crate) generations: Generations,
     pub(crate) watchers: Arc<LeaseWatchers>,
-    /// Wakes the supervisor: the connection or the registry may be lost.
+    /// Wakes the supervisor to check the connection, the registry and the overrides.
     pub(crate) doubt: Arc<Notify>,
     names_changed: AtomicBool,
-    /// Number of losses.
+    /// Number of possible changes of the registry.
     names_changes: AtomicU64,
     overrides_changed: AtomicBool,
-    /// Notifies the supervisor that something may be outdated.
+    /// Set while pushes may have been missed, from the loss of a connection until the reconnection.
     unwatched: AtomicBool,
 }
 
@@ -54,7 +54,7 @@ impl PushHandler {
         match push.kind {
             PushKind::Invalidate => match push.data.first() {
                 Some(Value::Array(keys)) => keys.iter().for_each(|key| self.changed(key)),
-                // Without a list of keys, the whole database was flushed.
+                // A push without a list of keys means that the whole database was flushed.
                 _ => {
                     self.lose_names();
                     self.keep_overrides_changed();
@@ -69,14 +69,14 @@ impl PushHandler {
         }
     }
 
-    /// Drops everything that was read before.
+    /// Drops everything that was read on this connection.
     pub(crate) fn forget_everything(&self) {
         self.generations.clear();
         self.listener.everything_changed();
         self.watchers.notify_all();
     }
 
-    /// Everything that was read may be outdated.
+    /// Records that pushes no longer arrive, so that everything that was read may be outdated.
     pub(crate) fn lost(&self) {
         self.unwatched.store(true, Ordering::Release);
         self.names_changes.fetch_add(1, Ordering::AcqRel);
@@ -85,39 +85,39 @@ impl PushHandler {
         self.watchers.notify_all();
     }
 
-    /// The connection is back, or another one in its place.
+    /// Records that the connection was restored or replaced.
     pub(crate) fn reconnected(&self) {
         self.unwatched.store(false, Ordering::Release);
         self.listener.reconnected();
     }
 
-    /// Returns `true` if the connection was lost and is not back.
+    /// Returns `true` if the connection was lost and is not restored.
     pub(crate) fn is_unwatched(&self) -> bool {
         self.unwatched.load(Ordering::Acquire)
     }
 
-    /// Returns `true` if the server tracks everything that was read since this epoch began.
+    /// Returns `true` if the server tracks everything that was read since `epoch` began.
     pub(crate) fn watches_since(&self, epoch: ConnectionEpoch) -> bool {
         !self.is_unwatched() && self.generations.is_of(epoch)
     }
 
-    /// One of several connections is lost, and with it the tracking table of its server.
+    /// Records the loss of one of several connections, and of its server's tracking table.
     pub(crate) fn one_lost(&self) {
         self.lost();
         self.doubt.notify_one();
     }
 
-    /// Closes flights that began without tracking to joiners.
+    /// Closes flights to joiners, because pushes may have been missed.
     pub(crate) fn gap(&self) {
         self.listener.gap();
     }
 
-    /// Returns `true` if this connection receives pushes.
+    /// Reports to the invalidation sink if this connection receives pushes.
     pub(crate) fn pushes(&self, pushes: bool) {
         self.listener.pushes(pushes);
     }
 
-    /// Returns `true` if the registry may have lost our names since the last call.
+    /// Returns `true` if the registry may have lost names of this process since the last call.
     pub(crate) fn names_changed(&self) -> bool {
         self.names_changed.swap(false, Ordering::AcqRel)
     }
@@ -176,7 +176,8 @@ pub(super) fn on_push(
         let Some(push_handler) = push_handler() else {
             return Ok(());
         };
-        // Handling may drop a user's value, whose panic must not end the reader.
+        // Handling a push may drop a user's value, and a panic in that drop must not end the
+        // reader.
         let receive = std::panic::AssertUnwindSafe(|| push_handler.receive(&push));
         if std::panic::catch_unwind(receive).is_err() {
             push_handler.forget_everything();

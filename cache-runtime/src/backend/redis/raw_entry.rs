@@ -11,15 +11,15 @@ use crate::key::Key;
 /// Replies to commands that were sent together.
 pub(super) type Replies = Box<dyn Iterator<Item = RedisResult<Value>> + Send>;
 
-/// An entry and its remaining life, as far as they were requested and exist.
+/// An entry and its remaining life, if they were requested and exist.
 #[derive(Default)]
 pub(super) struct RawEntry {
     pub(super) entry: Option<Vec<u8>>,
     pub(super) left: Option<Duration>,
 }
 
-/// Commands that read an entry. They read one byte more than an entry may have, to detect a larger
-/// one.
+/// Returns the commands that read an entry. They request one byte more than the largest entry has
+/// (`most` bytes), so that a larger one is detected.
 pub(super) fn ask(key: &Key, look: ReadMode, most: u64) -> impl Iterator<Item = Cmd> {
     let mut get = cmd("GETRANGE");
     get.arg(key.as_str()).arg(0).arg(most);
@@ -38,7 +38,7 @@ pub(super) fn seen(
     look: ReadMode,
     most: u64,
 ) -> RedisResult<RawEntry> {
-    // Both are taken in any case, because the next replies belong to another call.
+    // Both replies are taken in any case, because the next replies belong to another call.
     let entry = replies.next();
     let left = match look {
         ReadMode::Entry => None,
@@ -55,11 +55,12 @@ pub(super) fn seen(
     Ok(RawEntry { entry, left })
 }
 
-/// Parses the reply of GETRANGE: empty if there is no entry, longer than `most` if it is too large.
+/// Parses the reply to GETRANGE. It is empty if there is no entry, and longer than `most` bytes if
+/// the entry is too large; both count as a miss.
 fn entry(reply: Value, key: &Key, most: u64) -> RedisResult<Option<Vec<u8>>> {
     let usable = |entry: &Vec<u8>| !entry.is_empty() && entry.len() as u64 <= most;
     let entry = match bytes(reply) {
-        // The claim will replace it.
+        // The claim replaces a key of another type.
         Err(error) if is_wrong_type(&error) => None,
         entry => entry?,
     };
@@ -69,18 +70,18 @@ fn entry(reply: Value, key: &Key, most: u64) -> RedisResult<Option<Vec<u8>>> {
     }
 }
 
-/// Returns the error of a reply that belongs to another call.
+/// Returns the error for a reply that belongs to another call.
 pub(super) fn of_another_call() -> RedisError {
     let text = "the reply is about another call";
     RedisError::from((ErrorKind::UnexpectedReturnType, text))
 }
 
-/// Returns `true` if the key holds something of another type.
+/// Returns `true` if the key holds a value of another type.
 pub(super) fn is_wrong_type(error: &RedisError) -> bool {
     error.code() == Some("WRONGTYPE")
 }
 
-/// Parses a PTTL, which is negative without an entry or without an expiry.
+/// Parses the reply to PTTL, which is negative without an entry or without an expiry.
 pub(super) fn life(reply: Value) -> Option<Duration> {
     match reply {
         Value::Int(left) => u64::try_from(left).ok().map(Duration::from_millis),
@@ -97,15 +98,15 @@ pub(super) fn bytes(reply: Value) -> RedisResult<Option<Vec<u8>>> {
     }
 }
 
-/// Returns a lifetime in milliseconds, at least one, because Redis rejects zero.
+/// Returns a lifetime in milliseconds, between 1, because Redis rejects zero, and 2^53.
 pub(super) fn millis(life: Duration) -> u64 {
-    // PX takes a signed 64-bit time that is added to the server's clock.
+    // Redis adds the lifetime to its clock as a signed 64-bit number.
     u64::try_from(life.as_millis())
         .unwrap_or(u64::MAX)
         .clamp(1, 1 << 53)
 }
 
-/// Returns the error about a key that another program has written.
+/// Returns the error for a key that was written by another program.
 pub(super) fn foreign(what: &str) -> Error {
     let text = format!("something else stood in the place of {what} and was replaced");
     Error::new(crate::error::ErrorKind::Server, text)

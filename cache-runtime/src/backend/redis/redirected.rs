@@ -1,10 +1,11 @@
-//! Supervises a connection whose pushes go to the background connection.
+//! Supervises a connection whose pushes arrive on the background connection.
 //!
-//! A current-thread runtime does not read its connection while a task is busy. Its own calls wait
-//! for that thread anyway; invalidations concern the whole process and must not wait. So the server
-//! sends them to the connection on our own runtime (`CLIENT TRACKING … REDIRECT`,
-//! <https://redis.io/docs/latest/commands/client-tracking/>), and values that were read here are valid for
-//! as long as that very connection is.
+//! A current-thread runtime does not read its connection while a task is busy. The runtime's own
+//! calls wait for that thread anyway, but invalidations concern the whole process and must not
+//! wait. The server therefore sends the invalidations to the background connection, which the
+//! library's own runtime reads (`CLIENT TRACKING … REDIRECT`,
+//! <https://redis.io/docs/latest/commands/client-tracking/>). Values that were read on the
+//! redirected connection are valid as long as that background connection lasts.
 
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -22,14 +23,14 @@ use crate::key::Key;
 use crate::key::keyspace;
 use crate::process::unique_id::UniqueId;
 
-/// Longest pause between two attempts to connect; meanwhile its calls use the background
+/// Maximum pause between two attempts to connect. Meanwhile the runtime's calls use the background
 /// connection.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// The server's id and the epoch of the background connection that receives the pushes.
+/// The client id on the server and the epoch of the background connection that receives the pushes.
 type PushTarget = (i64, ConnectionEpoch);
 
-/// Connects, watches the connection, and reconnects; ends with its connection.
+/// Connects, watches the connection and reconnects, until the [`Connection`] is dropped.
 pub(super) async fn keep(connection: Weak<Connection>) {
     let mut source = None;
     let mut pause = Duration::from_millis(20);
@@ -94,9 +95,13 @@ fn ear(connection: &Connection) -> Option<PushTarget> {
     connection.background.as_ref()?.on_push()
 }
 
-/// Returns an error unless pushes about keys read here arrive at the background connection: in
-/// between may be something that has led the two to different servers, where the number is
-/// another's.
+/// Checks that pushes about keys that are read on this connection arrive on the background
+/// connection. A proxy may have routed the two connections to different servers, on which the same
+/// client id belongs to another client.
+///
+/// # Errors
+///
+/// Returns `ErrorKind::Unavailable` if no push arrives within `connect_timeout`.
 async fn is_heard(connection: &Connection, checkout: &mut Checkout) -> Result<(), Error> {
     let name: String = UniqueId::fresh()
         .0
@@ -124,7 +129,8 @@ async fn is_heard(connection: &Connection, checkout: &mut Checkout) -> Result<()
     timeout(limit, watch.changed()).await.map_err(|_| unheard())
 }
 
-/// Watches the connection, and returns when it, or the one that receives its pushes, is lost.
+/// Watches the connection. Returns when the connection, or the background connection that receives
+/// its pushes, is lost.
 async fn watch(
     connection: &Weak<Connection>,
     mut up: Established,
@@ -145,7 +151,7 @@ async fn watch(
             return;
         };
         let is_at = config.health.is_at(checkout.place());
-        // The background connection handles the loss of others.
+        // `false` if the background connection was replaced.
         let is_ear = strong.push_handler.generations.is_of(before.1);
         if strong.is_broken() || !is_at || !is_ear {
             return;

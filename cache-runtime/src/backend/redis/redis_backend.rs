@@ -16,20 +16,20 @@ use crate::error::Error;
 use crate::invalidation::request::Invalidation;
 use crate::process::background;
 
-/// Least number of runtimes with connections of their own; callers from others share the background
-/// one.
+/// Minimum limit of runtimes with connections of their own; the limit is the number of processors
+/// if that is larger. Callers on other runtimes use the background connection.
 const LEAST_HOMES: usize = 4;
 
-/// Number of calls within `BUSY_TIME` after which a current-thread runtime gets a connection: most
-/// such runtimes live for one test or one call.
+/// Number of calls within `BUSY_TIME` after which a current-thread runtime gets a connection. Fewer
+/// calls do not justify one, because most such runtimes live for one test or one call.
 const BUSY_CALLS: u32 = 500;
 const BUSY_TIME: Duration = Duration::from_secs(10);
 
-/// Largest number of current-thread runtimes whose calls are counted.
+/// Maximum number of current-thread runtimes whose calls are counted.
 const MOST_COUNTED: usize = 64;
 
-/// The connections of one cache: the background connection, and one on each calling runtime, on
-/// which a reply needs no change of thread.
+/// The connections of one cache: the background connection, and one runtime connection on each
+/// runtime that calls. A reply on a runtime connection needs no change of thread.
 pub(crate) struct RedisBackend {
     config: Arc<RedisConfig>,
     names: Arc<AnnouncedNames>,
@@ -47,18 +47,21 @@ struct RuntimeCalls {
     calls: u32,
 }
 
-/// Connections on callers' runtimes.
+/// Runtime connections, by the id of their runtime.
 type Homes = RwLock<Vec<(Id, Arc<Connection>)>>;
 
-/// Interval at which this process checks that it runs.
+/// Interval between two checks that this process runs.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Longest gap of the process's clock after which unread pushes are not assumed.
+/// Maximum time between two checks. After a longer one, pushes may wait unread in the sockets, and
+/// no local copies are served until each connection has received a reply.
 const GAP: Duration = Duration::from_millis(500);
 
-/// Watches the connections from our own runtime, because callers' runtimes may be blocked. Extends
-/// the time that copies are served while this process runs: after a pause (a signal, a suspended
-/// machine) invalidations of others wait unread in the sockets, before the reply to a ping.
+/// Watches the connections on the library's own runtime, because callers' runtimes may be blocked.
+///
+/// While this process runs, each check extends the time for which local copies may be served. After
+/// a pause of the process (a signal, a suspended machine), invalidations of other processes may
+/// wait unread in the sockets; these arrive before the reply to a ping.
 async fn look_after(
     runtime_connections: Weak<Homes>,
     background: Weak<Connection>,
@@ -66,7 +69,7 @@ async fn look_after(
 ) {
     let mut before = Instant::now();
     let mut heartbeat = before;
-    // Start of the time without served copies.
+    // Start of the period in which no local copies are served.
     let mut gap = None;
     loop {
         listener.trust(if gap.is_none() { GAP } else { Duration::ZERO });
@@ -100,8 +103,8 @@ async fn look_after(
             connections
                 .iter()
                 .for_each(|(_, connection)| connection.give_up_if_unread());
-            // A current-thread runtime that runs rarely is better served by the background
-            // connection.
+            // Drops the connection of a current-thread runtime that runs rarely: the background
+            // connection serves its calls better.
             let is_of_use = |connection: &Connection| {
                 !(connection.redirected && connection.is_alive() && connection.is_unread())
             };
@@ -171,7 +174,7 @@ impl RedisBackend {
                 .any(|(_, connection)| connection.is_up())
     }
 
-    /// Queues invalidations that could not be sent; they are sent before anything is read again.
+    /// Queues invalidations that could not be sent. They are sent before any value is read again.
     pub(crate) fn queue(&self, new: impl IntoIterator<Item = Invalidation>) {
         self.queue.push(new);
         self.background.doubt.notify_one();
@@ -179,7 +182,7 @@ impl RedisBackend {
 
     /// Returns the connection for a call from this thread.
     pub(crate) fn connection(&self, caller: Caller) -> Arc<Connection> {
-        // A blocked thread may be the one that would have to drive a runtime connection.
+        // A blocked thread may be the only one that could drive the runtime connection.
         if caller == Caller::Blocking {
             return Arc::clone(&self.background);
         }
@@ -228,7 +231,7 @@ impl RedisBackend {
         })
     }
 
-    /// As [`home`](Self::home), for a current-thread runtime that calls often.
+    /// Like [`home`](Self::home), for a current-thread runtime that calls often.
     fn of_current_thread_runtime(&self, runtime: &Handle) -> Option<Arc<Connection>> {
         if let Some(home) = self.known_home(runtime) {
             return Some(home);
@@ -275,8 +278,8 @@ impl RedisBackend {
         {
             return Some(Arc::clone(home));
         }
-        // A connection that died on a running runtime found no drivers there: it stays, so that it
-        // is not tried again.
+        // A connection whose task ended on a running runtime found no I/O or time driver there. Its
+        // entry stays, so that no other connection is started.
         runtime_connections.retain(|(_, connection)| connection.is_alive());
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         if runtime_connections.len() >= processors.max(LEAST_HOMES) {
@@ -287,8 +290,8 @@ impl RedisBackend {
         Some(connection)
     }
 
-    /// Drops from every connection what this process has invalidated itself, until
-    /// the push has come.
+    /// Drops from every connection the state that an invalidation by this process has outdated,
+    /// before the push about the invalidation arrives.
     pub(crate) fn forget(&self, invalidation: &Invalidation) {
         let runtime_connections = self.runtime_connections.read();
         for connection in runtime_connections
@@ -305,7 +308,7 @@ impl RedisBackend {
         }
         drop(runtime_connections);
         match invalidation {
-            // The caller notifies this process about groups itself.
+            // The caller invalidates groups in this process itself.
             Invalidation::Group(_) | Invalidation::Functions(_) => {}
             Invalidation::Call(key) => self.listener.call_changed(key),
             Invalidation::Keys(pattern) => self.listener.calls_changed(pattern),

@@ -1,4 +1,4 @@
-//! The registry of the fleet's functions: a hash from each name to its variants.
+//! The registry of the fleet's functions: a hash from each function name to its variants.
 
 use std::collections::HashSet;
 
@@ -12,21 +12,22 @@ use crate::error::{Error, ErrorKind};
 use crate::key::Key;
 use crate::process::unique_id::UniqueId;
 
-/// Number of names in one command, because a script can't unpack many thousands.
+/// Maximum number of names in one command, because a Lua script cannot unpack many thousands.
 const BATCH: usize = 1_000;
 
-/// Largest number of names in the registry. Beyond it, the registry holds `*`, and an invalidation
-/// by pattern becomes one of everything.
+/// Maximum number of names in the registry. Names beyond it are represented by `*`, and an
+/// invalidation by pattern then invalidates everything.
 const MOST_NAMES: usize = 100_000;
 
-/// Largest size of a function's variants in bytes; the oldest are dropped first.
+/// Maximum size of the variants of one function, in bytes. The oldest variants are dropped first.
 const MOST_VARIANTS: usize = 32 << 10;
 
-/// Name that stands for all names without room.
+/// Field that represents all names beyond [`MOST_NAMES`].
 const OTHERS: &[u8] = b"*";
 
-/// Beginning of a restoration's mark among the variants of a function. A process that finds the
-/// registry lost leaves a mark, because others may not have noticed the loss yet.
+/// First character of a restoration mark, which is stored among the variants of a function. A
+/// process that finds names of its own missing leaves a mark when it restores them, because other
+/// processes may not have noticed the loss yet.
 const MARK: char = ':';
 
 impl RedisSession {
@@ -36,15 +37,16 @@ impl RedisSession {
         let changes = self.connection().push_handler.names_changes();
         self.announce_names(&names, false).await?;
         self.connection().names.add(name, variant);
-        // If the registry is lost between the reply and this moment, no other process restores the
-        // name.
+        // If the registry was lost after the script ran and before the name was recorded here, no
+        // supervisor restores the name, so it is added again.
         match self.connection().push_handler.names_changes() == changes {
             true => Ok(()),
             false => self.announce_names(&names, true).await,
         }
     }
 
-    /// Adds names; `again` is `true` if they were there before, so that missing ones were lost.
+    /// Adds names to the registry. If `again`, the names were added before, so that each missing
+    /// one was lost and gets a restoration mark.
     pub(super) async fn announce_names(
         &self,
         names: &[(String, String)],
@@ -72,8 +74,8 @@ impl RedisSession {
         Ok(())
     }
 
-    /// Reads all names in pieces, each with a budget of its own. Skips and reports fields that are
-    /// not UTF-8, and reads at most twice [`MOST_NAMES`], because a scan may return a field twice.
+    /// Reads all names in pieces, each with a full time budget. Skips and reports fields that are
+    /// not UTF-8. Reads at most twice [`MOST_NAMES`], because HSCAN may return a field twice.
     pub(super) async fn known_names(&self) -> Result<KnownNames, Error> {
         let key = self.connection().config.names_key();
         let key = key.as_str();
@@ -113,7 +115,7 @@ impl RedisSession {
             }
             let has_ended = next == ENDS;
             if has_ended || read >= 2 * MOST_NAMES {
-                // A registry that has lost one of our variants may have lost others' too.
+                // A registry that lacks one variant of this process may lack variants of others.
                 known.incomplete |= !has_ended || !missing.is_empty();
                 if unreadable > 0 {
                     let text =
@@ -127,7 +129,8 @@ impl RedisSession {
         }
     }
 
-    /// Returns the command that reads the variants of a call's function.
+    /// Returns the command that reads the variants of a call's function, or `None` if the key has
+    /// no variant.
     pub(super) fn ask_variants(&self, key: &Key) -> Option<Cmd> {
         key.variant()?;
         let mut get = cmd("HGET");
@@ -137,12 +140,12 @@ impl RedisSession {
     }
 
     /// Returns the keys of this call in the other variants, and `true` if the registry may have
-    /// lost some.
+    /// lost some variants.
     pub(super) fn other_variants(&self, key: &Key, known: Value) -> (Vec<Key>, bool) {
         let Some(own) = key.variant() else {
             return (Vec::new(), false);
         };
-        // An error reply means a key of another type.
+        // An error reply means that the registry's key holds another type.
         let known = match known {
             Value::BulkString(known) => String::from_utf8(known).ok(),
             _ => None,
@@ -165,7 +168,7 @@ fn first((name, _): (String, String)) -> String {
     name
 }
 
-/// Returns the mark of a restoration among these variants.
+/// Returns the restoration mark among these variants.
 fn header(variants: &str) -> Option<&str> {
     variants
         .split(' ')

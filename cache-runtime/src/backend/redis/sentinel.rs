@@ -10,13 +10,15 @@ use super::topology::Watched;
 use crate::error::Error;
 
 impl Watched {
-    /// Asks the sentinels for the server. Returns its address and a watcher for failovers.
+    /// Requests the address of the server from the sentinels. Returns the server, and a watcher for
+    /// failovers if the server has a TCP address.
     pub(super) async fn find(&self) -> Result<(ConnectionInfo, Option<FailoverWatcher>), Error> {
         let own = self.sentinels[0].redis_settings();
         let server = self.node.redis_settings();
         let mut login = own;
         let mut place = self.ask(login).await;
-        // If the sentinels want a login and have none of their own, they get the server's.
+        // If the sentinels require a login and none is configured for them, the server's login is
+        // used.
         if let Err(error) = &place
             && error.code() == Some("NOAUTH")
             && own.password().is_none()
@@ -40,15 +42,15 @@ impl Watched {
         ))
     }
 
-    /// Returns the sentinels with this login.
+    /// Requests the address of the server from the sentinels, with this login.
     async fn ask(&self, login: &RedisConnectionInfo) -> RedisResult<ConnectionAddr> {
         let mut places: Vec<_> = self
             .sentinels
             .iter()
             .map(|info| info.addr().clone())
             .collect();
-        // Rotated, because they are asked one after the other and a silent one must not always be
-        // first.
+        // Shuffled, because the driver tries the sentinels one after the other, and an unreachable
+        // one must not always be the first.
         fastrand::shuffle(&mut places);
         let kind = SentinelServerType::Master;
         let client = SentinelClientBuilder::new(places, &self.name, kind)?;
@@ -57,7 +59,8 @@ impl Watched {
         Ok(found.get_connection_info().addr().clone())
     }
 
-    /// The driver asks the server for its role.
+    /// Adds the settings of the sentinels and of the server. The driver connects to the server as
+    /// well, to check its role.
     fn logged_in(
         &self,
         mut client: SentinelClientBuilder,
@@ -95,7 +98,7 @@ impl Watched {
         client
     }
 
-    /// Adds TLS if the server needs it, because sentinels return an address only.
+    /// Adds TLS to an address if the server requires it, because sentinels return the address only.
     fn dressed(&self, place: ConnectionAddr) -> ConnectionAddr {
         match (self.node.addr(), place) {
             (
@@ -127,7 +130,8 @@ fn as_user(info: &ConnectionInfo, login: &RedisConnectionInfo) -> ConnectionInfo
     info.clone().set_redis_settings(redis)
 }
 
-/// The driver does not say if a sentinel or the server has refused.
+/// Returns the caller's error. The driver does not report if a login was refused by a sentinel or
+/// by the server, so the message explains how to configure the sentinels' login.
 fn refused(error: &RedisError) -> Error {
     let known = error_of_attempt(error);
     let is_login = error.kind() == redis::ErrorKind::AuthenticationFailed

@@ -22,18 +22,18 @@ use crate::error::{Error, ErrorKind};
 use crate::key::Key;
 use crate::telemetry::event::Event;
 
-/// Largest number of exchanges of a call before it computes.
+/// Maximum number of exchanges of a call before it computes.
 const EXCHANGES: u64 = 4;
 
-/// One call's session with the server: a connection, and the time that the call may still wait.
+/// Session of one call with the server: a connection, and the time that the call may still wait.
 pub(crate) struct RedisSession {
     home: Arc<Connection>,
-    /// `true` if the session has moved from a connection that was not read in time to the
-    /// background one.
+    /// Set when the session has moved from a connection that was not read in time to the background
+    /// connection.
     moved: AtomicBool,
-    /// Budget that is left, in milliseconds.
+    /// Remaining time budget, in milliseconds.
     left: AtomicU64,
-    /// `true` if its commands go ahead of the outbox.
+    /// Set if the session's commands go ahead of the outbox.
     ahead: bool,
 }
 
@@ -49,7 +49,7 @@ impl RedisSession {
         session
     }
 
-    /// Creates a session for invalidations, which go ahead of the outbox.
+    /// Creates a session whose commands go ahead of the outbox, for invalidations.
     pub(super) fn ahead(connection: Arc<Connection>) -> Self {
         let ahead = true;
         Self {
@@ -67,7 +67,7 @@ impl RedisSession {
         }
     }
 
-    /// Returns the session with commands that go ahead of the outbox.
+    /// Converts the session into one whose commands go ahead of the outbox.
     pub(crate) fn into_ahead(mut self) -> Self {
         self.ahead = true;
         self
@@ -80,13 +80,13 @@ impl RedisSession {
         }
     }
 
-    /// Returns `true` if Redis pushes changes of what this session reads.
+    /// Returns `true` if Redis pushes changes of the keys that this session reads.
     pub(crate) fn is_tracking(&self) -> bool {
         self.connection().is_tracking()
     }
 
-    /// Moves to the background connection if the error says that the command would succeed there.
-    /// Returns `true` the first time.
+    /// Moves the session to the background connection if `error` says that the command would
+    /// succeed there. Returns `true` for the first move.
     pub(crate) fn moves(&self, error: &Error) -> bool {
         let moves = error.is_elsewhere() && self.home.background.is_some();
         if moves && !self.moved.swap(true, Ordering::Relaxed) {
@@ -96,12 +96,12 @@ impl RedisSession {
         false
     }
 
-    /// Restores the whole budget: between two exchanges the call did something else.
+    /// Restores the whole time budget, because the call did other work between two exchanges.
     pub(crate) fn refill(&self) {
         self.left.store(self.whole(), Ordering::Relaxed);
     }
 
-    /// Runs one exchange within the rest of the call's budget.
+    /// Runs one exchange within the call's remaining time budget.
     pub(super) async fn exchange<T, F>(
         &self,
         exchange: impl FnOnce(ConnectionHandle) -> F,
@@ -114,13 +114,18 @@ impl RedisSession {
         let limit = Duration::from_millis(left);
         let outcome = self.connection().exchange(limit, exchange).await;
         let spent = Duration::from(begun.elapsed());
-        // A reply after the deadline means that our own thread was late.
+        // A reply after the deadline means that the caller's own thread was late.
         let is_ours = outcome.is_ok() && spent > limit;
         self.spend(if is_ours { self.share() } else { spent }, left);
         outcome
     }
 
-    /// Returns what is left of the call's budget in milliseconds, if it may send.
+    /// Returns the call's remaining time budget in milliseconds.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if invalidations wait in the outbox and the session does not go ahead of
+    /// them, or if the budget is used up.
     fn check(&self) -> Result<u64, Error> {
         if !self.ahead {
             self.home.queue.check()?;
@@ -136,7 +141,7 @@ impl RedisSession {
         self.left.store(left - spent.min(left), Ordering::Relaxed);
     }
 
-    /// Reads the entry of `key` and its remaining life.
+    /// Reads the entry of `key` and, if requested, its remaining life.
     pub(super) async fn entry(&self, key: &Key, look: ReadMode) -> Result<RawEntry, Error> {
         match self.ask(BatchRequest::Lookup(key.clone(), look), 0).await? {
             BatchReply::Entry(seen) => Ok(seen),
@@ -144,8 +149,8 @@ impl RedisSession {
         }
     }
 
-    /// Sends commands of `bytes` bytes, those of each part about keys of one slot, and returns
-    /// their replies. Urgent commands go before others.
+    /// Sends commands with `bytes` bytes of arguments and returns their replies. The commands of
+    /// each part are about keys of one cluster slot. Urgent commands are sent before others.
     pub(super) async fn commands(
         &self,
         parts: Vec<Vec<Cmd>>,
@@ -169,16 +174,16 @@ impl RedisSession {
         }
     }
 
-    /// Sends a request together with the concurrent ones of other calls.
+    /// Sends a request, together with concurrent requests of other calls if there are any.
     async fn ask(&self, request: BatchRequest, bytes: usize) -> Result<BatchReply, Error> {
         let left = self.check()?;
         match self.connection().batchers.begin(request, bytes) {
             Submission::Together(reply) => {
-                // Outside the task's cooperative budget: of 100,000 calls that one task awaits, it
-                // would let some hundred continue at a time and poll all others again.
+                // Excluded from tokio's cooperative budget: of 100,000 calls that one task awaits,
+                // the budget would let some hundred continue at a time and poll all others again.
                 let outcome = unconstrained(reply).await;
                 let outcome = outcome.map_err(|_| unreachable("its runtime has ended"))?;
-                // The delay of the caller's own thread is not the server's time.
+                // A delay of the caller's own thread does not count as the server's time.
                 self.spend(outcome.spent.min(self.share()), left);
                 outcome.reply
             }
@@ -219,7 +224,8 @@ impl RedisSession {
         .await
     }
 
-    /// Calls a script with so many bytes of arguments, and loads it if the server does not know it.
+    /// Calls a script with `bytes` bytes of arguments. Loads the script first if the server does
+    /// not know it.
     pub(super) async fn script(
         &self,
         script: &LuaScript,
@@ -240,19 +246,19 @@ impl RedisSession {
         }
     }
 
-    /// Largest share of the budget that one late reply costs.
+    /// Returns the maximum part of the budget that one late reply may use.
     fn share(&self) -> Duration {
         Duration::from_millis(self.whole() / EXCHANGES)
     }
 
-    /// Longest wait for a fill, a little above `command_timeout`, so that the error of Redis
+    /// Returns the maximum wait for a fill: 1.25 × `command_timeout`, so that an error of Redis
     /// arrives first.
     pub(crate) fn patience(&self) -> Duration {
         let limit = self.home.config.command_timeout;
         limit.saturating_add(limit / 4)
     }
 
-    /// Returns the whole budget in milliseconds.
+    /// Returns the whole time budget in milliseconds.
     fn whole(&self) -> u64 {
         let limit = self.home.config.command_timeout.as_millis();
         u64::try_from(limit).unwrap_or(u64::MAX)

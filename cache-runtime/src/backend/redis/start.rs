@@ -35,8 +35,8 @@ impl Connection {
         connection
     }
 
-    /// Starts a connection on a current-thread `runtime` with pushes to the background connection,
-    /// because the one thread may be busy for long.
+    /// Starts a connection on a current-thread `runtime`, with its pushes redirected to the
+    /// background connection, because the runtime's single thread may be busy for long.
     pub(super) fn start_redirected(background: &Arc<Self>, runtime: &Handle) -> Arc<Self> {
         let connection = Self::new(
             &background.config,
@@ -73,14 +73,15 @@ impl Connection {
         });
     }
 
-    /// Starts the sending task of a batcher on the connection's runtime, and its watch on our own.
+    /// Starts the sending task of a batcher on the connection's runtime, and its watching task on
+    /// the library's own runtime.
     fn drive(self: &Arc<Self>, batcher: &Arc<CommandBatcher>, runtime: &Handle) {
         let sending = send(Arc::downgrade(self), Arc::clone(batcher));
         background::spawn_on(runtime, sending);
         background::spawn(watch(Arc::downgrade(self), Arc::clone(batcher)));
     }
 
-    /// Creates a batcher for each server of the layout. Called on the connection's runtime.
+    /// Creates a batcher for each server of the layout. Must be called on the connection's runtime.
     pub(super) fn part(self: &Arc<Self>, topology: &ClusterLayout) {
         #[cfg(feature = "cluster")]
         {

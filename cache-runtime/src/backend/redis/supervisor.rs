@@ -14,13 +14,15 @@ use super::pool::ConnectionSource;
 use super::push_handler::PushHandler;
 use crate::error::{Error, ErrorKind};
 
-/// Longest pause between two attempts to connect.
+/// Maximum pause between two attempts to connect.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Longest time of a credentials callback, which may ask another service.
+/// Time limit of the credentials callback. It is long, because the callback may query another
+/// service.
 const CREDENTIALS: Duration = Duration::from_secs(10);
 
-/// Marks the connection as ended when its runtime is shut down or the connection is dropped.
+/// Guard in the supervising task. Marks the connection as ended when its runtime is shut down or
+/// the connection is dropped.
 pub(super) struct SupervisorGuard {
     pub(super) connection: Weak<Connection>,
     pub(super) alive: Arc<AtomicBool>,
@@ -32,7 +34,7 @@ pub(super) struct SupervisorGuard {
 impl Drop for SupervisorGuard {
     fn drop(&mut self) {
         self.alive.store(false, Ordering::Release);
-        // Its pushes are not read any more.
+        // The connection's pushes are no longer read.
         match self.redirected {
             true => self.push_handler.one_lost(),
             false => self.push_handler.forget_everything(),
@@ -44,7 +46,7 @@ impl Drop for SupervisorGuard {
     }
 }
 
-/// Connects, watches the connection, and reconnects; ends with its connection.
+/// Connects, watches the connection and reconnects, until the [`Connection`] is dropped.
 pub(super) async fn keep(
     connection: Weak<Connection>,
     push_handler: Arc<PushHandler>,
@@ -76,7 +78,8 @@ pub(super) async fn keep(
                 let weak = Arc::downgrade(&connection);
                 drop(connection);
                 watch(&weak, &push_handler, &config, up, &mut checkout).await;
-                // Taken out of the pool: a broken connection must not be handed out again.
+                // Takes the connection out of the pool: a broken connection must not be handed out
+                // again.
                 drop(checkout);
                 let Some(connection) = weak.upgrade() else {
                     return;
@@ -95,7 +98,13 @@ pub(super) async fn keep(
     }
 }
 
-/// Connects. Pushes go to the connection with the id `redirect`, if there is one.
+/// Connects. If `redirect` is set, the server sends the pushes to the connection with this client
+/// id.
+///
+/// # Errors
+///
+/// Returns `ErrorKind::Timeout` if the credentials callback or the attempt to connect exceeds its
+/// time limit, or another error if the attempt fails.
 pub(super) async fn connect(
     source: &mut Option<ConnectionSource>,
     config: &Arc<RedisConfig>,
@@ -123,7 +132,7 @@ pub(super) async fn connect(
         })
 }
 
-/// Watches the connection, and returns when it is lost or dropped.
+/// Watches the connection. Returns when the connection is lost or dropped.
 async fn watch(
     connection: &Weak<Connection>,
     push_handler: &PushHandler,
@@ -132,7 +141,7 @@ async fn watch(
     checkout: &mut Checkout,
 ) {
     let mut database = DatabaseId::default();
-    // Another connection may have followed a failover meanwhile.
+    // Ends when another connection has followed a failover to another server.
     while config.health.is_at(checkout.place()) {
         let pause = match connection.upgrade() {
             Some(connection) if connection.is_up() => HEARTBEAT,
@@ -149,14 +158,15 @@ async fn watch(
         let begun = Instant::now();
         let ping = up.transport.ping(config.topology.moves());
         match timeout(config.connect_timeout, ping).await {
-            // Values that were read from a former primary may be outdated.
+            // If a primary has left the cluster, the connection is given up: values that were read
+            // from a former primary may be outdated.
             Ok(Ok(now)) if checkout.topology.is_within(&now) => {
                 if let Some(connection) = connection.upgrade() {
                     connection.part(&now);
                 }
                 checkout.topology = now;
             }
-            // The server replies, if only that it can't write or is busy.
+            // An error reply (read-only, busy) still shows that the server replies.
             Ok(Err(error)) if is_answer(&error) => {}
             _ => return,
         }
@@ -180,18 +190,18 @@ async fn watch(
         let Some(connection) = connection.upgrade() else {
             return;
         };
-        // A call takes at least two exchanges: a slower server would cost every call its budget and
-        // never give it a value.
+        // A call needs at least two exchanges within `command_timeout`. The connection therefore
+        // takes calls again only after a ping of at most half of that time.
         if !connection.is_up()
             && took <= config.command_timeout / 2
             && !connection.batchers.is_stuck()
         {
             connection.restore(up.clone());
         } else if push_handler.is_unwatched() && connection.is_up() {
-            // One of several connections was lost and is back.
+            // Pushes were missed while a connection was lost. All connections are restored now.
             push_handler.reconnected();
         }
-        // Without pushes nothing reports changes.
+        // Without pushes, no change is reported, so everything is checked.
         match told || up.tracking {
             true => connection.chores.wake(),
             false => connection.chores.wake_for_all(),
@@ -199,7 +209,7 @@ async fn watch(
     }
 }
 
-/// Returns `true` if it is the background connection.
+/// Returns `true` if this is the background connection.
 #[cfg(feature = "sentinel")]
 fn is_background(connection: &Weak<Connection>) -> bool {
     connection

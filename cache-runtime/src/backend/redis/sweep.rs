@@ -7,17 +7,17 @@ use crate::invalidation::removed_entries::RemovedEntries;
 use crate::key::Key;
 use crate::key::pattern::KeyPattern;
 
-/// Number of keys in one step of a scan and in one command.
+/// Number of keys in one step of a scan, and maximum number of keys in one command.
 const BATCH: usize = 1_000;
 
-/// Servers are swept forth and back, so that a key that moves from a server not yet swept to a
-/// swept one is found on the way back.
+/// Returns the servers in order, then in reverse order. A key that moves from a server not yet
+/// swept to one already swept is found on the way back.
 fn there_and_back<T>(places: &[T]) -> impl Iterator<Item = &T> {
     places.iter().chain(places.iter().rev().skip(1))
 }
 
 impl RedisSession {
-    /// Sweeps matching keys, leases or entries, on all servers.
+    /// Removes matching keys on all servers: leases if `leases`, otherwise entries.
     pub(super) async fn sweep(
         &self,
         pattern: &KeyPattern,
@@ -87,7 +87,8 @@ impl RedisSession {
                     })
                     .await?;
                 removed.entries += unlinked;
-                // Nearly always all of them: each name had an entry a moment ago.
+                // Reports the functions of all keys in the batch, because nearly always all of them
+                // were removed: each had an entry when it was scanned.
                 for key in batch.iter().filter(|_| unlinked > 0) {
                     if let Ok(key) = std::str::from_utf8(key) {
                         removed.add_function(Key::name_in(key));
@@ -111,7 +112,7 @@ mod tests {
         let swept = |places: &[u8]| there_and_back(places).copied().collect::<Vec<_>>();
         assert_eq!(swept(&[1, 2, 3]), [1, 2, 3, 2, 1]);
         assert_eq!(swept(&[1]), [1]);
-        // A key is found wherever it moves meanwhile.
+        // A key is found regardless of when it moves during the sweep, and between which servers.
         for (from, to) in [(1, 3), (3, 1), (2, 1), (3, 2)] {
             let sweep = swept(&[1, 2, 3]);
             for moved in 0..=sweep.len() {

@@ -3,17 +3,18 @@ use std::time::Duration;
 use redis::io::tcp::TcpSettings;
 use redis::io::tcp::socket2::TcpKeepalive;
 
-/// Idle time of a connection before the system sends keep-alive probes, and the interval of the
-/// probes.
+/// Idle time of a connection before the operating system sends keep-alive probes, and the interval
+/// between probes.
 const IDLE: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(5));
 
-/// Longest time without an acknowledgement before the system gives the connection up. The heartbeat
-/// is quicker if its runtime runs.
+/// Maximum time without an acknowledgement before the operating system closes the connection
+/// (`TCP_USER_TIMEOUT`). The heartbeat detects a loss sooner while the connection's runtime runs.
 #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
-/// TCP settings of every connection: written bytes are sent at once. With Nagle's algorithm (RFC
-/// 896), the driver's default, each write waits for the acknowledgement of the one before.
+/// Returns the TCP settings of every connection. Written bytes are sent immediately: with Nagle's
+/// algorithm (RFC 896), the driver's default, each write waits for the acknowledgement of the
+/// previous one.
 pub(super) fn config() -> TcpSettings {
     let keepalive = TcpKeepalive::new().with_time(IDLE.0).with_interval(IDLE.1);
     let config = TcpSettings::default()

@@ -2,8 +2,7 @@ use std::fmt;
 
 use redis::{ClientTlsConfig, TlsCertificates};
 
-/// Whom a connection trusts, and how it shows who it is: PEM texts, for
-/// [`Builder::tls`](crate::Builder::tls).
+/// Certificates for TLS connections, in PEM format, for [`Builder::tls`](crate::Builder::tls).
 #[derive(Clone, Default)]
 pub struct TlsConfig {
     authority: Option<Vec<u8>>,
@@ -11,20 +10,22 @@ pub struct TlsConfig {
 }
 
 impl TlsConfig {
-    /// None yet: the system's authorities are trusted, and no client certificate is shown.
+    /// Creates a configuration that trusts the certificate authorities of the system and presents
+    /// no client certificate.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Trusts this authority in place of the system's.
+    /// Trusts this certificate authority instead of the system's.
     #[must_use]
     pub fn authority(mut self, certificate: impl Into<Vec<u8>>) -> Self {
         self.authority = Some(certificate.into());
         self
     }
 
-    /// Shows this certificate to a server that asks for one (mutual TLS).
+    /// Presents this certificate to a server that requests one (mutual TLS). `key` is the
+    /// certificate's private key.
     #[must_use]
     pub fn client(mut self, certificate: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
         self.client = Some((certificate.into(), key.into()));
@@ -51,7 +52,9 @@ impl fmt::Debug for TlsConfig {
     }
 }
 
-/// The driver asks for the process's cryptography, and panics where there is none or a choice.
+/// Installs the `ring` provider as the process's default cryptography, if there is no default. The
+/// driver uses the default, and rustls panics if there is none and several providers are compiled
+/// in.
 pub(crate) fn provide() {
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         let _ = rustls::crypto::ring::default_provider().install_default();

@@ -11,9 +11,9 @@ use crate::error::{Error, ErrorKind};
 #[derive(Clone)]
 #[allow(clippy::large_enum_variant, reason = "a cache has one")]
 pub(crate) enum Topology {
-    /// One server.
+    /// A single server.
     One(ConnectionInfo),
-    /// A cluster, by some of its nodes.
+    /// A cluster, given by some of its nodes.
     #[cfg(feature = "cluster")]
     Cluster(Vec<ConnectionInfo>),
     /// The server that the sentinels name.
@@ -27,18 +27,19 @@ pub(crate) enum Topology {
 #[cfg(feature = "sentinel")]
 #[derive(Clone)]
 pub(crate) struct Watched {
-    /// The sentinels, with a login of their own or with none.
+    /// The sentinels, with their own login or with none.
     pub(super) sentinels: Vec<ConnectionInfo>,
-    /// Name of the server at the sentinels.
+    /// Name of the server in the configuration of the sentinels.
     pub(super) name: String,
-    /// Connection settings of the server without its address.
+    /// Connection settings of the server. The host and the port are placeholders.
     pub(super) node: ConnectionInfo,
     #[cfg(feature = "tls")]
     pub(super) certificates: Option<TlsCertificates>,
 }
 
 impl Topology {
-    /// Returns `true` if the server that is there may turn out to be the wrong one.
+    /// Returns `true` if the connected server may turn into a replica, so that its role must be
+    /// checked.
     pub(super) fn moves(&self) -> bool {
         match self {
             #[cfg(feature = "sentinel")]
@@ -48,8 +49,8 @@ impl Topology {
         }
     }
 
-    /// Returns `true` if one connection's pushes may be sent to another: those of a cluster's nodes
-    /// would have to go node by node, and external pools have no tracking.
+    /// Returns `true` if the pushes of one connection can be redirected to another. The nodes of a
+    /// cluster would each need a redirection of their own, and external pools have no tracking.
     pub(super) fn can_redirect(&self) -> bool {
         match self {
             Self::One(_) => true,
@@ -77,7 +78,7 @@ impl Topology {
         }
     }
 
-    /// Returns the topology with this login at the sentinels, if it has any.
+    /// Returns the topology with this login for the sentinels, if there are any.
     #[cfg(feature = "sentinel")]
     pub(super) fn logged_in_at_sentinels(self, credentials: &Credentials) -> Self {
         match self {
@@ -94,6 +95,11 @@ impl Topology {
     }
 
     /// Returns the topology with these certificates.
+    ///
+    /// # Errors
+    ///
+    /// Returns `ErrorKind::Config` if the URL is not a TLS URL, or if the certificates cannot be
+    /// used.
     #[cfg(feature = "tls")]
     pub(crate) fn certified(self, certificates: &TlsCertificates) -> Result<Self, Error> {
         let certify = |info: ConnectionInfo| {
@@ -141,7 +147,7 @@ fn login(info: &ConnectionInfo, credentials: &Credentials) -> ConnectionInfo {
     let redis = redis.set_password(&credentials.password);
     let redis = match (&credentials.user, redis.username()) {
         (Some(user), _) => redis.set_username(user),
-        // In place of the url's.
+        // Replaces the user of the URL.
         (None, Some(_)) => redis.set_username("default"),
         (None, None) => redis,
     };

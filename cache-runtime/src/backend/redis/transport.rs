@@ -6,8 +6,8 @@ use super::raw_entry::Replies;
 #[cfg(feature = "cluster")]
 use super::{cluster, primaries::primaries};
 
-/// Where commands are sent: a connection to one server, or one to each node of a cluster, behind
-/// the driver's routing. Cheap to clone; all clones are multiplexed.
+/// Transport of commands: a connection to one server, or to each node of a cluster behind the
+/// driver's routing. Clones are cheap and multiplex over the same connections.
 #[derive(Clone)]
 pub(super) enum Transport {
     One(MultiplexedConnection),
@@ -24,10 +24,11 @@ impl Transport {
         matches!(self, Self::One(_))
     }
 
-    /// Sends parts at the same time, each to the node of its slot, and returns the replies in
+    /// Sends all parts concurrently, each to the node of its slot, and returns the replies in
     /// order.
     ///
-    /// One server gets them as one pipeline; the nodes of a cluster get theirs side by side.
+    /// A single server receives the parts as one pipeline; the nodes of a cluster receive theirs in
+    /// parallel.
     pub(super) async fn send_all(&mut self, parts: Vec<Vec<Cmd>>) -> RedisResult<Vec<Value>> {
         match self {
             Self::One(connection) => pipe(connection, parts.into_iter().flatten()).await,
@@ -39,7 +40,7 @@ impl Transport {
     }
 
     /// Sends commands for one server as one pipeline. Returns the replies in order, and `true` if
-    /// the server has redirected some of them.
+    /// the server has redirected some commands.
     pub(super) async fn send_together(
         &mut self,
         commands: Vec<Cmd>,
@@ -67,7 +68,7 @@ impl Transport {
         }
     }
 
-    /// Sends a command to this server, whatever its keys are.
+    /// Sends a command to the server at `place`, regardless of the command's keys.
     pub(super) async fn send_to(
         &mut self,
         place: &NodeAddress,
@@ -86,7 +87,12 @@ impl Transport {
         }
     }
 
-    /// Pings all servers and returns their layout. If `primary`, returns an error for a replica.
+    /// Pings all servers and returns their layout.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a server does not reply, or if `primary` is true and the single server
+    /// is a replica.
     pub(super) async fn ping(&mut self, primary: bool) -> RedisResult<ClusterLayout> {
         match self {
             Self::One(connection) if primary => {
@@ -106,7 +112,7 @@ impl Transport {
     }
 }
 
-/// Sends commands as one pipeline, or a single command without one, which costs less.
+/// Sends commands as one pipeline, or a single command without a pipeline, which costs less.
 async fn pipe(
     connection: &mut impl ConnectionLike,
     commands: impl IntoIterator<Item = Cmd>,

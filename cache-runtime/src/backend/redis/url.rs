@@ -6,7 +6,7 @@ use super::topology::Topology;
 use super::topology::Watched;
 use crate::error::{Error, ErrorKind};
 
-/// The parts of a URL before and after its hosts.
+/// The parts of a URL with several hosts.
 #[cfg(any(feature = "cluster", feature = "sentinel"))]
 struct UrlParts<'a> {
     tls: bool,
@@ -16,7 +16,12 @@ struct UrlParts<'a> {
 }
 
 impl Topology {
-    /// Parses a URL; errors never contain its credentials.
+    /// Parses a URL. Errors never contain its credentials.
+    ///
+    /// # Errors
+    ///
+    /// Returns `ErrorKind::Config` if the URL is malformed, has an unknown option or needs a
+    /// feature that is not enabled.
     pub(crate) fn parse(url: &str) -> Result<Self, Error> {
         let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
         check_options(scheme, rest)?;
@@ -46,7 +51,7 @@ impl<'a> UrlParts<'a> {
         }
     }
 
-    /// Returns one of the hosts as a URL of its own.
+    /// Returns the connection settings of one host.
     fn server(&self, host: &str, login: &str, path: &str) -> Result<ConnectionInfo, Error> {
         #[cfg(not(feature = "tls"))]
         if self.tls {
@@ -127,7 +132,8 @@ fn check_options(scheme: &str, rest: &str) -> Result<(), Error> {
         let (name, value) = option.split_once('=').unwrap_or((option, ""));
         let there = known.join(", ");
         if !known.contains(&name) {
-            // Text that is not a plain word may be part of a password.
+            // The name of an option is quoted only if it is a plain word: other text may be part of
+            // a password.
             let is_word = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
             return fail(match is_word && !query.contains('@') {
                 true => format!(
@@ -148,7 +154,8 @@ fn check_options(scheme: &str, rest: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Returns the sentinels' login in a query, as it stands before a host, and the rest of the query.
+/// Returns the sentinels' login from a query, in the form that precedes a host in a URL, and the
+/// rest of the query.
 #[cfg(feature = "sentinel")]
 fn login_of_sentinels(query: &str) -> Result<(String, String), Error> {
     let (mut user, mut password, mut rest) = ("", None, Vec::new());
@@ -159,7 +166,7 @@ fn login_of_sentinels(query: &str) -> Result<(String, String), Error> {
             _ => rest.push(pair),
         }
     }
-    // A query may contain characters that would end a login.
+    // A query may contain characters that would end the login in a URL.
     let escaped = |text: &str| {
         let text = text.replace('@', "%40").replace(':', "%3A");
         text.replace('/', "%2F").replace('?', "%3F")
@@ -196,10 +203,10 @@ fn info(url: &str) -> Result<ConnectionInfo, Error> {
     Ok(info.set_tcp_settings(tcp::config()))
 }
 
-/// Returns the error of a setting that the driver rejects.
+/// Returns the error for a URL or setting that the driver rejects.
 pub(super) fn unusable(error: &RedisError) -> Error {
     let detail = match error.detail() {
-        // The library's details name schemes and features, never the url itself.
+        // The driver's details name schemes and features, never the URL itself.
         Some(detail) if !detail.contains('@') => format!("{}: {detail}", error.category()),
         _ => error.to_string(),
     };
@@ -249,7 +256,7 @@ mod tests {
         );
         assert_eq!(watched.node.redis_settings().db(), 3);
         assert_eq!(watched.node.redis_settings().password(), Some("pw"));
-        // Requests to a sentinel need no login of the server.
+        // The server's login is not used for the sentinels.
         assert_eq!(watched.sentinels[0].redis_settings().password(), None);
         let own = "redis+sentinel://ada:pw@one/main/3?sentinel_user=eve&protocol=resp3&sentinel_password=a/b%26c";
         let Ok(Topology::Sentinel(watched)) = Topology::parse(own) else {

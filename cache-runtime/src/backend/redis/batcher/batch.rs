@@ -37,7 +37,8 @@ impl Batch {
         self.pending.lock()
     }
 
-    /// Returns the time until it is slow, or late, if the server stays silent.
+    /// Returns the time until the pipeline is slow, or late if it is slow already, unless the
+    /// server replies before.
     pub(super) fn due(&self, silence: ServerSilence) -> Duration {
         let after = match self.asked_for.load(Ordering::Relaxed) {
             true => self.patience(silence),
@@ -46,7 +47,7 @@ impl Batch {
         after.saturating_sub(silence.since.elapsed().into())
     }
 
-    /// Returns `true` if it has waited for half of its limit, at the first such call.
+    /// Returns `true` for the first call after the pipeline has waited for half of its limit.
     pub(super) fn is_slow(&self, silence: ServerSilence) -> bool {
         Duration::from(silence.since.elapsed()) >= self.limit / 2
             && !self.asked_for.swap(true, Ordering::Relaxed)
@@ -56,7 +57,7 @@ impl Batch {
         silence.ours.map_or(self.limit, |ours| self.limit.max(ours))
     }
 
-    /// Returns `true` if no caller waits for any of it.
+    /// Returns `true` if no caller waits for any request of the pipeline.
     pub(super) fn is_over(&self) -> bool {
         self.pending().iter().all(PendingRequest::is_over)
     }

@@ -19,30 +19,30 @@ use super::request::{BatchRequest, RequestOutcome};
 /// The requests of one connection to one server.
 pub(in crate::backend::redis) struct CommandBatcher {
     pub(super) state: Mutex<BatcherState>,
-    /// `true` if requests are accepted: the connection is up.
+    /// Set while requests are queued, because the connection is up.
     pub(super) open: AtomicBool,
     /// Wakes the sending task.
     pub(super) asked: Notify,
-    /// Wakes the task that watches deadlines.
+    /// Wakes the watching task.
     pub(super) begun: Notify,
     pub(super) limit: Duration,
 }
 
-/// Way in which a request is sent.
+/// Result of submitting a request.
 pub(in crate::backend::redis) enum Submission {
-    /// By its caller, because nothing else is on the way and another task would only cost time, or
-    /// because the connection is down.
+    /// The caller sends the request itself, because nothing else is in flight and another task
+    /// would only cost time, or because the connection is down.
     SoleRequest(Option<SoleRequest>, BatchRequest),
-    /// Together with others; the reply arrives here.
+    /// The request is sent together with others. Its reply arrives on this channel.
     Together(oneshot::Receiver<RequestOutcome>),
-    /// Not at all, because too many requests wait.
+    /// The request is rejected, because too many requests wait.
     Refused {
-        /// `true` for the first refusal.
+        /// Set for the first refusal since the queue became full.
         first: bool,
     },
 }
 
-/// The one request on the way that its caller has sent.
+/// Marks a request that its own caller has sent as in flight, until this guard is dropped.
 pub(in crate::backend::redis) struct SoleRequest(Arc<CommandBatcher>);
 
 impl Drop for SoleRequest {
@@ -62,7 +62,8 @@ impl CommandBatcher {
         }
     }
 
-    /// Accepts or rejects requests from now on; waiting ones get the reason.
+    /// Queues requests from this call on, or stops queueing them. If `open` is false, waiting
+    /// requests fail with `reason`.
     pub(in crate::backend::redis) fn set_open(&self, open: bool, reason: impl Fn() -> Error) {
         self.open.store(open, Ordering::Release);
         if open {
@@ -74,7 +75,7 @@ impl CommandBatcher {
         }
     }
 
-    /// Decides how a request of `bytes` bytes is sent.
+    /// Submits a request of `bytes` bytes.
     pub(in crate::backend::redis) fn begin(
         self: &Arc<Self>,
         request: BatchRequest,
@@ -91,7 +92,7 @@ impl CommandBatcher {
             state.alone = true;
             return Submission::SoleRequest(Some(SoleRequest(Arc::clone(self))), request);
         }
-        // Dropped after the lock is free.
+        // Dropped after the lock is released.
         let left = state.take_left();
         let waiting = state.waiting();
         if waiting >= MOST_WAITING
@@ -125,7 +126,7 @@ impl CommandBatcher {
         Submission::Together(replied)
     }
 
-    /// Ends the batcher: nothing is sent any more.
+    /// Ends the batcher. No further request is queued or sent by it.
     pub(in crate::backend::redis) fn close(&self) {
         let mut state = self.state();
         state.closed = true;
@@ -134,13 +135,13 @@ impl CommandBatcher {
             left.append(&mut sent.pending());
         }
         drop(state);
-        // Dropping them wakes their callers.
+        // Dropping the requests wakes their callers, so the lock is released first.
         drop(left);
         self.asked.notify_one();
         self.begun.notify_one();
     }
 
-    /// Takes the next requests to send, if there is room for them on the way.
+    /// Takes the next requests to send, if there is room for them in flight.
     pub(super) fn next(&self) -> Option<Arc<Batch>> {
         let mut state = self.state();
         state.stuck = false;
@@ -152,7 +153,7 @@ impl CommandBatcher {
             return None;
         }
         let (mut batch, mut bytes) = (Vec::with_capacity(state.waiting().min(MOST)), 0);
-        // Dropped after the lock is free.
+        // Dropped after the lock is released.
         let mut over = Vec::new();
         while batch.len() < MOST
             && let Some(next) = state.next()
@@ -191,17 +192,17 @@ impl CommandBatcher {
         let waits = state.waiting() > 0;
         drop(state);
         if waits {
-            // There is room now.
+            // There is room for further requests now.
             self.asked.notify_one();
         }
     }
 
-    /// Returns the time until the next deadline; `None` if nothing waits and the watch ends.
+    /// Returns the time until the next deadline, or `None` if no request waits and watching ends.
     pub(super) fn due(&self) -> Option<Duration> {
         let mut state = self.state();
         let sent = state.sent.front().map(|sent| sent.due(state.silence(sent)));
         let unsent = state.oldest().map(|asked| {
-            // With nothing on the way, the sending task should have run.
+            // If nothing is in flight, the sending task should have run.
             let longest = match state.sent.is_empty() {
                 true => self.limit,
                 false => LONGEST_WAIT.max(self.limit),
@@ -215,8 +216,8 @@ impl CommandBatcher {
         }
     }
 
-    /// Returns the time since which the server, or the sending task, has left overdue requests
-    /// waiting that callers still wait for.
+    /// Returns the time since which the server, or the sending task, has not handled overdue
+    /// requests, if callers still wait for them.
     pub(super) fn overdue_since(&self) -> Option<Instant> {
         let mut state = self.state();
         while let Some(sent) = state.sent.front()
@@ -255,20 +256,20 @@ impl CommandBatcher {
         self.state().take_older_than(LONGEST_WAIT.max(self.limit))
     }
 
-    /// Returns `true` if the oldest pipeline has waited for half of its limit, at the first such
-    /// call.
+    /// Returns `true` for the first call after the oldest pipeline has waited for half of its
+    /// limit.
     pub(super) fn is_slow(&self) -> bool {
         let state = self.state();
         let first = state.sent.front();
         first.is_some_and(|sent| sent.is_slow(state.silence(sent)))
     }
 
-    /// Returns `true` if more requests wait than may be on the way.
+    /// Returns `true` if more requests wait than may be in flight.
     pub(in crate::backend::redis) fn is_crowded(&self) -> bool {
         self.state().waiting() > MOST_IN_FLIGHT
     }
 
-    /// Returns `true` if requests would wait in vain although the server replies.
+    /// Returns `true` if new requests would not be sent, although the server replies.
     pub(in crate::backend::redis) fn is_stuck(&self) -> bool {
         self.state().stuck
     }

@@ -2,25 +2,25 @@ use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
 
-/// Largest number of requests in one pipeline: all of them wait for the last reply.
+/// Maximum number of requests in one pipeline. All of them wait for the last reply.
 pub(super) const MOST: usize = 64;
 
-/// Largest size of a pipeline of several requests, in bytes.
+/// Maximum size of a pipeline of several requests, in bytes.
 pub(super) const MOST_BYTES: usize = 1 << 20;
 
-/// Largest number of requests on the way.
+/// Maximum number of requests in flight.
 pub(super) const MOST_IN_FLIGHT: usize = 512;
 
-/// Largest size of several pipelines on the way, in bytes.
+/// Size of the pipelines in flight at which no further pipeline is sent, in bytes.
 pub(super) const MOST_BYTES_IN_FLIGHT: usize = 4 << 20;
 
-/// Largest number of requests that wait to be sent.
+/// Maximum number of requests that wait to be sent.
 pub(super) const MOST_WAITING: usize = 1 << 18;
 
-/// Largest size of requests that wait, in bytes.
+/// Maximum size of the requests that wait to be sent, in bytes. A single request may be larger.
 pub(super) const MOST_BYTES_WAITING: usize = 64 << 20;
 
-/// Longest time that a request waits to be sent.
+/// Maximum time that a request waits to be sent, if `command_timeout` is not longer.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// Returns the error of a request without a reply in time.
@@ -37,7 +37,7 @@ pub(super) fn unsent() -> Error {
     Error::new(ErrorKind::Overloaded, text)
 }
 
-/// Returns the error of a request that finds the queue full.
+/// Returns the error of a request that is rejected because the queue is full.
 pub(in crate::backend::redis) fn refused() -> Error {
     Error::new(
         ErrorKind::Overloaded,

@@ -14,11 +14,11 @@ pub(super) struct PendingRequest {
     pub(super) reply: oneshot::Sender<RequestOutcome>,
 }
 
-/// A silence of the server.
+/// A period without a reply from the server.
 #[derive(Clone, Copy)]
 pub(super) struct ServerSilence {
     pub(super) since: Instant,
-    /// Longest wait if the silence is our own: the reader was late.
+    /// Maximum wait, if this process caused the silence because its reader was late.
     pub(super) ours: Option<Duration>,
 }
 
@@ -27,7 +27,7 @@ impl PendingRequest {
         let _ = self.reply.send(RequestOutcome { reply, spent });
     }
 
-    /// Returns `true` if no caller waits for it.
+    /// Returns `true` if no caller waits for the request.
     pub(super) fn is_over(&self) -> bool {
         self.reply.is_closed()
     }

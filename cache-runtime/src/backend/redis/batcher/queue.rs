@@ -8,35 +8,36 @@ use coarsetime::Instant;
 use super::batch::Batch;
 use super::pending::{PendingRequest, ServerSilence};
 
-/// Number of waiting requests below which abandoned ones are not searched for.
+/// Number of waiting requests below which abandoned requests are not removed.
 const LEAST_CROWD: usize = 1_024;
 
-/// Requests that wait to be sent, and requests on the way.
+/// The requests that wait to be sent, and the pipelines in flight.
 #[derive(Default)]
 pub(super) struct BatcherState {
-    /// Requests that end calls go before those that begin calls, so that fewer leases are held.
+    /// Requests that end calls. They are sent before requests that begin calls, so that fewer
+    /// leases are held.
     pub(super) urgent: VecDeque<PendingRequest>,
     pub(super) others: VecDeque<PendingRequest>,
     pub(super) waiting_bytes: usize,
-    /// Number of waiting requests at which abandoned ones are searched for.
+    /// Number of waiting requests at which abandoned requests are removed.
     crowd: usize,
     pub(super) sent: VecDeque<Arc<Batch>>,
-    /// Number of requests on the way.
+    /// Number of requests in flight.
     pub(super) in_flight: usize,
     pub(super) bytes_in_flight: usize,
-    /// Time of the last reply: only silence counts against a limit.
+    /// Time of the last reply. Only the time since then counts against a limit.
     pub(super) last_reply: Option<Instant>,
-    /// Start and longest wait of a silence that is our own: the reader was late.
+    /// Start and maximum wait of a silence that this process caused because its reader was late.
     pub(super) ours: Option<(Instant, Duration)>,
-    /// `true` if a request is on the way that its caller has sent.
+    /// Set while a request is in flight that its own caller has sent.
     pub(super) alone: bool,
-    /// `true` if a task watches deadlines.
+    /// Set while the watching task watches deadlines.
     pub(super) watched: bool,
-    /// `true` if the sending task was not run in time, because its thread is blocked.
+    /// Set if the sending task was not run in time, because its thread is blocked.
     pub(super) stuck: bool,
-    /// `true` if the queue was full and is not half empty yet.
+    /// Set from the time when the queue is full until it is less than half full.
     pub(super) full: bool,
-    /// `true` if nothing is sent any more.
+    /// Set when the batcher has ended.
     pub(super) closed: bool,
 }
 
@@ -45,7 +46,7 @@ impl BatcherState {
         !self.alone && self.waiting() == 0 && self.sent.is_empty()
     }
 
-    /// Returns the server's silence towards this pipeline.
+    /// Returns the period without a reply, as it counts for this pipeline.
     pub(super) fn silence(&self, sent: &Batch) -> ServerSilence {
         let since = self
             .last_reply
@@ -61,7 +62,7 @@ impl BatcherState {
         self.urgent.len() + self.others.len()
     }
 
-    /// Returns the time since which the first request has waited.
+    /// Returns the time at which the oldest waiting request was submitted.
     pub(super) fn oldest(&self) -> Option<Instant> {
         let queues = [&self.urgent, &self.others].into_iter();
         queues.filter_map(|queue| Some(queue.front()?.asked)).min()
@@ -71,7 +72,8 @@ impl BatcherState {
         self.urgent.front().or(self.others.front())
     }
 
-    /// Takes the abandoned requests, if twice as many wait as were left by the last search.
+    /// Takes the abandoned requests, if at least twice as many requests wait as were left by the
+    /// last search.
     pub(super) fn take_left(&mut self) -> Vec<PendingRequest> {
         let mut left = Vec::new();
         if self.waiting() < self.crowd.max(LEAST_CROWD) {

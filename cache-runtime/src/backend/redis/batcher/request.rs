@@ -15,12 +15,12 @@ use crate::key::Key;
 pub(in crate::backend::redis) enum BatchRequest {
     /// Reads the entry of a call.
     Lookup(Key, ReadMode),
-    /// Sends commands; those of each part are about keys of one slot. On a cluster there is one
-    /// part.
+    /// Sends commands. The commands of each part are about keys of one cluster slot. On a cluster
+    /// there is a single part.
     Commands {
         parts: Vec<Vec<Cmd>>,
         count: usize,
-        /// `true` if the request goes before others.
+        /// Set if the request is sent before others.
         urgent: bool,
     },
 }
@@ -35,7 +35,7 @@ impl BatchRequest {
         }
     }
 
-    /// Returns the cluster slot of its keys.
+    /// Returns the cluster slot of the request's keys.
     #[cfg(feature = "cluster")]
     pub(in crate::backend::redis) fn slot(&self) -> Option<Slot> {
         match self {
@@ -49,13 +49,13 @@ impl BatchRequest {
     }
 }
 
-/// The reply: to commands, one value for each.
+/// Reply to a request: an entry, or one value for each command.
 pub(in crate::backend::redis) enum BatchReply {
     Entry(RawEntry),
     Values(Vec<Value>),
 }
 
-/// Result of a request, and the time its call has waited for the server.
+/// Result of a request, and the time that its call has waited for the server.
 pub(in crate::backend::redis) struct RequestOutcome {
     pub(in crate::backend::redis) reply: Result<BatchReply, Error>,
     pub(in crate::backend::redis) spent: Duration,

@@ -13,7 +13,8 @@ use std::sync::{Arc, Weak};
 use std::task::Poll;
 use tokio::time::timeout;
 
-/// Sends waiting requests on the connection's runtime; ends with its connection.
+/// Sends waiting requests on the connection's runtime, until the connection is dropped or the
+/// batcher is closed.
 pub(in crate::backend::redis) async fn send(
     connection: Weak<Connection>,
     batcher: Arc<CommandBatcher>,
@@ -27,7 +28,7 @@ pub(in crate::backend::redis) async fn send(
         while let Some(batch) = batcher.next() {
             let run = run(Arc::clone(&connection), Arc::clone(&batcher), batch);
             let mut run: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(run);
-            // Polled here first, because another task may run much later.
+            // Polled here first, because a spawned task may run much later.
             if poll_fn(|cx| Poll::Ready(run.as_mut().poll(cx).is_pending())).await {
                 tokio::spawn(run);
             }
@@ -46,16 +47,17 @@ async fn run(connection: Arc<Connection>, batcher: Arc<CommandBatcher>, batch: A
             match timeout(LONGEST_WAIT.max(batcher.limit), exchanged).await {
                 Ok(replies) => replies.map(|(replies, moved)| {
                     if moved {
-                        // The slots are looked up again.
+                        // Wakes the supervisor, which reads the slots again.
                         connection.push_handler.doubt.notify_one();
                     }
                     replies
                 }),
-                // The watching task fails the callers.
+                // The watching task has failed the callers already.
                 Err(_) => return,
             }
         }
-        // The connection is down since: new requests get the reason.
+        // The connection went down after the requests were queued. New requests get the exact
+        // reason.
         _ => Err((redis::ErrorKind::Io, "the connection was lost").into()),
     };
     batcher.done(&batch);
@@ -63,7 +65,7 @@ async fn run(connection: Arc<Connection>, batcher: Arc<CommandBatcher>, batch: A
 }
 
 impl Batch {
-    /// Passes each request its reply, unless it was overdue and has one.
+    /// Sends each request its reply, unless the request was overdue and has failed already.
     fn reply(&self, connection: &Connection, mut replies: RedisResult<Replies>) {
         let pending = take(&mut *self.pending());
         let most = connection.config.largest_entry();

@@ -24,7 +24,7 @@ fn ask(batcher: &Arc<CommandBatcher>, urgent: bool, bytes: usize) -> Submission 
     )
 }
 
-/// One that waits with others.
+/// Submits a request that waits with others.
 fn together(batcher: &Arc<CommandBatcher>, urgent: bool) -> oneshot::Receiver<RequestOutcome> {
     match ask(batcher, urgent, 0) {
         Submission::Together(reply) => reply,
@@ -115,7 +115,7 @@ fn beyond_its_bounds_it_refuses_and_says_so_once() {
             _ => panic!("there is no room"),
         }
     }
-    // Once there is room again, the next time is another.
+    // After there was room again, the next refusal is reported again.
     assert!(batcher.next().is_some());
     let _reply = ask(&batcher, true, MOST_BYTES_WAITING);
     assert!(matches!(

@@ -5,10 +5,11 @@ use super::super::connection::{BUSY, Connection, LONGEST_DOUBT, SilenceCause};
 use super::command_batcher::CommandBatcher;
 use super::limits::{late_by, unsent};
 
-/// Number of turns of the reader before an undelivered reply is late.
+/// Number of turns, of 1 ms each, that the reader gets before an undelivered reply is late.
 const TURNS: usize = 3;
 
-/// Fails overdue requests, on our own runtime, because the connection's runtime may be blocked.
+/// Fails overdue requests. Runs on the library's own runtime, because the connection's runtime may
+/// be blocked.
 pub(in crate::backend::redis) async fn watch(
     connection: Weak<Connection>,
     batcher: Arc<CommandBatcher>,
@@ -18,7 +19,7 @@ pub(in crate::backend::redis) async fn watch(
         while let Some(due) = batcher.due() {
             tokio::time::sleep(due).await;
             for _ in 0..TURNS {
-                // If the reader runs on this thread, the reply may be there already.
+                // If the reader runs on this thread, the reply may have arrived already.
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
             if batcher.is_slow()
@@ -30,7 +31,7 @@ pub(in crate::backend::redis) async fn watch(
                 pending.answer(Err(unsent()), Duration::ZERO);
             }
             let overdue = batcher.overdue_since();
-            // Requests that are given up make room on the way.
+            // Requests that failed make room for others in flight.
             batcher.asked.notify_one();
             let Some(sent) = overdue else { continue };
             let silent = Duration::from(sent.elapsed());
@@ -42,7 +43,7 @@ pub(in crate::backend::redis) async fn watch(
             let elsewhere = matches!(verdict, SilenceCause::Busy);
             let patience = match verdict {
                 SilenceCause::Away => Duration::ZERO,
-                // A burst of our own keeps any runtime busy for long.
+                // A burst of requests from this process keeps any runtime busy for long.
                 SilenceCause::Busy | SilenceCause::Slow if batcher.is_crowded() => LONGEST_DOUBT,
                 SilenceCause::Busy => BUSY,
                 SilenceCause::Slow => Duration::ZERO,

@@ -1,6 +1,6 @@
--- Adds functions and their variants to the registry. KEYS: registry. ARGV: how many names
--- it holds at most, bytes of variants that a function has at most, the mark of this
--- restoration, or nothing if they were not there before, then name and variant of each.
+-- Adds functions and their variants to the registry. KEYS: registry. ARGV: maximum number of names,
+-- maximum size of a function's variants in bytes, restoration mark or an empty text if the names
+-- are new, then the name and the variant of each function.
 if type(redis.pcall('HLEN', KEYS[1])) == 'table' then redis.call('DEL', KEYS[1]) end
 local function join(a, b)
   if a == '' or b == '' then return a .. b end

@@ -1,6 +1,7 @@
--- KEYS: entry, lease. ARGV: token and stamp, life ms, mark, reach; ms that an entry of use
--- lives longer than, bytes it has at most, 1 if a pause is respected, as one text, because
--- each argument of a script costs and these are seldom looked at; a lease we may replace.
+-- Claims a call. KEYS: entry, lease. ARGV: value of the new lease, its life in ms, expected mark of
+-- the entry, claim mode (normal, ignore or force); one text with the remaining life in ms that an
+-- accepted entry must exceed, the maximum size of an entry in bytes and 1 if a pause is respected;
+-- optionally the value of a lease that may be replaced.
 local entry, damaged = ARGV[4] == 'normal' and redis.pcall('GETEX', KEYS[1]), 0
 local taken = ARGV[4] ~= 'force' and not entry and redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2])
 if not taken then

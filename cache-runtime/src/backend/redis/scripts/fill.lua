@@ -1,5 +1,6 @@
--- KEYS: entry, lease. ARGV: token, entry, life ms; if an entry of this mark is kept, ms of the
--- pause then, or 0.
+-- Stores an entry and removes the lease. KEYS: entry, lease. ARGV: token, entry, life in ms;
+-- optionally, to keep an existing entry with the same mark, the life of the pause in ms that
+-- replaces the lease then, or 0 for none.
 local held = redis.pcall('GET', KEYS[2])
 if type(held) ~= 'string' or string.sub(held, 1, 16) ~= ARGV[1] then return 0 end
 if ARGV[4] then

@@ -1,5 +1,5 @@
--- The generation of a group, and whether something else stood there. Made if there is none,
--- or what is there is none. KEYS: group. ARGV: a fresh one, its life in ms or 0.
+-- Returns the generation of a group, and 1 if the key held anything else. Creates the generation if
+-- it is missing or damaged. KEYS: group. ARGV: new generation, its life in ms or 0 for none.
 local known = redis.pcall('GET', KEYS[1])
 if type(known) == 'string' and #known == 16 then return {known, 0} end
 if ARGV[2] == '0' then

@@ -1,4 +1,5 @@
-//! Each script against a real server: what it changes, and what it must leave alone.
+//! Tests each script on a real server: the keys that it changes, and the keys that it must not
+//! change.
 
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,10 +13,10 @@ const STAMP: &str = "stamp-stamp-stam";
 const OTHER_STAMP: &str = "other-other-othe";
 const OURS: &str = "token-token-toke";
 const THEIRS: &str = "their-their-thei";
-/// Milliseconds of a lease.
+/// Life of a lease, in milliseconds.
 const LIFE: u64 = 10_000;
 
-/// A server of one test, on a Unix socket; it ends with the test.
+/// A server for one test, on a Unix socket. It ends with the test.
 struct Server {
     process: Child,
     socket: std::path::PathBuf,
@@ -66,7 +67,7 @@ fn lease(token: &str, stamp: &str, life: u64) -> String {
     format!("{token}{stamp}{life}")
 }
 
-/// The arguments of a claim; a test changes what it is about.
+/// Arguments of a claim. Each test changes the ones that it is about.
 struct Claim<'a> {
     stamp: &'a str,
     reach: &'a str,
@@ -169,7 +170,7 @@ fn a_claim_leaves_a_live_lease_to_its_holder() {
     ask::<()>(&mut server, &["SET", "lease", &theirs, "PX", "5000"]);
     assert_eq!(CLAIM.answer(&mut server), claimed::HELD);
     assert_eq!(ask::<String>(&mut server, &["GET", "lease"]), theirs);
-    // A holder with a longer `lease` option.
+    // The lease of a holder with a longer `lease` option is not taken over.
     let longer = lease(THEIRS, STAMP, 60_000);
     ask::<()>(&mut server, &["SET", "lease", &longer, "PX", "60000"]);
     assert_eq!(CLAIM.answer(&mut server), claimed::HELD);
@@ -256,7 +257,7 @@ fn a_claim_finds_only_an_entry_that_is_of_use() {
     };
     assert_eq!(answer(&CLAIM, "mark: value", "5000"), claimed::FOUND);
     assert_eq!(answer(&CLAIM, "another mark", "5000"), claimed::GRANTED);
-    // The fourth byte is the codec: an entry says itself how it is written.
+    // The fourth byte is the codec, which may differ: each entry records its own codec.
     assert_eq!(answer(&CLAIM, "marM: value", "5000"), claimed::FOUND);
     let min_remaining_ttl = Claim {
         min_remaining_ttl: 5_000,
@@ -302,7 +303,7 @@ fn a_claim_replaces_what_is_no_entry_or_no_lease() {
     }
 }
 
-/// Each operation of a holder, with its own token and with another's.
+/// Runs each operation of a holder with the holder's token and with another one.
 #[test]
 fn only_the_holder_renews_fills_pauses_and_releases() {
     let (_server, mut server) = Server::start();
