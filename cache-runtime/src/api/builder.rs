@@ -50,6 +50,19 @@ const LARGEST_COPY: u64 = 256 << 10;
 /// | [`near_outage_grace`](Self::near_outage_grace) | 0: no near cache in an outage |
 /// | [`secret`](Self::secret) | the environment's `RECACHED_SECRET`, else a random one |
 /// | [`observer`](Self::observer) | none; `tracing` receives every event in any case |
+///
+/// ```
+/// use std::time::Duration;
+/// use recached_runtime::Cache;
+///
+/// let cache = Cache::builder()
+///     .in_process()
+///     .max_entries(10_000)
+///     .lease_wait(Duration::from_secs(2))
+///     .build()?;
+/// assert_eq!(cache.stats().near.entries, 0);
+/// # Ok::<(), recached_runtime::Error>(())
+/// ```
 #[derive(Clone)]
 #[must_use = "a builder does nothing until `build` or `install`"]
 pub struct Builder {
@@ -123,6 +136,14 @@ impl std::fmt::Debug for Builder {
 
 impl Cache {
     /// Returns a builder with the default settings.
+    ///
+    /// ```
+    /// use recached_runtime::Cache;
+    ///
+    /// let cache = Cache::builder().in_process().build()?;
+    /// assert_eq!(cache.stats().total.misses, 0);
+    /// # Ok::<(), recached_runtime::Error>(())
+    /// ```
     pub fn builder() -> Builder {
         Builder::default()
     }
@@ -140,6 +161,17 @@ impl Builder {
     /// and password are the server's. They are used for the sentinels too, if the sentinels require
     /// a login and the url gives none for them; `?sentinel_user=…&sentinel_password=…` at the end
     /// gives one, and the user may be left out.
+    ///
+    /// ```no_run
+    /// use recached_runtime::Cache;
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let cache = Cache::builder().redis("redis://app:secret@cache.example.com:6379/0").build()?;
+    /// let report = cache.check().await?;
+    /// assert!(report.is_healthy(), "{report}");
+    /// # Ok::<(), recached_runtime::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub fn redis(mut self, url: impl Into<String>) -> Self {
         self.place = BackendChoice::Url(url.into());
         self
@@ -149,6 +181,16 @@ impl Builder {
     /// cluster or a server under sentinels. The cache checks out one connection for each runtime
     /// that calls it and one more, and keeps them. Pooled connections can't report changes, so the
     /// near cache holds only values of functions with a `near_ttl`.
+    ///
+    /// ```no_run
+    /// use deadpool_redis::{Config, Runtime};
+    /// use recached_runtime::Cache;
+    ///
+    /// let config = Config::from_url("redis://cache.example.com");
+    /// let pool = config.create_pool(Some(Runtime::Tokio1)).expect("the url can be parsed");
+    /// let cache = Cache::builder().pool(pool).build()?;
+    /// # Ok::<(), recached_runtime::Error>(())
+    /// ```
     pub fn pool(mut self, pool: impl Into<ExternalPool>) -> Self {
         self.place = BackendChoice::ExternalPool(pool.into());
         self
@@ -159,6 +201,19 @@ impl Builder {
     /// block. When the server rejects the old login, the cache reconnects with the login that the
     /// function returns then. A function that takes longer than 10 s counts as an outage, and is
     /// not called again until it has returned.
+    ///
+    /// ```no_run
+    /// use recached_runtime::{Cache, Credentials};
+    ///
+    /// let cache = Cache::builder()
+    ///     .redis("redis://cache.example.com")
+    ///     .credentials(|| {
+    ///         let password = std::fs::read_to_string("/run/secrets/redis").unwrap_or_default();
+    ///         Credentials::new("app", password.trim_end())
+    ///     })
+    ///     .build()?;
+    /// # Ok::<(), recached_runtime::Error>(())
+    /// ```
     pub fn credentials(mut self, ask: impl Fn() -> Credentials + Send + Sync + 'static) -> Self {
         self.credentials = Some(CredentialsProvider::new(ask));
         self
@@ -166,6 +221,16 @@ impl Builder {
 
     /// Sets the sentinels' login, as [`credentials`](Self::credentials) does for the server, if the
     /// two logins differ. It replaces the url's `sentinel_user` and `sentinel_password`.
+    ///
+    /// ```no_run
+    /// use recached_runtime::{Cache, Credentials};
+    ///
+    /// let cache = Cache::builder()
+    ///     .redis("redis+sentinel://sentinel1.example.com,sentinel2.example.com/primary")
+    ///     .sentinel_credentials(|| Credentials::password("the sentinels' password"))
+    ///     .build()?;
+    /// # Ok::<(), recached_runtime::Error>(())
+    /// ```
     #[cfg(feature = "sentinel")]
     pub fn sentinel_credentials(
         mut self,
@@ -177,6 +242,17 @@ impl Builder {
 
     /// Sets the certificate authorities to trust and the client certificate to present if the url
     /// requires TLS (`rediss://`). Default: the system's authorities, and no client certificate.
+    ///
+    /// ```no_run
+    /// use recached_runtime::{Cache, TlsConfig};
+    ///
+    /// let authority = std::fs::read("/etc/redis/ca.pem").expect("the file can be read");
+    /// let cache = Cache::builder()
+    ///     .redis("rediss://cache.example.com")
+    ///     .tls(TlsConfig::new().authority(authority))
+    ///     .build()?;
+    /// # Ok::<(), recached_runtime::Error>(())
+    /// ```
     #[cfg(feature = "tls")]
     pub fn tls(mut self, config: TlsConfig) -> Self {
         self.tls = Some(config);
@@ -184,6 +260,17 @@ impl Builder {
     }
 
     /// Uses no server, even if the environment names one.
+    ///
+    /// ```
+    /// use recached_runtime::Cache;
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let cache = Cache::builder().in_process().build()?;
+    /// let report = cache.check().await?;
+    /// assert!(report.server().starts_with("none"));
+    /// # Ok::<(), recached_runtime::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub fn in_process(mut self) -> Self {
         self.place = BackendChoice::Process;
         self
@@ -191,12 +278,35 @@ impl Builder {
 
     /// Sets the prefix of all keys. Caches of different namespaces share nothing. A namespace takes
     /// ASCII letters, digits, `_`, `-` and `.`. Default: `recached`.
+    ///
+    /// ```
+    /// use recached_runtime::Cache;
+    ///
+    /// let builder = Cache::builder().in_process();
+    /// assert!(builder.clone().namespace("shop-eu").build().is_ok());
+    /// assert!(builder.namespace("shop:eu").build().is_err());
+    /// ```
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
         self.namespace = namespace.into();
         self
     }
 
     /// Sets the maximum number of entries that this process holds. Default: 100,000.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use recached_runtime::{Cache, Policy};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let cache = Cache::builder().in_process().max_entries(100).build()?;
+    /// for id in 0..1_000 {
+    ///     let minute = Policy::new(Duration::from_secs(60));
+    ///     cache.put(&format!("user:{id}"), minute, id).await?;
+    /// }
+    /// assert!(cache.stats().near.entries <= 100);
+    /// # Ok::<(), recached_runtime::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub fn max_entries(mut self, entries: usize) -> Self {
         self.max_entries = entries;
         self
@@ -205,6 +315,15 @@ impl Builder {
     /// Sets the maximum size, in bytes, of the entries that this process holds, counted with their
     /// keys as they are written to Redis. Every entry counts for at least `bytes / entries`.
     /// Default: 64 MiB.
+    ///
+    /// ```
+    /// use recached_runtime::Cache;
+    ///
+    /// let builder = Cache::builder().in_process().max_entries(1_000);
+    /// assert!(builder.clone().max_bytes(1 << 20).build().is_ok());
+    /// // Less than one byte for each entry.
+    /// assert!(builder.max_bytes(999).build().is_err());
+    /// ```
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = bytes;
         self
@@ -218,6 +337,19 @@ impl Builder {
     /// gigabit network in 34 ms, less than half of the [`command_timeout`](Self::command_timeout).
     /// Raise both together. Without a server, values of this size fit if
     /// [`max_bytes`](Self::max_bytes) is larger.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use recached_runtime::{Cache, ErrorKind, Policy};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let cache = Cache::builder().in_process().max_value_size(1_000).build()?;
+    /// let minute = Policy::new(Duration::from_secs(60));
+    /// let error = cache.put("page:1", minute, "x".repeat(2_000)).await.unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Oversized);
+    /// # Ok::<(), recached_runtime::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub fn max_value_size(mut self, bytes: u64) -> Self {
         self.max_value_size = bytes;
         self
@@ -225,6 +357,14 @@ impl Builder {
 
     /// Sets the deadline of one attempt to connect. Calls do not wait for it: their deadline is the
     /// [`command_timeout`](Self::command_timeout). At least 1 ms; default: 1 s.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use recached_runtime::{Cache, ErrorKind};
+    ///
+    /// let error = Cache::builder().in_process().connect_timeout(Duration::ZERO).build().unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Config);
+    /// ```
     pub fn connect_timeout(mut self, limit: Duration) -> Self {
         self.connect_timeout = limit;
         self
@@ -235,6 +375,14 @@ impl Builder {
     /// in this process to be sent does not count. After that time the call computes without the
     /// cache, and so do all other calls until the server answers a ping within half of it. Give at
     /// least four round trips. At least 1 ms; default: 80 ms.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use recached_runtime::{Cache, ErrorKind};
+    ///
+    /// let error = Cache::builder().in_process().command_timeout(Duration::ZERO).build().unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Config);
+    /// ```
     pub fn command_timeout(mut self, limit: Duration) -> Self {
         self.command_timeout = limit;
         self
@@ -242,6 +390,14 @@ impl Builder {
 
     /// Sets the life of a lease between renewals, for functions without a `lease` of their own: the
     /// delay that a killed holder causes for others. At least 100 ms; default: 5 s.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use recached_runtime::{Cache, ErrorKind};
+    ///
+    /// let error = Cache::builder().in_process().lease(Duration::from_millis(99)).build().unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Config);
+    /// ```
     pub fn lease(mut self, life: Duration) -> Self {
         self.defaults.lease = life;
         self
@@ -249,6 +405,15 @@ impl Builder {
 
     /// Sets the longest time that a call waits for another holder, for functions without a
     /// `lease_wait` of their own; then the call computes for itself. Default: 10 s.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use recached_runtime::Cache;
+    ///
+    /// let cache = Cache::builder().in_process().lease_wait(Duration::from_secs(2)).build()?;
+    /// assert_eq!(cache.stats().total.lease_waits, 0);
+    /// # Ok::<(), recached_runtime::Error>(())
+    /// ```
     pub fn lease_wait(mut self, longest: Duration) -> Self {
         self.defaults.lease_wait = longest;
         self
@@ -257,6 +422,17 @@ impl Builder {
     /// Sets the longest time that the near cache is served while the connection to the server is
     /// lost. Invalidations of other processes do not arrive in that time; values that this process
     /// has invalidated are never served. Default: 0, not at all.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    /// use recached_runtime::Cache;
+    ///
+    /// let cache = Cache::builder()
+    ///     .redis("redis://cache.example.com")
+    ///     .near_outage_grace(Duration::from_secs(30))
+    ///     .build()?;
+    /// # Ok::<(), recached_runtime::Error>(())
+    /// ```
     pub fn near_outage_grace(mut self, longest: Duration) -> Self {
         self.near_outage_grace = longest;
         self
@@ -265,6 +441,13 @@ impl Builder {
     /// Sets the secret with which `secret` arguments of functions are hashed before they enter a
     /// key: at least 16 bytes, the same in all processes that share entries. Default: the
     /// environment's `RECACHED_SECRET`, else a random one of this process.
+    ///
+    /// ```
+    /// use recached_runtime::{Cache, ErrorKind};
+    ///
+    /// let error = Cache::builder().in_process().secret("too short").build().unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Config);
+    /// ```
     pub fn secret(mut self, secret: impl AsRef<[u8]>) -> Self {
         self.secret = Some(secret.as_ref().into());
         self
@@ -273,6 +456,23 @@ impl Builder {
     /// Sets a callback for events that no caller can see: the server is away or back, invalidations
     /// wait for the server, a function's values can't be stored. It runs on the thread that detects
     /// the event, which may be a connection's reader: it must not block.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use recached_runtime::{Cache, Policy};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let (sender, events) = std::sync::mpsc::channel();
+    /// let cache = Cache::builder()
+    ///     .in_process()
+    ///     .observer(move |event| sender.send(event.to_string()).unwrap_or_default())
+    ///     .build()?;
+    /// let minute = Policy::new(Duration::from_secs(60));
+    /// cache.get_or_compute("not a name:42", minute, || async { 1 }).await;
+    /// assert!(events.try_recv().is_ok_and(|event| event.contains("not stored")));
+    /// # Ok::<(), recached_runtime::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub fn observer(mut self, observe: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.observer = Observer::new(observe);
         self
@@ -284,6 +484,16 @@ impl Builder {
     ///
     /// Returns `ErrorKind::Config` if a setting, or `REDIS_URL`, can't be used. An item of
     /// `RECACHED_TTL` or `RECACHED_OFF` that can't be used is logged and ignored.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use recached_runtime::{Cache, ErrorKind};
+    ///
+    /// assert!(Cache::builder().in_process().build().is_ok());
+    /// let error = Cache::builder().redis("nonsense").build().unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Config);
+    /// ```
     pub fn build(self) -> Result<Cache, Error> {
         environment::warn_of_unknown();
         self.check()?;
@@ -360,6 +570,16 @@ impl Builder {
     /// Returns the errors of [`build`](Self::build), and `ErrorKind::Config` if there is a global
     /// cache already: an installed one, or one that an earlier call of a cached function has
     /// created.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use recached_runtime::Cache;
+    ///
+    /// Cache::builder().in_process().install()?;
+    /// assert!(Cache::builder().in_process().install().is_err());
+    /// # Ok::<(), recached_runtime::Error>(())
+    /// ```
     pub fn install(self) -> Result<(), Error> {
         self.build()?.install()
     }

@@ -24,6 +24,19 @@ use crate::values::value_kind::Storable;
 /// A cache: a handle that is cheap to clone. All clones are the same cache.
 ///
 /// Annotated functions use the global cache unless they name another with `cache = …`.
+///
+/// ```
+/// use std::time::Duration;
+/// use recached_runtime::{Cache, Policy};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let cache = Cache::builder().in_process().build()?;
+/// let clone = cache.clone();
+/// cache.put("user:42", Policy::new(Duration::from_secs(60)), "Ada".to_owned()).await?;
+/// assert_eq!(clone.get::<String>("user:42").await?.as_deref(), Some("Ada"));
+/// # Ok::<(), recached_runtime::Error>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone)]
 pub struct Cache {
     pub(crate) inner: Arc<CacheInner>,
@@ -60,6 +73,23 @@ impl Cache {
     /// cache is off, and the server's error if the server will never accept the invalidation (a
     /// missing right). An unreachable server is no error: see
     /// [`queued`](field@InvalidationReport::queued).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use recached_runtime::{Cache, Policy};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let cache = Cache::builder().in_process().build()?;
+    /// let minute = Policy::new(Duration::from_secs(60));
+    /// cache.put("user:42", minute, 1).await?;
+    /// let report = cache.invalidate("user*").await?;
+    /// assert_eq!(report.functions, ["user"]);
+    /// assert!(!cache.exists("user:42").await?);
+    /// # Ok::<(), recached_runtime::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub async fn invalidate(&self, pattern: &str) -> Result<InvalidationReport, Error> {
         self.apply(Caller::Async, |_| Invalidation::functions(pattern))
             .await
@@ -76,6 +106,19 @@ impl Cache {
     ///
     /// Returns `ErrorKind::Pattern` if the tag is empty, else the errors of
     /// [`invalidate`](Self::invalidate).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use recached_runtime::Cache;
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let cache = Cache::builder().in_process().build()?;
+    /// let report = cache.invalidate_tag("user:42").await?;
+    /// assert!(report.functions.is_empty() && !report.queued);
+    /// # Ok::<(), recached_runtime::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub async fn invalidate_tag(&self, tag: &str) -> Result<InvalidationReport, Error> {
         self.apply(Caller::Async, |ns| Invalidation::tag(ns, tag))
             .await
@@ -87,6 +130,24 @@ impl Cache {
     /// # Errors
     ///
     /// Returns the errors of [`invalidate`](Self::invalidate).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use recached_runtime::{Cache, Policy};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let cache = Cache::builder().in_process().build()?;
+    /// let minute = Policy::new(Duration::from_secs(60));
+    /// cache.put("orders:42:open", minute, 1).await?;
+    /// cache.put("orders:43:open", minute, 2).await?;
+    /// let report = cache.invalidate_keys("orders:42:*").await?;
+    /// assert_eq!(report.entries, 1);
+    /// assert!(cache.exists("orders:43:open").await?);
+    /// # Ok::<(), recached_runtime::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub async fn invalidate_keys(&self, pattern: &str) -> Result<InvalidationReport, Error> {
         self.apply(Caller::Async, |ns| Invalidation::keys(ns, pattern))
             .await
@@ -97,6 +158,23 @@ impl Cache {
     /// # Errors
     ///
     /// Returns the errors of [`invalidate`](Self::invalidate).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use recached_runtime::{Cache, Policy};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let cache = Cache::builder().in_process().build()?;
+    /// let minute = Policy::new(Duration::from_secs(60));
+    /// cache.put("user:42", minute, 1).await?;
+    /// cache.put("orders:42", minute, 2).await?;
+    /// let report = cache.invalidate_all().await?;
+    /// assert_eq!(report.functions, ["orders", "user"]);
+    /// # Ok::<(), recached_runtime::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub async fn invalidate_all(&self) -> Result<InvalidationReport, Error> {
         self.apply(Caller::Async, |ns| Ok(Invalidation::everything(ns)))
             .await
@@ -107,6 +185,23 @@ impl Cache {
     /// # Errors
     ///
     /// Returns the errors of [`invalidate`](Self::invalidate).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use recached_runtime::{Cache, Policy};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let cache = Cache::builder().in_process().build()?;
+    /// let minute = Policy::new(Duration::from_secs(60));
+    /// cache.put("user:42", minute, 1).await?;
+    /// cache.put("user:43", minute, 2).await?;
+    /// let report = cache.purge("user").await?;
+    /// assert_eq!(report.entries, 2);
+    /// # Ok::<(), recached_runtime::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub async fn purge(&self, pattern: &str) -> Result<InvalidationReport, Error> {
         let functions = |_: &str| Invalidation::functions(pattern);
         self.apply_and_free(Caller::Async, functions, pattern).await
@@ -118,6 +213,22 @@ impl Cache {
     /// # Errors
     ///
     /// Returns the errors of [`invalidate`](Self::invalidate).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use recached_runtime::{Cache, Policy};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let cache = Cache::builder().in_process().build()?;
+    /// let minute = Policy::new(Duration::from_secs(60));
+    /// cache.put("user:42", minute, 1).await?;
+    /// cache.put("orders:42", minute, 2).await?;
+    /// assert_eq!(cache.purge_all().await?.entries, 2);
+    /// # Ok::<(), recached_runtime::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub async fn purge_all(&self) -> Result<InvalidationReport, Error> {
         let everything = |ns: &str| Ok(Invalidation::everything(ns));
         self.apply_and_free(Caller::Async, everything, "*").await
@@ -130,6 +241,19 @@ impl Cache {
     /// # Errors
     ///
     /// Returns the reason if no server can be reached.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use recached_runtime::Cache;
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let cache = Cache::builder().in_process().build()?;
+    /// let report = cache.check().await?;
+    /// assert!(report.is_healthy(), "{report}");
+    /// # Ok::<(), recached_runtime::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub async fn check(&self) -> Result<CheckReport, Error> {
         let session = self.inner.backend.session(Caller::Async).background();
         let patience = self.inner.patience;
@@ -137,6 +261,20 @@ impl Cache {
     }
 
     /// Returns a snapshot of the counters.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use recached_runtime::{Cache, Policy};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let cache = Cache::builder().in_process().build()?;
+    /// let minute = Policy::new(Duration::from_secs(60));
+    /// cache.put("user:42", minute, 1).await?;
+    /// cache.get::<i32>("user:42").await?;
+    /// assert_eq!(cache.stats().function("user").puts, 1);
+    /// # Ok::<(), recached_runtime::Error>(())
+    /// # }).unwrap();
+    /// ```
     #[must_use]
     pub fn stats(&self) -> Stats {
         let process = &self.inner.process;
@@ -147,6 +285,20 @@ impl Cache {
     /// an annotated function. The text before the first `:` of the key is the function's name.
     ///
     /// If the key or the store can't be used, the value is computed without the cache.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use recached_runtime::{Cache, Policy};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let cache = Cache::builder().in_process().build()?;
+    /// let minute = Policy::new(Duration::from_secs(60));
+    /// let first = cache.get_or_compute("user:42", minute, || async { 1 }).await;
+    /// let second = cache.get_or_compute("user:42", minute, || async { 2 }).await;
+    /// assert_eq!((first, second), (1, 1));
+    /// # Ok::<(), recached_runtime::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub async fn get_or_compute<T, F>(
         &self,
         key: &str,
@@ -166,6 +318,23 @@ impl Cache {
     /// # Errors
     ///
     /// Returns the errors of `compute`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use recached_runtime::{Cache, Policy};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let cache = Cache::builder().in_process().build()?;
+    /// let minute = Policy::new(Duration::from_secs(60));
+    /// let failed: Result<i32, _> =
+    ///     cache.try_get_or_compute("user:42", minute, || async { Err("no such user") }).await;
+    /// assert_eq!(failed, Err("no such user"));
+    /// assert!(!cache.exists("user:42").await?);
+    /// # Ok::<(), recached_runtime::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub async fn try_get_or_compute<T, E, F>(
         &self,
         key: &str,
@@ -236,6 +405,22 @@ impl Cache {
     /// # Errors
     ///
     /// Returns `ErrorKind::Key` if the key can't be used.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use recached_runtime::{Cache, Policy};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let cache = Cache::builder().in_process().build()?;
+    /// let minute = Policy::new(Duration::from_secs(60));
+    /// assert_eq!(cache.get::<i32>("user:42").await?, None);
+    /// cache.put("user:42", minute, 1).await?;
+    /// assert_eq!(cache.get::<i32>("user:42").await?, Some(1));
+    /// # Ok::<(), recached_runtime::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub async fn get<T: Storable + Clone>(&self, key: &str) -> Result<Option<T>, Error> {
         let (state, key) = self.by_hand(key)?;
         if self.inner.is_forked() {
@@ -255,6 +440,22 @@ impl Cache {
     /// Returns `ErrorKind::Key` if the key can't be used, `ErrorKind::Encode` if the value can't be
     /// encoded, `ErrorKind::Oversized` if it is larger than the cache's `max_value_size`, and the
     /// server's error if the server will never accept the value.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use recached_runtime::{Cache, Policy};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let cache = Cache::builder().in_process().build()?;
+    /// let minute = Policy::new(Duration::from_secs(60));
+    /// cache.put("user:42", minute, 1).await?;
+    /// cache.put("user:42", minute, 2).await?;
+    /// assert_eq!(cache.get::<i32>("user:42").await?, Some(2));
+    /// # Ok::<(), recached_runtime::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub async fn put<T: Storable + Clone>(
         &self,
         key: &str,
@@ -276,6 +477,22 @@ impl Cache {
     /// # Errors
     ///
     /// Returns `ErrorKind::Key` if the key can't be used.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use recached_runtime::{Cache, Policy};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let cache = Cache::builder().in_process().build()?;
+    /// let minute = Policy::new(Duration::from_secs(60));
+    /// cache.put("user:42", minute, 1).await?;
+    /// assert!(cache.exists("user:42").await?);
+    /// assert!(!cache.exists("user:43").await?);
+    /// # Ok::<(), recached_runtime::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub async fn exists(&self, key: &str) -> Result<bool, Error> {
         let (state, key) = self.by_hand(key)?;
         Ok(self.left(&state, &key).await.is_some())
@@ -288,6 +505,23 @@ impl Cache {
     /// Returns `ErrorKind::Key` if the key can't be used, and the server's error if the server will
     /// never accept the invalidation. An unreachable server is no error: see
     /// [`queued`](field@InvalidationReport::queued).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use recached_runtime::{Cache, Policy};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let cache = Cache::builder().in_process().build()?;
+    /// let minute = Policy::new(Duration::from_secs(60));
+    /// cache.put("user:42", minute, 1).await?;
+    /// let report = cache.remove("user:42").await?;
+    /// assert_eq!(report.entries, 1);
+    /// assert!(!cache.exists("user:42").await?);
+    /// # Ok::<(), recached_runtime::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub async fn remove(&self, key: &str) -> Result<InvalidationReport, Error> {
         self.apply(Caller::Async, |_| {
             let (_, key) = self.by_hand(key)?;
@@ -301,6 +535,22 @@ impl Cache {
     /// # Errors
     ///
     /// Returns `ErrorKind::Key` if the key can't be used.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use recached_runtime::{Cache, Policy};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let cache = Cache::builder().in_process().build()?;
+    /// let minute = Policy::new(Duration::from_secs(60));
+    /// cache.put("user:42", minute, 1).await?;
+    /// let left = cache.ttl("user:42").await?;
+    /// assert!(left.is_some_and(|left| left <= Duration::from_secs(60)));
+    /// # Ok::<(), recached_runtime::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub async fn ttl(&self, key: &str) -> Result<Option<Duration>, Error> {
         let (state, key) = self.by_hand(key)?;
         Ok(self.left(&state, &key).await)

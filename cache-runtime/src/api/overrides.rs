@@ -15,6 +15,22 @@ use crate::overrides::rule::{
 /// precedence over those of the environment (`RECACHED_TTL="user*=30s, shop.*=5m"`,
 /// `RECACHED_OFF="report*"`), and those over overrides of this process. If two patterns match, the
 /// longer one applies.
+///
+/// ```
+/// use std::time::Duration;
+/// use recached_runtime::{Cache, Policy};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let cache = Cache::builder().in_process().build()?;
+/// cache.overrides().disable("user*")?;
+/// for id in [1, 2] {
+///     let policy = Policy::new(Duration::from_secs(60));
+///     assert_eq!(cache.get_or_compute("user:42", policy, || async move { id }).await, id);
+/// }
+/// assert_eq!(cache.stats().function("user").bypasses, 2);
+/// # Ok::<(), recached_runtime::Error>(())
+/// # }).unwrap();
+/// ```
 #[must_use = "it does nothing until something is set or listed"]
 pub struct Overrides<'a> {
     cache: &'a Cache,
@@ -22,6 +38,19 @@ pub struct Overrides<'a> {
 
 /// Overrides for all processes of a namespace: they are stored in Redis, sent to every process at
 /// once, and persist across restarts. Without a server they apply to this process only.
+///
+/// ```
+/// use std::time::Duration;
+/// use recached_runtime::Cache;
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let cache = Cache::builder().in_process().build()?;
+/// let fleet = cache.overrides().fleet();
+/// fleet.ttl("user*", Duration::from_secs(30)).await?;
+/// assert_eq!(fleet.list().await?[0].pattern, "user*");
+/// # Ok::<(), recached_runtime::Error>(())
+/// # }).unwrap();
+/// ```
 #[must_use = "it does nothing until something is set"]
 pub struct FleetOverrides<'a> {
     cache: &'a Cache,
@@ -30,6 +59,14 @@ pub struct FleetOverrides<'a> {
 
 impl Cache {
     /// Returns the overrides of this cache.
+    ///
+    /// ```
+    /// use recached_runtime::Cache;
+    ///
+    /// let cache = Cache::builder().in_process().build()?;
+    /// assert!(cache.overrides().list().is_empty());
+    /// # Ok::<(), recached_runtime::Error>(())
+    /// ```
     pub fn overrides(&self) -> Overrides<'_> {
         Overrides { cache: self }
     }
@@ -44,6 +81,23 @@ impl<'a> Overrides<'a> {
     ///
     /// Returns `ErrorKind::Pattern` if the pattern can't be parsed, and `ErrorKind::Config` if the
     /// ttl is below 1 ms or too many overrides are set.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use recached_runtime::{Cache, Policy};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let cache = Cache::builder().in_process().build()?;
+    /// cache.put("user:42", Policy::new(Duration::from_secs(60)), 1).await?;
+    /// assert_eq!(cache.overrides().ttl("user*", Duration::from_secs(5))?, ["user"]);
+    /// cache.put("user:42", Policy::new(Duration::from_secs(60)), 2).await?;
+    /// let left = cache.ttl("user:42").await?.expect("the value is stored");
+    /// assert!(left <= Duration::from_secs(5));
+    /// # Ok::<(), recached_runtime::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub fn ttl(&self, pattern: &str, ttl: Duration) -> Result<Vec<String>, Error> {
         self.set(pattern, Override::Ttl(ttl))
     }
@@ -55,6 +109,22 @@ impl<'a> Overrides<'a> {
     ///
     /// Returns `ErrorKind::Pattern` if the pattern can't be parsed, and `ErrorKind::Config` if too
     /// many overrides are set.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use recached_runtime::{Cache, Policy};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let cache = Cache::builder().in_process().build()?;
+    /// cache.put("user:42", Policy::new(Duration::from_secs(60)), 1).await?;
+    /// assert_eq!(cache.overrides().disable("user")?, ["user"]);
+    /// let policy = Policy::new(Duration::from_secs(60));
+    /// assert_eq!(cache.get_or_compute("user:42", policy, || async { 2 }).await, 2);
+    /// # Ok::<(), recached_runtime::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub fn disable(&self, pattern: &str) -> Result<Vec<String>, Error> {
         self.set(pattern, Override::Enabled(false))
     }
@@ -66,11 +136,40 @@ impl<'a> Overrides<'a> {
     ///
     /// Returns `ErrorKind::Pattern` if the pattern can't be parsed, and `ErrorKind::Config` if too
     /// many overrides are set.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use recached_runtime::{Cache, Policy};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let cache = Cache::builder().in_process().build()?;
+    /// cache.put("user:42", Policy::new(Duration::from_secs(60)), 1).await?;
+    /// cache.overrides().disable("*")?;
+    /// assert_eq!(cache.overrides().enable("user")?, ["user"]);
+    /// let policy = Policy::new(Duration::from_secs(60));
+    /// for id in [2, 3] {
+    ///     assert_eq!(cache.get_or_compute("user:42", policy, || async move { id }).await, 2);
+    /// }
+    /// # Ok::<(), recached_runtime::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub fn enable(&self, pattern: &str) -> Result<Vec<String>, Error> {
         self.set(pattern, Override::Enabled(true))
     }
 
     /// Removes the overrides that this process has set for exactly this pattern.
+    ///
+    /// ```
+    /// use recached_runtime::Cache;
+    ///
+    /// let cache = Cache::builder().in_process().build()?;
+    /// cache.overrides().disable("user*")?;
+    /// cache.overrides().reset("user*");
+    /// assert!(cache.overrides().list().is_empty());
+    /// # Ok::<(), recached_runtime::Error>(())
+    /// ```
     pub fn reset(&self, pattern: &str) {
         let process = &self.cache.inner.process;
         process
@@ -81,6 +180,18 @@ impl<'a> Overrides<'a> {
     }
 
     /// Returns all overrides with their source, in ascending order of precedence.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use recached_runtime::Cache;
+    ///
+    /// let cache = Cache::builder().in_process().build()?;
+    /// cache.overrides().ttl("user*", Duration::from_secs(30))?;
+    /// let list = cache.overrides().list();
+    /// assert_eq!(list.len(), 1);
+    /// assert!(list[0].to_string().starts_with("user*: ttl = 30s"));
+    /// # Ok::<(), recached_runtime::Error>(())
+    /// ```
     #[must_use]
     pub fn list(&self) -> Vec<ActiveOverride> {
         let registry = &self.cache.inner.process.registry;
@@ -88,6 +199,17 @@ impl<'a> Overrides<'a> {
     }
 
     /// Returns the same operations for the whole fleet.
+    ///
+    /// ```
+    /// use recached_runtime::{Cache, OverrideSource};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let cache = Cache::builder().in_process().build()?;
+    /// cache.overrides().fleet().disable("report*").await?;
+    /// assert_eq!(cache.overrides().list()[0].origin, OverrideSource::Fleet);
+    /// # Ok::<(), recached_runtime::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub fn fleet(&self) -> FleetOverrides<'a> {
         FleetOverrides {
             cache: self.cache,
@@ -108,6 +230,18 @@ impl<'a> Overrides<'a> {
 
 impl FleetOverrides<'_> {
     /// Sets the author that lists show. Default: the program's name and its process id.
+    ///
+    /// ```
+    /// use recached_runtime::Cache;
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let cache = Cache::builder().in_process().build()?;
+    /// let fleet = cache.overrides().fleet().by("ada");
+    /// fleet.disable("report*").await?;
+    /// assert_eq!(fleet.list().await?[0].by.as_deref(), Some("ada"));
+    /// # Ok::<(), recached_runtime::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub fn by(mut self, who: impl Into<String>) -> Self {
         self.by = who.into();
         self
@@ -120,6 +254,21 @@ impl FleetOverrides<'_> {
     ///
     /// Returns the errors of [`Overrides::ttl`], and the server's error if the override was not
     /// stored.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use recached_runtime::{Cache, Policy};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let cache = Cache::builder().in_process().build()?;
+    /// cache.put("user:42", Policy::new(Duration::from_secs(60)), 1).await?;
+    /// let functions = cache.overrides().fleet().ttl("user*", Duration::from_secs(5)).await?;
+    /// assert_eq!(functions, ["user"]);
+    /// # Ok::<(), recached_runtime::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub async fn ttl(&self, pattern: &str, ttl: Duration) -> Result<Vec<String>, Error> {
         self.set(pattern, Override::Ttl(ttl)).await
     }
@@ -131,6 +280,20 @@ impl FleetOverrides<'_> {
     ///
     /// Returns the errors of [`Overrides::disable`], and the server's error if the override was not
     /// stored.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use recached_runtime::{Cache, Override};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let cache = Cache::builder().in_process().build()?;
+    /// let fleet = cache.overrides().fleet();
+    /// fleet.disable("report*").await?;
+    /// assert_eq!(fleet.list().await?[0].setting, Override::Enabled(false));
+    /// # Ok::<(), recached_runtime::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub async fn disable(&self, pattern: &str) -> Result<Vec<String>, Error> {
         self.set(pattern, Override::Enabled(false)).await
     }
@@ -142,6 +305,20 @@ impl FleetOverrides<'_> {
     ///
     /// Returns the errors of [`Overrides::enable`], and the server's error if the override was not
     /// stored.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use recached_runtime::{Cache, Override};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let cache = Cache::builder().in_process().build()?;
+    /// let fleet = cache.overrides().fleet();
+    /// fleet.enable("report.daily").await?;
+    /// assert_eq!(fleet.list().await?[0].setting, Override::Enabled(true));
+    /// # Ok::<(), recached_runtime::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub async fn enable(&self, pattern: &str) -> Result<Vec<String>, Error> {
         self.set(pattern, Override::Enabled(true)).await
     }
@@ -152,6 +329,20 @@ impl FleetOverrides<'_> {
     /// # Errors
     ///
     /// Returns the error of the read if the server does not reply.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use recached_runtime::Cache;
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let cache = Cache::builder().in_process().build()?;
+    /// // An override of this process only.
+    /// cache.overrides().disable("user*")?;
+    /// assert!(cache.overrides().fleet().list().await?.is_empty());
+    /// # Ok::<(), recached_runtime::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub async fn list(&self) -> Result<Vec<ActiveOverride>, Error> {
         let session = self.cache.inner.backend.session(Caller::Async);
         session.apply_overrides().await?;
@@ -165,6 +356,21 @@ impl FleetOverrides<'_> {
     /// # Errors
     ///
     /// Returns the server's error if the overrides were not removed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use recached_runtime::Cache;
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let cache = Cache::builder().in_process().build()?;
+    /// let fleet = cache.overrides().fleet();
+    /// fleet.disable("report*").await?;
+    /// fleet.reset("report*").await?;
+    /// assert!(fleet.list().await?.is_empty());
+    /// # Ok::<(), recached_runtime::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub async fn reset(&self, pattern: &str) -> Result<(), Error> {
         let inner = &self.cache.inner;
         let fields = [OverrideKind::Ttl, OverrideKind::Enabled]

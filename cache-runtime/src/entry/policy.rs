@@ -6,6 +6,20 @@ use crate::entry::header::LONGEST;
 /// Lifetimes and options of a function's entries: the options of the attribute, for use by hand.
 ///
 /// Durations have a resolution of one millisecond, as in Redis. A `ttl` of zero stores nothing.
+///
+/// ```
+/// use std::time::Duration;
+/// use recached_runtime::{Cache, Policy};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let cache = Cache::builder().in_process().build()?;
+/// const USER: Policy = Policy::new(Duration::from_secs(300)).jitter(0.1);
+/// let user = cache.get_or_compute("user:42", USER, || async { "Ada".to_owned() }).await;
+/// assert_eq!(user, "Ada");
+/// assert!(cache.ttl("user:42").await? > Some(Duration::from_secs(200)));
+/// # Ok::<(), recached_runtime::Error>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[must_use]
 pub struct Policy {
@@ -40,6 +54,21 @@ pub enum ValueClass {
 
 impl Policy {
     /// Returns a policy of entries that live for `ttl`, with the default of every other option.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use recached_runtime::{Cache, Policy};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let cache = Cache::builder().in_process().build()?;
+    /// let policy = Policy::new(Duration::from_secs(60));
+    /// cache.put("user:42", policy, 1).await?;
+    /// assert!(cache.exists("user:42").await?);
+    /// cache.put("user:43", Policy::new(Duration::ZERO), 1).await?;
+    /// assert!(!cache.exists("user:43").await?);
+    /// # Ok::<(), recached_runtime::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub const fn new(ttl: Duration) -> Self {
         Self {
             ttl,
@@ -62,12 +91,31 @@ impl Policy {
 
     /// Shortens each lifetime by a random share of up to `share`, so that a fleet's entries do not
     /// expire together. Limited to 0.0..=1.0. Default: 0.05.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use recached_runtime::{Cache, Policy};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let cache = Cache::builder().in_process().build()?;
+    /// let policy = Policy::new(Duration::from_secs(100)).jitter(0.2);
+    /// cache.put("user:42", policy, 1).await?;
+    /// let left = cache.ttl("user:42").await?.expect("the value is stored");
+    /// assert!(left > Duration::from_secs(79) && left <= Duration::from_secs(100));
+    /// # Ok::<(), recached_runtime::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub const fn jitter(mut self, share: f64) -> Self {
         self.jitter = if share > 0.0 { share.min(1.0) } else { 0.0 };
         self
     }
 
     /// Sets the ttl of a `None`. Default: the ttl of any value.
+    ///
+    /// ```text
+    /// #[cached(ttl = 300, none_ttl = 30)]
+    /// async fn user(id: u64) -> Option<User> { … }
+    /// ```
     pub const fn none_ttl(mut self, ttl: Duration) -> Self {
         self.none_ttl = Some(ttl);
         self
@@ -75,6 +123,19 @@ impl Policy {
 
     /// Sets the life of a lease between renewals: the longest delay of other processes if the
     /// computing process dies. At least 100 ms; default: the cache's `lease`, 5 s.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use recached_runtime::{Cache, Policy};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let cache = Cache::builder().in_process().build()?;
+    /// const REPORT: Policy = Policy::new(Duration::from_secs(300)).lease(Duration::from_secs(2));
+    /// let report = cache.get_or_compute("report:7", REPORT, || async { 1 }).await;
+    /// assert_eq!((report, cache.get::<i32>("report:7").await?), (1, Some(1)));
+    /// # Ok::<(), recached_runtime::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub const fn lease(mut self, life: Duration) -> Self {
         self.lease = Some(life);
         self
@@ -82,12 +143,38 @@ impl Policy {
 
     /// Sets the longest time that a call waits for another holder before it computes for itself.
     /// Default: the cache's `lease_wait`, 10 s.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use recached_runtime::{Cache, Policy};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let cache = Cache::builder().in_process().build()?;
+    /// const REPORT: Policy = Policy::new(Duration::from_secs(300)).lease_wait(Duration::from_secs(2));
+    /// let report = cache.get_or_compute("report:7", REPORT, || async { 1 }).await;
+    /// assert_eq!((report, cache.get::<i32>("report:7").await?), (1, Some(1)));
+    /// # Ok::<(), recached_runtime::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub const fn lease_wait(mut self, longest: Duration) -> Self {
         self.lease_wait = Some(longest);
         self
     }
 
     /// Enables the near cache: this process keeps copies of values in Redis. Default: `true`.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use recached_runtime::{Cache, Policy};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let cache = Cache::builder().in_process().build()?;
+    /// const REPORT: Policy = Policy::new(Duration::from_secs(300)).near(false);
+    /// let report = cache.get_or_compute("report:7", REPORT, || async { 1 }).await;
+    /// assert_eq!((report, cache.get::<i32>("report:7").await?), (1, Some(1)));
+    /// # Ok::<(), recached_runtime::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub const fn near(mut self, keep: bool) -> Self {
         self.near = keep;
         self
@@ -96,6 +183,19 @@ impl Policy {
     /// Sets the longest time that the near cache keeps a copy of a value in Redis. Default: as long
     /// as Redis. If the server does not report changes, this is the longest time that a copy may be
     /// out of date, and without it no copies are kept.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use recached_runtime::{Cache, Policy};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let cache = Cache::builder().in_process().build()?;
+    /// const REPORT: Policy = Policy::new(Duration::from_secs(300)).near_ttl(Duration::from_secs(5));
+    /// let report = cache.get_or_compute("report:7", REPORT, || async { 1 }).await;
+    /// assert_eq!((report, cache.get::<i32>("report:7").await?), (1, Some(1)));
+    /// # Ok::<(), recached_runtime::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub const fn near_ttl(mut self, longest: Duration) -> Self {
         self.near_ttl = Some(longest);
         self
@@ -111,6 +211,21 @@ impl Policy {
     /// Sets the time after the ttl during which a stale value is served while a new one is computed
     /// (RFC 5861). An annotated function computes it in the background; by hand, the caller
     /// computes it, as after a miss. Default: zero, no stale values.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use recached_runtime::{Cache, Policy};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let cache = Cache::builder().in_process().build()?;
+    /// let policy = Policy::new(Duration::from_millis(10)).stale_while_revalidate(Duration::from_secs(60));
+    /// cache.put("user:42", policy, 1).await?;
+    /// std::thread::sleep(Duration::from_millis(50));
+    /// // By hand, the caller computes the new value.
+    /// assert_eq!(cache.get_or_compute("user:42", policy, || async { 2 }).await, 2);
+    /// # Ok::<(), recached_runtime::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub const fn stale_while_revalidate(mut self, window: Duration) -> Self {
         self.stale_while_revalidate = window;
         self
@@ -118,6 +233,21 @@ impl Policy {
 
     /// Sets the time after the ttl during which a stale value replaces a computation that fails
     /// (RFC 5861). Default: zero, no stale values.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use recached_runtime::{Cache, Policy};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let cache = Cache::builder().in_process().build()?;
+    /// let policy = Policy::new(Duration::from_millis(10)).stale_if_error(Duration::from_secs(60));
+    /// cache.put("user:42", policy, 1).await?;
+    /// std::thread::sleep(Duration::from_millis(50));
+    /// let user = cache.try_get_or_compute("user:42", policy, || async { Err("database is down") }).await;
+    /// assert_eq!(user, Ok(1));
+    /// # Ok::<(), recached_runtime::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub const fn stale_if_error(mut self, window: Duration) -> Self {
         self.stale_if_error = window;
         self
@@ -126,6 +256,26 @@ impl Policy {
     /// Sets the pause after a failed refresh, during which the whole fleet serves this call's stale
     /// value and does not call the function. A refresh fails if the function returns an error or
     /// panics, or if its value is not stored. Zero means no pause; default: 1 s.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use recached_runtime::{Cache, Policy};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let cache = Cache::builder().in_process().build()?;
+    /// let policy = Policy::new(Duration::from_millis(10))
+    ///     .stale_if_error(Duration::from_secs(60))
+    ///     .retry_after(Duration::from_secs(30));
+    /// cache.put("user:42", policy, 1).await?;
+    /// std::thread::sleep(Duration::from_millis(50));
+    /// for _ in 0..2 {
+    ///     let user = cache.try_get_or_compute("user:42", policy, || async { Err("down") }).await;
+    ///     assert_eq!(user, Ok(1));
+    /// }
+    /// assert_eq!(cache.stats().function("user").computations, 1);
+    /// # Ok::<(), recached_runtime::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub const fn retry_after(mut self, pause: Duration) -> Self {
         self.retry_after = pause;
         self
@@ -150,12 +300,32 @@ impl Policy {
 
     /// Sets the codec of stored values; without a server it has no effect. Default:
     /// [`Json`](crate::entry::codec::Json).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use recached_runtime::Policy;
+    /// use recached_runtime::codec::Json;
+    ///
+    /// let minute = Policy::new(Duration::from_secs(60));
+    /// assert_eq!(minute.codec::<Json>(), minute);
+    /// ```
     pub const fn codec<C: Codec>(mut self) -> Self {
         self.codec.format = C::FORMAT;
         self
     }
 
     /// Compresses large values. Default: no compression.
+    ///
+    /// ```
+    /// # #[cfg(feature = "compress")] {
+    /// use std::time::Duration;
+    /// use recached_runtime::Policy;
+    /// use recached_runtime::codec::Lz4;
+    ///
+    /// let minute = Policy::new(Duration::from_secs(60));
+    /// assert_ne!(minute.compress::<Lz4>(), minute);
+    /// # }
+    /// ```
     pub const fn compress<C: Compression>(mut self) -> Self {
         self.codec.packed = true;
         self

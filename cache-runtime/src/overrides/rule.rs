@@ -7,6 +7,14 @@ use crate::error::{Error, ErrorKind};
 use crate::key::pattern::NamePattern;
 
 /// A value that replaces a value of a function's attribute at run time.
+///
+/// ```
+/// use std::time::Duration;
+/// use recached_runtime::Override;
+///
+/// assert_eq!(Override::Ttl(Duration::from_secs(30)).to_string(), "ttl = 30s");
+/// assert_eq!(Override::Enabled(false).to_string(), "off");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Override {
@@ -18,6 +26,13 @@ pub enum Override {
 }
 
 /// Source of an override. A later variant takes precedence over an earlier one.
+///
+/// ```
+/// use recached_runtime::OverrideSource;
+///
+/// assert!(OverrideSource::Fleet > OverrideSource::Environment);
+/// assert!(OverrideSource::Environment > OverrideSource::Code);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum OverrideSource {
@@ -33,6 +48,17 @@ pub enum OverrideSource {
 const LONGEST_AUTHOR: usize = 100;
 
 /// An active override.
+///
+/// ```
+/// use recached_runtime::{Cache, Override, OverrideSource};
+///
+/// let cache = Cache::builder().in_process().build()?;
+/// cache.overrides().disable("report*")?;
+/// let one = &cache.overrides().list()[0];
+/// assert_eq!((one.pattern.as_str(), one.setting), ("report*", Override::Enabled(false)));
+/// assert_eq!((one.origin, &one.by), (OverrideSource::Code, &None));
+/// # Ok::<(), recached_runtime::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ActiveOverride {
