@@ -1,4 +1,4 @@
-//! Groups of calls, their generations, and what invalidates them.
+//! Groups of calls, their generations, and the invalidations of calls.
 
 pub(crate) mod group;
 pub(crate) mod removed_entries;

@@ -1,13 +1,13 @@
 use std::collections::BTreeSet;
 
-/// Largest number of listed names.
+/// Maximum number of listed function names.
 const MOST: usize = 10_000;
 
-/// Entries that a removal by pattern has removed.
+/// Result of a removal by key pattern.
 #[derive(Debug, Default)]
 pub(crate) struct RemovedEntries {
     pub(crate) entries: u64,
-    /// Names of their functions.
+    /// Names of the functions whose entries were removed.
     pub(crate) functions: BTreeSet<String>,
 }
 

@@ -1,4 +1,4 @@
-/// Result of an invalidation that is in force in this process.
+/// Result of an invalidation. The invalidation has already taken effect in this process.
 ///
 /// ```
 /// # fn main() -> Result<(), recached_runtime::Error> {
@@ -13,15 +13,15 @@
 #[non_exhaustive]
 #[must_use = "a misspelt pattern invalidates nothing, and only the report says so"]
 pub struct InvalidationReport {
-    /// Names of the functions that were invalidated, sorted: by key pattern, those whose entries
+    /// Names of the invalidated functions, sorted. For a key pattern, the functions whose entries
     /// were removed. Empty for a tag, because tags are not indexed.
     pub functions: Vec<String>,
-    /// Number of entries that were removed. Entries that a new generation has put out of reach are
-    /// not counted, because they were not read.
+    /// Number of entries that were removed. Entries that a new generation has made unreachable are
+    /// not counted, because these entries were not read.
     pub entries: u64,
-    /// `true` if Redis could not be reached: this process has dropped its copies, the invalidation
-    /// waits in the outbox, and it is sent before anything read from Redis is trusted again. It is
-    /// lost if the process ends before that.
+    /// `true` if Redis was unreachable. This process has dropped its copies, and the invalidation
+    /// waits in the outbox. The invalidation is sent before any value that is read from Redis is
+    /// served again. The invalidation is lost if the process ends before that.
     pub queued: bool,
 }
 

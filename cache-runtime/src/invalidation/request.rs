@@ -8,24 +8,29 @@ use std::time::Duration;
 /// An invalidation, from the program's request to the outbox and the connections.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Invalidation {
-    /// Every call of a group (a function, a tag, the namespace), by the key of its generation.
+    /// Every call of a group (a function, a tag or the namespace), by the key of the group's
+    /// generation.
     Group(String),
     /// Every call of the functions whose names match.
     Functions(NamePattern),
-    /// One call, by its key.
+    /// One call, by the call's key.
     Call(String),
     /// Every call whose key matches.
     Keys(KeyPattern),
 }
 
 impl Invalidation {
+    /// Parses a pattern of function names.
+    ///
     /// # Errors
     ///
-    /// Returns `ErrorKind::Pattern` if the pattern can't be understood.
+    /// Returns `ErrorKind::Pattern` if the pattern is not valid.
     pub(crate) fn functions(pattern: &str) -> Result<Self, Error> {
         NamePattern::parse(pattern).map(Self::Functions)
     }
 
+    /// Returns the invalidation of every call with `tag`.
+    ///
     /// # Errors
     ///
     /// Returns `ErrorKind::Pattern` if the tag is empty.
@@ -39,9 +44,11 @@ impl Invalidation {
         Ok(Self::of_group(&Group::tag(namespace, tag, Duration::ZERO)))
     }
 
+    /// Parses a pattern of keys.
+    ///
     /// # Errors
     ///
-    /// Returns `ErrorKind::Pattern` if the pattern can't be understood.
+    /// Returns `ErrorKind::Pattern` if the pattern is not valid.
     pub(crate) fn keys(namespace: &str, pattern: &str) -> Result<Self, Error> {
         KeyPattern::parse(pattern, namespace).map(Self::Keys)
     }

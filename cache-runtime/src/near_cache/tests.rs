@@ -77,7 +77,7 @@ fn a_copy_with_tags_is_served_while_its_seals_hold() {
     assert!(served().is_some());
     tags.break_of(group.key());
     assert!(served().is_none());
-    // A copy without tags is not valid under tags.
+    // A copy without tags is not served to a call with tags.
     drop(keep(&near, 2, 10));
     assert!(near.sealed(key(2).fingerprint()).is_none());
 }
@@ -91,7 +91,7 @@ fn copies_are_bounded_by_their_number_and_by_what_they_take() {
     let kept = held(&near, 0..5_000);
     assert!((800..=1_000).contains(&kept), "{kept}");
 
-    // Each weighs its value, its key and its slot.
+    // Each entry weighs its value, its key and the overhead.
     let near = NearCache::new(10_000, 1_000_000, 1_000);
     for id in 0..5_000 {
         drop(keep(&near, id, 800));
@@ -171,7 +171,8 @@ fn shards_are_as_many_as_processors_use_and_each_has_room_for_the_largest() {
     assert_eq!(shards(u64::MAX, 1), most);
     assert_eq!(shards(1 << 40, 1_000), most);
     assert_eq!(shards(1_000, 1_000_000), 1);
-    // With a sixteenth and a page to spare: two have room here, and not there.
+    // A shard needs room for the largest value, a sixteenth of that value, and 4,096 bytes. Two
+    // shards fit `2 * one` bytes, but not one byte less.
     let one = 1_600_000 + 100_000 + 4_096;
     assert_eq!(shards(2 * one, 1_600_000), 2.min(most));
     assert_eq!(shards(2 * one - 1, 1_600_000), 1);

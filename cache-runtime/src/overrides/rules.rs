@@ -8,10 +8,11 @@ use crate::overrides::rule::{
     ActiveOverride, Override, OverrideKind, OverrideRule, OverrideSource,
 };
 
-/// Largest number of patterns of one program; they also apply to functions that are called later.
+/// Maximum number of overrides of one program. Overrides of unknown functions count too, because
+/// overrides also apply to functions that are called later.
 pub(crate) const MOST: usize = 10_000;
 
-/// Largest number of malformed fields that are reported.
+/// Maximum number of malformed fields that are reported.
 const MOST_MALFORMED: usize = 1_000;
 
 /// All overrides.
@@ -20,13 +21,13 @@ pub(crate) struct OverrideRules {
     all: RwLock<Vec<OverrideRule>>,
     /// Number of times that the fleet's overrides were replaced.
     version: AtomicU64,
-    /// Malformed fields of the fleet, so that each is reported once.
+    /// Malformed fields of the fleet that were reported, so that each field is reported once.
     malformed: Mutex<BTreeSet<String>>,
 }
 
 impl OverrideRules {
     /// Reads the environment: `RECACHED_TTL="user*=30s, shop.*=5m"`, `RECACHED_OFF="report*"`.
-    /// An item that can't be used is logged and skipped.
+    /// An item that cannot be used is logged and skipped.
     pub(crate) fn of_environment() -> Self {
         let variable = |name: &str| std::env::var(name).unwrap_or_default();
         let (rules, refused) = Self::parse(&variable("RECACHED_TTL"), &variable("RECACHED_OFF"));
@@ -65,7 +66,8 @@ impl OverrideRules {
         (rules, refused)
     }
 
-    /// Returns the active overrides of the function.
+    /// Returns the active overrides of the function `name`: the ttl, and `true` if the cache is
+    /// enabled.
     pub(crate) fn of(&self, name: &str) -> (Option<Duration>, bool) {
         let (mut ttl, mut on) = (None, true);
         let rules = self.all.read();
@@ -81,7 +83,11 @@ impl OverrideRules {
         (ttl, on)
     }
 
-    /// Sets an override, in place of an earlier one of the same pattern.
+    /// Sets an override. Replaces an earlier override of the same source, pattern and kind.
+    ///
+    /// # Errors
+    ///
+    /// Returns `ErrorKind::Config` if there are `MOST` other overrides.
     pub(crate) fn set(&self, rule: OverrideRule) -> Result<(), Error> {
         let mut rules = self.all.write();
         let same = |other: &OverrideRule| {
@@ -98,20 +104,20 @@ impl OverrideRules {
         Ok(())
     }
 
-    /// Removes the overrides of the pattern.
+    /// Removes the overrides of `pattern` that come from `origin`.
     pub(crate) fn reset(&self, pattern: &str, origin: OverrideSource) {
         let mut rules = self.all.write();
         rules.retain(|rule| rule.pattern != pattern || rule.origin != origin);
     }
 
-    /// Returns the version to read before the backend: a reply is outdated if the version changes
-    /// meanwhile.
+    /// Returns the version of the fleet's overrides. Callers take the version before they read the
+    /// backend: if the version changes meanwhile, the reply is outdated.
     pub(crate) fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
     }
 
-    /// Replaces the fleet's overrides, unless they have changed since `version`:
-    /// the reply to an earlier read may arrive later.
+    /// Replaces the fleet's overrides. Returns `false` and changes nothing if the overrides were
+    /// replaced since `version`, because the reply to an earlier read may arrive later.
     pub(crate) fn replace_fleet(&self, version: u64, fleet: Vec<OverrideRule>) -> bool {
         let mut rules = self.all.write();
         if self.version() != version {
@@ -123,13 +129,15 @@ impl OverrideRules {
         true
     }
 
-    /// Returns `true` if a field that can't be read is to be version of: once, and of not too many.
+    /// Returns `true` if a malformed field must be reported: each field once, and at most
+    /// `MOST_MALFORMED` fields.
     pub(crate) fn is_first_malformed(&self, field: &str) -> bool {
         let mut malformed = self.malformed.lock();
         malformed.len() < MOST_MALFORMED && malformed.insert(field.to_owned())
     }
 
-    /// Returns all overrides, the ones that take precedence last.
+    /// Returns all overrides, sorted by ascending precedence. Lists the functions of `names` that
+    /// each override matches.
     pub(crate) fn list(&self, names: &[String]) -> Vec<ActiveOverride> {
         let rules = self.all.read();
         let mut all: Vec<&OverrideRule> = rules.iter().collect();
@@ -172,7 +180,7 @@ fn refusal(variable: &str, item: &str, why: &str) -> Error {
     Error::new(ErrorKind::Config, text)
 }
 
-/// Parses a number with its unit.
+/// Parses a whole number with a unit: `ms`, `s`, `m`, `h` or `d`.
 fn duration(text: &str) -> Option<Duration> {
     let digits = text
         .find(|c: char| !c.is_ascii_digit())

@@ -1,5 +1,5 @@
-//! Locks without poison. User code never runs while one of them is held, so a panic under a lock is
-//! a fault of ours, and the data are as good as before it.
+//! Locks without poison. User code never runs under these locks, so a panic under a lock is a bug
+//! in this crate, and the data stay as valid as before the panic.
 
 use std::sync::{self, PoisonError};
 

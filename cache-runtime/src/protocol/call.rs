@@ -17,8 +17,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A boxed future of the protocol. Boxed here, so that calling crates do not compile the protocol
-/// anew.
+/// A boxed future of the protocol. The future is boxed in this crate, so that calling crates do not
+/// compile the protocol again.
 pub(super) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// One call on its way through the cache. Only its vtable knows the type of the value.
@@ -27,13 +27,13 @@ pub(crate) struct Call<'a> {
     pub(super) state: &'a FunctionState,
     pub(super) key: &'a Key,
     pub(super) groups: &'a Arc<[Group]>,
-    /// Validity of the groups, if there are tags among them.
+    /// Validity of each group; `None` if the call has no tags.
     pub(super) tags: Option<Arc<[Arc<TagValidity>]>>,
     pub(super) policy: &'a Policy,
     pub(super) caller: Caller,
     pub(super) session: BackendSession,
     pub(super) vtable: &'static ValueVTable,
-    /// Returns `true` for failures that followers can get.
+    /// Predicate that returns `true` if followers may receive a failure.
     pub(super) shares: fn(&Erased) -> bool,
 }
 
@@ -63,7 +63,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Sets all groups of a call with tags.
+    /// Sets the groups of a call with tags. `None` keeps the groups of the function.
     pub(crate) fn tagged(self, groups: Option<&'a Arc<[Group]>>) -> Self {
         match groups {
             Some(groups) => Self {
@@ -75,7 +75,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Sets which failures followers can get.
+    /// Sets the predicate for failures that followers may receive.
     pub(crate) fn sharing(self, shares: fn(&Erased) -> bool) -> Self {
         Self { shares, ..self }
     }
@@ -98,10 +98,10 @@ impl<'a> Call<'a> {
         EntryHeader::new(self.policy.codec, (self.vtable.shape)(), stamp, self.key)
     }
 
-    /// Adds the validity of its tags to a value, if there are tags.
+    /// Returns the value together with the validity of the call's tags, if the call has tags.
     pub(super) fn sealed(&self, value: Erased) -> Erased {
         match &self.tags {
-            // Nothing would invalidate them.
+            // This process is not notified of changes, so no notification would end the validity.
             Some(_) if !self.session.is_coherent() => value,
             Some(tags) => Arc::new(TaggedValue {
                 value,
@@ -111,7 +111,8 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Sets the known stamp of the function, if all its calls have the same groups.
+    /// Sets the known stamp of the function, unless the call has tags: calls with tags have groups
+    /// of their own, so the function has no single stamp.
     pub(super) fn set_current(&self, stamp: GenerationStamp) {
         if self.tags.is_none() && self.session.is_coherent() {
             self.state.current.set(stamp);
@@ -124,7 +125,7 @@ impl<'a> Call<'a> {
     }
 
     pub(super) fn wait(&self) -> Duration {
-        // Longer than any wait, and small enough to add to the clock.
+        // One year is longer than any useful wait, and small enough to add to an `Instant`.
         let wait = self
             .policy
             .lease_wait

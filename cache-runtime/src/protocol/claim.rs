@@ -15,27 +15,27 @@ use crate::protocol::lease::{Lease, PendingClaim};
 use crate::protocol::single_flight::Leader;
 use crate::protocol::wait_graph;
 
-/// Shortest and longest pause of a waiter that polls.
+/// Minimum and maximum pause between two claims of a waiter that polls.
 const POLL: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(50));
 
-/// Number of claims of one call without a pause; further ones are paced.
+/// Number of claims that one call sends without a pause. Later claims are paced.
 const UNPACED: usize = 16;
 
 /// Result of a claim.
 pub(super) enum ClaimOutcome {
     /// The caller computes and stores.
     Ours(Lease, EntryHeader),
-    /// The caller computes and does not store: the backend is away, or another holder takes too
-    /// long.
+    /// The caller computes and does not store: the backend is unreachable, another holder takes too
+    /// long, or the holder waits for this caller.
     Unstored,
     /// Another holder has stored the value.
     Theirs(Hit),
-    /// The call is paused after a failed refresh: the stale value is served.
+    /// The call is paused after a failed refresh, so the stale value is served.
     Paused,
 }
 
 impl Call<'_> {
-    /// Takes the lease, or waits for its holder.
+    /// Claims the lease, or waits for the lease's holder until `deadline`.
     pub(super) async fn claim(
         &self,
         mut header: EntryHeader,
@@ -48,7 +48,7 @@ impl Call<'_> {
             return self.failed(&error, leader);
         }
         if !self.session.pushes() {
-            // No push would report an invalidation, so later callers read by themselves.
+            // No push would report an invalidation, so later callers must not join this flight.
             leader.leave();
         }
         let mut token = UniqueId::fresh();
@@ -61,7 +61,7 @@ impl Call<'_> {
         loop {
             claims += 1;
             if claims > UNPACED {
-                // Bounds the rate of claims, whatever wakes the waiter.
+                // The pause bounds the rate of claims, even if the waiter is woken often.
                 if let Ok(pace) = background::timeout(pause, std::future::pending::<()>()) {
                     let _ = pace.await;
                 }
@@ -74,7 +74,7 @@ impl Call<'_> {
                 token,
                 life,
                 reach,
-                // A stale entry, which the look has seen already.
+                // A stale entry is not accepted, because the look has read it already.
                 min_remaining_ttl: self.policy.window(),
                 respects_pause,
             };
@@ -103,7 +103,8 @@ impl Call<'_> {
                             if !leader.close(keep) {
                                 return ClaimOutcome::Theirs(hit);
                             }
-                            // The entry has changed since: claim again, without joiners.
+                            // The entry has changed since the claim was sent, so the call claims
+                            // again, without joiners.
                         }
                         Some(Err(_)) | None => reach = ClaimMode::IgnoreEntry,
                     }
@@ -116,20 +117,22 @@ impl Call<'_> {
                     if !leader.has_changed() && !leader.close(|| {}) {
                         return ClaimOutcome::Paused;
                     }
-                    // The value that was read is outdated.
+                    // The stale value that was read is outdated, so the pause does not apply.
                     respects_pause = false;
                 }
                 Ok(ClaimReply::Held(left)) => {
                     if waits.is_none() {
                         waits = wait_graph::enter(self.calling());
                         if waits.is_none() {
-                            // The holder, in this process, waits for this caller.
+                            // The holder in this process waits for this caller, so a wait would
+                            // deadlock.
                             leader.leave();
                             return ClaimOutcome::Unstored;
                         }
                         self.state.counters.here().lease_waits.count();
                     }
-                    // The holder may replace an entry that could not be read.
+                    // The holder may replace an entry that could not be read, so entries are
+                    // accepted again.
                     reach = ClaimMode::Normal;
                     let patience = deadline.saturating_duration_since(Instant::now());
                     let mut nap = patience.min((left + Duration::from_millis(1)).max(POLL.0));
@@ -148,8 +151,8 @@ impl Call<'_> {
                 if asked < deadline {
                     self.waited_in_vain();
                 }
-                // A push about the lease ends the flight. Without one, no push would report an
-                // invalidation.
+                // A push about the lease would close the flight. If no such push is expected, no
+                // push would report an invalidation, so the flight is closed to joiners now.
                 if !(watched && self.session.pushes()) {
                     leader.leave();
                 }
@@ -158,8 +161,9 @@ impl Call<'_> {
         }
     }
 
-    /// Takes the lease for a background refresh. Returns `None` if an entry lives longer than
-    /// `min_remaining_ttl`, or another holder refreshes.
+    /// Claims the lease for a background refresh. Returns `None` if the lease is not granted: a
+    /// stored entry lives longer than `min_remaining_ttl`, another holder refreshes, the call is
+    /// paused, or the claim fails.
     pub(crate) fn seek_ahead(
         &self,
         min_remaining_ttl: Duration,
@@ -198,7 +202,7 @@ impl Call<'_> {
         Ok(lease.map(|lease| (lease, header)))
     }
 
-    /// Takes the lease if it is free.
+    /// Claims the lease once, without a wait. Returns `None` if the lease is not granted.
     pub(super) async fn claim_once(
         &self,
         header: &EntryHeader,
@@ -224,13 +228,13 @@ impl Call<'_> {
         Ok(granted.then(|| Lease::keep(&self.session, self.key, token, life, leader.attend())))
     }
 
-    /// Announces name and variant before the computation: an invalidation that has read the
-    /// registry before that is about an older value.
+    /// Announces the function's name and the key's variant to the fleet before the computation. An
+    /// invalidation that read the fleet's registry before the announcement concerns an older value.
     pub(super) async fn announce(&self) -> Result<(), Error> {
         let variant = self.key.variant().unwrap_or_default();
         if !self.state.is_announced(variant) {
             if matches!(self.session, BackendSession::Memory(_)) {
-                // In this process an announcement takes no time.
+                // The memory backend announces at once, so no task is needed.
                 self.session.announce(&self.state.name, variant).await?;
             } else {
                 let announce = || {

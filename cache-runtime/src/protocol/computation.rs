@@ -1,5 +1,5 @@
-//! Running computations: the calls of this thread, so that a call that needs itself does not wait
-//! for itself; and detection of computations that are not polled any more.
+//! Running computations. Each thread lists the calls that it computes, so that a nested call does
+//! not wait for itself. A watch detects computations that are no longer polled.
 
 use crate::process::sync::{Mutex, MutexGuard};
 use std::cell::RefCell;
@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use crate::key::fingerprint::Fingerprint;
 
-/// Id of a call that is being computed. Two caches may have the same keys.
+/// Id of a call that is being computed. Includes the cache, because two caches may have the same
+/// keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct CallId {
     pub(crate) cache: u64,
@@ -19,11 +20,11 @@ pub(crate) struct CallId {
 }
 
 thread_local! {
-    /// The calls of this thread, the innermost last.
+    /// Calls that this thread is computing, the innermost last.
     static WITHIN: RefCell<Vec<CallId>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Returns `true` if this thread is computing the call at this moment.
+/// Returns `true` if this thread is computing `call`.
 pub(crate) fn is_within(call: CallId) -> bool {
     let within = |calls: &RefCell<Vec<_>>| calls.borrow().contains(&call);
     WITHIN.try_with(within).unwrap_or(false)
@@ -35,13 +36,14 @@ pub(crate) fn within() -> Vec<CallId> {
     WITHIN.try_with(within).unwrap_or_default()
 }
 
-/// Computes a plain function's call.
+/// Computes a call of a plain function.
 pub(crate) fn run<T>(call: CallId, compute: impl FnOnce() -> T) -> T {
     let _within = ActiveCall::enter(call);
     compute()
 }
 
-/// Computes an async function's call; `pulse` belongs to its flight.
+/// Computes a call of an async function. `pulse` is the watch of the call's flight, if there is a
+/// flight.
 pub(crate) async fn drive<F: Future>(
     call: CallId,
     pulse: Option<Arc<PollWatch>>,
@@ -59,7 +61,7 @@ pub(crate) async fn drive<F: Future>(
     .await
 }
 
-/// Guard during which this thread computes the call.
+/// Guard that marks a call as computed by this thread.
 pub(crate) struct ActiveCall(());
 
 impl ActiveCall {
@@ -77,7 +79,8 @@ impl Drop for ActiveCall {
     }
 }
 
-/// Distinguishes a computation that waits or is busy from one that is not polled any more.
+/// Watch that distinguishes a computation that waits or is busy from a computation that is no
+/// longer polled.
 pub(crate) struct PollWatch {
     begun: Instant,
     polled: Mutex<Polled>,
@@ -87,7 +90,8 @@ pub(crate) struct PollWatch {
 struct Polled {
     /// The waker of the task that polls.
     waker: Option<Waker>,
-    /// Time since which it should have been polled.
+    /// Time since which a poll is due; `None` if nothing has woken the computation since the last
+    /// poll.
     due: Option<Instant>,
     /// `true` while the computation is being polled.
     busy: bool,
@@ -100,7 +104,7 @@ impl Drop for PollGuard<'_> {
     fn drop(&mut self) {
         let mut polled = self.0.lock();
         polled.busy = false;
-        // Woken during the poll: it could not be polled before now.
+        // If the computation was woken during this poll, the next poll could not begin before now.
         if let Some(due) = &mut polled.due {
             *due = Instant::now();
         }
@@ -120,13 +124,14 @@ impl PollWatch {
         self.begun
     }
 
-    /// Returns `true` if it was woken that long ago, and has not been polled since.
+    /// Returns `true` if the computation was woken at least `limit` ago and has not been polled
+    /// since.
     pub(crate) fn is_stalled(&self, limit: Duration) -> bool {
         let polled = self.lock();
         !polled.busy && polled.due.is_some_and(|due| due.elapsed() >= limit)
     }
 
-    /// Records that the computation is being polled.
+    /// Records that the task of the waker `by` polls the computation, until the guard is dropped.
     fn beat(&self, by: &Waker) -> PollGuard<'_> {
         let mut polled = self.lock();
         polled.due = None;
@@ -158,8 +163,8 @@ impl Wake for PollWatch {
     fn wake_by_ref(self: &Arc<Self>) {
         let mut polled = self.lock();
         polled.due.get_or_insert_with(Instant::now);
-        // Woken outside the lock, because waking may poll at once. The next poll provides a waker
-        // again.
+        // The waker is woken outside the lock, because waking may poll at once. The next poll
+        // provides a waker again.
         let waker = polled.waker.take();
         drop(polled);
         if let Some(waker) = waker {
@@ -222,7 +227,7 @@ mod tests {
         assert_eq!(wakers.len(), 2);
     }
 
-    /// Counts how often it is woken.
+    /// Waker that counts its wake-ups.
     #[derive(Default)]
     struct Counts(std::sync::atomic::AtomicUsize);
 
@@ -246,7 +251,7 @@ mod tests {
         poll(&two);
         wake();
         assert_eq!(woken(), [1, 1]);
-        // Once for a poll.
+        // The task is woken once for each poll.
         wake();
         assert_eq!(woken(), [1, 1]);
         poll(&one);

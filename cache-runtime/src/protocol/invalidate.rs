@@ -12,20 +12,20 @@ use crate::key::nearest::nearest;
 use crate::process::background::yielded;
 use crate::protocol::cache_inner::CacheInner;
 
-/// Groups that this process forgets before other tasks have a turn.
+/// Number of groups that this process invalidates before it yields to other tasks.
 const PART: usize = 500;
 
-/// Patterns that are warned of at most.
+/// Maximum number of patterns that are logged as unknown.
 const MOST_WARNINGS: usize = 1_000;
 
 impl CacheInner {
-    /// Invalidates in this process and in the fleet. When this returns, no later call in this
-    /// process is served what was computed before.
+    /// Applies `invalidation` to this process and to the fleet. After the return, no later call in
+    /// this process is served a value that was computed before.
     ///
     /// # Errors
     ///
-    /// Returns what Redis replies if it will never take the invalidation. An invalidation that
-    /// Redis can't take now waits in the outbox, and the report says so.
+    /// Returns the error from Redis if Redis will never accept the invalidation. An invalidation
+    /// that Redis cannot accept now waits in the outbox, and the report has `queued` set.
     pub(crate) async fn apply(
         &self,
         caller: Caller,
@@ -44,7 +44,8 @@ impl CacheInner {
         let queued = match outcome {
             Ok(entries) => Ok(Some(entries)),
             Err(error) => {
-                // Known functions by name as well: the fleet's names may be lost by then.
+                // The groups of known functions are queued as well, because the fleet may have lost
+                // the functions' names by the time the outbox is sent.
                 let known = groups.iter().map(Invalidation::of_group);
                 let pending = known.chain([invalidation.clone()]);
                 self.backend.queue(pending, error).map(|()| None)
@@ -60,7 +61,7 @@ impl CacheInner {
                 functions.extend(self.process.registry.names());
                 functions.extend(session.functions().await.unwrap_or_default().names);
             }
-            // Which entries it has reached, only Redis can say.
+            // The removed entries are unknown until Redis replies.
             Invalidation::Call(_) | Invalidation::Keys(_) if removed.is_none() => {
                 return Ok(InvalidationReport::queued());
             }
@@ -77,7 +78,8 @@ impl CacheInner {
         })
     }
 
-    /// Drops what this process holds of the calls; reports the values that only it has held.
+    /// Drops the state that this process holds of the invalidated calls. Returns the removed values
+    /// that only this process has held: the values of `local` functions.
     async fn forget_all(&self, invalidation: &Invalidation, groups: &[Group]) -> RemovedEntries {
         for part in groups.chunks(PART) {
             for group in part {
@@ -108,13 +110,14 @@ impl CacheInner {
         }
     }
 
-    /// Whoever reads or computes this call at this moment has begun before the invalidation.
+    /// Closes the flight of the call to joiners, because the flight's read or computation began
+    /// before the invalidation. Drops the state of the call on all connections.
     pub(crate) fn forget_call(&self, key: &Key) {
         self.process.flights.close_to_joiners(key);
         self.backend.forget(&Invalidation::call(key));
     }
 
-    /// Logs that no function matches, once for each pattern, with the name that may be meant.
+    /// Logs that no function matches `pattern`, once per pattern, and suggests the nearest name.
     fn warn_of_unknown(&self, pattern: &str) {
         let mut warned = self.warned.lock();
         if warned.len() >= MOST_WARNINGS || !warned.insert(pattern.to_owned()) {

@@ -12,20 +12,20 @@ use crate::process::unique_id::UniqueId;
 use crate::protocol::renewer::{self, RenewalGuard, RenewalHandle};
 use crate::protocol::single_flight::LeaderHandle;
 
-/// A lease on one call. The holder renews it every `life / 3`; a drop releases it.
+/// A lease on one call. The lease is renewed every `life / 3`, and is released on drop.
 pub(crate) struct Lease {
     session: BackendSession,
     key: Key,
     token: UniqueId,
-    /// The renewal, which ends with the lease.
+    /// Guard of the renewal; `None` if the background runtime could not start.
     ward: Option<RenewalGuard>,
-    /// Pause after a failure; zero is none.
+    /// Pause of the call after a failure. Zero means no pause.
     pause: Duration,
     released: bool,
 }
 
 impl Lease {
-    /// Holds the lease that was granted to `token`, and renews it every `life / 3`.
+    /// Holds the lease that was granted to `token`, and renews that lease every `life / 3`.
     pub(crate) fn keep(
         session: &BackendSession,
         key: &Key,
@@ -40,7 +40,8 @@ impl Lease {
             life,
             flight,
         });
-        // On our own runtime, because the computation may block its own.
+        // The renewal runs on the background runtime, because the computation may block the
+        // caller's runtime.
         let renew = move |duty: RenewalHandle| background::spawn(Arc::clone(&held).renew(duty));
         Self {
             session: session.clone(),
@@ -52,7 +53,7 @@ impl Lease {
         }
     }
 
-    /// Makes a failure pause the call for this long, while a stale value is served.
+    /// Sets the pause of the call after a failure. During the pause, a stale value is served.
     pub(crate) fn pausing(mut self, pause: Duration) -> Self {
         self.pause = pause;
         self
@@ -74,7 +75,8 @@ impl Lease {
         Ok(filled)
     }
 
-    /// Ends the lease of a computation that has failed, or whose value is not stored.
+    /// Ends the lease after a computation that failed or whose value is not stored. Pauses the call
+    /// if a pause is set.
     pub(crate) async fn fail(mut self) -> Result<(), Error> {
         if self.pause.as_millis() == 0 {
             return self.release().await;
@@ -86,7 +88,7 @@ impl Lease {
         Ok(())
     }
 
-    /// Ends the lease without storing: one waiter succeeds.
+    /// Releases the lease and stores nothing. One waiter takes over.
     pub(crate) async fn release(mut self) -> Result<(), Error> {
         self.session.release(&self.key, self.token).await?;
         self.released = true;
@@ -109,7 +111,8 @@ impl Drop for Lease {
     }
 }
 
-/// A claim whose reply is pending. If it is dropped, the lease may be granted to no caller.
+/// A claim whose reply is pending. A drop before the reply releases the lease, because the server
+/// may still grant the lease although no caller waits.
 pub(crate) struct PendingClaim<'a> {
     session: &'a BackendSession,
     key: &'a Key,
@@ -127,7 +130,8 @@ impl<'a> PendingClaim<'a> {
         }
     }
 
-    /// A claim without a reply in time may still be granted, or be on its way.
+    /// Records the reply. After a timeout the claim stays pending, because the claim may still be
+    /// granted or be on its way.
     pub(crate) fn ended(mut self, answer: &Result<ClaimReply, Error>) {
         let is_open = |error: &Error| error.kind() == ErrorKind::Timeout;
         self.answered = !answer.as_ref().is_err_and(is_open);
@@ -137,7 +141,8 @@ impl<'a> PendingClaim<'a> {
 impl Drop for PendingClaim<'_> {
     fn drop(&mut self) {
         if !self.answered {
-            // Sent behind the claim on its connection: ahead of the claim it would find no lease.
+            // The release follows the claim on the same connection. A release ahead of the claim
+            // would find no lease.
             release(self.session.clone(), self.key.clone(), self.token);
         }
     }
@@ -151,8 +156,8 @@ fn release(session: BackendSession, key: Key, token: UniqueId) {
     });
 }
 
-/// Replaces the lease by a pause in the background, after a panic. A cancelled call says nothing
-/// about the function, so it leaves no pause.
+/// Replaces the lease by a pause after a panic, in the background. A cancelled call leaves no
+/// pause, because a cancellation is not a failure of the function.
 fn pause(session: BackendSession, key: Key, token: UniqueId, pause: Duration) {
     background::spawn(async move {
         if let Err(error) = session.pause(&key, token, pause).await {
@@ -161,7 +166,7 @@ fn pause(session: BackendSession, key: Key, token: UniqueId, pause: Duration) {
     });
 }
 
-/// The renewer's view of a lease.
+/// State of a lease that each renewal needs.
 struct HeldLease {
     session: BackendSession,
     key: Key,
@@ -185,7 +190,8 @@ impl HeldLease {
         match background.renew(&self.key, self.token, self.life).await {
             Ok(true) => {}
             Ok(false) => {
-                // Invalidated: later callers must not get a value whose computation began before.
+                // The call was invalidated, so later callers must not get a value whose computation
+                // began before.
                 self.flight.close_to_joiners();
                 duty.end();
             }

@@ -15,17 +15,18 @@ use crate::values::value_kind::Erased;
 /// Result of a look at the backend.
 pub(super) enum LookOutcome {
     Hit(Hit),
-    /// No value to serve: the stamp to compute with, and a stale value that can stand in for a
-    /// computation that fails.
+    /// No value to serve. Holds the stamp for the computation, and a stale value that can stand in
+    /// if the computation fails.
     Miss(GenerationStamp, Option<Erased>),
 }
 
 /// A value to serve.
 pub(super) struct Hit {
     pub(super) held: Erased,
-    /// Time that a copy may be kept in this process; `None` if the value is stale.
+    /// Time for which a copy may be kept in this process; `None` if the value is stale.
     pub(super) fresh: Option<Duration>,
-    /// A refresh is due, unless an entry that lives longer than this is stored by now.
+    /// Remaining life of the entry if a refresh is due. The refresh is skipped if an entry that
+    /// lives longer is stored by then.
     pub(super) due: Option<Duration>,
 }
 
@@ -43,14 +44,15 @@ impl Call<'_> {
                 if !leader.close(keep) {
                     return Ok(LookOutcome::Hit(hit));
                 }
-                // The entry has changed since: read again, without joiners.
+                // The entry has changed since the read, so the leader reads again, without joiners.
                 Ok(self.judge(&Box::pin(self.read(look)).await?))
             }
             miss => Ok(miss),
         }
     }
 
-    /// Returns the stored value without computing it; `None` if Redis is away.
+    /// Returns the stored value and never computes; `None` if no fresh value is stored or the
+    /// backend is unreachable.
     pub(crate) fn peek(&self) -> Boxed<'_, Option<Erased>> {
         Box::pin(async {
             let counters = self.state.counters.here();
@@ -77,7 +79,8 @@ impl Call<'_> {
         })
     }
 
-    /// Returns the remaining life of the stored value; `None` if Redis is away.
+    /// Returns the remaining life of the stored value; `None` if no fresh value is stored or the
+    /// backend is unreachable.
     pub(crate) fn ttl(&self) -> Boxed<'_, Option<Duration>> {
         Box::pin(async {
             match self.read(ReadMode::WithLife).await {
@@ -101,8 +104,8 @@ impl Call<'_> {
         self.value_of(read.entry.as_ref()?, &self.header(read.stamp))
     }
 
-    /// Returns the value of an entry. An entry of our own that can't be read is a miss and is
-    /// reported: it would be computed each time.
+    /// Returns the value of an entry. An entry with the expected header that cannot be decoded is a
+    /// miss, and is reported because every such call computes.
     pub(super) fn value_of(&self, entry: &StoredEntry, header: &EntryHeader) -> Option<Erased> {
         let value = entry.value(self.vtable, header, self.inner.max_value_size);
         value.unwrap_or_else(|error| {
@@ -121,7 +124,8 @@ impl Call<'_> {
         }
     }
 
-    /// Decides the use of a stored value: served, or kept to stand in for a computation that fails.
+    /// Returns a hit if the stored value may be served. Otherwise returns, as the error, the value
+    /// if that value may stand in for a computation that fails.
     pub(super) fn worth(
         &self,
         entry: &StoredEntry,
@@ -130,7 +134,7 @@ impl Call<'_> {
     ) -> Result<Hit, Option<Erased>> {
         let whole = left.unwrap_or_default();
         let span = entry.span();
-        // Another policy with longer windows may have stored the entry.
+        // An entry that was stored under a policy with longer windows takes the branch below.
         if !self.policy.ages() && span.ends_fresh() {
             let (fresh, due) = (Some(whole), None);
             return Ok(Hit { held, fresh, due });
@@ -150,7 +154,7 @@ impl Call<'_> {
         }
     }
 
-    /// Returns the copy of this process, if it may be served.
+    /// Returns this process's copy of the value, if the copy may be served.
     pub(super) fn near(&self) -> Option<Erased> {
         if !self.policy.near && !self.session.is_typed() {
             return None;
@@ -163,15 +167,16 @@ impl Call<'_> {
         Some(value).filter(self.vtable.is)
     }
 
-    /// Returns `true` if a copy of the entry is to be kept in this process.
+    /// Returns `true` if this process keeps a copy of the entry: the policy allows the near cache,
+    /// and pushes or `near_ttl` bound the age of a copy.
     pub(super) fn keeps(&self) -> bool {
         !self.session.is_typed()
             && self.policy.near
             && (self.session.pushes() || self.policy.near_ttl.is_some())
     }
 
-    /// Inserts a value that was read into the near cache. Called under the lock of the flight's
-    /// shard, while the flight takes joiners, so it must not take a lock of a connection.
+    /// Inserts a value that was read into the near cache. The caller holds the lock of the flight's
+    /// shard while the flight takes joiners, so this function must not take a lock of a connection.
     pub(super) fn keep(
         &self,
         keeps: bool,

@@ -18,27 +18,28 @@ use crate::protocol::single_flight::SingleFlight;
 use crate::registry::Registry;
 use crate::telemetry::event::{Event, Observer};
 
-/// Everything that this process holds of the cache. An invalidation by any process reaches all
-/// of it.
+/// State of one cache in this process. An invalidation by any process applies to all of this state.
 ///
 /// An invalidation closes flights before it drops copies: a leader inserts a copy only while its
 /// flight takes joiners, so no stale value is inserted after the sweep.
 pub(crate) struct ProcessState {
     pub(crate) flights: Arc<SingleFlight>,
     pub(crate) near: Arc<NearCache>,
-    /// Values of `local` functions beside a server; without a server they are in `near`.
+    /// Values of `local` functions if the backend is a server; otherwise these values are in
+    /// `near`.
     pub(crate) own: Option<LocalValues>,
     pub(crate) registry: Registry,
     /// Validity of the copies of calls with tags.
     pub(crate) tags: TagRegistry,
     pub(crate) just_invalidated: JustInvalidated,
     pub(crate) observer: Observer,
-    /// Time that copies are served after their connection was lost.
+    /// Time for which copies are served after their connection was lost.
     pub(crate) near_outage_grace: Duration,
 }
 
 impl ProcessState {
-    /// Returns the cache to look a value up in; `own` is `true` for `local` functions.
+    /// Returns the near cache that holds a function's values; `own` is `true` for `local`
+    /// functions.
     #[inline]
     pub(crate) fn held(&self, own: bool) -> &NearCache {
         match &self.own {
@@ -47,7 +48,7 @@ impl ProcessState {
         }
     }
 
-    /// Returns the values of `local` functions, if there ever were any.
+    /// Returns the values of `local` functions, if any were ever stored.
     fn own(&self) -> Option<&Arc<MemoryBackend>> {
         self.own.as_ref().and_then(LocalValues::made)
     }
@@ -69,7 +70,8 @@ impl ProcessState {
         self.trust(Duration::ZERO);
     }
 
-    /// Activates the overrides.
+    /// Activates the overrides. Drops flights, known stamps and copies of each function whose
+    /// overrides changed.
     pub(crate) fn overrides_changed(&self) {
         for state in self.registry.apply_rules() {
             let group = state.own_group();
@@ -92,8 +94,9 @@ impl InvalidationSink for ProcessState {
     }
 
     fn lease_changed(&self, key: &str) {
-        // An invalidation may have taken our lease: later callers must not get a value whose
-        // computation began before. If the lease was only renewed, they read the backend once.
+        // An invalidation may have taken this process's lease, so later callers must not get a
+        // value whose computation began before. If the lease was only renewed, later callers read
+        // the backend once.
         self.flights.close_by_text(key);
     }
 
@@ -243,7 +246,8 @@ mod tests {
             }
         }
 
-        /// Returns `true` if the flight takes joiners, and the copy is there.
+        /// Returns two flags: `true` if the flight takes joiners, and `true` if the copy is
+        /// present.
         fn stands(&self) -> (bool, bool) {
             let role = self.process.flights.join(&self.key, &self.groups);
             let joined = matches!(role, FlightRole::Follow(_));
@@ -346,7 +350,7 @@ mod tests {
         drop(leader);
     }
 
-    /// A fixture, and the events of its observer.
+    /// Returns a fixture, and the list of events that its observer receives.
     fn observed() -> (Fixture, Arc<crate::process::sync::Mutex<Vec<String>>>) {
         let mut fixture = Fixture::new(Duration::ZERO);
         let told = Arc::<crate::process::sync::Mutex<Vec<String>>>::default();
@@ -418,7 +422,7 @@ mod tests {
         fixture.process.lost();
         assert_eq!(fixture.stands(), (false, true));
         drop(leader);
-        // Changes meanwhile were not received.
+        // Changes during the outage were not received.
         fixture.process.reconnected();
         assert!(!fixture.stands().1);
     }
@@ -433,7 +437,7 @@ mod tests {
             vec![(field, Override::Enabled(false).write("ada"))]
         };
         let leader = fixture.begin();
-        // Even if that function was not called.
+        // The overrides are accepted even if no function of that name was called.
         let unknown = fixture
             .process
             .overrides(fixture.process.overrides_version(), set("item"));

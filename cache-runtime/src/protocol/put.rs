@@ -8,18 +8,20 @@ use crate::error::{Error, ErrorKind};
 use crate::invalidation::request::Invalidation;
 use crate::values::value_kind::Erased;
 
-/// Largest number of claims if the groups are invalidated meanwhile.
+/// Maximum number of claims of one put. A claim is repeated if the groups are invalidated
+/// meanwhile.
 const CLAIMS: usize = 5;
 
 impl Call<'_> {
-    /// Stores a value by hand; running computations are no longer stored.
+    /// Stores a value by hand. The results of running computations are not stored.
     ///
-    /// While Redis is away, the call is invalidated instead, because its entry is older.
+    /// If Redis is unreachable, the call is invalidated instead, because the stored entry is older
+    /// than the value.
     pub(crate) fn put(&self, held: Erased, class: ValueClass) -> Boxed<'_, Result<(), Error>> {
         Box::pin(async move {
             let outcome = self.put_now(&held, class).await;
             match self.vtable.is_own {
-                // The value was inserted here and nowhere else.
+                // The value of a `local` function is stored only in this process.
                 true => self.inner.process.flights.close_to_joiners(self.key),
                 false => self.inner.forget_call(self.key),
             }
@@ -50,14 +52,14 @@ impl Call<'_> {
         }
     }
 
-    /// Stores with a lease, like every fill: a late one has lost its lease to any invalidation
-    /// meanwhile.
+    /// Stores the value under a lease, like every fill. An invalidation meanwhile removes the
+    /// lease, so that a late fill stores nothing.
     async fn replace(&self, held: &Erased, class: ValueClass, life: Duration) -> Result<(), Error> {
         let span = self.span(life, class, Duration::ZERO);
         let leader = self.inner.process.flights.detached(self.key, self.groups);
         for _ in 0..CLAIMS {
             let header = self.header(self.session.stamp(self.groups).await?);
-            // Serialized before the claim, because it may fail.
+            // The value is encoded before the claim, because encoding may fail.
             let entry = self.entry(&header, held, span)?;
             let claim = self.claim_once(&header, ClaimMode::Force, Duration::ZERO, &leader);
             if let Some(lease) = claim.await? {

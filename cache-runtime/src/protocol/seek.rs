@@ -22,10 +22,10 @@ const GRACE: Duration = Duration::from_secs(1);
 pub(crate) enum SeekOutcome {
     /// The value.
     Found(Erased),
-    /// The failure of the flight that the call has waited for.
+    /// The failure of the flight that the call waited for.
     Failed(Erased),
-    /// The value, and a refresh is due, unless an entry with a longer remaining life is stored by
-    /// then.
+    /// The value, and the remaining life of its entry. A refresh is due, and is skipped if an entry
+    /// with a longer remaining life is stored by then.
     DueRenewal(Erased, Duration),
     /// The caller computes, then settles the result.
     Compute(Box<ComputePermit>),
@@ -34,19 +34,19 @@ pub(crate) enum SeekOutcome {
 /// Result of the wait for another caller's flight.
 enum FollowOutcome {
     To(FlightResult),
-    /// The caller must not wait: the flight's computation waits for the caller's, or the caller's
-    /// thread is about to end.
+    /// The caller must not wait: the flight's computation waits for the caller's computation, or
+    /// the caller's thread is about to end.
     Never,
-    /// The flight took too long.
+    /// The flight did not end before the deadline.
     InVain,
 }
 
 impl Call<'_> {
-    /// Looks for the value; if there is none, the caller computes it, once in the fleet as far as
-    /// the backend knows.
+    /// Looks for the value. If no value is found, the caller computes the value, once in the fleet
+    /// while the backend can grant the lease.
     ///
-    /// Futures of the miss path are boxed to keep this one small: moving a large future costs as
-    /// much as the rest of a hit on Redis.
+    /// Futures of the miss path are boxed to keep the returned future small: moving a large future
+    /// costs as much as the rest of a hit on Redis.
     ///
     /// The computation is not awaited here, so that a plain function computes on its caller's stack
     /// and may recurse as deep as without the cache.
@@ -71,8 +71,8 @@ impl Call<'_> {
                     }
                     return sought;
                 }
-                // After a failed flight each follower computes by itself; joining the next flight
-                // would make them retry one after the other.
+                // After a failed flight each follower computes by itself. Followers that joined the
+                // next flight would retry one after the other.
                 FlightRole::Follow(_) if failed.is_some() => return self.alone(failed.flatten()),
                 FlightRole::Follow(follower) => {
                     match Box::pin(self.follow(&follower, deadline)).await {
@@ -82,8 +82,8 @@ impl Call<'_> {
                                 self.state.counters.here().coalesced.count();
                                 return SeekOutcome::Found(value);
                             }
-                            // The key serves another type too: this caller computes beside the
-                            // cache.
+                            // The key is also used for another type, so this caller computes
+                            // without the cache.
                             return self.alone(None);
                         }
                         // One of the followers leads the next flight.
@@ -93,14 +93,14 @@ impl Call<'_> {
                                 self.state.counters.here().coalesced.count();
                                 return SeekOutcome::Failed(failure);
                             }
-                            // Twice the cost, so that the first followers have given their places
-                            // back by then.
+                            // The limit is twice the cost, so that the first followers have
+                            // released their permits by then.
                             let cost = follower.begun().map(|begun| begun.elapsed() * 2);
                             let turn = follower.turn(cost.unwrap_or_default());
                             failed = Some(Box::pin(turn).await);
                         }
                         // One of the followers that gave up leads the next flight; the others wait
-                        // for it.
+                        // for that flight.
                         FollowOutcome::InVain => {
                             self.waited_in_vain();
                             self.inner.process.flights.give_up(self.key, &follower);
@@ -113,7 +113,7 @@ impl Call<'_> {
         }
     }
 
-    /// Leads a new flight, whose caller always computes and replaces the entry.
+    /// Leads a new flight. The caller always computes and replaces the entry.
     pub(crate) fn seek_anew(&self) -> Boxed<'_, SeekOutcome> {
         Box::pin(self.find_anew())
     }
@@ -151,7 +151,8 @@ impl Call<'_> {
             if let Ok(result) = result.await {
                 return FollowOutcome::To(result);
             }
-            // The leader may itself have waited for the lease, so the wait counts from its start.
+            // The leader may have waited for the lease, so the wait counts from the start of the
+            // computation.
             deadline = match follower.begun() {
                 Some(begun) => begun + self.wait(),
                 None => deadline + std::mem::take(&mut grace),
@@ -162,7 +163,7 @@ impl Call<'_> {
         }
     }
 
-    /// Counts and reports that the caller has waited all of its `lease_wait` in vain.
+    /// Counts and reports a caller that has waited for its whole `lease_wait` without a result.
     pub(super) fn waited_in_vain(&self) {
         let error = Error::new(
             ErrorKind::WaitExceeded,
@@ -208,9 +209,9 @@ impl Call<'_> {
         }
     }
 
-    /// Returns `true` if the claim comes without a look before it: the claim finds an entry as
-    /// well, and a miss saves a round trip. If a stale value may be served, the look comes first,
-    /// because a claim does not return one.
+    /// Returns `true` if the call claims without a look first. The claim also returns a stored
+    /// entry, and a miss saves one round trip. If a stale value may be served, the look comes
+    /// first, because a claim does not return stale values.
     fn claims_first(&self) -> bool {
         !self.session.is_typed()
             && !self.policy.ages()

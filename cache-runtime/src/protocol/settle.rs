@@ -25,11 +25,12 @@ use crate::protocol::single_flight::Leader;
 use crate::telemetry::event::Event;
 use crate::values::value_kind::Erased;
 
-/// Permit to compute a call. If it is dropped before the call is settled, a waiter succeeds.
+/// Permit to compute a call. If the permit is dropped before the call is settled, one waiter takes
+/// over.
 pub(crate) struct ComputePermit {
     leader: Option<Leader>,
     lease: Option<(Lease, EntryHeader)>,
-    /// A place among the followers that compute after a failure.
+    /// Semaphore permit of a follower that computes after a failed flight.
     pub(super) turn: Option<OwnedSemaphorePermit>,
     pub(super) pulse: Option<Arc<PollWatch>>,
     /// A stale value that can stand in for a computation that fails or takes too long.
@@ -37,12 +38,12 @@ pub(crate) struct ComputePermit {
     begun: Instant,
 }
 
-/// Decision about a computed value.
+/// Decision about storing a computed value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreDecision {
     /// Stores the value for the lifetime of the policy.
     Store,
-    /// Stores the value for this long.
+    /// Stores the value for this lifetime.
     StoreFor(Duration),
     /// Does not store the value.
     Skip,
@@ -64,7 +65,7 @@ impl ComputePermit {
         }
     }
 
-    /// Creates a permit to compute beside the cache.
+    /// Creates a permit to compute without a flight and without a lease.
     pub(super) fn alone(turn: Option<OwnedSemaphorePermit>) -> Self {
         Self {
             leader: None,
@@ -78,7 +79,8 @@ impl ComputePermit {
 }
 
 impl Call<'_> {
-    /// Passes a failure to the followers. Returns a stale value that stands in, if there is one.
+    /// Passes a failure to the followers. Returns the stale value that stands in, if the permit has
+    /// one.
     pub(crate) fn settle_failure<'a>(
         &'a self,
         permit: Box<ComputePermit>,
@@ -96,7 +98,8 @@ impl Call<'_> {
         match &spare {
             // The flight has no more joiners, so the stale value is as old as when it was read.
             Some(spare) if !leader.close(|| {}) => leader.land(Arc::clone(spare)),
-            // The entry has changed since, and followers may have joined after that.
+            // The entry has changed since the stale value was read, and followers may have joined
+            // after the change.
             _ => leader.fail(failure),
         }
         Box::pin(async move {
@@ -109,7 +112,8 @@ impl Call<'_> {
         })
     }
 
-    /// Passes a value to the followers and stores it. Returns a stale value that stands in, if any.
+    /// Passes a value to the followers and stores the value. If the value is a failure and the
+    /// permit has a stale value, returns the stale value instead.
     pub(crate) fn settle<'a>(
         &'a self,
         permit: Box<ComputePermit>,
@@ -185,15 +189,15 @@ impl Call<'_> {
                 let (process, key) = (Arc::clone(&self.inner.process), self.key.clone());
                 let filling = async move {
                     let filled = lease.fill(entry, span.life, existing).await;
-                    // A refresh drops the copy of the old value, because the push of our own write
-                    // is still on its way. The new value is kept when it is read: our write has
-                    // ended the server's tracking of the key.
+                    // A refresh drops the copy of the old value, because the push about this
+                    // process's write is still on its way. The new value is inserted at the next
+                    // read, because the write has ended the server's tracking of the key.
                     process.call_changed(key.as_str());
                     filled
                 };
                 match background::beside(patience, filling).await {
                     Some(filled) => filled?,
-                    // The fill waits beside its caller for its turn.
+                    // The fill continues on the background runtime.
                     None => return Ok(()),
                 }
             }
@@ -229,12 +233,12 @@ impl Call<'_> {
     ) -> Result<StoredEntry, Error> {
         let most = self.inner.max_value_size;
         if self.session.is_typed() {
-            // A value without room there would be computed again and again, without a reason in
-            // sight.
+            // A value that does not fit would be computed at every call, so the value is reported
+            // as oversized.
             let most = most.min(self.held().most(self.key));
             let written = || Ok((self.vtable.written)(held, self.policy.codec, most));
-            // A value that can't be weighed is kept all the same, because it need not be serialized
-            // here.
+            // A value that cannot be encoded is stored nevertheless, with a size of 0, because this
+            // backend stores the value itself.
             let written = guarded(ErrorKind::Encode, written).unwrap_or(Some(0));
             let Some(bytes) = written else {
                 return Err(oversized(most));
@@ -261,7 +265,8 @@ impl Call<'_> {
         Ok(StoredEntry::Encoded(codec.pack(entry)))
     }
 
-    /// Reports a type whose values are read back as others, once for each function.
+    /// Reports a type whose values change when they are encoded and decoded. Checks only the first
+    /// value of each function.
     #[cfg(debug_assertions)]
     fn read_back(&self, header: &EntryHeader, entry: &[u8]) {
         if !self.state.is_read_back_first() {
@@ -279,7 +284,7 @@ impl Call<'_> {
             (self.vtable.encode)(&value, plain, &mut again)?;
             Ok(again.finish())
         });
-        // Sets and maps may be read in another order.
+        // Sets and maps may be decoded in another order, so the sorted bytes are compared.
         let sorted = |bytes: &[u8]| {
             let mut bytes = bytes.to_vec();
             bytes.sort_unstable();
@@ -291,7 +296,7 @@ impl Call<'_> {
                 ErrorKind::Decode,
                 "a value is read back as another: `untagged`, `skip_serializing_if` without `default`, or a conversion that loses something",
             ),
-            // Each call reports that by itself.
+            // Each call reports a failure to decode by itself.
             Err(error) => return self.failures(&error),
         };
         self.inner

@@ -20,7 +20,8 @@ const SHARDS: usize = 16;
 
 /// The flights of this process, by key. At most one flight of a key takes joiners.
 ///
-/// Bounded by the number of callers: a flight lives inside the future of its leader.
+/// The number of flights is bounded by the number of callers, because a flight lives in the future
+/// of its leader.
 pub(crate) struct SingleFlight {
     hasher: DefaultHashBuilder,
     shards: [Mutex<Shard>; SHARDS],
@@ -28,18 +29,18 @@ pub(crate) struct SingleFlight {
 
 type Shard = HashMap<Fingerprint, Arc<Flight>, DefaultHashBuilder>;
 
-/// The one computation of a call now running in this process.
+/// The running computation of one call in this process.
 pub(crate) struct Flight {
     key: Key,
     groups: Arc<[Group]>,
     followers: AtomicUsize,
-    /// The stored entry has changed since the leader last asked for it.
+    /// `true` if the stored entry has changed since the leader last began to read the entry.
     touched: AtomicBool,
-    /// Start of the computation, after the look and the claim.
+    /// Watch of the computation, which begins after the look and the claim.
     pulse: OnceLock<Arc<PollWatch>>,
     state: Mutex<FlightState>,
     changed: Notify,
-    /// Places for followers that compute after the flight has failed.
+    /// Semaphore of the followers that compute after the flight has failed.
     width: OnceLock<Arc<Semaphore>>,
 }
 
@@ -53,14 +54,14 @@ enum FlightState {
 pub(crate) enum FlightResult {
     /// A value for all followers.
     Landed(Erased),
-    /// A failure, if it can be shared; a failure that is the leader's own says nothing about the
-    /// next attempt.
+    /// A failure, or `None` if the failure cannot be shared. A failure that concerns only the
+    /// leader does not predict the result of the next attempt.
     Failed(Option<Erased>),
-    /// None: the leader panicked or was dropped.
+    /// No result: the leader panicked, was dropped, or was no longer polled.
     Abandoned,
 }
 
-/// Number of followers that compute at a time after a flight has failed.
+/// Maximum number of followers that compute concurrently after a flight has failed.
 const WIDTH: usize = 16;
 
 /// Role of a caller in a flight.
@@ -77,7 +78,8 @@ impl SingleFlight {
         }
     }
 
-    /// Joins the flight of `key`, or opens one to lead.
+    /// Joins the flight of `key`. If no flight takes joiners, opens a flight and returns the
+    /// leader.
     pub(crate) fn join(self: &Arc<Self>, key: &Key, groups: &Arc<[Group]>) -> FlightRole {
         match self.shard(key.fingerprint()).entry(*key.fingerprint()) {
             Entry::Occupied(entry) => {
@@ -93,13 +95,13 @@ impl SingleFlight {
         }
     }
 
-    /// Opens a flight without joiners and closes the current one to joiners.
+    /// Opens a flight that takes no joiners, and closes the current flight of `key` to joiners.
     pub(crate) fn replace(self: &Arc<Self>, key: &Key, groups: &Arc<[Group]>) -> Leader {
         self.close_to_joiners(key);
         self.detached(key, groups)
     }
 
-    /// Opens a flight without joiners beside the current one.
+    /// Opens a flight that takes no joiners. The current flight of `key` stays open to joiners.
     pub(crate) fn detached(self: &Arc<Self>, key: &Key, groups: &Arc<[Group]>) -> Leader {
         Leader::new(self, Flight::new(key, groups))
     }
@@ -115,7 +117,8 @@ impl SingleFlight {
         self.shard(&fingerprint).remove(&fingerprint);
     }
 
-    /// Closes a flight to joiners that a follower has waited for too long.
+    /// Closes to joiners the flight of a follower that has waited too long. A later flight of `key`
+    /// stays open.
     pub(crate) fn give_up(&self, key: &Key, follower: &Follower) {
         let mut shard = self.shard(key.fingerprint());
         if follower.flight.is_in(&shard) {
@@ -123,7 +126,8 @@ impl SingleFlight {
         }
     }
 
-    /// Marks the flight of `key` stale, because the entry has changed: its leader must read again.
+    /// Marks the flight of `key` stale, because the entry has changed. The flight's leader must
+    /// read again.
     pub(crate) fn mark_stale(&self, key: &str) {
         let fingerprint = Fingerprint::of(key);
         if let Some(flight) = self.shard(&fingerprint).get(&fingerprint) {
@@ -140,7 +144,7 @@ impl SingleFlight {
 
     fn shard(&self, fingerprint: &Fingerprint) -> MutexGuard<'_, Shard> {
         let hash = self.hasher.hash_one(fingerprint);
-        // The maps use the lowest and the highest bits.
+        // The shard is chosen by middle bits, because the maps use the lowest and the highest bits.
         lock(&self.shards[(hash >> 32) as usize % SHARDS])
     }
 }
@@ -175,7 +179,7 @@ impl Flight {
     }
 }
 
-/// A caller that waits for the flight of another.
+/// A caller that waits for another caller's flight.
 pub(crate) struct Follower {
     flight: Arc<Flight>,
 }
@@ -185,7 +189,7 @@ impl Follower {
     pub(crate) async fn result(&self) -> FlightResult {
         loop {
             let mut changed = std::pin::pin!(self.flight.changed.notified());
-            // Registered before the check, so that a result in between is not missed.
+            // The follower registers before the check, so that a result in between is not missed.
             changed.as_mut().enable();
             match &*self.flight.state.lock() {
                 FlightState::Flying => {}
@@ -200,8 +204,8 @@ impl Follower {
         Some(self.flight.pulse.get()?.begun())
     }
 
-    /// Waits at most `limit` for a place among the followers that compute after a failure, so that
-    /// no follower waits for all others.
+    /// Waits at most `limit` for a permit to compute after a failed flight, so that no follower
+    /// waits for all others. Returns `None` if no permit is free in time.
     pub(crate) async fn turn(&self, limit: Duration) -> Option<OwnedSemaphorePermit> {
         let width = self
             .flight
@@ -212,15 +216,15 @@ impl Follower {
     }
 }
 
-/// The leader of a flight. If it is dropped before the flight has a result, the flight is
+/// The leader of a flight. If the leader is dropped before the flight has a result, the flight is
 /// abandoned, and one follower takes over.
 pub(crate) struct Leader {
     flights: Arc<SingleFlight>,
     flight: Arc<Flight>,
     over: bool,
-    /// The flight is closed to joiners.
+    /// `true` if the flight is closed to joiners.
     left: AtomicBool,
-    /// The stored entry has changed since the leader first asked for it.
+    /// `true` if the stored entry has changed since the leader first read the entry.
     changed: AtomicBool,
 }
 
@@ -254,7 +258,8 @@ impl Leader {
         self.flight.end(FlightResult::Landed(value));
     }
 
-    /// Ends the flight with a failure: followers get it, or compute by themselves.
+    /// Ends the flight with a failure. Followers get the failure if it can be shared; otherwise
+    /// followers compute by themselves.
     pub(crate) fn fail(&mut self, failure: impl FnOnce() -> Option<Erased>) {
         self.over = true;
         self.leave();
@@ -272,23 +277,24 @@ impl Leader {
         self.over = true;
     }
 
-    /// A read that begins now is newer than any mark so far.
+    /// Clears the stale mark, because a read that begins now is newer than the mark.
     pub(crate) fn look_anew(&self) {
         if self.flight.touched.swap(false, Ordering::Relaxed) {
             self.changed.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Returns `true` if the entry has changed since the leader first asked for it: then a
-    /// follower that may have joined later must not get the value that was read at first.
+    /// Returns `true` if the entry has changed since the leader first read the entry. A follower
+    /// that joined after the change must not get the value of the first read.
     pub(crate) fn has_changed(&self) -> bool {
         self.changed.load(Ordering::Relaxed) || self.flight.touched.load(Ordering::Relaxed)
     }
 
     /// Closes the flight to joiners. Returns `true` if the entry has changed since the leader last
-    /// read it: a follower that joined after the change must not get an older value.
+    /// read the entry: a follower that joined after the change must not get an older value.
     ///
-    /// If nothing has changed, `keep` runs, before any later change can be received.
+    /// If the flight took joiners until now and the entry has not changed, `keep` runs before any
+    /// later change can be processed.
     pub(crate) fn close<T>(&self, keep: impl FnOnce() -> T) -> bool {
         let mut shard = self.shard();
         let flying = self.flight.is_in(&shard);
@@ -298,14 +304,14 @@ impl Leader {
         self.left.store(true, Ordering::Relaxed);
         let touched = self.flight.touched.swap(false, Ordering::Relaxed);
         let evicted = (flying && !touched).then(keep);
-        // Dropping it runs the user's code, so it is dropped outside the lock.
+        // Dropping an evicted value runs the user's code, so the lock is released first.
         drop(shard);
         drop(evicted);
         touched
     }
 
-    /// Runs `keep` if nothing has changed since the leader last read, before any later change can
-    /// be received.
+    /// Runs `keep` if the flight takes joiners and the entry has not changed since the leader last
+    /// read the entry. `keep` runs before any later change can be processed.
     pub(crate) fn keep<T>(&self, keep: impl FnOnce() -> T) {
         let shard = self.shard();
         let stands = self.flight.is_in(&shard) && !self.flight.touched.load(Ordering::Relaxed);
@@ -330,7 +336,7 @@ impl Leader {
     }
 }
 
-/// Watches a flight beside its leader.
+/// Handle with which the lease renewer watches the flight of a leader.
 #[derive(Clone)]
 pub(crate) struct LeaderHandle {
     flights: Arc<SingleFlight>,
@@ -338,7 +344,8 @@ pub(crate) struct LeaderHandle {
 }
 
 impl LeaderHandle {
-    /// Closes every flight of the call to joiners.
+    /// Closes the current flight of the call to joiners, even if another leader has opened that
+    /// flight.
     pub(crate) fn close_to_joiners(&self) {
         self.flights.close_to_joiners(&self.flight.key);
     }

@@ -33,18 +33,18 @@ type Held<R, const KIND: u8> = <Kind<R, KIND> as ValueKind>::Held;
 pub(crate) enum CallOutcome<R> {
     /// The value.
     Found(R),
-    /// The value, and a refresh is due, unless an entry with a longer remaining life is stored by
-    /// then.
+    /// The value, and the remaining life of its entry. A refresh is due, and is skipped if an entry
+    /// with a longer remaining life is stored by then.
     DueRenewal(R, Duration),
     /// The caller computes, then settles the result.
     Compute(Box<ComputePermit>),
 }
 
-/// Counting of a call whose computation is over.
+/// Counter that a call increments after its computation.
 pub(crate) enum Tally {
     Stale,
     Miss,
-    /// Counted already, when it began to compute.
+    /// No counter, because the call was counted when the computation began.
     Counted,
 }
 
@@ -63,7 +63,7 @@ impl<'a, R: Returns<KIND>, const KIND: u8> TypedCall<'a, R, KIND> {
         }
     }
 
-    /// Sets all groups of a call with tags.
+    /// Sets the groups of a call with tags. `None` keeps the groups of the function.
     pub(crate) fn tagged(self, groups: Option<&'a Arc<[Group]>>) -> Self {
         Self {
             request: self.request.tagged(groups),
@@ -106,11 +106,11 @@ impl<'a, R: Returns<KIND>, const KIND: u8> TypedCall<'a, R, KIND> {
             }
             SeekOutcome::Compute(permit) => Some(CallOutcome::Compute(permit)),
         };
-        // The type was checked before.
+        // The type was checked before, so the fallback is not expected to run.
         answer.unwrap_or_else(|| CallOutcome::Compute(Box::new(ComputePermit::alone(None))))
     }
 
-    /// Computes an async function, so that followers can see whether it is polled.
+    /// Computes an async function and records its polls, so that a stalled computation is detected.
     pub(crate) async fn compute<F: Future>(
         &self,
         permit: &ComputePermit,
@@ -124,7 +124,7 @@ impl<'a, R: Returns<KIND>, const KIND: u8> TypedCall<'a, R, KIND> {
         computation::run(self.request.calling(), compute)
     }
 
-    /// Marks the caller as computing while the guard lives.
+    /// Returns a guard that marks this thread as computing the call.
     pub(crate) fn computing(&self) -> ActiveCall {
         ActiveCall::enter(self.request.calling())
     }
@@ -134,13 +134,14 @@ impl<'a, R: Returns<KIND>, const KIND: u8> TypedCall<'a, R, KIND> {
         Kind::<R, KIND>::restore(permit.spare.clone()?)
     }
 
-    /// Serves the stale value.
+    /// Returns the stale value and counts a stale hit.
     pub(crate) fn stand_in(&self, spare: Held<R, KIND>) -> R {
         self.count(Tally::Stale);
         give(spare)
     }
 
-    /// Passes the result to the followers, stores it, and returns it.
+    /// Passes the result to the followers and stores the result. Returns the result, or a stale
+    /// value that stands in.
     pub(crate) async fn settle(
         &self,
         permit: Box<ComputePermit>,
@@ -152,8 +153,8 @@ impl<'a, R: Returns<KIND>, const KIND: u8> TypedCall<'a, R, KIND> {
         result
     }
 
-    /// Settles as [`settle`](Self::settle) does, for a caller that may get the stale value
-    /// meanwhile: the receiver of the result counts the tally.
+    /// Settles like [`settle`](Self::settle), but does not count. The caller may get the stale
+    /// value meanwhile, so the receiver of the result counts the tally.
     pub(crate) async fn settle_uncounted(
         &self,
         permit: Box<ComputePermit>,
@@ -194,12 +195,12 @@ impl<'a, R: Returns<KIND>, const KIND: u8> TypedCall<'a, R, KIND> {
         }
     }
 
-    /// Ends a failed refresh, whose caller gets the stale value.
+    /// Ends a failed refresh. The caller of the refreshed call gets the stale value.
     pub(crate) async fn fail(&self, permit: Box<ComputePermit>) {
         self.request.settle_failure(permit, &|| None).await;
     }
 
-    /// Returns the stored value without computing it.
+    /// Returns the stored value and never computes.
     pub(crate) async fn peek(&self) -> Option<R::Value> {
         let held = self.request.peek().await.and_then(Kind::<R, KIND>::restore);
         held.map(Kind::<R, KIND>::give)
@@ -210,7 +211,7 @@ impl<'a, R: Returns<KIND>, const KIND: u8> TypedCall<'a, R, KIND> {
         self.request.ttl().await
     }
 
-    /// Stores a value by hand; running computations are no longer stored.
+    /// Stores a value by hand. The results of running computations are not stored.
     pub(crate) async fn put(&self, value: R::Value) -> Result<(), Error> {
         let held = Kind::<R, KIND>::hold(value);
         let class = Kind::<R, KIND>::class(&held);

@@ -1,6 +1,6 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A number that threads count up.
+/// A counter that any thread can increment.
 #[derive(Default)]
 pub(crate) struct Counter(AtomicU64);
 

@@ -5,7 +5,7 @@ use crate::telemetry::counter::Counter;
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $name:ident: $kind:ident,)+) => {
-        /// The live counters of failed operations, by kind.
+        /// Live counters of failed operations, by kind of error.
         #[derive(Default)]
         pub(crate) struct ErrorCounters {
             $($name: Counter,)+
@@ -23,8 +23,8 @@ macro_rules! kinds {
             }
         }
 
-        /// Operations of the cache that have failed, by [`ErrorKind`]; the calls got their result
-        /// all the same.
+        /// Number of failed operations of the cache, by [`ErrorKind`]. The calls still returned
+        /// their results.
         ///
         /// ```
         /// let errors = recached_runtime::ErrorStats::default();
@@ -38,7 +38,7 @@ macro_rules! kinds {
         }
 
         impl ErrorStats {
-            /// Sum over all kinds.
+            /// Returns the sum over all kinds.
             #[must_use]
             pub fn total(&self) -> u64 {
                 [$(self.$name),+].iter().sum()
@@ -67,29 +67,29 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// A setting can't be used.
+    /// A setting is not usable.
     config: Config,
-    /// No connection to the server.
+    /// The cache had no connection to the server.
     unavailable: Unavailable,
-    /// The server did not answer within the deadline.
+    /// The server did not reply within the deadline.
     timeout: Timeout,
-    /// More commands waited in this process for the server than it takes.
+    /// Too many commands waited in this process to be sent to the server.
     overloaded: Overloaded,
-    /// The server answered with an error, or held what nobody of ours has written.
+    /// The server replied with an error, or held data that no process of the fleet has written.
     server: Server,
-    /// An argument or a key text can't be made into a key.
+    /// An argument or a key text cannot be converted to a key.
     key: Key,
-    /// A value can't be written in its codec.
+    /// A value cannot be encoded by its codec.
     encode: Encode,
-    /// Always zero: what is larger than `max_value_size` is counted as
+    /// Always zero: values larger than `max_value_size` are counted as
     /// [`oversized`](crate::FunctionStats::oversized).
     oversized: Oversized,
-    /// A stored value can't be read.
+    /// A stored value cannot be decoded.
     decode: Decode,
-    /// Two places use one function name.
+    /// Two functions have the same name.
     name_taken: NameTaken,
-    /// A pattern can't be understood.
+    /// A pattern is not valid.
     pattern: Pattern,
-    /// Another computation of the same call took longer than a caller waits for one.
+    /// Another computation of the same call took longer than the maximum wait of a caller.
     wait_exceeded: WaitExceeded,
 }

@@ -8,8 +8,9 @@ use crate::telemetry::error_stats::{ErrorCounters, ErrorStats};
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)+) => {
-        /// Counters of one function for some threads, in cache lines of their own: cores
-        /// that count in one line, or read what lies in it, wait for each other at each hit.
+        /// Counters of one function for some of the threads. The counters have cache lines of their
+        /// own, because cores that write to or read from a shared line wait for each other at each
+        /// hit.
         #[derive(Default)]
         #[repr(align(128))]
         pub(crate) struct FunctionCounters {
@@ -28,8 +29,7 @@ macro_rules! counters {
             }
         }
 
-        /// Counters of the calls of one function, or of all of them, since the process
-        /// began.
+        /// Counters of the calls of one function, or of all functions, since the process began.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         #[non_exhaustive]
         pub struct FunctionStats {
@@ -50,11 +50,11 @@ macro_rules! counters {
     };
 }
 
-/// In how many places a function's calls are counted. A program has many functions, and few cores
-/// at the same one at a time.
+/// Number of counter sets of one function. A small number suffices, because a program has many
+/// functions and few cores call the same function at one time.
 const PLACES: usize = 4;
 
-/// The live counters of one function.
+/// Live counters of one function.
 #[derive(Default)]
 pub(crate) struct Counters([FunctionCounters; PLACES]);
 
@@ -65,13 +65,13 @@ fn next_place() -> usize {
 }
 
 impl Counters {
-    /// Where this thread counts.
+    /// Returns the counters that this thread increments.
     #[inline]
     pub(crate) fn here(&self) -> &FunctionCounters {
         thread_local! {
             static PLACE: Cell<usize> = const { Cell::new(usize::MAX) };
         }
-        // A thread that is about to end has no place of its own any more.
+        // A thread that is about to end has no thread-locals, and uses the first counters.
         let place = PLACE.try_with(Cell::get).unwrap_or(0);
         self.0.get(place).unwrap_or_else(|| {
             let place = next_place();
@@ -90,31 +90,32 @@ impl Counters {
 }
 
 counters! {
-    /// Calls served from this process's memory.
+    /// Calls that were served from this process's memory.
     near_hits,
-    /// Calls served by Redis.
+    /// Calls that were served from Redis.
     redis_hits,
-    /// Calls that found nothing stored.
+    /// Calls that found no value to serve.
     misses,
-    /// Times the function itself ran on behalf of the cache.
+    /// Number of times that the cache ran the function, including background refreshes.
     computations,
-    /// Calls that joined a computation or a read already under way in this process.
+    /// Calls that joined a flight: a computation or a read that was already running in this
+    /// process.
     coalesced,
-    /// Calls that waited for a lease held elsewhere.
+    /// Calls that waited for a lease of another holder.
     lease_waits,
-    /// Calls served past the ttl, on purpose.
+    /// Calls that were served a stale value, as the function's options allow.
     stale_hits,
     /// Calls that did not consult the cache.
     bypasses,
-    /// Values that were put by hand, and stored.
+    /// Values that were stored by hand.
     puts,
     /// Values that were not stored because they are larger than `max_value_size`.
     oversized,
 }
 
 impl FunctionStats {
-    /// The share of consulting calls that were answered without running the function for them,
-    /// 0.0 to 1.0; 0.0 before the first call.
+    /// Returns the hit rate, from 0.0 to 1.0: the fraction of the calls that consulted the cache
+    /// and got a result without a computation of their own. Returns 0.0 before the first call.
     #[must_use]
     pub fn hit_rate(&self) -> f64 {
         let hits = self.near_hits + self.redis_hits + self.stale_hits + self.coalesced;
@@ -125,22 +126,22 @@ impl FunctionStats {
     }
 }
 
-/// The near cache: decoded values in this process.
+/// Statistics of the near cache, which holds decoded values in this process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NearCacheStats {
-    /// Entries held at this moment, expired ones included.
+    /// Number of entries in the near cache, including expired entries.
     pub entries: u64,
-    /// Their weight in bytes: as written, with their keys, and no entry less than its share
-    /// of the capacity.
+    /// Weight of the entries, in bytes: encoded values, keys and overhead. An entry weighs at least
+    /// its share of the capacity.
     pub weight: u64,
-    /// Entries that were taken in.
+    /// Number of entries that were inserted.
     pub inserted: u64,
-    /// Entries that an invalidation or a lost connection has removed.
+    /// Number of entries that were removed by an invalidation or a lost connection.
     pub invalidated: u64,
-    /// Entries that were not taken in because the tier is off.
+    /// Number of entries that were not inserted because the near cache is disabled.
     pub rejected: u64,
-    /// Why nothing is taken in, if so.
+    /// Reason if the near cache is disabled.
     pub disabled_reason: Option<&'static str>,
 }
 
@@ -165,22 +166,23 @@ impl fmt::Display for NearCacheStats {
     }
 }
 
-/// A snapshot of the counters, in total and per function; `Display` prints a table.
+/// A snapshot of the counters, in total and per function. `Display` prints a table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// The sum over all functions.
+    /// Sum over all functions.
     pub total: FunctionStats,
-    /// Each function with its counters, sorted by name.
+    /// Counters of each function, sorted by name.
     pub functions: Vec<(String, FunctionStats)>,
-    /// The near cache's.
+    /// Statistics of the near cache.
     pub near: NearCacheStats,
 }
 
 impl Stats {
     pub(crate) fn of(mut functions: Vec<(String, FunctionStats)>, near: NearCacheStats) -> Self {
         functions.sort_by(|a, b| a.0.cmp(&b.0));
-        // A name by hand and an annotated function's, or two functions of one name: one row.
+        // A name by hand and an annotated function, or two functions, may have the same name. Their
+        // counters are added in one row.
         functions.dedup_by(|later, first| {
             let same = later.0 == first.0;
             if same {
@@ -199,7 +201,8 @@ impl Stats {
         }
     }
 
-    /// The counters of one function by its whole name; zeros where it has not been called yet.
+    /// Returns the counters of the function with this full name; zeros if the function has not been
+    /// called.
     #[must_use]
     pub fn function(&self, name: &str) -> FunctionStats {
         self.functions

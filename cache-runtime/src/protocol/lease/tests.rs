@@ -59,7 +59,7 @@ impl Fixture {
         }
     }
 
-    /// A lease that is held, renewed three times in so long.
+    /// Returns a held lease that is renewed every `life / 3`.
     fn lease(&self, leader: &Leader, life: Duration) -> Lease {
         let token = UniqueId::fresh();
         assert!(matches!(self.claim(token, false), ClaimReply::Granted));
@@ -74,7 +74,7 @@ impl Fixture {
         }
     }
 
-    /// Waits until the lease can be taken.
+    /// Returns `true` if the lease can be taken within `PATIENCE`.
     fn is_free(&self) -> bool {
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE {
@@ -135,7 +135,7 @@ fn a_failure_frees_the_lease_or_leaves_the_pause_that_was_asked_for() {
         fixture.claim(UniqueId::fresh(), true),
         ClaimReply::Paused
     ));
-    // Released, it leaves none.
+    // A release leaves no pause.
     let lease = fixture.lease(&leader, LIFE).pausing(LIFE);
     pollster::block_on(lease.release()).expect("it answers");
     assert!(matches!(
@@ -150,7 +150,7 @@ fn a_lease_that_is_dropped_is_free_and_one_of_a_panic_pauses_the_call() {
     let leader = fixture.leader();
     drop(fixture.lease(&leader, LIFE).pausing(LIFE));
     let begun = Instant::now();
-    // Nor is the call paused, by which a refresh would be put off.
+    // The call is not paused either: a pause would delay a refresh.
     while !matches!(fixture.claim(UniqueId::fresh(), true), ClaimReply::Granted) {
         assert!(begun.elapsed() < PATIENCE, "it was cancelled");
         std::thread::sleep(Duration::from_millis(1));
@@ -183,7 +183,7 @@ fn a_claim_that_nobody_waits_for_any_more_leaves_no_lease() {
     assert!(matches!(fixture.claim(token, false), ClaimReply::Granted));
     drop(asking);
     assert!(fixture.is_free());
-    // The answer is late: it may come to nobody.
+    // The reply is late, so the lease may be granted to no caller.
     pollster::block_on(fixture.session.remove(&fixture.key)).expect("it answers");
     let late = Err(Error::new(ErrorKind::Timeout, "on purpose"));
     let asking = PendingClaim::new(&fixture.session, &fixture.key, token);
@@ -194,7 +194,7 @@ fn a_claim_that_nobody_waits_for_any_more_leaves_no_lease() {
     let asking = PendingClaim::new(&fixture.session, &fixture.key, token);
     assert!(matches!(fixture.claim(token, false), ClaimReply::Granted));
     asking.ended(&Ok(ClaimReply::Granted));
-    // Whatever is to be done for it has been done by then.
+    // A release of the claim would have run by the end of the sleep.
     let other = Key::of("ns:user:2");
     release(fixture.session.clone(), other, token);
     std::thread::sleep(Duration::from_millis(100));

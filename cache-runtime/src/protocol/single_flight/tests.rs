@@ -25,7 +25,7 @@ fn follow(flights: &Arc<SingleFlight>) -> Follower {
     }
 }
 
-/// Returns `true` if somebody who comes now joins.
+/// Returns `true` if a caller that arrives now joins a flight.
 fn is_joined(flights: &Arc<SingleFlight>) -> bool {
     matches!(flights.join(&key(), &groups()), FlightRole::Follow(_))
 }
@@ -41,7 +41,7 @@ fn a_flight_that_was_waited_for_in_vain_is_given_up_and_no_later_one() {
     let follower = follow(&flights);
     flights.give_up(&key(), &follower);
     let second = lead(&flights);
-    // Another one who has waited for the first.
+    // A second follower of the first flight gives up.
     flights.give_up(&key(), &follower);
     assert!(is_joined(&flights), "the second is not what was waited for");
     drop((first, second));
@@ -246,7 +246,7 @@ fn an_attendant_retires_the_call_and_abandons_a_flight_that_nobody_polls() {
     assert!(attendant.abandon_if_stalled(Duration::ZERO));
     let result = pollster::block_on(follower.result());
     assert!(matches!(result, FlightResult::Abandoned));
-    // Another leads, and is not ended with it.
+    // The flight of a later leader is not abandoned with the first flight.
     let next = lead(&flights);
     assert!(attendant.abandon_if_stalled(Duration::ZERO));
     assert!(is_joined(&flights));
